@@ -1,0 +1,40 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+INPUTS = $(wildcard requirements/*) setup.py Makefile
+PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: demo test test-slow test-upstream clean
+
+demo: $(VENV)/.ready
+	$(BIN)/python tools/demo.py
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.ready
+	$(BIN)/python -m pytest -m slow
+
+# The same tests on the upstream distributions. mmcv has no wheel for current torch: its operators are compiled (minutes).
+test-upstream: .venv-upstream/.ready
+	.venv-upstream/bin/python -m pytest
+
+$(VENV)/.ready: $(INPUTS)
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PIP) -c requirements/constraints.txt -e '.[onedl,demo,tests]'
+	$(PIP) -c requirements/constraints.txt --no-deps torchvision
+	$(BIN)/python requirements/torchvision_beside_cpu_torch.py
+	touch $@
+
+.venv-upstream/.ready: $(INPUTS)
+	$(PYTHON) -m venv --clear .venv-upstream
+	.venv-upstream/bin/python -m pip install --quiet -c requirements/constraints.txt torch numpy ninja psutil wheel 'setuptools<81'
+	MMCV_WITH_OPS=1 .venv-upstream/bin/python -m pip install --quiet -c requirements/constraints.txt --no-build-isolation mmcv
+	.venv-upstream/bin/python -m pip install --quiet -c requirements/constraints.txt -e '.[openmmlab,demo,tests]'
+	.venv-upstream/bin/python -m pip install --quiet -c requirements/constraints.txt --no-deps torchvision
+	.venv-upstream/bin/python requirements/torchvision_beside_cpu_torch.py
+	touch $@
+
+clean:
+	rm -rf .venv .venv-upstream work_dirs .pytest_cache

@@ -1,0 +1,12 @@
+"""Knowledge distillation for MMSegmentation: importing this package fills MMSegmentation's registries."""
+from . import stack
+from .version import __version__
+
+stack.prepare()
+
+from . import adapters, analysis, datasets, distillers, engine, losses, models  # noqa: E402
+from .distillers.configs import config_file  # noqa: E402
+
+__all__ = [
+    '__version__', 'adapters', 'analysis', 'config_file', 'datasets', 'distillers', 'engine', 'losses', 'models'
+]

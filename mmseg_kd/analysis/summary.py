@@ -1,0 +1,59 @@
+"""What a distiller is made of, as text."""
+from typing import List, Sequence
+
+import torch
+from mmengine.analysis import get_model_complexity_info
+from torch import nn
+
+from ..distillers import Distiller
+
+
+def cost(model: nn.Module, size: Sequence[int]) -> tuple:
+    """Parameters, and multiply-adds (which MMEngine calls FLOPs) for one image of the given size (H, W)."""
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        info = get_model_complexity_info(model, (3, *size), show_table=False, show_arch=False)
+    model.train(training)
+    return sum(p.numel() for p in inference_parameters(model)), info['flops']
+
+
+def inference_parameters(model: nn.Module) -> List[nn.Parameter]:
+    """Parameters that a deployed segmentor has: all but those of auxiliary heads."""
+    return [p for name, p in model.named_parameters() if not name.startswith('auxiliary_head')]
+
+
+def distillation_summary(model: Distiller) -> str:
+    """Teacher and student with parameters, FLOPs and ratios; each term with paths, shapes and weight."""
+    size = tuple(getattr(model.data_preprocessor, 'size', None) or (512, 512))
+    parameters, flops = cost(model.student, size)
+    rows = [('', 'parameters', f'FLOPs at {size[0]}x{size[1]}', 'of the student'),
+            ('student', _si(parameters), _si(flops), '1.00 x, 1.00 x')]
+    for name, teacher in model.teachers.items():
+        for i, member in enumerate(teacher.members):
+            p, f = cost(member.module, [round(side * member.scale) for side in size])
+            label = ' '.join(filter(None, ['teacher', name, str(i) if len(teacher.members) > 1 else '']))
+            rows.append((label, _si(p), _si(f), f'{p / parameters:.2f} x, {f / max(flops, 1):.2f} x'))
+    terms = [('term', 'loss', 'student', 'teacher', 'weight', 'trained with it')]
+    for name, term in model.terms.items():
+        extra = sum(p.numel() for p in term.parameters())
+        terms.append((name, type(term.loss).__name__, _paths(term.student_paths, term.student_shapes),
+                      _paths(term.teacher_paths, term.teacher_shapes),
+                      type(term.schedule).__name__ if term.schedule else f'{term.weight:g}', _si(extra) if extra else '-'))
+    return _table(rows) + '\n\n' + _table(terms)
+
+
+def _paths(paths: List[str], shapes: List[Sequence[int]]) -> str:
+    return ', '.join(f'{path} {"x".join(map(str, shape[1:]))}' for path, shape in zip(paths, shapes))
+
+
+def _table(rows: List[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return '\n'.join('  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+
+
+def _si(number: float) -> str:
+    for factor, unit in ((1e9, 'G'), (1e6, 'M'), (1e3, 'k')):
+        if number >= factor:
+            return f'{number / factor:.2f} {unit}'
+    return f'{number:g}'

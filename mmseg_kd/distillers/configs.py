@@ -1,0 +1,54 @@
+"""Find configs and published weights by name."""
+from importlib.util import find_spec
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict
+from mmengine.fileio import load
+
+
+def config_file(name: str) -> Path:
+    """The file of a config given by path, or as ``package::relative/path.py``.
+
+    Raises:
+        FileNotFoundError: if it does not exist.
+    """
+    package, _, relative = name.rpartition('::')
+    path = _mim(package) / 'configs' / relative if package else Path(name)
+    if not path.is_file():
+        raise FileNotFoundError(f'no such config: {name}')
+    return path
+
+
+def model_config(name: str) -> ConfigDict:
+    """The segmentor that a config describes: its ``model``, or the student if that is a distiller."""
+    model = Config.fromfile(config_file(name)).model
+    return model.student if 'student' in model else model
+
+
+def published_weights(name: str) -> str:
+    """Address of the weights that the library's metafile names for a config.
+
+    Args:
+        name: ``package::relative/path.py``.
+
+    Raises:
+        ValueError: if ``name`` is no such name, or the metafiles name no weights for it.
+    """
+    package, _, relative = name.rpartition('::')
+    if not package:
+        raise ValueError(f'checkpoint="auto" needs a config of a library (such as mmseg::...), but it is {name}; give the '
+                         'path of the checkpoint')
+    root = _mim(package)
+    for metafile in load(str(root / 'model-index.yml'))['Import']:
+        for model in load(str(root / metafile)).get('Models', []):
+            if model.get('Config') == f'configs/{relative}' and model.get('Weights'):
+                return model['Weights']
+    raise ValueError(f'checkpoint="auto": no metafile of {package} names weights for {relative}; give the path of the '
+                     'checkpoint')
+
+
+def _mim(package: str) -> Path:
+    spec = find_spec(package)
+    if spec is None:
+        raise FileNotFoundError(f'{package}:: names a package that is not installed')
+    return Path(spec.origin).parent / '.mim'

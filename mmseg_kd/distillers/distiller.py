@@ -1,0 +1,208 @@
+"""The segmentor that trains a student under a teacher's eyes."""
+import copy
+import logging
+from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
+
+import torch
+from mmengine.logging import print_log
+from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from ..losses.ops import IGNORE_INDEX
+from .dry_run import build_skeleton, run_skeleton
+from .taps import PathError, Taps
+from .teacher import Spec, build_teachers
+from .term import Term
+
+
+@MODELS.register_module()
+class Distiller(BaseSegmentor):
+    """Trains a student segmentor with its own losses and any number of terms that compare it with frozen teachers.
+
+    .. math:: L = L_{student} + \\sum_k w_k L_k(student, teacher)
+
+    In testing, exporting and counting it is the student alone; the teachers are not even built.
+
+    Args:
+        student: config of the segmentor to train, as it stands in an MMSegmentation config; its ``data_preprocessor`` serves
+            the whole.
+        teacher: arguments of a :class:`~mmseg_kd.distillers.FrozenTeacher`, such as
+            ``dict(config='mmseg::pspnet/...', checkpoint='auto')``; a list of them for an ensemble; or a dict of either
+            by name.
+        terms: arguments of a :class:`~mmseg_kd.distillers.Term` each, by their name in the log.
+        data_preprocessor: serves a student that has none; MMEngine's Runner hands over that of the config here.
+        init_cfg: as in any MMEngine module.
+
+    Raises:
+        ValueError: in one line that names the key, if a path names nothing, shapes or classes cannot be compared, or a name
+            is taken.
+
+    Example:
+        >>> model = dict(
+        ...     type='Distiller',
+        ...     student=_base_.model,
+        ...     teacher=dict(config='mmseg::pspnet/pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py', checkpoint='auto'),
+        ...     terms=dict(
+        ...         loss_pi=dict(
+        ...             student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=3.0), weight=0.1)))
+    """
+
+    def __init__(self,
+                 student: dict,
+                 teacher: Union[Spec, Dict[str, Spec]],
+                 terms: Dict[str, dict],
+                 data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None) -> None:
+        if not terms:
+            raise ValueError('model.terms is empty; a Distiller needs at least one term, or train the student without it')
+        if student.get('data_preprocessor') is None:
+            student = dict(student, data_preprocessor=data_preprocessor)
+        network = MODELS.build(copy.deepcopy(student))
+        super().__init__(data_preprocessor=network.data_preprocessor, init_cfg=init_cfg)
+        self.student = network
+        self.teachers = build_teachers(teacher)
+        self.terms = nn.ModuleDict({name: _build_term(name, term) for name, term in terms.items()})
+        self._labels_checked = False
+        self._teacher_missing: Optional[Exception] = None
+        self._fit_terms(student)
+
+    # The heads of a stock TTA wrapper and of visualisers ask the segmentor for these.
+    align_corners = property(lambda self: self.student.align_corners)
+    num_classes = property(lambda self: self.student.num_classes)
+    out_channels = property(lambda self: self.student.out_channels)
+    decode_head = property(lambda self: self.student.decode_head)
+
+    # torch.compile sees the networks and the losses, each by itself; what happens around them is not worth a graph.
+    @torch.compiler.disable(recursive=False)
+    def loss(self, inputs: Tensor, data_samples: List[Any]) -> Dict[str, Tensor]:
+        """The student's own losses and the weighted terms, by name.
+
+        Args:
+            inputs: preprocessed images (N, 3, H, W).
+            data_samples: one ``SegDataSample`` per image, with its label map.
+
+        Raises:
+            FileNotFoundError: if the teacher's config is missing.
+            ValueError: in the first step, if a label lies outside the classes.
+        """
+        if self._teacher_missing is not None:
+            raise self._teacher_missing
+        labels = self._labels(data_samples)
+        active = [term for term in self.terms.values() if term.active]
+        answers = self._read_teachers(inputs, active)
+        with Taps(self.student, _paths(self.terms.values(), 'student_paths'), inputs) as values:
+            losses = self.student(inputs, data_samples, mode='loss')
+        for name, term in self.terms.items():
+            for key, value in term(values, answers, labels).items():
+                if key in losses:
+                    raise ValueError(f'model.terms.{name}: the student already logs "{key}"; rename the term')
+                losses[key] = value
+        return losses
+
+    def predict(self, inputs: Tensor, data_samples: Optional[List[Any]] = None) -> List[Any]:
+        """The student's prediction."""
+        return self.student.predict(inputs, data_samples)
+
+    def extract_feat(self, inputs: Tensor) -> Any:
+        """The student's features."""
+        return self.student.extract_feat(inputs)
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: List[dict]) -> Tensor:
+        """The student's logits, at the size of the image."""
+        return self.student.encode_decode(inputs, batch_img_metas)
+
+    def _forward(self, inputs: Tensor, data_samples: Optional[List[Any]] = None) -> Any:
+        return self.student(inputs, data_samples, mode='tensor')
+
+    def _read_teachers(self, inputs: Tensor, terms: List[Term]) -> Dict[str, Any]:
+        """Each teacher runs once, for all the terms that read it, and not at all if none does."""
+        wanted = self._split(_paths(terms, 'teacher_paths'))
+        answers = {}
+        for name, paths in wanted.items():
+            read = self.teachers[name].read(inputs, paths, self.data_preprocessor)
+            answers.update({_join(name, path): value for path, value in read.items()})
+        return answers
+
+    def _split(self, paths: List[str]) -> Dict[str, List[str]]:
+        """Paths by the teacher that they start with."""
+        wanted: Dict[str, List[str]] = {}
+        for path in paths:
+            name, rest = ('', path) if '' in self.teachers else path.split('.', 1) if '.' in path else (path, '')
+            if name not in self.teachers or not rest:
+                raise PathError(f'the teacher\'s path "{path}" must start with the name of a teacher: '
+                                f'{", ".join(f"{known}.{rest or path}" for known in self.teachers)}')
+            wanted.setdefault(name, []).append(rest)
+        return wanted
+
+    def _fit_terms(self, student: dict) -> None:
+        """Check all paths and build the adapters, by a dry run of the architectures; no weights are needed for it."""
+        for name, teacher in self.teachers.items():
+            teacher.check(self._split(_paths(self.terms.values(), 'teacher_paths')).get(name, []))
+        skeletons = {'student': build_skeleton(student)}
+        try:
+            skeletons.update({name: build_skeleton(teacher.model_config) for name, teacher in self.teachers.items()})
+        except FileNotFoundError as error:
+            # A distilled student is tested where its teacher has never been: training is what needs the teacher.
+            self._teacher_missing = FileNotFoundError(f'model.teacher.config: {error}')
+            print_log(f'{self._teacher_missing}; this model can be tested, but not trained', 'current', logging.WARNING)
+        for term in self.terms.values():
+            _check_paths(f'model.terms.{term.name}.student', skeletons['student'], term.student_paths)
+            for name, paths in self._split(term.teacher_paths).items():
+                if name in skeletons:
+                    _check_paths(f'model.terms.{term.name}.teacher', skeletons[name], paths)
+        if self._teacher_missing is not None:
+            return
+        size = _input_size(self.data_preprocessor)
+        students = run_skeleton(skeletons['student'], _paths(self.terms.values(), 'student_paths'), size)
+        teachers = {}
+        for name, paths in self._split(_paths(self.terms.values(), 'teacher_paths')).items():
+            scale = getattr(self.teachers[name], 'scale', 1)
+            read = run_skeleton(skeletons[name], paths, [round(side * scale) for side in size])
+            teachers.update({_join(name, path): value for path, value in read.items()})
+        for term in self.terms.values():
+            term.fit(students, teachers)
+
+    def _labels(self, data_samples: List[Any]) -> Optional[Tensor]:
+        """Label maps (N, H, W), if a term needs them; in the first step, all of them must lie within the classes."""
+        if self._labels_checked and not any(term.loss.needs_labels for term in self.terms.values()):
+            return None
+        labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples])
+        if not self._labels_checked:
+            known = labels[labels != IGNORE_INDEX]
+            if known.numel() and (known.max() >= self.num_classes or known.min() < 0):
+                raise ValueError(f'labels must lie in 0..{self.num_classes - 1} or be {IGNORE_INDEX} (void), but the first '
+                                 f'batch holds {known.min()}..{known.max()}; check reduce_zero_label, the label files, or '
+                                 'decode_head.num_classes')
+            self._labels_checked = True
+        return labels
+
+
+def _build_term(name: str, term: dict) -> Term:
+    required, known = {'student', 'teacher', 'loss'}, {'student', 'teacher', 'loss', 'weight', 'adapter'}
+    wrong = sorted((required - term.keys()) | (term.keys() - known))
+    if wrong:
+        raise ValueError(f'model.terms.{name} needs student, teacher and loss, and may have weight and adapter; '
+                         f'missing or unknown: {", ".join(wrong)}')
+    return Term(name, **term)
+
+
+def _paths(terms: Iterable[Term], side: str) -> List[str]:
+    return list(dict.fromkeys(path for term in terms for path in getattr(term, side)))
+
+
+def _join(teacher: str, path: str) -> str:
+    return f'{teacher}.{path}' if teacher else path
+
+
+def _check_paths(key: str, model: nn.Module, paths: List[str]) -> None:
+    try:
+        Taps(model, paths)
+    except PathError as error:
+        raise PathError(f'{key}: {error}') from None
+
+
+def _input_size(preprocessor: nn.Module) -> Tuple[int, int]:
+    """Size (H, W) of training images, where the preprocessor fixes it."""
+    size = getattr(preprocessor, 'size', None)
+    return tuple(size) if size is not None else (256, 256)

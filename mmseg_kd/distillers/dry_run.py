@@ -1,0 +1,47 @@
+"""Find the shapes of a network's features without its weights, and mostly without computing."""
+import copy
+from typing import Any, Dict, Iterable, Sequence
+
+import torch
+from mmseg.registry import MODELS
+from torch import nn
+
+from .inference import forward_inference
+from .taps import PathError
+
+
+def build_skeleton(config: dict) -> nn.Module:
+    """Build a segmentor on torch's meta device, which allocates nothing; on the CPU if its constructor reads values."""
+    try:
+        with torch.device('meta'):
+            return MODELS.build(copy.deepcopy(config)).eval()
+    except Exception:
+        # Swin and MiT ask for the values of a linspace; a config that is wrong fails again here, and says why.
+        return MODELS.build(copy.deepcopy(config)).eval()
+
+
+def run_skeleton(model: nn.Module, paths: Iterable[str], size: Sequence[int]) -> Dict[str, Any]:
+    """What the paths hold for one image of the given size (H, W), as tensors on the meta device.
+
+    Raises:
+        PathError: if a path cannot be read.
+    """
+    try:
+        return _run(model.to('meta'), paths, size, 'meta')
+    except PathError:
+        raise
+    except Exception:
+        # A forward that looks at values needs some, if only arbitrary ones.
+        return _run(model.to_empty(device='cpu'), paths, size, 'cpu')
+
+
+@torch.no_grad()
+def _run(model: nn.Module, paths: Iterable[str], size: Sequence[int], device: str) -> Dict[str, Any]:
+    values = forward_inference(model, torch.zeros(1, 3, *size, device=device), paths)
+    return {path: _to_meta(value) for path, value in values.items()}
+
+
+def _to_meta(value: Any) -> Any:
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_to_meta, value))
+    return value.detach().to('meta') if isinstance(value, torch.Tensor) else value

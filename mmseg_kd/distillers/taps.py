@@ -1,0 +1,184 @@
+"""Read what modules compute during one forward pass, and leave no trace."""
+import difflib
+import re
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
+
+import torch
+from torch import Tensor, nn
+
+INPUTS, LOGITS, PRELOGITS = 'inputs', 'logits', 'prelogits'
+
+
+class PathError(ValueError):
+    """A path of a term that cannot be read."""
+
+
+class _Probe(NamedTuple):
+    """Where one path is read: a module's output (or its input), or one item of it."""
+    path: str
+    read_input: bool = False
+    index: Optional[int] = None
+    as_map: bool = False
+
+
+class _Enough(Exception):
+    """Unwinds a forward pass whose remaining part nobody reads."""
+
+
+class Taps:
+    """Context manager that records what the named paths of a model hold during one forward pass.
+
+    On entry, the ``forward`` of each module that is read is wrapped; on exit, it is put back. Wrapping is used for all of
+    them, and not only for heads, because MMSegmentation's heads call ``self.forward`` from their ``loss``, which
+    forward hooks don't see. A module that runs several times in a pass is read at its first run.
+
+    Args:
+        model: a segmentor.
+        paths: what to read, each one of
+
+            - a dotted module path (``backbone.layer3``): its output; with an index (``backbone[2]``, ``neck[0]``): one item
+              of it;
+            - the path of a parameter (``decode_head.conv_seg.weight``);
+            - ``logits``: the output of the (last) decode head, before it is resized;
+            - ``prelogits``: what the classifier ``conv_seg`` of that head reads, after dropout;
+            - ``inputs``: the preprocessed images.
+        inputs: the images, (N, 3, H, W), that the pass is about; only needed where ``'inputs'`` is read.
+        stop_early: end the pass as soon as everything has been read.
+
+    Raises:
+        PathError: on construction, if a path names nothing in the model (with the closest names that exist); on exit, if
+            a module did not run.
+
+    Example:
+        >>> with Taps(model, ['backbone[3]', 'logits']) as values:
+        ...     model(images, mode='tensor')
+        >>> values['logits'].shape
+    """
+
+    def __init__(self,
+                 model: nn.Module,
+                 paths: Iterable[str],
+                 inputs: Optional[Tensor] = None,
+                 stop_early: bool = False) -> None:
+        self.values: Dict[str, Any] = {}
+        self._stop_early = stop_early
+        self._probes: Dict[str, List[_Probe]] = {}
+        self._model = model
+        for path in dict.fromkeys(paths):
+            if path == INPUTS:
+                self.values[path] = inputs
+                continue
+            module, probe = _resolve(model, path)
+            if module is None:
+                self.values[path] = _attribute(model, path)
+            else:
+                self._probes.setdefault(module, []).append(probe)
+        self._pending = {probe.path for probes in self._probes.values() for probe in probes}
+        self._restore: List[Tuple[nn.Module, Optional[Callable]]] = []
+
+    def __enter__(self) -> Dict[str, Any]:
+        for name, probes in self._probes.items():
+            module = self._model.get_submodule(name)
+            self._restore.append((module, module.__dict__.get('forward')))
+            module.forward = self._wrap(module.forward, probes)
+        return self.values
+
+    def __exit__(self, kind, error, traceback) -> bool:
+        for module, forward in reversed(self._restore):
+            if forward is None:
+                del module.__dict__['forward']
+            else:
+                module.forward = forward
+        self._restore.clear()
+        if kind is None and self._pending:
+            raise PathError(f'{_quoted(self._pending)} did not run in this forward pass, so there is nothing to read; '
+                            'name a module that takes part in it')
+        return kind is _Enough
+
+    def _wrap(self, forward: Callable, probes: List[_Probe]) -> Callable:
+
+        # A graph break here keeps torch.compile from baking one step's record into the compiled module.
+        @torch.compiler.disable(recursive=False)
+        def recorded(*args, **kwargs):
+            self._record([p for p in probes if p.read_input], args[0] if args else None)
+            output = forward(*args, **kwargs)
+            self._record([p for p in probes if not p.read_input], output)
+            return output
+
+        return recorded
+
+    def _record(self, probes: List[_Probe], value: Any) -> None:
+        for probe in probes:
+            if probe.path in self._pending:
+                self.values[probe.path] = _select(value, probe)
+                self._pending.discard(probe.path)
+        if probes and self._stop_early and not self._pending:
+            raise _Enough
+
+
+def known_paths(model: nn.Module) -> List[str]:
+    """All paths that :class:`Taps` can read in ``model``, without the indexed ones."""
+    names = [name for name, _ in model.named_modules() if name] + [name for name, _ in model.named_parameters()]
+    return [INPUTS, LOGITS, PRELOGITS, *names]
+
+
+def output_head(model: nn.Module) -> Tuple[str, nn.Module]:
+    """Name and module of the decode head whose output is the segmentor's (the last one of a cascade)."""
+    head = getattr(model, 'decode_head', None)
+    if head is None:
+        raise PathError(f'{type(model).__name__} has no decode_head, so "logits" and "prelogits" mean nothing there; '
+                        'name a module of it instead')
+    if isinstance(head, nn.ModuleList):
+        return f'decode_head.{len(head) - 1}', head[-1]
+    return 'decode_head', head
+
+
+def _resolve(model: nn.Module, path: str) -> Tuple[Optional[str], Optional[_Probe]]:
+    """The module that has to run for ``path`` and how to read it; (None, None) for a parameter."""
+    if path == LOGITS:
+        return output_head(model)[0], _Probe(path, as_map=True)
+    if path == PRELOGITS:
+        name, head = output_head(model)
+        if not isinstance(getattr(head, 'conv_seg', None), nn.Module):
+            raise PathError(f'"prelogits" is what decode_head.conv_seg reads, but {type(head).__name__} has no conv_seg; '
+                            'name a module of it instead')
+        return f'{name}.conv_seg', _Probe(path, read_input=True)
+    match = re.fullmatch(r'(.+?)\[(-?\d+)\]', path)
+    name, index = (match[1], int(match[2])) if match else (path, None)
+    found = _attribute(model, name)
+    if isinstance(found, nn.Module):
+        return name, _Probe(path, index=index)
+    if isinstance(found, Tensor) and match is None:
+        return None, None
+    close = difflib.get_close_matches(path, known_paths(model), n=3, cutoff=0.4)
+    raise PathError(f'"{path}" names no module or parameter of {type(model).__name__}; '
+                    f'closest are: {_quoted(close) if close else "none"}')
+
+
+def _attribute(model: nn.Module, path: str) -> Union[nn.Module, Tensor, None]:
+    found: Any = model
+    for name in path.split('.'):
+        found = getattr(found, name, None) if not name.isdigit() else _item(found, int(name))
+    return found
+
+
+def _item(container: Any, index: int) -> Any:
+    return container[index] if isinstance(container, (nn.ModuleList, nn.Sequential)) and index < len(container) else None
+
+
+def _select(value: Any, probe: _Probe) -> Any:
+    if probe.index is not None:
+        if not isinstance(value, (tuple, list)):
+            raise PathError(f'"{probe.path}" asks for one item, but the module returns one '
+                            f'{type(value).__name__}; leave the index out')
+        if not -len(value) <= probe.index < len(value):
+            raise PathError(f'"{probe.path}" asks for item {probe.index}, but the module returns {len(value)}')
+        return value[probe.index]
+    if probe.as_map and isinstance(value, (tuple, list)):
+        # DANet, EncNet and the like return extra outputs behind the one that their own predict() uses.
+        return value[0]
+    return value
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ', '.join(f'"{name}"' for name in sorted(names))

@@ -1,0 +1,215 @@
+"""Teachers: networks that answer and never learn."""
+import logging
+import math
+from typing import Any, Dict, Iterable, List, Optional, Union
+
+import torch
+import torch.nn.functional as F
+from mmengine.logging import print_log
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from ..adapters import align
+from .checkpoint import CheckpointError, load_weights
+from .configs import model_config, published_weights
+from .inference import forward_inference
+from .normalisation import Renormalise
+from .taps import LOGITS, PathError, Taps
+
+Spec = Union[dict, List[dict]]
+
+
+class FrozenTeacher:
+    """A segmentor that is read, and otherwise does not exist for the model it teaches.
+
+    It is no ``nn.Module``: what holds it finds nothing of it in ``state_dict()``, ``parameters()``, an optimiser, DDP's
+    buffers or an EMA copy (a deep copy shares it). It is built and loaded at the first reading, always in eval mode and
+    without gradient, and runs only until the last path has been read; never its own loss.
+
+    Args:
+        config: config of the teacher, as a path or ``mmseg::pspnet/...``; its ``model`` (or, of a distiller, the student)
+            is built. Give this or ``model``.
+        model: config of the segmentor itself.
+        checkpoint: path or address of its weights, or ``'auto'`` for those that the library's metafile names for ``config``.
+            None leaves it random, with a warning.
+        scale: the teacher sees the images this much larger, on a side.
+        dtype: precision it runs in, such as ``'bfloat16'``; None for that of the surrounding autocast.
+        memory_format: such as ``'channels_last'``.
+
+    Raises:
+        ValueError: if not exactly one of ``config`` and ``model`` is given, or ``dtype`` or ``memory_format`` is none of
+            torch's.
+    """
+
+    def __init__(self,
+                 config: Optional[str] = None,
+                 model: Optional[dict] = None,
+                 checkpoint: Optional[str] = None,
+                 scale: float = 1.0,
+                 dtype: Optional[str] = None,
+                 memory_format: str = 'contiguous_format') -> None:
+        if (config is None) == (model is None):
+            raise ValueError('model.teacher needs either config (a path, or mmseg::...) or model (a segmentor as dict), but '
+                             f'has {"neither" if config is None else "both"}')
+        if scale <= 0:
+            raise ValueError(f'model.teacher.scale must be > 0, but is {scale}')
+        self.config, self.checkpoint, self.scale = config, checkpoint, scale
+        self._model_config = model
+        self._dtype = _torch_name('dtype', dtype, torch.dtype) if dtype else None
+        self._memory_format = _torch_name('memory_format', memory_format, torch.memory_format)
+        self._module: Optional[nn.Module] = None
+        self._renormalise: Optional[Renormalise] = None
+
+    @property
+    def model_config(self) -> dict:
+        """Config of the segmentor; read from its file when first asked for.
+
+        Raises:
+            FileNotFoundError: if the file is missing.
+        """
+        if self._model_config is None:
+            self._model_config = model_config(self.config)
+        return self._model_config
+
+    @property
+    def module(self) -> nn.Module:
+        """The network, built, loaded and frozen at the first use.
+
+        Raises:
+            CheckpointError: if the checkpoint is missing, unsafe or of another network.
+        """
+        if self._module is None:
+            self._module = self._build()
+        return self._module
+
+    # torch.compile of a training step must not trace the construction of a network.
+    @torch.compiler.disable
+    def _build(self) -> nn.Module:
+        # init_weights() is never called: the checkpoint replaces whatever it would fetch.
+        module = MODELS.build(self.model_config)
+        if self.checkpoint is None:
+            print_log(f'model.teacher.checkpoint is None: the teacher {self.config or ""} has random weights', 'current',
+                      logging.WARNING)
+        else:
+            try:
+                path = published_weights(self.config or '') if self.checkpoint == 'auto' else self.checkpoint
+                load_weights(module, path)
+            except ValueError as error:
+                raise CheckpointError(f'model.teacher.checkpoint: {error}') from None
+        module.requires_grad_(False).eval()
+        return module.to(dtype=self._dtype, memory_format=self._memory_format)
+
+    @property
+    def members(self) -> List['FrozenTeacher']:
+        """Itself; see :class:`EnsembleTeacher`."""
+        return [self]
+
+    def check(self, paths: Iterable[str]) -> None:
+        """Raise PathError for paths that this kind of teacher never answers; a single one answers all it has."""
+
+    def read(self, inputs: Tensor, paths: Iterable[str], preprocessor: Optional[nn.Module] = None) -> Dict[str, Any]:
+        """What the paths hold when the teacher sees the student's images.
+
+        Args:
+            inputs: images (N, 3, H, W) as the student's preprocessor left them.
+            paths: see :class:`~mmseg_kd.distillers.Taps`.
+            preprocessor: the student's; where the teacher's normalises otherwise, the images are converted.
+        """
+        module = self.module
+        if next(module.parameters()).device != inputs.device:
+            module.to(inputs.device)
+        if self._renormalise is None:
+            self._renormalise = Renormalise(preprocessor, module.data_preprocessor)
+        with torch.no_grad():
+            inputs = self._renormalise(inputs)
+            if self.scale != 1:
+                inputs = F.interpolate(inputs, scale_factor=self.scale, mode='bilinear', align_corners=False)
+            inputs = inputs.contiguous(memory_format=self._memory_format)
+            if self._dtype is None:
+                return forward_inference(module, inputs, paths)
+            with torch.autocast(inputs.device.type, enabled=False):
+                return forward_inference(module, inputs.to(self._dtype), paths)
+
+    def __deepcopy__(self, memo: dict) -> 'FrozenTeacher':
+        return self
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, '_module': None, '_renormalise': None}
+
+
+class EnsembleTeacher:
+    """Several teachers that answer with one voice: the logarithm of their mean class probabilities, as ``logits``.
+
+    Args:
+        members: the teachers; logits of other sizes are resized to the first one's.
+    """
+
+    def __init__(self, members: List[FrozenTeacher]) -> None:
+        self.members = members
+
+    @property
+    def model_config(self) -> dict:
+        """Of the first member, which stands for the shape of all."""
+        return self.members[0].model_config
+
+    def check(self, paths: Iterable[str]) -> None:
+        """Raise PathError unless only ``logits`` are read."""
+        for path in paths:
+            if path != LOGITS:
+                raise PathError(f'an ensemble answers with "logits" only, but "{path}" is read; name the teachers to read one '
+                                'of them: teacher=dict(first=dict(...), second=dict(...)) and the path first.' + path)
+
+    def read(self, inputs: Tensor, paths: Iterable[str], preprocessor: Optional[nn.Module] = None) -> Dict[str, Any]:
+        """See :meth:`FrozenTeacher.read`."""
+        self.check(paths)
+        votes: List[Tensor] = []
+        for member in self.members:
+            logits = member.read(inputs, [LOGITS], preprocessor)[LOGITS].float()
+            votes.append(F.log_softmax(align(logits, votes[0]) if votes else logits, dim=1))
+        return {LOGITS: torch.logsumexp(torch.stack(votes), dim=0) - math.log(len(votes))}
+
+    def __deepcopy__(self, memo: dict) -> 'EnsembleTeacher':
+        return self
+
+
+Teacher = Union[FrozenTeacher, EnsembleTeacher]
+
+
+def build_teachers(spec: Union[Spec, Dict[str, Spec]]) -> Dict[str, Teacher]:
+    """One unnamed teacher (under the name ``''``), or several by name.
+
+    Args:
+        spec: arguments of one :class:`FrozenTeacher`; a list of such, for an ensemble; or a dict of either by name.
+
+    Raises:
+        ValueError: if it is none of these.
+    """
+    if isinstance(spec, dict) and 'type' in spec:
+        raise ValueError(f'model.teacher is a {spec["type"]} itself; write teacher=dict(model=dict(type=...), checkpoint=...)')
+    if isinstance(spec, dict) and spec and not {'config', 'model'} & spec.keys():
+        for name, member in spec.items():
+            if not isinstance(member, (dict, list, tuple)):
+                raise ValueError(f'model.teacher needs config or model, or teachers by name, but has {name}={member!r}')
+        return {name: _build_teacher(member, f'model.teacher.{name}') for name, member in spec.items()}
+    return {'': _build_teacher(spec, 'model.teacher')}
+
+
+def _build_teacher(spec: Spec, key: str) -> Teacher:
+    if isinstance(spec, (list, tuple)):
+        if not spec:
+            raise ValueError(f'{key} is an empty list; give at least one teacher')
+        return EnsembleTeacher([_build_teacher(member, f'{key}[{i}]') for i, member in enumerate(spec)])
+    if not isinstance(spec, dict):
+        raise ValueError(f'{key} must be a dict such as dict(config=..., checkpoint=...), but is {spec!r}')
+    unknown = spec.keys() - {'config', 'model', 'checkpoint', 'scale', 'dtype', 'memory_format'}
+    if unknown:
+        raise ValueError(f'{key} has no key {", ".join(sorted(unknown))}; it takes config, model, checkpoint, scale, dtype and '
+                         'memory_format')
+    return FrozenTeacher(**spec)
+
+
+def _torch_name(key: str, name: str, kind: type) -> Any:
+    value = getattr(torch, str(name).removeprefix('torch.'), None)
+    if not isinstance(value, kind):
+        raise ValueError(f'model.teacher.{key} must name a torch.{kind.__name__}, but is {name!r}')
+    return value

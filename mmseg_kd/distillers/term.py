@@ -1,0 +1,149 @@
+"""One distillation term: where student and teacher are read, the loss between them, and its weight."""
+from typing import Any, Dict, List, Optional, Union
+
+import torch
+from mmseg.registry import MODELS, TASK_UTILS
+from torch import Tensor, nn
+
+from ..adapters import align
+from ..losses import AdversarialLoss
+from ..losses.ops import differentiable_zero
+from .taps import LOGITS, PathError
+
+Paths = Union[str, List[str]]
+
+
+class Term(nn.Module):
+    """``weight * loss(adapter(student), teacher)``, under its own name in the log.
+
+    Args:
+        name: key in the log; contains ``loss``, since MMEngine sums the entries whose name does.
+        student: path that is read in the student, or a list of paths, which gives the loss a tuple. See
+            :class:`~mmseg_kd.distillers.Taps` for the kinds of paths.
+        teacher: the same in the teacher; starts with the teacher's name where there are several (``deep.logits``).
+        loss: config of a :class:`~mmseg_kd.losses.DistillLoss`.
+        weight: a number, or config of a schedule (:mod:`mmseg_kd.distillers.schedules`), which ``TermWeightHook`` moves.
+        adapter: config of a module that is built with ``in_channels`` and ``out_channels`` and brings the student's
+            features to the teacher's channels. By default a 1x1 convolution where the loss needs equal channels and they
+            differ, and nothing otherwise.
+
+    Raises:
+        ValueError: if the name lacks ``loss``, or the weight is neither a number nor a schedule.
+    """
+
+    def __init__(self,
+                 name: str,
+                 student: Paths,
+                 teacher: Paths,
+                 loss: dict,
+                 weight: Union[float, dict] = 1.0,
+                 adapter: Optional[dict] = None) -> None:
+        super().__init__()
+        if 'loss' not in name:
+            raise ValueError(f'model.terms.{name}: the name of a term must contain "loss", or MMEngine would not add it; '
+                             f'call it loss_{name}')
+        if '.' in name:
+            raise ValueError(f'model.terms.{name}: the name of a term must not contain a dot')
+        self.name, self.student, self.teacher = name, student, teacher
+        self.loss = MODELS.build(loss)
+        self.schedule = TASK_UTILS.build(weight) if isinstance(weight, dict) else None
+        if self.schedule is None and not isinstance(weight, (int, float)):
+            raise ValueError(f'model.terms.{name}.weight must be a number or the config of a schedule, but is {weight!r}')
+        self.weight: Optional[float] = None if self.schedule else float(weight)
+        self._adapter_config = adapter
+        self.student_shapes: List[torch.Size] = []
+        self.teacher_shapes: List[torch.Size] = []
+        self.adapters = nn.ModuleList()
+
+    @property
+    def student_paths(self) -> List[str]:
+        return [self.student] if isinstance(self.student, str) else list(self.student)
+
+    @property
+    def teacher_paths(self) -> List[str]:
+        return [self.teacher] if isinstance(self.teacher, str) else list(self.teacher)
+
+    @property
+    def critic(self) -> Optional[nn.Module]:
+        """The part that another optimiser trains, if the loss is adversarial."""
+        return self.loss.critic if isinstance(self.loss, AdversarialLoss) else None
+
+    @property
+    def active(self) -> bool:
+        """Whether the term counts in this iteration."""
+        if self.weight is None:
+            raise ValueError(f'model.terms.{self.name}.weight is a schedule, but nothing moves it; add '
+                             "dict(type='TermWeightHook') to custom_hooks")
+        return self.weight != 0
+
+    def fit(self, student: Dict[str, Any], teacher: Dict[str, Any]) -> None:
+        """Build the adapters, and what else depends on shapes, from example values.
+
+        Raises:
+            ValueError: if the classes differ, or the shapes cannot be brought together.
+        """
+        students = [self._tensor(student, path, 'student') for path in self.student_paths]
+        teachers = [self._tensor(teacher, path, 'teacher') for path in self.teacher_paths]
+        self.student_shapes, self.teacher_shapes = [s.shape for s in students], [t.shape for t in teachers]
+        for i, (s, t) in enumerate(zip(students, teachers)):
+            self._check_classes(i, s, t)
+            adapter = self._build_adapter(s, t)
+            self.adapters.append(adapter)
+            if not isinstance(adapter, nn.Identity):
+                students[i] = s.new_empty(len(s), t.shape[1], *s.shape[2:])
+            teachers[i] = align(t, s)
+        self.adapters.extend(nn.Identity() for _ in students[len(teachers):])
+        examples = self._as_given(students, self.student), self._as_given(teachers, self.teacher)
+        try:
+            self.loss.setup(*examples)
+            self.loss.check(*examples)
+        except ValueError as error:
+            raise ValueError(f'model.terms.{self.name}: no common shape of student {self.student!r} and teacher '
+                             f'{self.teacher!r}: {error}') from None
+
+    def forward(self, student: Dict[str, Any], teacher: Dict[str, Any], labels: Optional[Tensor]) -> Dict[str, Tensor]:
+        """The weighted loss, by name; with an adversarial loss, the critic's own loss beside it."""
+        students = [self._tensor(student, path, 'student') for path in self.student_paths]
+        if not self.active:
+            # The critic rests as well, but DDP wants a gradient, if only zero, for each parameter.
+            return {self.name: sum(map(differentiable_zero, [*students, *self.parameters()]))}
+        teachers = [self._tensor(teacher, path, 'teacher') for path in self.teacher_paths]
+        teachers = [align(t, s) for t, s in zip(teachers, students)] + teachers[len(students):]
+        students = [adapter(s) for adapter, s in zip(self.adapters, students)]
+        maps = self._as_given(students, self.student), self._as_given(teachers, self.teacher)
+        losses = {self.name: self.weight * self.loss(*maps, *([labels] if self.loss.needs_labels else []))}
+        if self.critic is not None:
+            losses[f'{self.name}_critic'] = self.loss.critic_loss(*maps)
+        return losses
+
+    def _check_classes(self, index: int, student: Tensor, teacher: Tensor) -> None:
+        if self.student_paths[index] != LOGITS or self.teacher_paths[index].rpartition('.')[2] != LOGITS:
+            return
+        if student.shape[1] != teacher.shape[1]:
+            raise ValueError(f'model.terms.{self.name}: student and teacher must have the same classes to compare logits, '
+                             f'but the student has {student.shape[1]} and the teacher {teacher.shape[1]}; set num_classes '
+                             'of the student, or take a teacher of the same data set')
+
+    def _build_adapter(self, student: Tensor, teacher: Tensor) -> nn.Module:
+        if student.dim() != 4 or teacher.dim() != 4:
+            return nn.Identity()
+        channels = dict(in_channels=student.shape[1], out_channels=teacher.shape[1])
+        if self._adapter_config is not None:
+            return MODELS.build(dict(**self._adapter_config, **channels))
+        if self.loss.needs_equal_channels and student.shape[1] != teacher.shape[1]:
+            return MODELS.build(dict(type='ConvAdapter', **channels))
+        return nn.Identity()
+
+    def _tensor(self, values: Dict[str, Any], path: str, side: str) -> Tensor:
+        value = values[path]
+        if not isinstance(value, Tensor):
+            raise PathError(f'model.terms.{self.name}.{side}: "{path}" must be a tensor, but is a {type(value).__name__}; '
+                            f'choose one item of it, such as "{path}[0]", or a module inside of it')
+        return value
+
+    @staticmethod
+    def _as_given(maps: List[Tensor], paths: Paths) -> Union[Tensor, tuple]:
+        return maps[0] if isinstance(paths, str) else tuple(maps)
+
+    def extra_repr(self) -> str:
+        return f'student={self.student!r}, teacher={self.teacher!r}, weight={self.schedule or self.weight}'

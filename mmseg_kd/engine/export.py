@@ -1,0 +1,98 @@
+"""Take the student out of a distillation run, with no trace of the distiller."""
+import copy
+import inspect
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Union
+
+import torch
+from mmengine.config import Config
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+
+from ..distillers.checkpoint import read_checkpoint, segmentor_weights
+
+KEPT = ('default_scope', 'env_cfg', 'vis_backends', 'visualizer', 'log_level', 'log_processor', 'test_dataloader',
+        'test_evaluator', 'test_cfg', 'val_dataloader', 'val_evaluator', 'val_cfg', 'tta_model', 'tta_pipeline',
+        'custom_imports')
+
+
+def export_student(config: Config, checkpoint: Union[str, Path], folder: Union[str, Path]) -> Path:
+    """Write ``config.py`` and ``student.pth``, which MMSegmentation's own tools test, deploy and fine-tune.
+
+    Args:
+        config: of the distillation run.
+        checkpoint: a checkpoint of it.
+        folder: where to write; both files appear under their names only when complete.
+
+    Returns:
+        Path: the folder.
+
+    Raises:
+        CheckpointError: if the checkpoint cannot be read.
+        ValueError: if it holds no student.
+    """
+    saved = read_checkpoint(str(checkpoint))
+    if not any(key.removeprefix('module.').startswith('student.') for key in saved.get('state_dict', {})):
+        raise ValueError(f'{checkpoint} must be a checkpoint of a Distiller, but holds no weights of a student')
+    meta = {key: value for key, value in saved.get('meta', {}).items() if key in ('dataset_meta', 'epoch', 'iter')}
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = segmentor_weights(saved)
+    _write(folder / 'student.pth', lambda path: torch.save(dict(meta=meta, state_dict=weights), path))
+    _write(folder / 'config.py', student_config(config).dump)
+    return folder
+
+
+def student_config(config: Config) -> Config:
+    """The part of a distillation config that tests the student, in MMSegmentation's own terms."""
+    result = {key: copy.deepcopy(config[key]) for key in KEPT if config.get(key) is not None}
+    result['model'] = copy.deepcopy(config.model.student)
+    result = _own_datasets_as_plain(result)
+    imports = result.get('custom_imports', {})
+    if 'mmseg_kd' in imports.get('imports', []) and not _uses_own_modules(result['model']):
+        imports['imports'] = [name for name in imports['imports'] if name != 'mmseg_kd']
+        if not imports['imports']:
+            del result['custom_imports']
+    return Config(result)
+
+
+def _own_datasets_as_plain(node: Any) -> Any:
+    """Spell the data sets of this package as MMSegmentation's ``BaseSegDataset``, which they are but for defaults."""
+    if isinstance(node, (list, tuple)):
+        return type(node)(map(_own_datasets_as_plain, node))
+    if not isinstance(node, dict):
+        return node
+    node = {key: _own_datasets_as_plain(value) for key, value in node.items()}
+    known = DATASETS.get(node['type']) if isinstance(node.get('type'), str) and 'data_root' in node else None
+    if known is not None and known.__module__.startswith('mmseg_kd.') and issubclass(known, BaseSegDataset):
+        accepted = inspect.signature(BaseSegDataset.__init__).parameters
+        defaults = {
+            name: parameter.default
+            for name, parameter in inspect.signature(known.__init__).parameters.items()
+            if name in accepted and parameter.default is not parameter.empty
+        }
+        node = {**defaults, 'metainfo': dict(known.METAINFO), **node, 'type': 'BaseSegDataset'}
+    return node
+
+
+def _uses_own_modules(node: Any) -> bool:
+    from mmseg.registry import MODELS
+    if isinstance(node, (list, tuple)):
+        return any(map(_uses_own_modules, node))
+    if not isinstance(node, dict):
+        return False
+    known = MODELS.get(node['type']) if isinstance(node.get('type'), str) else None
+    return (known is not None and known.__module__.startswith('mmseg_kd.')) or any(map(_uses_own_modules, node.values()))
+
+
+def _write(path: Path, write: Any) -> None:
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=path.suffix)
+    os.close(descriptor)
+    try:
+        write(temporary)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,6 @@
+from .distill_summary_hook import DistillSummaryHook
+from .export_student_hook import ExportStudentHook
+from .non_finite_loss_hook import NonFiniteLossHook
+from .term_weight_hook import TermWeightHook
+
+__all__ = ['DistillSummaryHook', 'ExportStudentHook', 'NonFiniteLossHook', 'TermWeightHook']

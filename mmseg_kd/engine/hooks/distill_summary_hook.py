@@ -1,0 +1,37 @@
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+from ...analysis.summary import distillation_summary
+from ...distillers import Distiller
+from ..optim.distill_optim_wrapper_constructor import critic_parameters
+
+
+@HOOKS.register_module()
+class DistillSummaryHook(Hook):
+    """Before training: load the teachers, and log what will be distilled, how, and at what cost.
+
+    Loading them here lets a checkpoint that doesn't fit end the run before its first iteration.
+
+    Raises:
+        ValueError: if a critic would be trained by the student's optimiser.
+    """
+
+    priority = 'LOW'
+
+    def before_train(self, runner: Runner) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if not isinstance(model, Distiller):
+            return
+        if critic_parameters(model) and isinstance(runner.optim_wrapper, OptimWrapper) and \
+                not hasattr(runner.optim_wrapper, 'optim_wrappers'):
+            raise ValueError('model.terms has an adversarial loss, whose critic needs an optimiser of its own; set '
+                             "optim_wrapper.constructor='DistillOptimWrapperConstructor' and optim_wrapper.critic")
+        for teacher in model.teachers.values():
+            for member in teacher.members:
+                member.module
+        if is_main_process():
+            runner.logger.info('Distillation\n' + distillation_summary(model))

@@ -1,0 +1,27 @@
+from typing import Optional, Sequence
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+from ...distillers import Distiller
+
+
+@HOOKS.register_module()
+class TermWeightHook(Hook):
+    """Move the weights of terms that have a schedule, and log them as ``<term>_weight``.
+
+    The weight depends on the iteration alone, so that a resumed run goes on as if it had never stopped.
+    """
+
+    priority = 'ABOVE_NORMAL'
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[Sequence[dict]] = None) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if not isinstance(model, Distiller):
+            return
+        for name, term in model.terms.items():
+            if term.schedule is not None:
+                term.weight = term.schedule(runner.iter)
+                runner.message_hub.update_scalar(f'train/{name}_weight', term.weight)

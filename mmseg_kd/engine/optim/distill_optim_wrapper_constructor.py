@@ -1,0 +1,62 @@
+from typing import List, Optional
+
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
+from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
+from torch import nn
+
+from ...distillers import Distiller
+from .joint_optim_wrapper import JointOptimWrapper
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class DistillOptimWrapperConstructor:
+    """Give the critics of adversarial terms an optimiser of their own.
+
+    Args:
+        optim_wrapper_cfg: an MMEngine ``optim_wrapper`` with one more key, ``critic``: an ``OptimWrapper`` config, such as
+            ``dict(optimizer=dict(type='Adam', lr=4e-4, betas=(0.9, 0.99)))``, for all critics together.
+        paramwise_cfg: as of MMEngine's default constructor; for the student.
+
+    Returns (when called with the model):
+        JointOptimWrapper: with the optimisers ``main`` and ``critic``.
+
+    Raises:
+        ValueError: if ``critic`` is missing, or no term has a critic.
+    """
+
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: Optional[dict] = None) -> None:
+        self._main_cfg = dict(optim_wrapper_cfg)
+        self._critic_cfg = self._main_cfg.pop('critic', None)
+        self._paramwise_cfg = paramwise_cfg
+        if self._critic_cfg is None:
+            raise ValueError('optim_wrapper.critic is missing; the constructor DistillOptimWrapperConstructor needs it, such as '
+                             "critic=dict(optimizer=dict(type='Adam', lr=4e-4, betas=(0.9, 0.99)))")
+
+    def __call__(self, model: nn.Module) -> JointOptimWrapper:
+        critics = critic_parameters(model)
+        if not critics:
+            raise ValueError('optim_wrapper.critic is given, but no term of model.terms has a critic; leave it and the '
+                             'constructor out')
+        main = OPTIM_WRAPPER_CONSTRUCTORS.build(
+            dict(
+                type='DefaultOptimWrapperConstructor',
+                optim_wrapper_cfg=self._main_cfg,
+                paramwise_cfg=self._paramwise_cfg))(model)
+        owned = set(map(id, critics))
+        groups = main.optimizer.param_groups
+        for group in groups:
+            group['params'] = [p for p in group['params'] if id(p) not in owned]
+        groups[:] = [group for group in groups if group['params']]
+        optimizer = OPTIMIZERS.build(dict(**self._critic_cfg['optimizer'], params=critics))
+        wrapper = {key: value for key, value in self._critic_cfg.items() if key != 'optimizer'}
+        critic: OptimWrapper = OPTIM_WRAPPERS.build(dict(type='OptimWrapper', **wrapper, optimizer=optimizer))
+        return JointOptimWrapper(main=main, critic=critic)
+
+
+def critic_parameters(model: nn.Module) -> List[nn.Parameter]:
+    """Parameters of all critics in a distiller, wrapped or not; empty for other models."""
+    model = model.module if is_model_wrapper(model) else model
+    if not isinstance(model, Distiller):
+        return []
+    return [p for term in model.terms.values() if term.critic is not None for p in term.critic.parameters()]

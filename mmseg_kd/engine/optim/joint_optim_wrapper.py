@@ -1,0 +1,53 @@
+from contextlib import contextmanager
+from typing import Dict, Iterator, Optional
+
+import torch
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmseg.registry import OPTIM_WRAPPERS
+from torch import Tensor, nn
+
+
+@OPTIM_WRAPPERS.register_module()
+class JointOptimWrapper(OptimWrapperDict):
+    """Several optimisers that step together after one backward pass.
+
+    It serves losses whose gradients reach disjoint parameters, such as a student's and a critic's: their sum needs one
+    forward and one backward pass, works under DDP as any other loss, and each optimiser keeps its own rule and schedule.
+
+    Args:
+        main: decides on precision, loss scaling, accumulation and clipping of its own parameters.
+        others: plain ``OptimWrapper`` by name.
+    """
+
+    def __init__(self, main: OptimWrapper, **others: OptimWrapper) -> None:
+        super().__init__(main=main, **others)
+
+    @property
+    def _main(self) -> OptimWrapper:
+        return self.optim_wrappers['main']
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Precision and gradient synchronisation of the main optimiser."""
+        with self._main.optim_context(model):
+            yield
+
+    def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
+        """Tell the main optimiser how far training is, for accumulation."""
+        self._main.initialize_count_status(model, init_counts, max_counts)
+
+    def update_params(self, loss: Tensor, step_kwargs: Optional[Dict] = None, zero_kwargs: Optional[Dict] = None) -> None:
+        """One backward pass; then, where accumulation is complete, one step of each optimiser."""
+        main, others = self._main, [wrapper for name, wrapper in self.items() if name != 'main']
+        main.backward(main.scale_loss(loss))
+        if not main.should_update():
+            return
+        scaler = getattr(main, 'loss_scaler', None)
+        for other in others:
+            # The main wrapper's step() updates the scale, so what was scaled by it has to be stepped before.
+            if isinstance(scaler, torch.amp.GradScaler):
+                scaler.step(other.optimizer)
+            else:
+                other.step()
+        main.step(**(step_kwargs or {}))
+        self.zero_grad(**(zero_kwargs or {}))

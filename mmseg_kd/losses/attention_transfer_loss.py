@@ -1,0 +1,51 @@
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from .base import DistillLoss, Maps, pairs
+from .ops import unit
+
+
+@MODELS.register_module()
+class AttentionTransferLoss(DistillLoss):
+    r"""Match where in the image the features have energy.
+
+    .. math:: L = \sum_l \frac{1}{N P} \sum_{np} (a^s_{lnp} - a^t_{lnp})^2, \qquad
+        a_{ln} = e_{ln} / \|e_{ln}\|_2, \quad e_{lnp} = \mathrm{mean}_c f_{lncp}^2
+
+    with P the pixels of the map. At most 2 / P for each level l: the published weights are 1000 to 10000, and the same
+    weight means less on a larger map.
+
+    Shape:
+        features (N, C, H, W) of student and teacher, channels may differ, or tuples of such maps, one per level; a
+        scalar.
+
+    Raises:
+        ValueError: if batch or spatial sizes, or the numbers of maps, differ.
+
+    Paper: Zagoruyko and Komodakis, "Paying More Attention to Attention" (ICLR 2017, arXiv 1612.03928). This is the
+    mean of squares of its published code; the formula of the paper is :class:`AttentionTransferNormLoss`.
+    """
+
+    needs_equal_channels = False
+
+    def compute(self, student: Maps, teacher: Maps) -> Tensor:
+        return sum(self.distance(_attention(s), _attention(t)) for s, t in pairs(student, teacher))
+
+    def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
+        return (student - teacher).square().mean()
+
+
+@MODELS.register_module()
+class AttentionTransferNormLoss(AttentionTransferLoss):
+    r""":class:`AttentionTransferLoss` as the paper writes it: the mean over samples of :math:`\|a^s - a^t\|_2`.
+
+    At most :math:`\sqrt 2` for each level at any size. The paper's factor of one half belongs to the weight.
+    """
+
+    def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
+        return (student - teacher).norm(dim=1).mean()
+
+
+def _attention(features: Tensor) -> Tensor:
+    """Energy of each pixel, as a vector (N, P) of length one."""
+    return unit(features.square().mean(1).flatten(1), eps=1e-12)

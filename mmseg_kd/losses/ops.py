@@ -1,0 +1,67 @@
+"""Maths that more than one loss needs. Everything works on (N, C, H, W) maps, in any memory format."""
+from typing import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+IGNORE_INDEX = 255
+
+
+def sample_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
+    """Sample label maps (N, H, W) to ``size`` (h, w) by nearest neighbour; classes are never mixed."""
+    if labels.shape[-2:] == tuple(size):
+        return labels
+    return F.interpolate(labels[:, None].float(), size=tuple(size), mode='nearest')[:, 0].to(labels.dtype)
+
+
+def differentiable_zero(student: Tensor) -> Tensor:
+    """A zero that carries a (zero) gradient to ``student``, finite even where ``student`` is not.
+
+    A detached constant would leave parameters without a gradient, and DDP waiting for it.
+    """
+    return student[:0].sum()
+
+
+def inverse_norm(x: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """One over the length of the vectors along ``dim`` (kept, size 1); 0 for a vector not longer than ``eps``.
+
+    Unlike division by ``max(norm, eps)``, a zero vector gets a zero gradient, not one of 1 / eps.
+    """
+    norm = x.norm(dim=dim, keepdim=True)
+    return torch.where(norm > eps, 1 / norm.clamp_min(eps), torch.zeros_like(norm))
+
+
+def unit(x: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """Scale vectors along ``dim`` to length one; a zero vector becomes (stays) zero, with zero gradient."""
+    return x * inverse_norm(x, dim, eps)
+
+
+def softened_divergence(student: Tensor, teacher: Tensor, temperature: float, dim: int) -> Tensor:
+    """Sum of KL(teacher || student), in nats, of the softmax over ``dim`` of logits divided by ``temperature``."""
+    return F.kl_div(
+        F.log_softmax(student / temperature, dim=dim),
+        F.log_softmax(teacher / temperature, dim=dim),
+        reduction='sum',
+        log_target=True)
+
+
+def gram_distance(x: Tensor, y: Tensor) -> Tensor:
+    r"""Squared Frobenius distance :math:`\|x^T x - y^T y\|_F^2` of (N, C, P) and (N, D, P), per sample (N,).
+
+    The P x P matrices are never formed where P > C + D: by the identity :math:`\|x x^T\|^2 + \|y y^T\|^2 - 2 \|x
+    y^T\|^2` time is O(P C D) and memory O(C D) instead of O(P^2). The result is exact up to rounding, which is clamped
+    at 0.
+    """
+    if x.shape[2] <= x.shape[1] + y.shape[1]:
+        return (x.transpose(1, 2) @ x - y.transpose(1, 2) @ y).square().sum((1, 2))
+
+    def overlap(a: Tensor, b: Tensor) -> Tensor:
+        return (a @ b.transpose(1, 2)).square().sum((1, 2))
+
+    return (overlap(x, x) + overlap(y, y) - 2 * overlap(x, y)).clamp_min(0)
+
+
+def pixel_rows(x: Tensor) -> Tensor:
+    """(N, C, H, W) to one row per pixel, (N*H*W, C)."""
+    return x.flatten(2).transpose(1, 2).reshape(-1, x.shape[1])

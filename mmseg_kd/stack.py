@@ -1,0 +1,58 @@
+"""Make the two OpenMMLab distributions look alike.
+
+The packages ``mmengine``, ``mmcv`` and ``mmseg`` are published twice: by OpenMMLab (``mmsegmentation``, ...) and by its
+maintained continuation (``onedl-mmsegmentation``, ...). Import names are equal, distribution names are not, and MMEngine
+resolves ``mmseg::...`` in ``_base_`` through distribution names. :func:`prepare` mends that table.
+"""
+from importlib import metadata
+
+STACKS = {
+    'onedl': ('onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation'),
+    'openmmlab': ('mmengine', 'mmcv', 'mmsegmentation'),
+}
+
+
+def installed_stack() -> str:
+    """Name of the stack that is installed: ``'onedl'`` or ``'openmmlab'``.
+
+    Raises:
+        ImportError: if neither is complete, or parts of both are installed (they overwrite each other's files).
+    """
+    found = {stack: [d for d in names if _is_installed(d)] for stack, names in STACKS.items()}
+    if all(found.values()):
+        clash = ', '.join(found['onedl'] + found['openmmlab'])
+        raise ImportError(
+            'mmseg_kd needs one OpenMMLab stack, but parts of both are installed and overwrite each other '
+            f'({clash}); keep one: pip uninstall -y {" ".join(found["openmmlab"])} && '
+            'pip install --force-reinstall --no-deps ' + ' '.join(STACKS['onedl']))
+    for stack, names in STACKS.items():
+        if len(found[stack]) == len(names):
+            return stack
+    stack = 'openmmlab' if found['openmmlab'] else 'onedl'
+    missing = [d for d in STACKS[stack] if d not in found[stack]]
+    raise ImportError(f'mmseg_kd needs an OpenMMLab stack, but {", ".join(missing)} is not installed: '
+                      f'pip install "mmseg-kd[{stack}]"')
+
+
+def prepare() -> str:
+    """Check the stack and make ``mmseg::``, ``mmpretrain::`` and ``mmseg_kd::`` resolvable in ``_base_``.
+
+    MMEngine accepts a module's name where its table holds a distribution's name; it is right on either stack. For this
+    package it is told a submodule's: unlike ``mmseg_kd``, that is never taken for the distribution, whose location
+    is misleading after an editable install.
+
+    Returns:
+        str: the installed stack, ``'onedl'`` or ``'openmmlab'``.
+    """
+    stack = installed_stack()
+    from mmengine.config.utils import MODULE2PACKAGE
+    MODULE2PACKAGE.update(mmseg='mmseg', mmpretrain='mmpretrain', mmseg_kd='mmseg_kd.stack')
+    return stack
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True

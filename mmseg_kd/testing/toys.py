@@ -1,0 +1,94 @@
+"""The smallest segmentors and batches that behave like real ones."""
+from typing import List, Optional
+
+import torch
+from mmengine.config import ConfigDict
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+
+MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
+
+
+def toy_segmentor(base_channels: int = 8,
+                  num_classes: int = 4,
+                  depth: int = 18,
+                  auxiliary: bool = True,
+                  size: int = 32,
+                  mean: Optional[List[float]] = None,
+                  std: Optional[List[float]] = None,
+                  bgr_to_rgb: bool = True) -> ConfigDict:
+    """Config of a PSPNet with a thin ResNet: the real classes, a few thousand weights.
+
+    Args:
+        base_channels: channels of the stem; stage i has 2**i times as many.
+        num_classes: classes.
+        depth: of the ResNet.
+        auxiliary: whether there is an auxiliary head, on the third stage.
+        size: side of training images, in pixels.
+        mean: of the preprocessor; ImageNet's by default.
+        std: likewise.
+        bgr_to_rgb: whether the preprocessor swaps the channels.
+    """
+    norm_cfg = dict(type='BN', requires_grad=True)
+    expansion = 1 if depth < 50 else 4
+    head = dict(
+        num_classes=num_classes,
+        norm_cfg=norm_cfg,
+        align_corners=False,
+        dropout_ratio=0.1,
+        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0))
+    model = dict(
+        type='EncoderDecoder',
+        data_preprocessor=dict(
+            type='SegDataPreProcessor',
+            mean=mean or MEAN,
+            std=std or STD,
+            bgr_to_rgb=bgr_to_rgb,
+            pad_val=0,
+            seg_pad_val=255,
+            size=(size, size)),
+        backbone=dict(
+            type='ResNetV1c',
+            depth=depth,
+            base_channels=base_channels,
+            stem_channels=base_channels,
+            num_stages=4,
+            out_indices=(0, 1, 2, 3),
+            dilations=(1, 1, 2, 4),
+            strides=(1, 2, 1, 1),
+            norm_cfg=norm_cfg,
+            norm_eval=False,
+            style='pytorch',
+            contract_dilation=True),
+        decode_head=dict(
+            type='PSPHead',
+            in_channels=8 * base_channels * expansion,
+            in_index=3,
+            channels=2 * base_channels,
+            pool_scales=(1, 2),
+            **head),
+        train_cfg=dict(),
+        test_cfg=dict(mode='whole'))
+    if auxiliary:
+        model['auxiliary_head'] = dict(
+            type='FCNHead',
+            in_channels=4 * base_channels * expansion,
+            in_index=2,
+            channels=base_channels,
+            num_convs=1,
+            concat_input=False,
+            **head)
+    return ConfigDict(model)
+
+
+def toy_batch(num: int = 2, size: int = 32, num_classes: int = 4, seed: int = 0) -> dict:
+    """A batch as a data loader gives it: images of 0..255 and label maps with a stripe of void."""
+    generator = torch.Generator().manual_seed(seed)
+    images = [torch.randint(0, 256, (3, size, size), generator=generator, dtype=torch.uint8) for _ in range(num)]
+    samples = []
+    for _ in range(num):
+        labels = torch.randint(0, num_classes, (1, size, size), generator=generator)
+        labels[:, :2] = 255
+        shape = dict(img_shape=(size, size), ori_shape=(size, size), pad_shape=(size, size), padding_size=[0, 0, 0, 0])
+        samples.append(SegDataSample(metainfo=shape, gt_sem_seg=PixelData(data=labels)))
+    return dict(inputs=images, data_samples=samples)

@@ -1,0 +1,48 @@
+"""Packaging. Configs and tools travel inside the package as ``mmseg_kd/.mim``, where MIM and ``mmseg_kd::`` look."""
+import re
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+MIM_FILES = ('configs', 'tools', 'model-index.yml')
+
+
+def requirements(name):
+    return [line for line in (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines() if line]
+
+
+class BuildWithMim(build_py):
+    """Link the MIM files into the source tree for an editable install, copy them into a wheel."""
+
+    def run(self):
+        super().run()
+        mim = (ROOT if self.editable_mode else Path(self.build_lib)) / 'mmseg_kd' / '.mim'
+        shutil.rmtree(mim, ignore_errors=True)
+        mim.mkdir(parents=True)
+        for name in MIM_FILES:
+            source = ROOT / name
+            if self.editable_mode:
+                (mim / name).symlink_to(Path('..', '..', name), target_is_directory=source.is_dir())
+            elif source.is_dir():
+                shutil.copytree(source, mim / name, ignore=shutil.ignore_patterns('__pycache__'))
+            else:
+                shutil.copy2(source, mim / name)
+
+
+setup(
+    name='mmseg-kd',
+    version=re.search(r"'(.+)'", (ROOT / 'mmseg_kd' / 'version.py').read_text())[1],
+    description='Knowledge distillation for MMSegmentation',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=find_packages(include=['mmseg_kd', 'mmseg_kd.*']),
+    python_requires='>=3.10',
+    install_requires=requirements('runtime'),
+    extras_require={name: requirements(name) for name in ('onedl', 'openmmlab', 'demo', 'tests')},
+    cmdclass={'build_py': BuildWithMim},
+    zip_safe=False,
+)

@@ -1,0 +1,139 @@
+import http.server
+import os
+import pickle
+import threading
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from mmseg.registry import MODELS
+
+from mmseg_kd.distillers import CheckpointError
+from mmseg_kd.distillers.checkpoint import load_weights, read_checkpoint, segmentor_weights
+from mmseg_kd.testing.toys import toy_segmentor
+
+
+def model(*args, **kwargs):
+    return MODELS.build(toy_segmentor(*args, **kwargs))
+
+
+def test_reads_what_mmengine_saves(tmp_path):
+    history = HistoryBuffer([1.0, 2.0], [1, 1])
+    torch.save(
+        dict(state_dict=model().state_dict(), message_hub=dict(log_scalars=dict(loss=history)), meta=dict(epoch=np.int64(3)),
+             optimizer=dict(state={})), tmp_path / 'c.pth')
+    checkpoint = read_checkpoint(str(tmp_path / 'c.pth'))
+    assert checkpoint['message_hub']['log_scalars']['loss'].mean() == 1.5 and checkpoint['meta']['epoch'] == 3
+
+
+class Bomb:
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path, )
+
+
+class GetattrBomb:
+
+    def __reduce__(self):
+        return getattr, (np.ndarray, 'tofile')
+
+
+@pytest.mark.parametrize('make', [lambda p: Bomb(str(p / 'ran')), lambda p: GetattrBomb()])
+def test_code_in_a_checkpoint_is_never_run(tmp_path, make):
+    torch.save(dict(state_dict={}, extra=make(tmp_path)), tmp_path / 'c.pth')
+    with pytest.raises(CheckpointError, match='could run code when loaded'):
+        read_checkpoint(str(tmp_path / 'c.pth'))
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_old_pickles_that_run_code_are_refused_as_well(tmp_path):
+    (tmp_path / 'c.pth').write_bytes(pickle.dumps(Bomb(str(tmp_path / 'ran'))))
+    with pytest.raises(CheckpointError):
+        read_checkpoint(str(tmp_path / 'c.pth'))
+    assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize('content', [b'', b'not a checkpoint', b'PK\x03\x04broken'])
+def test_a_corrupt_file_is_one_clear_line(tmp_path, content):
+    (tmp_path / 'c.pth').write_bytes(content)
+    with pytest.raises(CheckpointError) as error:
+        read_checkpoint(str(tmp_path / 'c.pth'))
+    assert str(tmp_path / 'c.pth') in str(error.value) and '\n' not in str(error.value)
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(CheckpointError, match='no such checkpoint: nowhere.pth'):
+        read_checkpoint('nowhere.pth')
+
+
+def test_a_checkpoint_that_holds_no_dict_is_refused(tmp_path):
+    torch.save(torch.ones(2), tmp_path / 'c.pth')
+    with pytest.raises(CheckpointError, match='must hold a dict'):
+        read_checkpoint(str(tmp_path / 'c.pth'))
+
+
+@pytest.mark.parametrize('wrap', [
+    lambda s: s, lambda s: dict(state_dict=s), lambda s: dict(state_dict={f'module.{k}': v for k, v in s.items()}),
+    lambda s: dict(state_dict={f'student.{k}': v for k, v in s.items()} | {'terms.x': torch.ones(1)})
+])
+def test_loads_plain_wrapped_and_distilled_weights(tmp_path, wrap):
+    source, target = model(), model()
+    torch.save(wrap(source.state_dict()), tmp_path / 'c.pth')
+    load_weights(target, str(tmp_path / 'c.pth'))
+    assert all(torch.equal(a, b) for a, b in zip(source.state_dict().values(), target.state_dict().values()))
+
+
+def test_an_auxiliary_head_may_be_missing_on_either_side(tmp_path):
+    torch.save(model(auxiliary=False).state_dict(), tmp_path / 'without.pth')
+    torch.save(model().state_dict(), tmp_path / 'with.pth')
+    load_weights(model(), str(tmp_path / 'without.pth'))
+    load_weights(model(auxiliary=False), str(tmp_path / 'with.pth'))
+
+
+@pytest.mark.parametrize('other, message', [(dict(depth=50), '[1-9]\\d* unexpected, [1-9]'),
+                                            (dict(depth=34), '0 keys missing, [1-9]\\d* unexpected, 0 of another shape'),
+                                            (dict(num_classes=7), '0 keys missing, 0 unexpected, 2 of another shape')])
+def test_another_architecture_is_refused_with_counts(tmp_path, other, message):
+    torch.save(model(**other).state_dict(), tmp_path / 'c.pth')
+    with pytest.raises(CheckpointError, match=message) as error:
+        load_weights(model(), str(tmp_path / 'c.pth'))
+    assert '\n' not in str(error.value)
+
+
+def test_counts_of_missing_and_unexpected_keys_are_right(tmp_path):
+    weights = model().state_dict()
+    del weights['decode_head.conv_seg.weight'], weights['decode_head.conv_seg.bias']
+    weights['stranger'] = torch.ones(1)
+    torch.save(weights, tmp_path / 'c.pth')
+    with pytest.raises(CheckpointError, match='2 keys missing, 1 unexpected'):
+        load_weights(model(), str(tmp_path / 'c.pth'))
+
+
+def test_an_address_is_downloaded_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+    torch.save(dict(state_dict=dict(x=torch.ones(1))), tmp_path / 'weights.pth')
+    requests = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(tmp_path))
+
+        def log_message(self, *args):
+            requests.append(args)
+
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f'http://127.0.0.1:{server.server_port}/weights.pth'
+    try:
+        for _ in range(2):
+            assert segmentor_weights(read_checkpoint(url))['x'] == 1
+        with pytest.raises(CheckpointError, match='cannot download'):
+            read_checkpoint(url + 'x')
+    finally:
+        server.shutdown()
+    assert len([r for r in requests if '200' in str(r)]) == 1

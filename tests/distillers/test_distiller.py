@@ -1,0 +1,326 @@
+import copy
+
+import pytest
+import torch
+from mmengine.model import ExponentialMovingAverage
+from mmengine.optim import OptimWrapper
+from mmengine.registry import MODELS as ALL_MODELS
+from mmseg.registry import MODELS
+
+from mmseg_kd.distillers import CheckpointError, Distiller, PathError
+from mmseg_kd.testing.toys import toy_batch, toy_segmentor
+
+PI = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))
+HINT = dict(student='decode_head.bottleneck', teacher='decode_head.bottleneck', loss=dict(type='HintLoss'))
+
+
+def build(student=None, teacher=None, **terms):
+    return MODELS.build(
+        dict(
+            type='Distiller',
+            student=student or toy_segmentor(4),
+            teacher=teacher or dict(model=toy_segmentor(8)),
+            terms=terms or dict(loss_pi=PI, loss_hint=HINT)))
+
+
+def optimiser(model, lr=0.01):
+    return OptimWrapper(torch.optim.SGD(model.parameters(), lr, momentum=0.9))
+
+
+def step(model, optim=None, **batch):
+    """One training step; its log as numbers."""
+    log = model.train_step(toy_batch(**batch), optim or optimiser(model))
+    return {name: float(value) for name, value in log.items()}
+
+
+def backward(model, **batch):
+    losses = model(**model.data_preprocessor(toy_batch(**batch), True), mode='loss')
+    model.parse_losses(losses)[0].backward()
+    return losses
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    path = tmp_path / 'teacher.pth'
+    torch.save(dict(state_dict=MODELS.build(toy_segmentor(8)).state_dict()), path)
+    return str(path)
+
+
+def test_the_loss_is_the_students_own_plus_the_weighted_terms():
+    model = build(loss_a=PI, loss_b=dict(PI, weight=0.5))
+    losses = step(model)
+    assert losses['loss_b'] == pytest.approx(0.5 * losses['loss_a'])
+    parts = [value for name, value in losses.items() if 'loss' in name and name != 'loss']
+    assert losses['loss'] == pytest.approx(sum(parts)) and len(parts) == 4
+
+
+def test_the_students_own_losses_are_those_it_has_without_a_teacher():
+    model = build()
+    model.student.decode_head.dropout = model.student.auxiliary_head.dropout = None
+    data = model.data_preprocessor(toy_batch(), True)
+    alone, distilled = model.student(**data, mode='loss'), model(**data, mode='loss')
+    assert all(torch.allclose(distilled[name], value) for name, value in alone.items())
+
+
+def test_the_teacher_is_frozen_for_good(checkpoint):
+    model = build(teacher=dict(model=toy_segmentor(8), checkpoint=checkpoint))
+    batch, optim = toy_batch(), optimiser(model)
+    model.train()
+    model.train_step(batch, optim)
+    teacher = model.teachers['']
+    before = copy.deepcopy(teacher.module.state_dict())
+    images = model.data_preprocessor(toy_batch(), True)['inputs']
+    first = teacher.read(images, ['logits', 'prelogits'])
+    for _ in range(20):
+        model.train()
+        model.train_step(toy_batch(), optim)
+    second = teacher.read(images, ['logits', 'prelogits'])
+    assert all(torch.equal(first[path], second[path]) for path in first)  # no dropout, no BatchNorm update
+    assert all(torch.equal(before[key], value) for key, value in teacher.module.state_dict().items())
+    assert not any(m.training for m in teacher.module.modules())
+    assert not any(p.requires_grad or p.grad is not None for p in teacher.module.parameters())
+
+
+def test_nothing_of_the_teacher_is_in_the_model(checkpoint):
+    model = build(teacher=dict(model=toy_segmentor(8), checkpoint=checkpoint))
+    optim = optimiser(model)
+    model.train_step(toy_batch(), optim)
+    module = model.teachers[''].module
+    foreign = {id(t) for t in [*module.parameters(), *module.buffers()]}
+    average = ExponentialMovingAverage(model)
+    for owner in (model, average, copy.deepcopy(model)):
+        assert not foreign & {id(t) for t in [*owner.parameters(), *owner.buffers()]}
+        assert not any(isinstance(m, type(module)) and m is not owner.student for m in owner.modules()
+                       if owner is model)
+    assert not foreign & {id(p) for group in optim.param_groups for p in group['params']}
+    assert {key.split('.')[0] for key in model.state_dict()} == {'student', 'terms'}
+    size = sum(p.numel() for p in model.student.parameters()) + sum(p.numel() for p in model.terms.parameters())
+    assert sum(p.numel() for p in model.parameters()) == size
+
+
+def test_a_distiller_tests_and_copies_without_its_teachers_files():
+    model = build(teacher=dict(config='nowhere.py', checkpoint='nowhere.pth')).eval()
+    data = model.data_preprocessor(dict(inputs=toy_batch()['inputs'], data_samples=toy_batch()['data_samples']), False)
+    predicted = model(**data, mode='predict')
+    assert predicted[0].pred_sem_seg.data.shape == (1, 32, 32)
+    copy.deepcopy(model)
+    with pytest.raises(FileNotFoundError, match='model.teacher.config: no such config: nowhere.py'):
+        model.train_step(toy_batch(), optimiser(model))
+
+
+def test_a_missing_checkpoint_matters_at_the_first_training_step_only():
+    model = build(teacher=dict(model=toy_segmentor(8), checkpoint='nowhere.pth'))
+    model.eval()(model.data_preprocessor(toy_batch(), False)['inputs'])
+    with pytest.raises(CheckpointError, match='model.teacher.checkpoint: no such checkpoint: nowhere.pth'):
+        model.train_step(toy_batch(), optimiser(model))
+
+
+def count_calls(model, names):
+    calls = dict.fromkeys(names, 0)
+    for name in names:
+
+        def count(*_, name=name):
+            calls[name] += 1
+
+        module = model.get_submodule(name)
+        original = module.forward
+        module.forward = lambda *a, _f=original, _c=count, **k: (_c(), _f(*a, **k))[1]
+    return calls
+
+
+def test_the_teacher_runs_only_as_deep_as_the_terms_read():
+    term = dict(student='backbone[1]', teacher='backbone.layer2', loss=dict(type='AttentionTransferLoss'))
+    model = build(loss_at=term)
+    teacher = count_calls(model.teachers[''].module,
+                          ['backbone', 'backbone.layer2', 'backbone.layer3', 'decode_head', 'auxiliary_head'])
+    model.train_step(toy_batch(), optimiser(model))
+    assert teacher == {'backbone': 1, 'backbone.layer2': 1, 'backbone.layer3': 0, 'decode_head': 0, 'auxiliary_head': 0}
+
+
+def test_every_network_runs_once_whatever_the_number_of_terms():
+    model = build(loss_a=PI, loss_b=dict(PI, weight=2.0), loss_hint=HINT)
+    teacher = count_calls(model.teachers[''].module, ['backbone', 'decode_head', 'auxiliary_head'])
+    student = count_calls(model.student, ['backbone', 'decode_head', 'auxiliary_head'])
+    model.train_step(toy_batch(), optimiser(model))
+    assert teacher == {'backbone': 1, 'decode_head': 1, 'auxiliary_head': 0}
+    assert student == {'backbone': 1, 'decode_head': 1, 'auxiliary_head': 1}
+
+
+def test_auxiliary_heads_of_the_teacher_run_if_a_term_reads_them():
+    path = 'auxiliary_head.conv_seg'
+    model = build(loss_aux=dict(PI, student=path, teacher=path))
+    teacher = count_calls(model.teachers[''].module, ['backbone', 'decode_head', 'auxiliary_head'])
+    model.train_step(toy_batch(), optimiser(model))
+    assert teacher == {'backbone': 1, 'decode_head': 0, 'auxiliary_head': 1}
+
+
+def test_no_wrapper_is_left_and_nothing_is_held_after_the_step():
+    model = build()
+    model.train_step(toy_batch(), optimiser(model))
+    before = [set(m.__dict__) for m in model.modules()]
+    assert not any('forward' in m.__dict__ for m in model.modules())
+    assert not any('forward' in m.__dict__ for m in model.teachers[''].module.modules())
+    model.train_step(toy_batch(), optimiser(model))
+    assert [set(m.__dict__) for m in model.modules()] == before
+
+
+def test_a_term_of_weight_zero_costs_no_teacher():
+    model = build(teacher=dict(model=toy_segmentor(8), checkpoint='nowhere.pth'), loss_hint=dict(HINT, weight=0.0))
+    assert backward(model)['loss_hint'] == 0
+    assert all(p.grad is not None for p in model.terms.parameters())  # DDP waits for all
+
+
+def test_a_deep_copy_distils_as_the_original_does():
+    model = build()
+    model.student.decode_head.dropout = model.student.auxiliary_head.dropout = None
+    other = copy.deepcopy(model)
+    assert step(model) == pytest.approx(step(other))
+
+
+def test_gradients_accumulate():
+    model = build()
+    optim = OptimWrapper(torch.optim.SGD(model.parameters(), 0.01), accumulative_counts=2)
+    optim.initialize_count_status(model, 0, 4)
+    weight = model.student.decode_head.conv_seg.weight
+    before = weight.detach().clone()
+    step(model, optim)
+    assert torch.equal(before, weight)
+    step(model, optim)
+    assert not torch.equal(before, weight)
+
+
+def test_bfloat16_autocast_gives_nearly_the_same_losses():
+    model = build(loss_pi=PI, loss_hint=HINT)
+    model.student.decode_head.dropout = model.student.auxiliary_head.dropout = None
+    full = backward(model)
+    with torch.autocast('cpu', torch.bfloat16):
+        half = backward(model)
+    for name in ('loss_pi', 'loss_hint'):
+        assert half[name].dtype == torch.float32 and float(half[name]) == pytest.approx(float(full[name]), rel=0.1)
+
+
+@pytest.mark.parametrize('whole', [True, False])
+def test_torch_compile_gives_the_same_losses(whole):
+    torch._dynamo.reset()
+    model = build()
+    model.student.decode_head.dropout = model.student.auxiliary_head.dropout = None
+    plain = copy.deepcopy(model)
+    if whole:
+        model.forward = torch.compile(model.forward, backend='eager')
+    else:
+        model.student.compile(backend='eager')
+    first, second = (optimiser(m) for m in (model, plain))
+    for seed in range(3):
+        assert step(model, first, seed=seed) == pytest.approx(step(plain, second, seed=seed), rel=1e-4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_the_teacher_follows_to_the_device():
+    model = build().cuda()
+    model.train_step(toy_batch(), optimiser(model))
+    assert next(model.teachers[''].module.parameters()).is_cuda
+
+
+def test_the_teacher_follows_the_images():
+    model = build()
+    teacher = model.teachers['']
+    assert teacher.read(torch.zeros(1, 3, 32, 32), ['logits'])['logits'].device.type == 'cpu'
+    read = teacher.read(torch.zeros(1, 3, 32, 32, device='meta'), ['logits'])
+    assert read['logits'].device.type == 'meta'
+
+
+def pair(name):
+    from mmseg_kd.distillers.configs import model_config
+    model = model_config(f'mmseg::{name}')
+    model.pop('pretrained', None)
+    model.backbone.pop('init_cfg', None)
+    model.data_preprocessor.size = (64, 64)
+    return model
+
+
+R18 = 'pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py'
+R101 = 'pspnet/pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py'
+SEGFORMER = 'segformer/segformer_mit-b0_8xb1-160k_cityscapes-1024x1024.py'
+SWIN = 'swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py'
+MOBILENET = 'mobilenet_v2/mobilenet-v2-d8_pspnet_4xb4-160k_ade20k-512x512.py'
+
+
+@pytest.mark.parametrize('teacher, student', [(R101, R18), (SEGFORMER, R18), (R18, SEGFORMER), (SWIN, MOBILENET)])
+def test_any_pair_trains_without_counting_a_channel(teacher, student):
+    features = dict(student='backbone[-1]', teacher='backbone[-1]')
+    model = build(
+        student=pair(student),
+        teacher=dict(model=pair(teacher)),
+        loss_pi=PI,
+        loss_hint=dict(features, loss=dict(type='HintLoss')),
+        loss_pre=dict(student='prelogits', teacher='prelogits', loss=dict(type='CWDLoss')),
+        loss_ifv=dict(features, loss=dict(type='IFVDLoss')))
+    losses = backward(model, size=64)
+    assert all(torch.isfinite(value).all() for value in losses.values())
+    assert losses['loss_hint'] > 0 and losses['loss_pi'] > 0
+    assert all(p.grad is not None for p in model.terms.parameters())
+
+
+def test_the_adapter_brings_the_student_to_the_teachers_channels():
+    model = build()
+    adapter, = model.terms['loss_hint'].adapters
+    assert (adapter.in_channels, adapter.out_channels) == (8, 16)
+    assert not list(model.terms['loss_pi'].parameters())
+
+
+@pytest.mark.parametrize('key, config, error, message', [
+    ('student', dict(PI, student='backbone.layer9'), PathError, r'model.terms.loss_x.student: "backbone.layer9" names no'),
+    ('teacher', dict(PI, teacher='decode_head.bottlenek'), PathError, r'model.terms.loss_x.teacher: .*decode_head.bottleneck'),
+    ('tuple', dict(HINT, student='backbone'), PathError, r'model.terms.loss_x.student: "backbone" must be a tensor.*\[0\]'),
+    ('shape', dict(HINT, student='decode_head.conv_seg.weight'), ValueError, r'model.terms.loss_x: no common shape'),
+    ('name', dict(PI, loss=dict(type='PixelWiseKDLoss'), wieght=1), ValueError, 'missing or unknown: wieght'),
+    ('weight', dict(PI, weight='0.1'), ValueError, 'model.terms.loss_x.weight must be a number'),
+])
+def test_a_wrong_term_is_one_line_that_names_its_key(key, config, error, message):
+    with pytest.raises(error, match=message) as raised:
+        build(loss_x=config)
+    assert '\n' not in str(raised.value)
+
+
+def test_different_classes_are_refused():
+    with pytest.raises(ValueError, match='loss_pi: .*the student has 4 and the teacher 7; set num_classes'):
+        build(teacher=dict(model=toy_segmentor(8, num_classes=7)))
+
+
+@pytest.mark.parametrize('name, message', [('pi', 'call it loss_pi'), ('decode.loss_ce', 'must not contain a dot')])
+def test_names_of_terms_are_checked(name, message):
+    with pytest.raises(ValueError, match=message):
+        build(**{name: PI})
+
+
+def test_a_name_that_the_student_logs_is_refused():
+    student = toy_segmentor(4)
+    model = build(student=student, loss_ce=PI)
+    forward = model.student.forward
+    model.student.forward = lambda *a, **k: {**forward(*a, **k), 'loss_ce': torch.zeros(())}
+    with pytest.raises(ValueError, match='model.terms.loss_ce: the student already logs "loss_ce"'):
+        model.train_step(toy_batch(), optimiser(model))
+
+
+def test_labels_outside_the_classes_are_refused_in_the_first_step():
+    model = build()
+    with pytest.raises(ValueError, match=r'labels must lie in 0\.\.3 or be 255 \(void\), but the first batch holds 0\.\.8'):
+        model.train_step(toy_batch(num_classes=9), optimiser(model))
+
+
+def test_a_distiller_needs_terms():
+    with pytest.raises(ValueError, match='model.terms is empty'):
+        MODELS.build(dict(type='Distiller', student=toy_segmentor(4), teacher=dict(model=toy_segmentor(8)), terms={}))
+
+
+def test_a_preprocessor_that_the_runner_hands_over_serves_a_student_without_one():
+    student = toy_segmentor(4)
+    preprocessor = student.pop('data_preprocessor')
+    model = MODELS.build(
+        dict(type='Distiller', student=student, teacher=dict(model=toy_segmentor(8)), terms=dict(loss_pi=PI),
+             data_preprocessor=preprocessor))
+    assert torch.isfinite(model.train_step(toy_batch(), optimiser(model))['loss'])
+
+
+def test_it_is_registered_where_mmsegmentation_looks():
+    assert MODELS.get('Distiller') is Distiller and ALL_MODELS.get('mmseg.Distiller') is Distiller
