@@ -1,4 +1,4 @@
-from typing import Optional, Tuple
+from typing import Tuple
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +11,14 @@ class Renormalise:
     after preprocessing. Padding, 0 for the source, becomes the source's mean colour as the target sees it.
 
     Args:
-        source: preprocessor of the student; None for images that are not normalised.
-        target: preprocessor of the teacher; likewise.
+        source: data preprocessor of the student.
+        target: data preprocessor of the teacher.
 
     Shape:
         (N, 3, H, W), equal in and out; the very same tensor where the two preprocessors agree.
     """
 
-    def __init__(self, source: Optional[nn.Module], target: Optional[nn.Module]) -> None:
+    def __init__(self, source: nn.Module, target: nn.Module) -> None:
         mean, std, swapped = _statistics(source)
         target_mean, target_std, target_swapped = _statistics(target)
         self._order = [2, 1, 0] if swapped != target_swapped else [0, 1, 2]
@@ -33,7 +33,7 @@ class Renormalise:
         return inputs[:, self._order] * self._gain + self._offset
 
 
-def _statistics(preprocessor: Optional[nn.Module]) -> Tuple[Tensor, Tensor, bool]:
+def _statistics(preprocessor: nn.Module) -> Tuple[Tensor, Tensor, bool]:
     """Mean and standard deviation (3, 1, 1), and whether channels were swapped, as MMEngine's preprocessors hold them."""
     swapped = bool(getattr(preprocessor, '_channel_conversion', False))
     if not getattr(preprocessor, '_enable_normalize', False):

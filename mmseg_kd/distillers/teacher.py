@@ -113,15 +113,17 @@ class FrozenTeacher:
         Args:
             inputs: images (N, 3, H, W) as the student's preprocessor left them.
             paths: see :class:`~mmseg_kd.distillers.Taps`.
-            preprocessor: the student's; where the teacher's normalises otherwise, the images are converted.
+            preprocessor: the student's; where the teacher's normalises otherwise, the images are converted. None says that
+                they are as the teacher's own would have left them.
         """
         module = self.module
         if next(module.parameters()).device != inputs.device:
             module.to(inputs.device)
-        if self._renormalise is None:
+        if self._renormalise is None and preprocessor is not None:
             self._renormalise = Renormalise(preprocessor, module.data_preprocessor)
         with torch.no_grad():
-            inputs = self._renormalise(inputs)
+            if self._renormalise is not None:
+                inputs = self._renormalise(inputs)
             if self.scale != 1:
                 inputs = F.interpolate(inputs, scale_factor=self.scale, mode='bilinear', align_corners=False)
             inputs = inputs.contiguous(memory_format=self._memory_format)

@@ -4,6 +4,7 @@ from typing import Optional, Sequence
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
+from torch import Tensor
 
 
 @HOOKS.register_module()
@@ -31,7 +32,10 @@ class NonFiniteLossHook(Hook):
                          outputs: Optional[dict] = None) -> None:
         if runner.iter != 0 and not self.every_n_train_iters(runner, self.interval):
             return
-        values = {name: float(value) for name, value in (outputs or {}).items() if 'loss' in name}
+        values = {
+            name: float(value.detach() if isinstance(value, Tensor) else value)
+            for name, value in (outputs or {}).items() if 'loss' in name
+        }
         wrong = [f'{name} = {value}' for name, value in values.items() if not math.isfinite(value) and name != 'loss']
         if wrong or not math.isfinite(values.get('loss', 0.0)):
             raise FloatingPointError(

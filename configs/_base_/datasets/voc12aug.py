@@ -1,0 +1,15 @@
+_base_ = 'mmseg::_base_/datasets/pascal_voc12_aug.py'
+
+crop_size = (473, 473)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='RandomResize', scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs'),
+]
+dataset_train = dict(_base_.dataset_train, pipeline=train_pipeline)
+dataset_aug = dict(_base_.dataset_aug, pipeline=train_pipeline)
+train_dataloader = dict(batch_size=8, dataset=dict(datasets=[dataset_train, dataset_aug]))

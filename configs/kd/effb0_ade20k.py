@@ -1,0 +1,9 @@
+_base_ = [
+    '../_base_/models/pspnet_effb0.py', '../_base_/datasets/ade20k.py', '../_base_/schedules/sgd_80k.py',
+    '../_base_/default_runtime.py'
+]
+model = dict(
+    data_preprocessor=dict(size=_base_.crop_size),
+    decode_head=dict(num_classes=150),
+    auxiliary_head=dict(num_classes=150))
+optim_wrapper = dict(optimizer=dict(lr=5e-3, weight_decay=5e-5))

@@ -1,0 +1,264 @@
+"""Scenes composed of the handwritten digits that scikit-learn ships: real handwriting, no download."""
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Iterator, Optional, Tuple, Union
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.utils import ProgressBar
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+from PIL import Image
+
+STAMP = 'digit_scenes.json'
+RECIPE = 1  # counts the changes of what is drawn from the same arguments
+TRAIN_SHARE = 0.6
+SCENES_AT_ONCE = 64
+
+
+@DATASETS.register_module()
+class DigitScenesDataset(BaseSegDataset):
+    """Scenes of overlapping handwritten digits among clutter, written by :func:`write_digit_scenes`.
+
+    Eleven classes: background and the ten digits; 255 is void. The images and label maps are PNG files in
+    MMSegmentation's tree ``img_dir/{train,val}``, ``ann_dir/{train,val}``. All other arguments are those of
+    ``BaseSegDataset``.
+
+    Args:
+        img_suffix: how the names of the images end.
+        seg_map_suffix: how the names of the label maps end.
+    """
+
+    METAINFO = dict(
+        classes=('background', 'zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'),
+        palette=[[40, 40, 40], [230, 25, 75], [60, 180, 75], [255, 225, 25], [0, 130, 200], [245, 130, 48],
+                 [145, 30, 180], [70, 240, 240], [240, 50, 230], [170, 255, 95], [170, 110, 40]])
+
+    def __init__(self, img_suffix: str = '.png', seg_map_suffix: str = '.png', **kwargs) -> None:
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
+
+
+def write_digit_scenes(root: Union[str, Path],
+                       seed: int = 0,
+                       num_train: int = 600,
+                       num_val: int = 200,
+                       size: int = 64,
+                       progress: bool = False) -> bool:
+    """Compose scenes and write them as a tree that :class:`DigitScenesDataset` reads.
+
+    The tree is written beside its place and then moved there, so that a killed run leaves no half-written tree. A tree
+    of the same arguments whose files are all intact is kept; one that differs or is damaged is replaced. The digits of
+    the training scenes and those of the validation scenes are different samples.
+
+    Args:
+        root: the folder of the tree; its parents are created.
+        seed: of everything that is drawn.
+        num_train: training scenes.
+        num_val: validation scenes.
+        size: height and width of a scene in pixels.
+        progress: show a progress bar.
+
+    Returns:
+        bool: whether the tree was written (False: it was there already).
+
+    Raises:
+        ImportError: if scikit-learn is not installed.
+        ValueError: if a number is too small, or ``root`` holds anything else than such a tree.
+    """
+    root = Path(root)
+    if num_train < 1 or num_val < 1 or size < 32:
+        raise ValueError('digit scenes need num_train >= 1, num_val >= 1 and size >= 32, but num_train is '
+                         f'{num_train}, num_val is {num_val} and size is {size}')
+    asked = dict(recipe=RECIPE, seed=seed, num_train=num_train, num_val=num_val, size=size)
+    if _read_stamp(root) == dict(asked, sha256=_digest(root)):
+        return False
+    foreign = [p.name for p in root.glob('*') if p.name not in ('img_dir', 'ann_dir', STAMP)]
+    if foreign or root.is_file():
+        raise ValueError(f'{root} must be a new folder or a tree of digit scenes, but it is or holds something else '
+                         f'({", ".join(sorted(foreign)[:3]) or "a file"}); choose another folder')
+
+    glyphs, classes = load_digit_samples()
+    order = np.random.default_rng(seed).permutation(len(glyphs))
+    cut = round(TRAIN_SHARE * len(order))
+    splits = dict(train=(order[:cut], num_train, 1), val=(order[cut:], num_val, 2))
+
+    partial, old = (root.with_name(f'.{root.name}.{state}') for state in ('partial', 'old'))
+    shutil.rmtree(partial, ignore_errors=True)
+    bar = ProgressBar(num_train + num_val) if progress else None
+    for split, (samples, count, stream) in splits.items():
+        folders = [partial / kind / split for kind in ('img_dir', 'ann_dir')]
+        for folder in folders:
+            folder.mkdir(parents=True)
+        rng = np.random.default_rng([seed, stream])
+        for index, scene in enumerate(compose_scenes(rng, glyphs[samples], classes[samples], count, size)):
+            for folder, picture in zip(folders, scene):
+                _save(picture, folder / f'{index:05d}.png')
+            if bar:
+                bar.update()
+    if bar:
+        bar.file.write('\n')
+    (partial / STAMP).write_text(json.dumps(dict(asked, sha256=_digest(partial))))
+
+    shutil.rmtree(old, ignore_errors=True)
+    if root.exists():
+        root.rename(old)
+    partial.rename(root)
+    shutil.rmtree(old, ignore_errors=True)
+    return True
+
+
+def load_digit_samples() -> Tuple[np.ndarray, np.ndarray]:
+    """Scikit-learn's 1797 handwritten digits: grey values (M, 8, 8) in [0, 1], and what they show (M,) in 0..9.
+
+    Raises:
+        ImportError: if scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise ImportError('digit scenes need scikit-learn: pip install "mmseg-kd[demo]"') from error
+    digits = load_digits()
+    return (digits.images / 16).astype(np.float32), digits.target
+
+
+def compose_scenes(rng: np.random.Generator, glyphs: np.ndarray, classes: np.ndarray, count: int,
+                   size: int) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
+    """Draw scenes: layers of digits, of shapes mixed from digits, and of strokes; a later layer hides an earlier one.
+
+    Args:
+        rng: source of everything that is drawn.
+        glyphs: grey values (M, 8, 8) in [0, 1] of the digits to choose from.
+        classes: what they show, (M,) in 0..9.
+        count: scenes.
+        size: height and width in pixels.
+
+    Yields:
+        the image (size, size, 3), RGB, and the labels (size, size), 0 background, 1 + the digit, 255 void; both uint8.
+    """
+    for start in range(0, count, SCENES_AT_ONCE):
+        images, labels = _compose(rng, glyphs, classes, min(SCENES_AT_ONCE, count - start), size)
+        yield from zip(images, labels)
+
+
+def _compose(rng, glyphs, classes, n, size):
+    layers = _order_layers(rng, n)
+    ground = rng.uniform(0.25, 0.75, (n, 1, 1, 1)) + rng.normal(0, 0.08, (n, 1, 1, 3))
+    image = ground + _smooth_noise(rng, n, size, cells=3, scale=0.1) + _smooth_noise(rng, n, size, cells=9, scale=0.05)
+    image = image.astype(np.float32)
+    labels = np.zeros((n, size, size), np.uint8)
+    for kinds in layers.T:
+        for kind, (draw, _, _) in enumerate(LAYERS):
+            rows = np.flatnonzero(kinds == kind)
+            if not len(rows):
+                continue
+            cover, label = draw(rng, glyphs, classes, len(rows), size)
+            labels[rows] = np.where(cover >= 0.5, label[:, None, None], labels[rows])
+            # Near the threshold the edge is a ramp one or two pixels wide, as a lens would draw it.
+            alpha = np.clip((cover - 0.5) * 3 + 0.5, 0, 1)[..., None]
+            image[rows] += alpha * (_paint(rng, ground[rows], size) - image[rows])
+    light = 1 + _smooth_noise(rng, n, size, cells=2, scale=0.15)
+    noise = rng.standard_normal(image.shape, np.float32) * rng.uniform(0.02, 0.08, (n, 1, 1, 1))
+    return (np.clip(image * light + noise, 0, 1) * 255).astype(np.uint8), labels
+
+
+def _order_layers(rng, n):
+    """What each layer of each scene is, (n, layers): an index into LAYERS, or -1 where the scene has no more layers."""
+    layers = np.full((n, sum(most for _, _, most in LAYERS)), -1)
+    for row in layers:
+        kinds = np.repeat(np.arange(len(LAYERS)), [rng.integers(least, most + 1) for _, least, most in LAYERS])
+        row[:len(kinds)] = rng.permutation(kinds)
+    return layers
+
+
+def _draw_digits(rng, glyphs, classes, n, size):
+    chosen = rng.integers(len(glyphs), size=n)
+    return _place(rng, glyphs[chosen], size), (1 + classes[chosen]).astype(np.uint8)
+
+
+def _draw_mixtures(rng, glyphs, classes, n, size):
+    """Shapes that look like handwriting but are no digit: quadrants of four digits, each turned."""
+    parts = glyphs[rng.integers(len(glyphs), size=(4, n))]
+    parts = np.stack([np.rot90(part, rng.integers(1, 4), axes=(1, 2)) for part in parts])
+    lower = np.arange(8) >= 4
+    quadrant = lower[:, None] * 2 + lower
+    shapes = np.take_along_axis(parts, np.broadcast_to(quadrant, (1, n, 8, 8)), axis=0)[0]
+    return _place(rng, shapes, size), np.zeros(n, np.uint8)
+
+
+def _draw_strokes(rng, glyphs, classes, n, size):
+    """Bent strokes, 2 to 5 pixels wide: quadratic Bezier curves through the scene."""
+    a, b, c = rng.uniform(0, size, (3, n, 1, 2)).astype(np.float32)
+    t = np.linspace(0, 1, 9, dtype=np.float32)[:, None]
+    curve = (1 - t)**2 * a + 2 * t * (1 - t) * b + t**2 * c
+    pixels = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).astype(np.float32)
+    nearest = np.full((n, size, size), np.inf, np.float32)
+    for start, end in zip(curve.swapaxes(0, 1)[:-1], curve.swapaxes(0, 1)[1:]):
+        # The distance of every pixel to one chord; eight chords are smooth enough.
+        start, chord = start[:, None, None], (end - start)[:, None, None]
+        along = ((pixels - start) * chord).sum(-1) / np.maximum((chord**2).sum(-1), 1e-6)
+        offset = pixels - start - np.clip(along, 0, 1)[..., None] * chord
+        nearest = np.minimum(nearest, (offset**2).sum(-1))
+    width = rng.uniform(1, 2.5, (n, 1, 1)).astype(np.float32)
+    return np.clip((width - np.sqrt(nearest)) * 0.5 + 0.5, 0, 1), np.zeros(n, np.uint8)
+
+
+# What a scene is made of: how it is drawn, and the least and greatest number of it in a scene.
+LAYERS = ((_draw_digits, 2, 4), (_draw_mixtures, 1, 2), (_draw_strokes, 1, 2))
+
+
+def _paint(rng, ground, size):
+    """Colours (n, size, size, 3) that differ from the ground in brightness, by much or by little."""
+    n = len(ground)
+    contrast = rng.uniform(0.16, 0.6, (n, 1, 1, 1)) * rng.choice([-1, 1], (n, 1, 1, 1))
+    plain = np.clip(ground + contrast + rng.normal(0, 0.12, (n, 1, 1, 3)), 0, 1)
+    return plain.astype(np.float32) + _smooth_noise(rng, n, size, cells=4, scale=0.06)
+
+
+def _smooth_noise(rng, n, size, cells, scale):
+    """Colour noise (n, size, size, 3) whose blobs are about size / cells pixels wide."""
+    coarse = torch.from_numpy(rng.standard_normal((n, 3, cells, cells), np.float32) * np.float32(scale))
+    return F.interpolate(coarse, size=(size, size), mode='bilinear').permute(0, 2, 3, 1).numpy()
+
+
+def _place(rng, shapes, size):
+    """Enlarge, turn, shear and move shapes (n, 8, 8) into a canvas: how much of every pixel they cover, (n, S, S)."""
+    n = len(shapes)
+    # On a log axis, so that small digits are as common as large ones.
+    half = np.exp(rng.uniform(np.log(0.25), np.log(0.6), n))
+    turn, shear, stretch = rng.normal(0, 0.2, n), rng.normal(0, 0.15, n), np.exp(rng.normal(0, 0.12, n))
+    centre = rng.uniform(-0.8, 0.8, (n, 2, 1))
+    forward = np.empty((n, 2, 2))
+    forward[:, 0, 0], forward[:, 0, 1] = np.cos(turn) * stretch, -np.sin(turn) + shear
+    forward[:, 1, 0], forward[:, 1, 1] = np.sin(turn), np.cos(turn) / stretch
+    # Two empty pixels around the glyph let its outer strokes end inside the enlarged picture.
+    inverse = np.linalg.inv(forward * half[:, None, None]) * (8 / 12)
+    theta = torch.from_numpy(np.concatenate([inverse, -inverse @ centre], axis=2)).float()
+    glyph = F.pad(torch.from_numpy(np.ascontiguousarray(shapes))[:, None], (2, 2, 2, 2))
+    grid = F.affine_grid(theta, (n, 1, size, size), align_corners=False)
+    return F.grid_sample(glyph, grid, mode='bicubic', align_corners=False)[:, 0].numpy()
+
+
+def _save(picture, path):
+    image = Image.fromarray(picture)
+    if picture.ndim == 2:
+        image.putpalette(np.asarray(DigitScenesDataset.METAINFO['palette'], np.uint8).tobytes())
+    image.save(path, compress_level=1)
+
+
+def _digest(root):
+    digest = hashlib.sha256()
+    for path in sorted(root.glob('*_dir/*/*')):
+        content = path.read_bytes()
+        digest.update(f'{path.relative_to(root).as_posix()} {len(content)} '.encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _read_stamp(root) -> Optional[dict]:
+    try:
+        return json.loads((root / STAMP).read_text())
+    except (OSError, ValueError):
+        return None

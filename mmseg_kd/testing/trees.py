@@ -1,0 +1,119 @@
+"""Tiny data sets in the folder layouts of the real ones, for tests and for trying a config out without a download.
+
+Every writer fills ``root`` with generated scenes and returns it: coloured rectangles of random classes (one colour per
+class, with noise, so that a network can learn them), each label map with some void. The same arguments give the same
+files.
+"""
+from pathlib import Path
+from typing import Callable, Dict, Iterator, Sequence, Tuple, Union
+
+import mmcv
+import numpy as np
+
+VOID = 255
+
+
+def write_cityscapes_tree(root: Union[str, Path],
+                          images: int = 2,
+                          size: Sequence[int] = (64, 128),
+                          seed: int = 0) -> Path:
+    """Write ``leftImg8bit/{train,val}/toytown`` and ``gtFine/{train,val}/toytown`` (19 train ids, 255 = void).
+
+    Args:
+        root: the folder that becomes ``data_root``.
+        images: how many in each split.
+        size: height and width in pixels.
+        seed: of everything that is drawn.
+    """
+    for split, index, image, labels in _splits(images, size, 19, seed):
+        name = f'{split}/toytown/toytown_{index:06d}_000019'
+        _write(root, f'leftImg8bit/{name}_leftImg8bit.png', image)
+        _write(root, f'gtFine/{name}_gtFine_labelTrainIds.png', labels)
+    return Path(root)
+
+
+def write_ade20k_tree(root: Union[str, Path],
+                      images: int = 2,
+                      size: Sequence[int] = (64, 80),
+                      seed: int = 0) -> Path:
+    """Write ``images/{training,validation}`` and ``annotations/{training,validation}`` (0 = void, 1..150 the classes).
+
+    The arguments are those of :func:`write_cityscapes_tree`.
+    """
+    folders = dict(train=('training', 'ADE_train'), val=('validation', 'ADE_val'))
+    for split, index, image, labels in _splits(images, size, 150, seed):
+        folder, stem = folders[split]
+        _write(root, f'images/{folder}/{stem}_{index:08d}.jpg', image)
+        _write(root, f'annotations/{folder}/{stem}_{index:08d}.png', np.where(labels == VOID, 0, labels + 1))
+    return Path(root)
+
+
+def write_voc12aug_tree(root: Union[str, Path],
+                        images: int = 2,
+                        size: Sequence[int] = (64, 80),
+                        seed: int = 0) -> Path:
+    """Write ``JPEGImages``, ``SegmentationClass``, ``SegmentationClassAug``, ``ImageSets/Segmentation`` (21 classes).
+
+    As in the real tree, ``aug.txt`` lists images that ``train.txt`` and ``val.txt`` do not, with labels in
+    ``SegmentationClassAug`` alone. The arguments are those of :func:`write_cityscapes_tree`.
+    """
+    folders = dict(train='SegmentationClass', aug='SegmentationClassAug', val='SegmentationClass')
+    names: Dict[str, list] = {split: [] for split in folders}
+    for split, index, image, labels in _splits(images, size, 21, seed, tuple(folders)):
+        names[split].append(f'{2007 + len(split)}_{index:06d}')
+        _write(root, f'JPEGImages/{names[split][-1]}.jpg', image)
+        _write(root, f'{folders[split]}/{names[split][-1]}.png', labels)
+    lists = Path(root, 'ImageSets', 'Segmentation')
+    lists.mkdir(parents=True, exist_ok=True)
+    for split, stems in names.items():
+        (lists / f'{split}.txt').write_text('\n'.join(stems) + '\n')
+    return Path(root)
+
+
+def write_camvid_tree(root: Union[str, Path],
+                      images: int = 2,
+                      size: Sequence[int] = (72, 96),
+                      seed: int = 0) -> Path:
+    """Write ``img_dir/{train,val}`` and ``ann_dir/{train,val}`` (11 classes, 255 = void).
+
+    The arguments are those of :func:`write_cityscapes_tree`.
+    """
+    for split, index, image, labels in _splits(images, size, 11, seed):
+        _write(root, f'img_dir/{split}/0001TP_{index:06d}.jpg', image)
+        _write(root, f'ann_dir/{split}/0001TP_{index:06d}.png', labels)
+    return Path(root)
+
+
+TREES: Dict[str, Callable[..., Path]] = {
+    'CityscapesDataset': write_cityscapes_tree,
+    'ADE20KDataset': write_ade20k_tree,
+    'PascalVOCDataset': write_voc12aug_tree,
+    'CamVidDataset': write_camvid_tree,
+}
+"""The writer of each registered data set's tree, by the name of the data set."""
+
+
+def _splits(images: int,
+            size: Sequence[int],
+            num_classes: int,
+            seed: int,
+            splits: Tuple[str, ...] = ('train', 'val')) -> Iterator[Tuple[str, int, np.ndarray, np.ndarray]]:
+    random = np.random.default_rng(seed)
+    colours = np.random.default_rng(num_classes).integers(0, 256, (num_classes, 3))  # the same for every seed
+    for index, split in enumerate(split for split in splits for _ in range(images)):
+        yield split, index, *_scene(random, size, colours)
+
+
+def _scene(random: np.random.Generator, size: Sequence[int], colours: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    height, width = size
+    labels = np.full((height, width), random.integers(len(colours)))
+    for _ in range(8):
+        top, left = random.integers(height), random.integers(width)
+        labels[top:top + height // 2, left:left + width // 2] = random.integers(len(colours))
+    image = np.clip(colours[labels] + random.normal(0, 12, (height, width, 3)), 0, 255)
+    labels[:height // 16 + 1, :width // 2] = VOID
+    return image.astype(np.uint8), labels
+
+
+def _write(root: Union[str, Path], name: str, pixels: np.ndarray) -> None:
+    mmcv.imwrite(pixels.astype(np.uint8), str(Path(root, name)))

@@ -1,0 +1,42 @@
+import pytest
+import torch
+from mmseg.registry import MODELS
+
+from mmseg_kd.distillers import PathError
+from mmseg_kd.distillers.dry_run import build_skeleton, run_skeleton
+from mmseg_kd.distillers.inference import forward_inference
+from mmseg_kd.testing.toys import toy_segmentor
+
+PATHS = ['backbone[1]', 'backbone', 'prelogits', 'logits', 'auxiliary_head.conv_seg']
+
+
+def test_a_skeleton_allocates_nothing_and_has_the_shapes_of_the_network():
+    skeleton = build_skeleton(toy_segmentor(4))
+    assert all(p.is_meta for p in skeleton.parameters())
+    shapes = run_skeleton(skeleton, PATHS, (33, 47))
+    real = forward_inference(MODELS.build(toy_segmentor(4)).eval(), torch.zeros(1, 3, 33, 47), PATHS)
+    for path in PATHS:
+        flat = lambda v: [t.shape for t in v] if isinstance(v, (tuple, list)) else v.shape  # noqa: E731
+        assert flat(shapes[path]) == flat(real[path]), path
+
+
+def test_a_network_that_looks_at_values_runs_on_the_cpu(monkeypatch):
+    from mmseg.models import PSPHead
+    forward = PSPHead.forward
+
+    def looks(self, inputs):
+        float(inputs[0].sum())
+        return forward(self, inputs)
+
+    monkeypatch.setattr(PSPHead, 'forward', looks)
+    assert run_skeleton(build_skeleton(toy_segmentor(4)), ['logits'], (32, 32))['logits'].shape == (1, 4, 4, 4)
+
+
+def test_a_wrong_config_says_what_is_wrong():
+    with pytest.raises(KeyError, match='NoSuchSegmentor'):
+        build_skeleton(dict(type='NoSuchSegmentor'))
+
+
+def test_a_path_that_cannot_be_read_is_not_retried():
+    with pytest.raises(PathError, match='asks for item 9'):
+        run_skeleton(build_skeleton(toy_segmentor(4)), ['backbone[9]'], (32, 32))

@@ -1,0 +1,156 @@
+import copy
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmseg.registry import MODELS
+
+from mmseg_kd.distillers import CheckpointError, Distiller, EnsembleTeacher, FrozenTeacher, PathError
+from mmseg_kd.distillers.configs import config_file, model_config, published_weights
+from mmseg_kd.distillers.teacher import build_teachers
+from mmseg_kd.testing.toys import toy_batch, toy_segmentor
+
+IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A trained network and its checkpoint."""
+    network = MODELS.build(toy_segmentor(8)).eval()
+    torch.save(dict(state_dict=network.state_dict()), tmp_path / 'teacher.pth')
+    return network, str(tmp_path / 'teacher.pth')
+
+
+def logits(network, images=IMAGES):
+    with torch.no_grad():
+        return network(images, mode='tensor')
+
+
+def test_answers_as_its_checkpoint_does(saved):
+    network, path = saved
+    teacher = FrozenTeacher(model=toy_segmentor(8), checkpoint=path)
+    assert torch.equal(teacher.read(IMAGES, ['logits'])['logits'], logits(network))
+
+
+def test_a_config_file_with_a_model_or_with_a_distiller_names_the_segmentor(saved, tmp_path):
+    network, path = saved
+    plain, distilled = tmp_path / 'plain.py', tmp_path / 'distilled.py'
+    plain.write_text(f'model = {toy_segmentor(8).to_dict()!r}')
+    distilled.write_text(f'model = dict(type="Distiller", student={toy_segmentor(8).to_dict()!r}, teacher=dict(), terms=dict())')
+    for config in (plain, distilled):
+        teacher = FrozenTeacher(config=str(config), checkpoint=path)
+        assert torch.equal(teacher.read(IMAGES, ['logits'])['logits'], logits(network))
+
+
+def test_sees_the_images_in_its_own_normalisation(saved):
+    network, path = saved
+    own = dict(mean=[100.0, 90.0, 80.0], std=[60.0, 50.0, 40.0], bgr_to_rgb=False)
+    teacher = FrozenTeacher(model=toy_segmentor(8, **own), checkpoint=path)
+    batch = toy_batch()
+    student = MODELS.build(toy_segmentor(4)).data_preprocessor
+    expected = MODELS.build(toy_segmentor(8, **own)).data_preprocessor(toy_batch(), True)['inputs']
+    read = teacher.read(student(batch, True)['inputs'], ['inputs', 'logits'], student)
+    assert torch.allclose(read['inputs'], expected, atol=1e-4)
+    assert torch.allclose(read['logits'], logits(network, expected), atol=1e-4)
+
+
+def test_scale_enlarges_the_images():
+    read = FrozenTeacher(model=toy_segmentor(8), scale=1.5).read(IMAGES, ['inputs', 'logits'])
+    assert read['inputs'].shape[-2:] == (48, 48) and read['logits'].shape[-2:] == (6, 6)
+
+
+def test_another_precision_and_memory_format_answer_nearly_alike(saved):
+    network, path = saved
+    teacher = FrozenTeacher(model=toy_segmentor(8), checkpoint=path, dtype='bfloat16', memory_format='channels_last')
+    read = teacher.read(IMAGES, ['logits'])['logits']
+    assert read.dtype == torch.bfloat16
+    assert teacher.module.backbone.layer1[0].conv1.weight.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(read.float(), logits(network), atol=0.05)
+
+
+def test_an_ensemble_answers_with_the_mean_probability():
+    members = [FrozenTeacher(model=toy_segmentor(width)) for width in (4, 8)]
+    read = EnsembleTeacher(members).read(IMAGES, ['logits'])['logits']
+    votes = [logits(m.module).double().numpy() for m in members]
+    votes = [np.exp(v) / np.exp(v).sum(1, keepdims=True) for v in votes]
+    assert np.allclose(np.exp(read.double().numpy()), np.mean(votes, axis=0), rtol=1e-5)
+
+
+def test_an_ensemble_has_no_features():
+    with pytest.raises(PathError, match='an ensemble answers with "logits" only, but "backbone.0." is read; name'):
+        build_teachers([dict(model=toy_segmentor(4))])[''].check(['backbone[0]'])
+
+
+def test_several_teachers_are_read_by_name_and_an_ensemble_may_be_one():
+    pi = dict(student='logits', loss=dict(type='PixelWiseKDLoss'))
+    model = MODELS.build(
+        dict(
+            type='Distiller',
+            student=toy_segmentor(4),
+            teacher=dict(
+                deep=dict(model=toy_segmentor(4, depth=50)),
+                wide=dict(model=toy_segmentor(16)),
+                both=[dict(model=toy_segmentor(4)), dict(model=toy_segmentor(8))]),
+            terms=dict(
+                loss_deep=dict(pi, teacher='deep.logits'),
+                loss_both=dict(pi, teacher='both.logits'),
+                loss_wide=dict(student='backbone[3]', teacher='wide.backbone[3]', loss=dict(type='HintLoss')))))
+    losses = model(**model.data_preprocessor(toy_batch(), True), mode='loss')
+    assert all(losses[name] > 0 for name in ('loss_deep', 'loss_wide', 'loss_both'))
+    assert model.terms['loss_wide'].adapters[0].out_channels == 128
+    with pytest.raises(PathError, match='must start with the name of a teacher: deep.logits, wide.logits, both.logits'):
+        model._split(['logits'])
+
+
+def test_copies_share_it_and_pickles_leave_the_network_out():
+    teacher = FrozenTeacher(model=toy_segmentor(4))
+    teacher.read(IMAGES, ['logits'])
+    assert copy.deepcopy(teacher) is teacher
+    assert pickle.loads(pickle.dumps(teacher))._module is None
+
+
+@pytest.mark.parametrize('spec, message', [
+    (dict(type='EncoderDecoder'), r'write teacher=dict\(model=dict\(type=...\), checkpoint=...\)'),
+    (dict(config='a.py', model=dict()), 'either config .* or model .*but has both'),
+    (dict(config='a.py', weights='b.pth'), 'model.teacher has no key weights'),
+    (dict(config='a.py', dtype='float7'), "model.teacher.dtype must name a torch.dtype, but is 'float7'"),
+    (dict(config='a.py', scale=0), 'model.teacher.scale must be > 0'),
+    (dict(checkpoint='a.pth'), "needs config or model, or teachers by name, but has checkpoint='a.pth'"),
+    ([], 'model.teacher is an empty list'),
+    ('a.py', 'must be a dict such as'),
+])
+def test_a_wrong_specification_is_one_line(spec, message):
+    with pytest.raises(ValueError, match=message) as error:
+        build_teachers(spec)
+    assert '\n' not in str(error.value)
+
+
+def test_configs_and_weights_of_libraries_are_found_by_name():
+    name = 'mmseg::pspnet/pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py'
+    assert model_config(name).backbone.depth == 101
+    assert Path(published_weights(name)).name.startswith('pspnet_r101-d8_512x1024_80k_cityscapes')
+    with pytest.raises(FileNotFoundError, match='no such config: mmseg::pspnet/nothing.py'):
+        config_file('mmseg::pspnet/nothing.py')
+    with pytest.raises(FileNotFoundError, match='names a package that is not installed'):
+        config_file('no_such_package::a.py')
+
+
+@pytest.mark.parametrize('config, message', [('a.py', 'needs a config of a library'),
+                                             ('mmseg::_base_/models/pspnet_r50-d8.py', 'no metafile of mmseg names weights')])
+def test_auto_without_published_weights_says_so(config, message):
+    with pytest.raises(ValueError, match=message):
+        published_weights(config)
+
+
+def test_auto_names_its_key():
+    with pytest.raises(CheckpointError, match='model.teacher.checkpoint: checkpoint="auto" needs a config of a library'):
+        FrozenTeacher(model=toy_segmentor(4), checkpoint='auto').module
+
+
+def test_the_distiller_shares_one_teacher_class():
+    model = MODELS.build(
+        dict(type='Distiller', student=toy_segmentor(4), teacher=[dict(model=toy_segmentor(4)), dict(model=toy_segmentor(8))],
+             terms=dict(loss_pi=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss')))))
+    assert isinstance(model, Distiller) and [len(t.members) for t in model.teachers.values()] == [2]

@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from mmseg_kd.losses.ops import differentiable_zero, pixel_rows, sample_labels, unit
+
+
+def test_labels_are_sampled_at_the_floor():
+    labels = torch.arange(7 * 10).reshape(1, 7, 10)
+    sampled = sample_labels(labels, (3, 4))
+    assert sampled.tolist() == [[[10 * (i * 7 // 3) + j * 10 // 4 for j in range(4)] for i in range(3)]]
+    assert sampled.dtype == labels.dtype
+
+
+def test_void_labels_stay_void():
+    assert (sample_labels(torch.full((2, 9, 9), 255, dtype=torch.uint8), (2, 3)) == 255).all()
+
+
+@pytest.mark.parametrize('value', [1.0, float('inf'), float('nan')])
+def test_zero_is_finite_and_carries_a_zero_gradient(value):
+    x = torch.full((2, 3), value, requires_grad=True)
+    zero = differentiable_zero(x)
+    zero.backward()
+    assert zero.item() == 0 and (x.grad == 0).all()
+
+
+def test_unit_vectors():
+    x = torch.tensor([[3.0, 0.0, 1e-9], [4.0, 0.0, 0.0]]).T.requires_grad_()
+    y = unit(x)
+    torch.testing.assert_close(y, torch.tensor([[0.6, 0.8], [0.0, 0.0], [0.0, 0.0]]))
+    y.sum().backward()
+    # The part of (1, 1) across (3, 4), over its length of 5; nothing for vectors that count as zero.
+    torch.testing.assert_close(x.grad, torch.tensor([[0.032, -0.024], [0.0, 0.0], [0.0, 0.0]]))
+
+
+@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
+def test_rows_are_pixels(memory_format):
+    x = torch.randn(2, 3, 4, 5).contiguous(memory_format=memory_format)
+    rows = pixel_rows(x)
+    assert rows.shape == (40, 3)
+    assert torch.equal(rows[1 * 20 + 2 * 5 + 3], x[1, :, 2, 3])

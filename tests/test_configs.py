@@ -1,0 +1,241 @@
+"""Every config that the project ships says what was published, and takes a training step on data of its own format."""
+import copy
+import functools
+import math
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config, ConfigDict
+from mmengine.fileio import load
+from mmengine.model import revert_sync_batchnorm
+from mmengine.runner import Runner
+
+from mmseg_kd.datasets import write_digit_scenes
+from mmseg_kd.distillers.configs import published_weights
+from mmseg_kd.testing.trees import TREES
+
+ROOT = Path(__file__).resolve().parents[1]
+LEAVES = sorted(str(path.relative_to(ROOT / 'configs')) for path in (ROOT / 'configs').rglob('*.py')
+                if '_base_' not in path.parts)
+SIDE = 65
+
+# Niemann et al., "Towards Comparable Knowledge Distillation in Semantic Image Segmentation" (arXiv 2309.03659).
+CLASSES = dict(cityscapes=19, ade20k=150, voc12aug=21)
+CROPS = dict(cityscapes=512, ade20k=473, voc12aug=473)
+ALONE = {  # (learning rate, weight decay)
+    ('effb0', 'voc12aug'): (1e-2, 5e-4),
+    ('effb0', 'cityscapes'): (1e-1, 5e-6),
+    ('effb0', 'ade20k'): (5e-3, 5e-5),
+    ('r18', 'voc12aug'): (5e-3, 5e-4),
+    ('r18', 'cityscapes'): (1e-2, 5e-4),
+    ('r18', 'ade20k'): (1e-2, 5e-5),
+}
+WITH_TEACHER = {  # (learning rate, weight decay, temperature)
+    ('effb0', 'voc12aug'): (1e-2, 5e-6, 1),
+    ('effb0', 'cityscapes'): (5e-2, 5e-6, 8),
+    ('effb0', 'ade20k'): (1e-2, 5e-5, 1),
+    ('r18', 'voc12aug'): (5e-3, 5e-5, 1),
+    ('r18', 'cityscapes'): (1e-2, 5e-4, 3),
+    ('r18', 'ade20k'): (1e-2, 5e-5, 1),
+}
+WEIGHTS = dict(
+    r18=dict(loss_pa=1e-1, loss_ho=1e-2, loss_ifv=1e-2), effb0=dict(loss_pa=1e-2, loss_ho=1e-4, loss_ifv=1e-3))
+TERMS = dict(pi=['loss_pi'], skd=['loss_pi', 'loss_pa', 'loss_ho'], ifvd=['loss_pi', 'loss_ifv'], cwd=['loss_cwd'])
+PAIRS = [(method, *pair) for method in TERMS for pair in WITH_TEACHER]
+
+
+@pytest.fixture(scope='module', autouse=True)
+def no_repeated_work():
+    """MMEngine reads fifty metafiles for every `mmseg::`, and formats a config for longer than a step takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('mmengine.config.utils.load', functools.lru_cache(maxsize=None)(load))
+        # One stack imports it late, the other early.
+        for module in ('yapf.yapflib.yapf_api', 'mmengine.config.config'):
+            patch.setattr(f'{module}.FormatCode', lambda text, **_: (text, False), raising=False)
+        yield
+
+
+@functools.lru_cache(maxsize=None)
+def parsed(leaf):
+    return Config.fromfile(ROOT / 'configs' / leaf)
+
+
+def read(leaf):
+    return copy.deepcopy(parsed(leaf))
+
+
+def dicts(node):
+    """All dicts of a config, outermost first."""
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ():
+        yield from dicts(child)
+
+
+@pytest.fixture(scope='module')
+def trees(tmp_path_factory):
+    root = tmp_path_factory.mktemp('data')
+    roots = {name: str(write(root / name)) for name, write in TREES.items()}
+    write_digit_scenes(root / 'DigitScenesDataset', num_train=2, num_val=2)
+    return dict(roots, DigitScenesDataset=str(root / 'DigitScenesDataset'))
+
+
+@pytest.fixture
+def small(trees, tmp_path):
+    """Cut a config down to one step on a few pixels, without downloads; what it trains and how stays as it is."""
+
+    def cut(leaf):
+        cfg = read(leaf)
+        for node in dicts(cfg._cfg_dict):
+            if node.get('type') in trees:
+                node['data_root'] = trees[node['type']]
+            if node.get('type') == 'RandomCrop':
+                node['crop_size'] = (SIDE, SIDE)
+            if node.get('type') in ('RandomResize', 'Resize'):
+                node['scale'] = (2 * SIDE, SIDE)
+            if node.get('type') == 'SegDataPreProcessor' and 'size' in node:
+                node['size'] = (SIDE, SIDE)
+            if node.get('pretrained'):
+                node['pretrained'] = None
+            if (node.get('init_cfg') or {}).get('type') == 'Pretrained':
+                node['init_cfg'] = None
+        if 'teacher' in cfg.model:
+            for spec in dicts(cfg.model.teacher):
+                if 'checkpoint' in spec:
+                    spec['checkpoint'] = None
+        cfg.train_dataloader.update(batch_size=2, num_workers=0, persistent_workers=False)
+        cfg.val_dataloader.update(num_workers=0, persistent_workers=False)
+        cfg.train_cfg.update(max_iters=1, val_interval=1)
+        cfg.default_hooks.checkpoint.update(save_last=False, save_best=None)
+        cfg.update(
+            work_dir=str(tmp_path),
+            experiment_name=leaf,
+            log_level='WARNING',
+            env_cfg={},
+            randomness=dict(seed=0),
+            visualizer=None,
+            test_dataloader=None,
+            test_cfg=None,
+            test_evaluator=None)
+        return cfg
+
+    return cut
+
+
+def run(cfg):
+    """Train, and return everything that was logged."""
+    runner = Runner.from_cfg(cfg)
+    runner.model = revert_sync_batchnorm(runner.model)
+    runner.train()
+    return {key: buffer.current() for key, buffer in runner.message_hub.log_scalars.items()}
+
+
+@pytest.mark.parametrize('leaf', LEAVES)
+def test_takes_one_step(leaf, small):
+    cfg = small(leaf)
+    cfg.update(val_dataloader=None, val_cfg=None, val_evaluator=None)
+    # Counting FLOPs takes longer than the step.
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type != 'DistillSummaryHook']
+    logged = run(cfg)
+    losses = {key.removeprefix('train/'): value for key, value in logged.items() if 'loss' in key}
+    assert {'loss', *cfg.model.get('terms', [])} <= losses.keys()
+    assert any(key.endswith('decode.loss_ce') for key in losses)
+    assert all(math.isfinite(value) for value in losses.values()), losses
+
+
+@pytest.mark.parametrize('leaf', ['kd/r18_cityscapes.py', 'kd/r18_ade20k.py', 'kd/r18_voc12aug.py',
+                                  'kd/pi_r101_effb0_voc12aug.py', 'camvid/r18half_camvid.py'])
+def test_is_judged_by_miou_on_the_validation_images(leaf, small):
+    logged = run(small(leaf))
+    assert 0 <= logged['val/mIoU'] <= 100
+
+
+@pytest.mark.parametrize('leaf', LEAVES)
+def test_leaf_shows_only_what_is_new(leaf):
+    assert len((ROOT / 'configs' / leaf).read_text().splitlines()) <= 25
+
+
+@pytest.mark.parametrize('student,data', ALONE)
+def test_student_alone_is_trained_as_published(student, data):
+    cfg = read(f'kd/{student}_{data}.py')
+    assert_protocol(cfg, cfg.model, data)
+    assert (cfg.optim_wrapper.optimizer.lr, cfg.optim_wrapper.optimizer.weight_decay) == ALONE[student, data]
+
+
+@pytest.mark.parametrize('method,student,data', PAIRS)
+def test_student_is_distilled_as_published(method, student, data):
+    cfg = read(f'kd/{method}_r101_{student}_{data}.py')
+    *optimizer, temperature = WITH_TEACHER[student, data]
+    assert_protocol(cfg, cfg.model.student, data)
+    assert cfg.model.student == read(f'kd/{student}_{data}.py').model
+    assert [cfg.optim_wrapper.optimizer.lr, cfg.optim_wrapper.optimizer.weight_decay] == optimizer
+    terms = cfg.model.terms
+    assert list(terms) == TERMS[method]
+    if 'loss_pi' in terms:
+        assert terms.loss_pi == dict(student='logits', teacher='logits', weight=0.1,
+                                     loss=dict(type='PixelWiseKDLoss', temperature=temperature))
+    if method == 'cwd':  # Shu et al., "Channel-wise Knowledge Distillation for Dense Prediction" (arXiv 2011.13256)
+        assert terms.loss_cwd == dict(student='logits', teacher='logits', weight=3.0,
+                                      loss=dict(type='CWDLoss', temperature=4.0))
+    for name in terms.keys() & WEIGHTS[student].keys():
+        assert terms[name].weight == WEIGHTS[student][name]
+    if method == 'skd':
+        assert terms.loss_ho.student == ['logits', 'inputs'] and terms.loss_ho.teacher == 'logits'
+        assert cfg.optim_wrapper.constructor == 'DistillOptimWrapperConstructor'
+        assert cfg.optim_wrapper.critic.optimizer == dict(type='Adam', lr=4e-4, betas=(0.9, 0.99))
+    else:
+        assert 'constructor' not in cfg.optim_wrapper
+
+
+def assert_protocol(cfg, student, data):
+    assert cfg.train_dataloader.batch_size == 8
+    crops = {node.crop_size for node in dicts(cfg.train_dataloader.dataset) if node.get('type') == 'RandomCrop'}
+    assert crops == {(CROPS[data], ) * 2} == {student.data_preprocessor['size']}
+    assert student.decode_head.num_classes == student.auxiliary_head.num_classes == CLASSES[data]
+    assert student.decode_head.type == 'PSPHead' and student.test_cfg == dict(mode='whole')
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.momentum) == ('SGD', 0.9)
+    policy, = cfg.param_scheduler
+    assert (policy.type, policy.power, policy.eta_min, policy.end) == ('PolyLR', 0.9, 0, cfg.train_cfg.max_iters)
+    assert cfg.train_cfg.max_iters == 80000
+
+
+@pytest.mark.parametrize('data', CLASSES)
+def test_teacher_is_the_published_r101_of_the_same_classes(data):
+    teacher, other = (read(f'kd/pi_r101_{student}_{data}.py').model.teacher for student in ('r18', 'effb0'))
+    assert teacher == other and teacher.checkpoint == 'auto'
+    weights = published_weights(teacher.config)
+    assert weights.endswith('.pth') and 'pspnet_r101-d8' in weights and data in weights
+    assert read(f'kd/r101_{data}.py').model.backbone.depth == 101
+    assert read(f'kd/r101_{data}.py').model.decode_head.num_classes == CLASSES[data]
+
+
+def test_camvid_teacher_file_is_the_last_checkpoint_of_its_config():
+    teacher = read('camvid/pi_r18_r18half_camvid.py').model.teacher
+    package, _, leaf = teacher.config.partition('::')
+    steps = read(leaf).train_cfg.max_iters
+    assert package == 'mmseg_kd' and steps % read(leaf).default_hooks.checkpoint.interval == 0
+    assert teacher.checkpoint == f'work_dirs/{Path(leaf).stem}/iter_{steps}.pth'
+
+
+def test_a_downstream_config_changes_one_number(tmp_path):
+    child = tmp_path / 'child.py'
+    child.write_text("_base_ = ['mmseg_kd::kd/ifvd_r101_r18_cityscapes.py']\n"
+                     'model = dict(terms=dict(loss_ifv=dict(weight=1.0)))\n')
+    cfg, base = Config.fromfile(child), read('kd/ifvd_r101_r18_cityscapes.py')
+    assert cfg.model.terms.loss_ifv.weight == 1.0
+    cfg.model.terms.loss_ifv.weight = base.model.terms.loss_ifv.weight
+    assert without_scopes(cfg.model) == without_scopes(base.model)
+
+
+def without_scopes(node):
+    return {k: without_scopes(v) if isinstance(v, ConfigDict) else v for k, v in node.items() if k != '_scope_'}
+
+
+def test_metafile_names_each_config_of_the_survey_once():
+    imported = load(str(ROOT / 'model-index.yml'))['Import']
+    assert imported == ['configs/kd/metafile.yml']
+    models = load(str(ROOT / imported[0]))['Models']
+    named = sorted(model['Config'] for model in models)
+    assert named == [f'configs/{leaf}' for leaf in LEAVES if leaf.startswith('kd/')]
+    assert all(model['Name'] == Path(model['Config']).stem for model in models)
