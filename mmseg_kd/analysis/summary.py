@@ -2,7 +2,7 @@
 from typing import List, Sequence
 
 import torch
-from mmengine.analysis import get_model_complexity_info
+from mmengine.analysis import FlopAnalyzer
 from torch import nn
 
 from ..distillers import Distiller
@@ -12,10 +12,12 @@ def cost(model: nn.Module, size: Sequence[int]) -> tuple:
     """Parameters, and multiply-adds (which MMEngine calls FLOPs) for one image of the given size (H, W)."""
     training = model.training
     model.eval()
+    images = torch.zeros(1, 3, *size, device=next(model.parameters()).device)
     with torch.no_grad():
-        info = get_model_complexity_info(model, (3, *size), show_table=False, show_arch=False)
+        analysis = FlopAnalyzer(model, images).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        flops = analysis.total()
     model.train(training)
-    return sum(p.numel() for p in inference_parameters(model)), info['flops']
+    return sum(p.numel() for p in inference_parameters(model)), flops
 
 
 def inference_parameters(model: nn.Module) -> List[nn.Parameter]:

@@ -35,7 +35,8 @@ class DistillLoss(nn.Module, ABC):
     def setup(self, student: Maps, teacher: Maps) -> None:
         """Create what can be created only when the shapes are known (a critic, a generator, a queue).
 
-        Called once with example tensors, after adapters and before the optimiser is built. Most losses need nothing.
+        Called once with example tensors, after adapters and before the optimiser is built. They may lie on the meta
+        device: only their shapes count. Most losses need nothing.
         """
 
     def forward(self, student: Maps, teacher: Maps, labels: Optional[Tensor] = None) -> Tensor:

@@ -36,7 +36,7 @@ class HolisticKDLoss(AdversarialLoss):
     Paper: Liu et al., "Structured Knowledge Distillation" (CVPR 2019, arXiv 1903.04197): WGAN-GP on the prediction
     given the image. Deviations from its code, whose last version sees raw logits through batch normalisation and no
     image: the softmax without normalisation, so that the confidence of a map is seen; the penalty takes the mean,
-    not the sum, of D's map, so that it does not change with the size; small maps are resized instead of failing.
+    not the sum, of D's map, which is what the objective compares; small maps are resized instead of failing.
     CIRKD's hinge objective is :class:`HingeHolisticKDLoss`.
     """
 

@@ -1,11 +1,15 @@
 """The smallest segmentors and batches that behave like real ones."""
+import itertools
 from typing import List, Optional
 
 import torch
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
+from torch.utils.data import Dataset
 
+_COUNT = itertools.count()
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 
 
@@ -92,3 +96,57 @@ def toy_batch(num: int = 2, size: int = 32, num_classes: int = 4, seed: int = 0)
         shape = dict(img_shape=(size, size), ori_shape=(size, size), pad_shape=(size, size), padding_size=[0, 0, 0, 0])
         samples.append(SegDataSample(metainfo=shape, gt_sem_seg=PixelData(data=labels)))
     return dict(inputs=images, data_samples=samples)
+
+
+class ToyDataset(Dataset):
+    """Images and label maps of :func:`toy_batch`, the same at every reading.
+
+    Args:
+        num: images.
+        size: their side, in pixels.
+        num_classes: classes.
+    """
+
+    def __init__(self, num: int = 8, size: int = 32, num_classes: int = 4) -> None:
+        self._num, self._size, self._num_classes = num, size, num_classes
+        classes = range(num_classes)
+        self.metainfo = dict(classes=tuple(f'class {i}' for i in classes), palette=[[i] * 3 for i in classes])
+
+    def __len__(self) -> int:
+        return self._num
+
+    def __getitem__(self, index: int) -> dict:
+        batch = toy_batch(1, self._size, self._num_classes, seed=index)
+        return {key: value[0] for key, value in batch.items()}
+
+
+def toy_runner(model: dict, work_dir: str, max_iters: int = 4, **settings) -> Runner:
+    """A Runner that trains on :class:`ToyDataset` in seconds.
+
+    Args:
+        model: config of a segmentor.
+        work_dir: folder for logs and checkpoints.
+        max_iters: iterations; a checkpoint is written after the last.
+        settings: more of the config, or other.
+    """
+    config = dict(
+        model=model,
+        work_dir=str(work_dir),
+        default_scope='mmseg',
+        log_level='WARNING',
+        train_dataloader=dict(
+            dataset=ToyDataset(),
+            batch_size=2,
+            num_workers=0,
+            sampler=dict(type='InfiniteSampler', shuffle=True, seed=0),
+            collate_fn=dict(type='pseudo_collate')),
+        train_cfg=dict(by_epoch=False, max_iters=max_iters),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9)),
+        log_processor=dict(by_epoch=False),
+        default_hooks=dict(
+            logger=dict(type='LoggerHook', interval=1),
+            checkpoint=dict(type='CheckpointHook', interval=max_iters, by_epoch=False)),
+        randomness=dict(seed=0),
+        experiment_name=f'toy_{next(_COUNT)}')
+    config.update(settings)
+    return Runner(**config, cfg=Config(dict(model=model, default_scope='mmseg')))

@@ -1,5 +1,5 @@
 import math
-from typing import Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -12,32 +12,42 @@ class NonFiniteLossHook(Hook):
     """End training when a loss is NaN or infinite, and say which, before a checkpoint of it is written.
 
     Args:
-        interval: iterations between two checks; each waits for the device. The first iteration is always checked.
+        interval: iterations between two checks; each waits for the device. The first iteration, and the last one before
+            a checkpoint, are always checked.
 
     Raises:
         FloatingPointError: naming the losses, after the iteration.
     """
 
+    # Before the logger and the checkpoint.
     priority = 'VERY_HIGH'
 
     def __init__(self, interval: int = 50) -> None:
         if interval < 1:
             raise ValueError(f'NonFiniteLossHook: interval must be >= 1, but is {interval}')
         self.interval = interval
+        self._latest: Dict[str, Any] = {}
 
     def after_train_iter(self,
                          runner: Runner,
                          batch_idx: int,
                          data_batch: Optional[Sequence[dict]] = None,
                          outputs: Optional[dict] = None) -> None:
-        if runner.iter != 0 and not self.every_n_train_iters(runner, self.interval):
-            return
-        values = {
-            name: float(value.detach() if isinstance(value, Tensor) else value)
+        self._latest = {
+            name: value.detach() if isinstance(value, Tensor) else value
             for name, value in (outputs or {}).items() if 'loss' in name
         }
-        wrong = [f'{name} = {value}' for name, value in values.items() if not math.isfinite(value) and name != 'loss']
-        if wrong or not math.isfinite(values.get('loss', 0.0)):
+        if runner.iter == 0 or self.every_n_train_iters(runner, self.interval):
+            self._check(runner)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        self._check(runner)
+
+    def _check(self, runner: Runner) -> None:
+        values = {name: float(value) for name, value in self._latest.items()}
+        wrong = [f'{name} = {value}' for name, value in values.items() if not math.isfinite(value)]
+        parts = [entry for entry in wrong if not entry.startswith('loss = ')]
+        if wrong:
             raise FloatingPointError(
-                f'iteration {runner.iter + 1}: losses must be finite, but {", ".join(wrong) or "their sum is not"}; lower '
-                "the learning rate or the term's weight, or clip gradients (optim_wrapper.clip_grad)")
+                f'iteration {runner.iter + 1}: losses must be finite, but {", ".join(parts or wrong)}; lower the learning '
+                "rate or the term's weight, or clip gradients (optim_wrapper.clip_grad)")

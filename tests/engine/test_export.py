@@ -1,0 +1,113 @@
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmseg_kd.distillers import CheckpointError
+from mmseg_kd.engine import export_student
+from mmseg_kd.engine.export import student_config
+from mmseg_kd.testing.toys import toy_runner, toy_segmentor
+from mmseg_kd.testing.trees import write_camvid_tree
+
+PI = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))
+
+PLAIN = textwrap.dedent('''
+    import sys
+    from mmengine.config import Config
+    from mmengine.runner import Runner
+    cfg = Config.fromfile(sys.argv[1])
+    cfg.work_dir, cfg.load_from = sys.argv[3], sys.argv[2]
+    metrics = Runner.from_cfg(cfg).test()
+    assert not any(name.startswith('mmseg_kd') for name in sys.modules)
+    print('mIoU', metrics['mIoU'])
+''')
+
+
+@pytest.fixture
+def camvid_config(tmp_path):
+    write_camvid_tree(tmp_path / 'camvid')
+    root = str(tmp_path / 'camvid')
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
+    train = [*pipeline[:2], dict(type='RandomCrop', crop_size=(32, 32)), pipeline[2]]
+    loader = dict(batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False))
+    data = dict(type='CamVidDataset', data_root=root, data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'))
+    test = dict(loader, dataset=dict(data, pipeline=pipeline))
+    return Config(
+        dict(
+            model=dict(
+                type='Distiller', student=toy_segmentor(4, num_classes=11),
+                teacher=dict(model=toy_segmentor(8, num_classes=11)), terms=dict(loss_pi=PI)),
+            default_scope='mmseg',
+            custom_imports=dict(imports=['mmseg_kd'], allow_failed_imports=False),
+            work_dir=str(tmp_path / 'work'),
+            log_level='WARNING',
+            train_dataloader=dict(loader, batch_size=2, dataset=dict(data, pipeline=train)),
+            val_dataloader=test,
+            test_dataloader=test,
+            val_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']),
+            test_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']),
+            val_cfg=dict(type='ValLoop'),
+            test_cfg=dict(type='TestLoop'),
+            train_cfg=dict(type='IterBasedTrainLoop', max_iters=4, val_interval=2),
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05)),
+            default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=2, by_epoch=False, save_best='mIoU')),
+            custom_hooks=[dict(type='ExportStudentHook')]))
+
+
+def test_plain_mmsegmentation_tests_the_exported_student_to_the_same_miou(camvid_config, tmp_path):
+    runner = Runner.from_cfg(camvid_config)
+    runner.train()
+    best, = (tmp_path / 'work').glob('best_mIoU_iter_*.pth')
+    camvid_config.load_from, camvid_config.experiment_name = str(best), 'export_check'
+    expected = Runner.from_cfg(camvid_config).test()['mIoU']
+    folder = tmp_path / 'work' / 'student'
+    assert sorted(p.name for p in folder.iterdir()) == ['config.py', 'student.pth']
+    assert 'mmseg_kd' not in (folder / 'config.py').read_text()
+    plain = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', PLAIN, str(folder / 'config.py'), str(folder / 'student.pth'), str(tmp_path / 'plain')],
+        capture_output=True, text=True)
+    assert plain.returncode == 0, plain.stderr[-2000:]
+    assert float(plain.stdout.split('mIoU')[-1]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_exported_weights_are_the_students_alone_and_load_safely(tmp_path):
+    model = dict(type='Distiller', student=toy_segmentor(4), teacher=dict(model=toy_segmentor(8)),
+                 terms=dict(loss_hint=dict(student='backbone[3]', teacher='backbone[3]', loss=dict(type='HintLoss'))))
+    runner = toy_runner(model, tmp_path, max_iters=1)
+    runner.train()
+    export_student(runner.cfg, tmp_path / 'iter_1.pth', tmp_path / 'out')
+    saved = torch.load(tmp_path / 'out' / 'student.pth', weights_only=True)
+    assert saved['state_dict'].keys() == runner.model.student.state_dict().keys()
+    assert saved['meta']['dataset_meta']['classes'] == ('class 0', 'class 1', 'class 2', 'class 3')
+
+
+def test_the_best_weights_of_a_moving_average_are_exported(tmp_path):
+    model = dict(type='Distiller', student=toy_segmentor(4), teacher=dict(model=toy_segmentor(8)), terms=dict(loss_pi=PI))
+    runner = toy_runner(model, tmp_path, max_iters=2,
+                        custom_hooks=[dict(type='EMAHook', momentum=0.5), dict(type='ExportStudentHook')])
+    runner.train()
+    checkpoint = torch.load(tmp_path / 'iter_2.pth', weights_only=False)
+    assert not any('teacher' in key for key in [*checkpoint['state_dict'], *checkpoint['ema_state_dict']])
+    exported = torch.load(tmp_path / 'student' / 'student.pth', weights_only=True)['state_dict']
+    key = 'decode_head.conv_seg.weight'
+    assert torch.equal(exported[key], checkpoint['state_dict'][f'student.{key}'])
+    assert not torch.equal(exported[key], runner.model.student.state_dict()[key])
+
+
+def test_imports_that_the_student_needs_stay():
+    config = Config(dict(model=dict(student=dict(type='EncoderDecoder')),
+                         custom_imports=dict(imports=['mmpretrain.models', 'mmseg_kd'])))
+    assert student_config(config).custom_imports.imports == ['mmpretrain.models']
+
+
+def test_a_checkpoint_without_a_student_is_refused_and_nothing_is_written(tmp_path):
+    torch.save(dict(state_dict={}), tmp_path / 'c.pth')
+    with pytest.raises(ValueError, match='must be a checkpoint of a Distiller'):
+        export_student(Config(dict(model=dict(student={}))), tmp_path / 'c.pth', tmp_path / 'out')
+    with pytest.raises(CheckpointError, match='no such checkpoint'):
+        export_student(Config(dict(model=dict(student={}))), tmp_path / 'none.pth', tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
