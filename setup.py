@@ -5,9 +5,11 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
+from setuptools.command.editable_wheel import editable_wheel
 
 ROOT = Path(__file__).resolve().parent
 MIM_FILES = ('configs', 'tools', 'model-index.yml')
+STARTUP = ('mmseg_kd_startup.pth', 'import mmseg_kd_startup\n')
 
 
 def requirements(name):
@@ -30,6 +32,25 @@ class BuildWithMim(build_py):
                 shutil.copytree(source, mim / name, ignore=shutil.ignore_patterns('__pycache__'))
             else:
                 shutil.copy2(source, mim / name)
+        if not self.editable_mode:
+            Path(self.build_lib, STARTUP[0]).write_text(STARTUP[1])
+
+
+class EditableWithStartup(editable_wheel):
+    """Setuptools has no public way to add a .pth file of one's own to an editable install."""
+
+    def _select_strategy(self, *args):
+        strategy = super()._select_strategy(*args)
+        call = type(strategy).__call__
+
+        class WithStartup(type(strategy)):
+
+            def __call__(self, wheel, files, mapping):
+                call(self, wheel, files, mapping)
+                wheel.writestr(*STARTUP)
+
+        strategy.__class__ = WithStartup
+        return strategy
 
 
 setup(
@@ -39,10 +60,11 @@ setup(
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
+    py_modules=['mmseg_kd_startup'],
     packages=find_packages(include=['mmseg_kd', 'mmseg_kd.*']),
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
     extras_require={name: requirements(name) for name in ('onedl', 'openmmlab', 'demo', 'tests')},
-    cmdclass={'build_py': BuildWithMim},
+    cmdclass={'build_py': BuildWithMim, 'editable_wheel': EditableWithStartup},
     zip_safe=False,
 )

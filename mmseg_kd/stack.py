@@ -6,6 +6,8 @@ resolves ``mmseg::...`` in ``_base_`` through distribution names. :func:`prepare
 """
 from importlib import metadata
 
+from mmseg_kd_startup import fill
+
 STACKS = {
     'onedl': ('onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation'),
     'openmmlab': ('mmengine', 'mmcv', 'mmsegmentation'),
@@ -37,16 +39,12 @@ def installed_stack() -> str:
 def prepare() -> str:
     """Check the stack and make ``mmseg::``, ``mmpretrain::`` and ``mmseg_kd::`` resolvable in ``_base_``.
 
-    MMEngine accepts a module's name where its table holds a distribution's name; it is right on either stack. For this
-    package it is told a submodule's: unlike ``mmseg_kd``, that is never taken for the distribution, whose location
-    is misleading after an editable install.
-
     Returns:
         str: the installed stack, ``'onedl'`` or ``'openmmlab'``.
     """
     stack = installed_stack()
-    from mmengine.config.utils import MODULE2PACKAGE
-    MODULE2PACKAGE.update(mmseg='mmseg', mmpretrain='mmpretrain', mmseg_kd='mmseg_kd.stack')
+    from mmengine.config import utils
+    fill(utils)
     return stack
 
 

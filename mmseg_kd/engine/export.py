@@ -65,6 +65,8 @@ def _own_datasets_as_plain(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     node = {key: _own_datasets_as_plain(value) for key, value in node.items()}
+    if node.get('_scope_') == 'mmseg_kd':
+        del node['_scope_']
     known = DATASETS.get(node['type']) if isinstance(node.get('type'), str) and 'data_root' in node else None
     if known is not None and known.__module__.startswith('mmseg_kd.') and issubclass(known, BaseSegDataset):
         accepted = inspect.signature(BaseSegDataset.__init__).parameters

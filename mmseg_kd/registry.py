@@ -1,0 +1,12 @@
+"""Registries of the scope that MMEngine writes into what a config inherits from ``mmseg_kd::``.
+
+All modules of this package register in MMSegmentation's registries, so that configs need no scope. These are empty
+children of those, which MMEngine looks up by the name of this module, and in which it finds all that the parents have.
+"""
+from mmengine.registry import Registry
+from mmseg import registry as _parents
+
+for _name in dir(_parents):
+    _parent = getattr(_parents, _name)
+    if isinstance(_parent, Registry):
+        globals()[_name] = Registry(_parent.name, parent=_parent, scope='mmseg_kd')
