@@ -1,6 +1,6 @@
 _base_ = [
     '../_base_/pairs/pspnet_r18_r18half_camvid.py', '../_base_/datasets/camvid_240x180.py',
-    '../_base_/schedules/sgd_500.py', '../_base_/default_runtime.py'
+    '../_base_/schedules/adamw_600.py', '../_base_/default_runtime.py'
 ]
 model = dict(
     student=dict(

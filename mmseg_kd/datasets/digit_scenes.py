@@ -144,52 +144,61 @@ def compose_scenes(rng: np.random.Generator, glyphs: np.ndarray, classes: np.nda
 
 
 def _compose(rng, glyphs, classes, n, size):
-    layers = _order_layers(rng, n)
-    ground = rng.uniform(0.25, 0.75, (n, 1, 1, 1)) + rng.normal(0, 0.08, (n, 1, 1, 3))
-    image = ground + _smooth_noise(rng, n, size, cells=3, scale=0.1) + _smooth_noise(rng, n, size, cells=9, scale=0.05)
+    layers, centres = _order_layers(rng, n)
+    ground = rng.uniform(0.1, 0.45, (n, 1, 1, 1)) + rng.normal(0, 0.06, (n, 1, 1, 3))
+    image = ground + _smooth_noise(rng, n, size, cells=3, scale=0.08) + _smooth_noise(rng, n, size, cells=9, scale=0.04)
     image = image.astype(np.float32)
     labels = np.zeros((n, size, size), np.uint8)
-    for kinds in layers.T:
+    for layer, kinds in enumerate(layers.T):
         for kind, (draw, _, _) in enumerate(LAYERS):
             rows = np.flatnonzero(kinds == kind)
             if not len(rows):
                 continue
-            cover, label = draw(rng, glyphs, classes, len(rows), size)
+            cover, label = draw(rng, glyphs, classes, centres[rows, layer], size)
             labels[rows] = np.where(cover >= 0.5, label[:, None, None], labels[rows])
             # Near the threshold the edge is a ramp one or two pixels wide, as a lens would draw it.
             alpha = np.clip((cover - 0.5) * 3 + 0.5, 0, 1)[..., None]
             image[rows] += alpha * (_paint(rng, ground[rows], size) - image[rows])
     light = 1 + _smooth_noise(rng, n, size, cells=2, scale=0.15)
-    noise = rng.standard_normal(image.shape, np.float32) * rng.uniform(0.02, 0.08, (n, 1, 1, 1))
+    noise = rng.standard_normal(image.shape, np.float32) * rng.uniform(0.02, 0.06, (n, 1, 1, 1))
     return (np.clip(image * light + noise, 0, 1) * 255).astype(np.uint8), labels
 
 
 def _order_layers(rng, n):
-    """What each layer of each scene is, (n, layers): an index into LAYERS, or -1 where the scene has no more layers."""
+    """What the layers of n scenes are and where their centres are.
+
+    Kinds (n, layers) are indices into LAYERS, or -1 where a scene has no more layers. Centres (n, layers, 2) are in
+    [-1, 1]: jittered quarters of the scene, so that layers overlap but seldom cover each other.
+    """
     layers = np.full((n, sum(most for _, _, most in LAYERS)), -1)
-    for row in layers:
+    centres = np.empty((*layers.shape, 2))
+    quarters = np.array([(-0.45, -0.45), (-0.45, 0.45), (0.45, -0.45), (0.45, 0.45)])
+    for row, places in zip(layers, centres):
         kinds = np.repeat(np.arange(len(LAYERS)), [rng.integers(least, most + 1) for _, least, most in LAYERS])
         row[:len(kinds)] = rng.permutation(kinds)
-    return layers
+        places[:] = np.resize(rng.permutation(quarters), places.shape)
+    return layers, centres + rng.normal(0, 0.16, centres.shape)
 
 
-def _draw_digits(rng, glyphs, classes, n, size):
-    chosen = rng.integers(len(glyphs), size=n)
-    return _place(rng, glyphs[chosen], size), (1 + classes[chosen]).astype(np.uint8)
+def _draw_digits(rng, glyphs, classes, centres, size):
+    chosen = rng.integers(len(glyphs), size=len(centres))
+    return _place(rng, glyphs[chosen], centres, size), (1 + classes[chosen]).astype(np.uint8)
 
 
-def _draw_mixtures(rng, glyphs, classes, n, size):
+def _draw_mixtures(rng, glyphs, classes, centres, size):
     """Shapes that look like handwriting but are no digit: quadrants of four digits, each turned."""
+    n = len(centres)
     parts = glyphs[rng.integers(len(glyphs), size=(4, n))]
     parts = np.stack([np.rot90(part, rng.integers(1, 4), axes=(1, 2)) for part in parts])
-    lower = np.arange(8) >= 4
-    quadrant = lower[:, None] * 2 + lower
+    second = np.arange(8) >= 4
+    quadrant = second[:, None] * 2 + second
     shapes = np.take_along_axis(parts, np.broadcast_to(quadrant, (1, n, 8, 8)), axis=0)[0]
-    return _place(rng, shapes, size), np.zeros(n, np.uint8)
+    return _place(rng, shapes, centres, size), np.zeros(n, np.uint8)
 
 
-def _draw_strokes(rng, glyphs, classes, n, size):
+def _draw_strokes(rng, glyphs, classes, centres, size):
     """Bent strokes, 2 to 5 pixels wide: quadratic Bezier curves through the scene."""
+    n = len(centres)
     a, b, c = rng.uniform(0, size, (3, n, 1, 2)).astype(np.float32)
     t = np.linspace(0, 1, 9, dtype=np.float32)[:, None]
     curve = (1 - t)**2 * a + 2 * t * (1 - t) * b + t**2 * c
@@ -206,15 +215,14 @@ def _draw_strokes(rng, glyphs, classes, n, size):
 
 
 # What a scene is made of: how it is drawn, and the least and greatest number of it in a scene.
-LAYERS = ((_draw_digits, 2, 4), (_draw_mixtures, 1, 2), (_draw_strokes, 1, 2))
+LAYERS = ((_draw_digits, 2, 4), (_draw_mixtures, 0, 1), (_draw_strokes, 0, 2))
 
 
 def _paint(rng, ground, size):
-    """Colours (n, size, size, 3) that differ from the ground in brightness, by much or by little."""
+    """Colours (n, size, size, 3), brighter than the ground by little or by much."""
     n = len(ground)
-    contrast = rng.uniform(0.16, 0.6, (n, 1, 1, 1)) * rng.choice([-1, 1], (n, 1, 1, 1))
-    plain = np.clip(ground + contrast + rng.normal(0, 0.12, (n, 1, 1, 3)), 0, 1)
-    return plain.astype(np.float32) + _smooth_noise(rng, n, size, cells=4, scale=0.06)
+    plain = ground + rng.uniform(0.2, 0.55, (n, 1, 1, 1)) + rng.normal(0, 0.12, (n, 1, 1, 3))
+    return plain.astype(np.float32) + _smooth_noise(rng, n, size, cells=4, scale=0.05)
 
 
 def _smooth_noise(rng, n, size, cells, scale):
@@ -223,19 +231,18 @@ def _smooth_noise(rng, n, size, cells, scale):
     return F.interpolate(coarse, size=(size, size), mode='bilinear').permute(0, 2, 3, 1).numpy()
 
 
-def _place(rng, shapes, size):
+def _place(rng, shapes, centres, size):
     """Enlarge, turn, shear and move shapes (n, 8, 8) into a canvas: how much of every pixel they cover, (n, S, S)."""
     n = len(shapes)
     # On a log axis, so that small digits are as common as large ones.
-    half = np.exp(rng.uniform(np.log(0.25), np.log(0.6), n))
+    half = np.exp(rng.uniform(np.log(0.32), np.log(0.6), n))
     turn, shear, stretch = rng.normal(0, 0.2, n), rng.normal(0, 0.15, n), np.exp(rng.normal(0, 0.12, n))
-    centre = rng.uniform(-0.8, 0.8, (n, 2, 1))
     forward = np.empty((n, 2, 2))
     forward[:, 0, 0], forward[:, 0, 1] = np.cos(turn) * stretch, -np.sin(turn) + shear
     forward[:, 1, 0], forward[:, 1, 1] = np.sin(turn), np.cos(turn) / stretch
     # Two empty pixels around the glyph let its outer strokes end inside the enlarged picture.
     inverse = np.linalg.inv(forward * half[:, None, None]) * (8 / 12)
-    theta = torch.from_numpy(np.concatenate([inverse, -inverse @ centre], axis=2)).float()
+    theta = torch.from_numpy(np.concatenate([inverse, -inverse @ centres[:, :, None]], axis=2)).float()
     glyph = F.pad(torch.from_numpy(np.ascontiguousarray(shapes))[:, None], (2, 2, 2, 2))
     grid = F.affine_grid(theta, (n, 1, size, size), align_corners=False)
     return F.grid_sample(glyph, grid, mode='bicubic', align_corners=False)[:, 0].numpy()

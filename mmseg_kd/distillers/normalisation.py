@@ -34,8 +34,12 @@ class Renormalise:
 
 
 def _statistics(preprocessor: nn.Module) -> Tuple[Tensor, Tensor, bool]:
-    """Mean and standard deviation (3, 1, 1), and whether channels were swapped, as MMEngine's preprocessors hold them."""
-    swapped = bool(getattr(preprocessor, '_channel_conversion', False))
+    """Mean and standard deviation (3, 1, 1), and whether channels were swapped.
+
+    Upstream's preprocessor for segmentation and MMEngine's own, on which the continuation's builds, name these alike but
+    for the swap.
+    """
+    swapped = any(getattr(preprocessor, name, False) for name in ('channel_conversion', '_channel_conversion'))
     if not getattr(preprocessor, '_enable_normalize', False):
         return torch.zeros(3, 1, 1), torch.ones(3, 1, 1), swapped
     return preprocessor.mean.cpu().expand(3, 1, 1), preprocessor.std.cpu().expand(3, 1, 1), swapped

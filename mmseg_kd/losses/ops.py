@@ -60,8 +60,3 @@ def gram_distance(x: Tensor, y: Tensor) -> Tensor:
         return (a @ b.transpose(1, 2)).square().sum((1, 2))
 
     return (overlap(x, x) + overlap(y, y) - 2 * overlap(x, y)).clamp_min(0)
-
-
-def pixel_rows(x: Tensor) -> Tensor:
-    """(N, C, H, W) to one row per pixel, (N*H*W, C)."""
-    return x.flatten(2).transpose(1, 2).reshape(-1, x.shape[1])

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mmseg_kd.losses.ops import differentiable_zero, pixel_rows, sample_labels, unit
+from mmseg_kd.losses.ops import differentiable_zero, sample_labels, unit
 
 
 def test_labels_are_sampled_at_the_floor():
@@ -30,11 +30,3 @@ def test_unit_vectors():
     y.sum().backward()
     # The part of (1, 1) across (3, 4), over its length of 5; nothing for vectors that count as zero.
     torch.testing.assert_close(x.grad, torch.tensor([[0.032, -0.024], [0.0, 0.0], [0.0, 0.0]]))
-
-
-@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
-def test_rows_are_pixels(memory_format):
-    x = torch.randn(2, 3, 4, 5).contiguous(memory_format=memory_format)
-    rows = pixel_rows(x)
-    assert rows.shape == (40, 3)
-    assert torch.equal(rows[1 * 20 + 2 * 5 + 3], x[1, :, 2, 3])

@@ -39,7 +39,7 @@ def workspace(tmp_path_factory):
     teacher = toy_segmentor(8, num_classes=11)
     teacher.backbone.norm_cfg = dict(type='SyncBN', requires_grad=True)
     (folder / 'teacher.py').write_text(
-        "_base_ = ['mmseg_kd::_base_/datasets/camvid_240x180.py', 'mmseg_kd::_base_/schedules/sgd_500.py',\n"
+        "_base_ = ['mmseg_kd::_base_/datasets/camvid_240x180.py', 'mmseg_kd::_base_/schedules/adamw_600.py',\n"
         "          'mmseg_kd::_base_/default_runtime.py']\n"
         f'model = {teacher.to_dict()!r}\n'
         'model.update(data_preprocessor=dict(model["data_preprocessor"], size=(64, 64)))\n'
