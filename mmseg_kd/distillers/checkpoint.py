@@ -1,8 +1,9 @@
 """Read checkpoints without running code from them, and load them whole or not at all."""
 import os
 import pickle
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Iterator, List
 from urllib.parse import urlparse
 
 import numpy as np
@@ -32,6 +33,18 @@ SAFE_CLASSES = [
 ]
 
 
+@contextmanager
+def _allowing(classes: List[Any]) -> Iterator[None]:
+    """``torch.serialization.safe_globals``, which torch 2.4 does not have yet."""
+    before = list(torch.serialization.get_safe_globals())
+    torch.serialization.add_safe_globals(classes)
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
+
+
 class CheckpointError(ValueError):
     """A checkpoint that is missing, unsafe, corrupt, or of another network."""
 
@@ -50,7 +63,7 @@ def read_checkpoint(path: str) -> dict:
     if '://' not in local and not os.path.isfile(local):
         raise CheckpointError(f'no such checkpoint: {local}')
     try:
-        with get_local_path(local) as file, torch.serialization.safe_globals(SAFE_CLASSES):
+        with get_local_path(local) as file, _allowing(SAFE_CLASSES):
             checkpoint = torch.load(file, map_location='cpu', weights_only=True)
     except Exception as error:
         reason = next((line.strip() for line in str(error).splitlines() if 'GLOBAL' in line or 'global' in line), '')

@@ -137,3 +137,10 @@ def test_an_address_is_downloaded_once(tmp_path, monkeypatch):
     finally:
         server.shutdown()
     assert len([r for r in requests if '200' in str(r)]) == 1
+
+
+def test_what_others_allowed_stays_allowed_and_ours_does_not(tmp_path):
+    torch.save({}, tmp_path / 'c.pth')
+    before = set(torch.serialization.get_safe_globals())
+    read_checkpoint(str(tmp_path / 'c.pth'))
+    assert set(torch.serialization.get_safe_globals()) == before and HistoryBuffer not in before
