@@ -169,9 +169,10 @@ class Distiller(BaseSegmentor):
             return None
         labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples])
         if not self._labels_checked:
-            known = labels[labels != IGNORE_INDEX]
+            void = getattr(self.decode_head, 'ignore_index', IGNORE_INDEX)
+            known = labels[(labels != IGNORE_INDEX) & (labels != void)]
             if known.numel() and (known.max() >= self.num_classes or known.min() < 0):
-                raise ValueError(f'labels must lie in 0..{self.num_classes - 1} or be {IGNORE_INDEX} (void), but the first '
+                raise ValueError(f'labels must lie in 0..{self.num_classes - 1} or be {void} (void), but the first '
                                  f'batch holds {known.min()}..{known.max()}; check reduce_zero_label, the label files, or '
                                  'decode_head.num_classes')
             self._labels_checked = True

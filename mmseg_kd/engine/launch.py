@@ -1,11 +1,43 @@
-"""What MMEngine's Runner needs to start on machines without a GPU."""
+"""From a command line to the config of a Runner, on machines with and without a GPU."""
+import argparse
 import os
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
+
+from ..distillers.configs import config_file
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that MMSegmentation's tools have in common."""
+    parser.add_argument('config', help='config file, as a path or mmseg_kd::kd/...')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints; work_dirs/<config> if left out')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='override settings of the config, such as optim_wrapper.optimizer.lr=0.02 or key="[(a,b),(c,d)]"')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by torch.distributed.launch')
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config that a command line asks for, its own options merged in.
+
+    Raises:
+        FileNotFoundError: if there is no such config.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    config = Config.fromfile(config_file(args.config))
+    config.launcher = args.launcher
+    config.merge_from_dict(args.cfg_options)
+    name = os.path.splitext(os.path.basename(args.config))[0]
+    config.work_dir = args.work_dir or config.get('work_dir') or os.path.join('work_dirs', name)
+    return config
 
 
 def prepare_launch(config: Config) -> None:
@@ -42,11 +74,6 @@ def enable_amp(config: Config) -> None:
         raise ValueError(f'--amp needs optim_wrapper.type to be OptimWrapper, but it is {kind}; leave --amp out')
     config.optim_wrapper.type = 'AmpOptimWrapper'
     config.optim_wrapper.setdefault('loss_scale', 'dynamic')
-
-
-def default_work_dir(config_path: str) -> str:
-    """``work_dirs/<name of the config>``, as MMSegmentation's tools choose it."""
-    return os.path.join('work_dirs', os.path.splitext(os.path.basename(config_path))[0])
 
 
 def _replace_sync_bn(node: Any) -> int:

@@ -1,8 +1,10 @@
+import argparse
+
 import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg_kd.engine.launch import default_work_dir, enable_amp, prepare_launch
+from mmseg_kd.engine.launch import add_arguments, enable_amp, load_config, prepare_launch
 
 needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason='describes machines without a GPU')
 
@@ -31,5 +33,11 @@ def test_with_a_gpu_nothing_changes_and_amp_is_set(monkeypatch):
         enable_amp(Config(dict(optim_wrapper=dict(type='ApexOptimWrapper'))))
 
 
-def test_work_dirs_are_named_after_the_config():
-    assert default_work_dir('configs/kd/a.py') == 'work_dirs/a'
+@pytest.mark.parametrize('options, work_dir, lr', [([], 'work_dirs/a', 0.1), (['--work-dir', 'b'], 'b', 0.1),
+                                                   (['--cfg-options', 'work_dir=c', 'lr=0.2'], 'c', 0.2)])
+def test_the_command_line_overrides_the_config(tmp_path, options, work_dir, lr):
+    (tmp_path / 'a.py').write_text('lr = 0.1')
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    config = load_config(parser.parse_args([str(tmp_path / 'a.py'), '--launcher', 'slurm', *options]))
+    assert (config.work_dir, config.lr, config.launcher) == (work_dir, lr, 'slurm')
