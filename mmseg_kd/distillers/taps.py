@@ -30,7 +30,8 @@ class Taps:
 
     On entry, the ``forward`` of each module that is read is wrapped; on exit, it is put back. Wrapping is used for all of
     them, and not only for heads, because MMSegmentation's heads call ``self.forward`` from their ``loss``, which
-    forward hooks don't see. A module that runs several times in a pass is read at its first run.
+    forward hooks don't see. A module that runs several times in a pass is read at its first run. What a later module
+    changes in place (``inplace=True`` after a BatchNorm, say) is read as changed, in both networks.
 
     Args:
         model: a segmentor.

@@ -49,6 +49,8 @@ def student_config(config: Config) -> Config:
     """The part of a distillation config that tests the student, in MMSegmentation's own terms."""
     result = {key: copy.deepcopy(config[key]) for key in KEPT if config.get(key) is not None}
     result['model'] = copy.deepcopy(config.model.student)
+    if result['model'].get('data_preprocessor') is None and config.get('data_preprocessor') is not None:
+        result['model'].data_preprocessor = copy.deepcopy(config.data_preprocessor)
     result = _own_datasets_as_plain(result)
     imports = result.get('custom_imports', {})
     if 'mmseg_kd' in imports.get('imports', []) and not _uses_own_modules(result['model']):

@@ -1,5 +1,6 @@
 from .attention_transfer_loss import AttentionTransferLoss, AttentionTransferNormLoss
 from .base import AdversarialLoss, DistillLoss
+from .bpkd_loss import BPKDLoss
 from .cosine_feature_loss import CosineFeatureLoss
 from .critic import HolisticCritic
 from .cwd_loss import CWDLoss
@@ -10,7 +11,7 @@ from .pair_wise_kd_loss import MaxPairWiseKDLoss, PairWiseKDLoss
 from .pixel_wise_kd_loss import PixelWiseKDLoss
 
 __all__ = [
-    'AdversarialLoss', 'AttentionTransferLoss', 'AttentionTransferNormLoss', 'CosineFeatureLoss', 'CWDLoss',
-    'DistillLoss', 'HingeHolisticKDLoss', 'HintLoss', 'HolisticCritic', 'HolisticKDLoss', 'IFVDLoss',
+    'AdversarialLoss', 'AttentionTransferLoss', 'AttentionTransferNormLoss', 'BPKDLoss', 'CosineFeatureLoss',
+    'CWDLoss', 'DistillLoss', 'HingeHolisticKDLoss', 'HintLoss', 'HolisticCritic', 'HolisticKDLoss', 'IFVDLoss',
     'MaxPairWiseKDLoss', 'PairWiseKDLoss', 'PixelWiseKDLoss'
 ]

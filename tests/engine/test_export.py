@@ -98,6 +98,11 @@ def test_the_best_weights_of_a_moving_average_are_exported(tmp_path):
     assert not torch.equal(exported[key], runner.model.student.state_dict()[key])
 
 
+def test_a_preprocessor_beside_the_model_goes_along():
+    config = Config(dict(model=dict(student=dict(type='EncoderDecoder')), data_preprocessor=dict(type='P')))
+    assert student_config(config).model.data_preprocessor.type == 'P'
+
+
 def test_imports_that_the_student_needs_stay():
     config = Config(dict(model=dict(student=dict(type='EncoderDecoder')),
                          custom_imports=dict(imports=['mmpretrain.models', 'mmseg_kd'])))
