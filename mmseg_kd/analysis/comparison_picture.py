@@ -32,11 +32,9 @@ def comparison_picture(images: Sequence[np.ndarray], truth: Sequence[np.ndarray]
     if not lengths[0] or len(set(lengths)) > 1:
         raise ValueError('comparison_picture needs as many label maps of each kind as images, and at least one, but '
                          f'images, truth, teacher, student and distilled have {lengths}')
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError('pictures need matplotlib: pip install "mmseg-kd[demo]"') from error
+    check_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
     rows = [(image, *(colour_labels(labels, palette) for labels in row), difference_map(row[0], *row[2:]))
             for image, *row in zip(images, truth, teacher, student, distilled)]
@@ -59,6 +57,14 @@ def comparison_picture(images: Sequence[np.ndarray], truth: Sequence[np.ndarray]
         figure.text(place, 0.14 / height, '\u25a0', color=np.divide(colour, 255), fontsize=12, va='center', ha='right')
         figure.text(place + 0.005, 0.14 / height, word, fontsize=9, va='center')
     canvas.print_png(str(path))
+
+
+def check_matplotlib() -> None:
+    """Raise ImportError, with the command that mends it, unless matplotlib is installed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError('pictures need matplotlib: pip install "mmseg-kd[demo]"') from error
 
 
 def colour_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:

@@ -3,12 +3,11 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
-from typing import Iterator, Optional, Tuple, Union
+from typing import Callable, Dict, Iterator, Optional, Tuple, Union
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmengine.utils import ProgressBar
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from PIL import Image
@@ -23,13 +22,9 @@ SCENES_AT_ONCE = 64
 class DigitScenesDataset(BaseSegDataset):
     """Scenes of overlapping handwritten digits among clutter, written by :func:`write_digit_scenes`.
 
-    Eleven classes: background and the ten digits; 255 is void. The images and label maps are PNG files in
-    MMSegmentation's tree ``img_dir/{train,val}``, ``ann_dir/{train,val}``. All other arguments are those of
-    ``BaseSegDataset``.
-
-    Args:
-        img_suffix: how the names of the images end.
-        seg_map_suffix: how the names of the label maps end.
+    Images are ``img_dir/{train,val}/*.png`` (set ``img_suffix='.png'``), labels ``ann_dir/{train,val}/*.png``: one byte
+    a pixel, 0 = background, 1..10 = the digits 0..9, and no void. The arguments are those of
+    :class:`mmseg.datasets.BaseSegDataset`.
     """
 
     METAINFO = dict(
@@ -37,16 +32,13 @@ class DigitScenesDataset(BaseSegDataset):
         palette=[[40, 40, 40], [230, 25, 75], [60, 180, 75], [255, 225, 25], [0, 130, 200], [245, 130, 48],
                  [145, 30, 180], [70, 240, 240], [240, 50, 230], [170, 255, 95], [170, 110, 40]])
 
-    def __init__(self, img_suffix: str = '.png', seg_map_suffix: str = '.png', **kwargs) -> None:
-        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
-
 
 def write_digit_scenes(root: Union[str, Path],
                        seed: int = 0,
-                       num_train: int = 600,
+                       num_train: int = 3000,
                        num_val: int = 200,
                        size: int = 64,
-                       progress: bool = False) -> bool:
+                       report: Optional[Callable[[int, int], None]] = None) -> bool:
     """Compose scenes and write them as a tree that :class:`DigitScenesDataset` reads.
 
     The tree is written beside its place and then moved there, so that a killed run leaves no half-written tree. A tree
@@ -59,14 +51,14 @@ def write_digit_scenes(root: Union[str, Path],
         num_train: training scenes.
         num_val: validation scenes.
         size: height and width of a scene in pixels.
-        progress: show a progress bar.
+        report: is called after every scene with the number of scenes that are written, and of all.
 
     Returns:
         bool: whether the tree was written (False: it was there already).
 
     Raises:
         ImportError: if scikit-learn is not installed.
-        ValueError: if a number is too small, or ``root`` holds anything else than such a tree.
+        ValueError: if a number is too small, or ``root`` is or holds anything else than such a tree.
     """
     root = Path(root)
     if num_train < 1 or num_val < 1 or size < 32:
@@ -75,31 +67,28 @@ def write_digit_scenes(root: Union[str, Path],
     asked = dict(recipe=RECIPE, seed=seed, num_train=num_train, num_val=num_val, size=size)
     if _read_stamp(root) == dict(asked, sha256=_digest(root)):
         return False
-    foreign = [p.name for p in root.glob('*') if p.name not in ('img_dir', 'ann_dir', STAMP)]
+    foreign = sorted(path.name for path in root.glob('*') if path.name not in ('img_dir', 'ann_dir', STAMP))
     if foreign or root.is_file():
-        raise ValueError(f'{root} must be a new folder or a tree of digit scenes, but it is or holds something else '
-                         f'({", ".join(sorted(foreign)[:3]) or "a file"}); choose another folder')
+        raise ValueError(f'{root} must be a new folder or a tree of digit scenes, but it '
+                         f'{"holds " + foreign[0] if foreign else "is a file"}; choose another folder')
 
     glyphs, classes = load_digit_samples()
-    order = np.random.default_rng(seed).permutation(len(glyphs))
-    cut = round(TRAIN_SHARE * len(order))
-    splits = dict(train=(order[:cut], num_train, 1), val=(order[cut:], num_val, 2))
-
+    splits = split_samples(len(glyphs), seed)
     partial, old = (root.with_name(f'.{root.name}.{state}') for state in ('partial', 'old'))
     shutil.rmtree(partial, ignore_errors=True)
-    bar = ProgressBar(num_train + num_val) if progress else None
-    for split, (samples, count, stream) in splits.items():
+    done, total = 0, num_train + num_val
+    for stream, (split, count) in enumerate(dict(train=num_train, val=num_val).items()):
         folders = [partial / kind / split for kind in ('img_dir', 'ann_dir')]
         for folder in folders:
             folder.mkdir(parents=True)
         rng = np.random.default_rng([seed, stream])
+        samples = splits[split]
         for index, scene in enumerate(compose_scenes(rng, glyphs[samples], classes[samples], count, size)):
             for folder, picture in zip(folders, scene):
                 _save(picture, folder / f'{index:05d}.png')
-            if bar:
-                bar.update()
-    if bar:
-        bar.file.write('\n')
+            done += 1
+            if report is not None:
+                report(done, total)
     (partial / STAMP).write_text(json.dumps(dict(asked, sha256=_digest(partial))))
 
     shutil.rmtree(old, ignore_errors=True)
@@ -108,6 +97,13 @@ def write_digit_scenes(root: Union[str, Path],
     partial.rename(root)
     shutil.rmtree(old, ignore_errors=True)
     return True
+
+
+def split_samples(count: int, seed: int) -> Dict[str, np.ndarray]:
+    """Indices of the digit samples, out of ``count``, for training (60 %) and for validation scenes; disjoint."""
+    order = np.random.default_rng(seed).permutation(count)
+    cut = round(TRAIN_SHARE * count)
+    return dict(train=order[:cut], val=order[cut:])
 
 
 def load_digit_samples() -> Tuple[np.ndarray, np.ndarray]:
@@ -136,7 +132,7 @@ def compose_scenes(rng: np.random.Generator, glyphs: np.ndarray, classes: np.nda
         size: height and width in pixels.
 
     Yields:
-        the image (size, size, 3), RGB, and the labels (size, size), 0 background, 1 + the digit, 255 void; both uint8.
+        the image (size, size, 3), RGB, and the labels (size, size), 0 = background, 1 + the digit; both uint8.
     """
     for start in range(0, count, SCENES_AT_ONCE):
         images, labels = _compose(rng, glyphs, classes, min(SCENES_AT_ONCE, count - start), size)
@@ -188,8 +184,8 @@ def _draw_digits(rng, glyphs, classes, centres, size):
 def _draw_mixtures(rng, glyphs, classes, centres, size):
     """Shapes that look like handwriting but are no digit: quadrants of four digits, each turned."""
     n = len(centres)
-    parts = glyphs[rng.integers(len(glyphs), size=(4, n))]
-    parts = np.stack([np.rot90(part, rng.integers(1, 4), axes=(1, 2)) for part in parts])
+    turned = np.stack([np.rot90(glyphs, quarters, axes=(1, 2)) for quarters in (1, 2, 3)])
+    parts = turned[rng.integers(3, size=(4, n)), rng.integers(len(glyphs), size=(4, n))]
     second = np.arange(8) >= 4
     quadrant = second[:, None] * 2 + second
     shapes = np.take_along_axis(parts, np.broadcast_to(quadrant, (1, n, 8, 8)), axis=0)[0]

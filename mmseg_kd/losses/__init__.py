@@ -1,17 +1,46 @@
+from .ace_loss import ACELoss
+from .af_dcd_loss import AfDCDLoss
+from .apd_loss import APDContextLoss, APDPrototypeLoss
 from .attention_transfer_loss import AttentionTransferLoss, AttentionTransferNormLoss
+from .attn_fd_loss import AttnFDLoss
 from .base import AdversarialLoss, DistillLoss
 from .bpkd_loss import BPKDLoss
+from .cirkd_channel_loss import CIRKDChannelLoss
+from .cirkd_memory_loss import CIRKDMemoryLoss
+from .cirkd_mini_batch_loss import CIRKDMiniBatchLoss
+from .consistency_kd_loss import ConsistencyKDLoss
 from .cosine_feature_loss import CosineFeatureLoss
 from .critic import HolisticCritic
+from .csc_loss import CSCLoss
 from .cwd_loss import CWDLoss
+from .dist_loss import DISTLoss
+from .dkd_loss import DKDLoss
+from .dsd_category_similarity_loss import CosineDSDCategorySimilarityLoss, DSDCategorySimilarityLoss
+from .dsd_pixel_similarity_loss import DSDPixelSimilarityLoss
+from .fakd_loss import FAKDLoss
 from .hint_loss import HintLoss
 from .holistic_kd_loss import HingeHolisticKDLoss, HolisticKDLoss
+from .idd_inter_class_distance_loss import IDDInterClassDistanceLoss
+from .idd_position_loss import IDDPositionLoss
 from .ifvd_loss import IFVDLoss
+from .ka_adaptation_loss import KAAdaptationLoss
+from .ka_affinity_loss import KAAffinityLoss
+from .masked_generative_loss import MaskedGenerativeLoss
 from .pair_wise_kd_loss import MaxPairWiseKDLoss, PairWiseKDLoss
 from .pixel_wise_kd_loss import PixelWiseKDLoss
+from .salc_attention_loss import SALCAttentionLoss
+from .salc_context_loss import SALCContextLoss
+from .sstkd_statistical_texture_loss import SSTKDStatisticalTextureLoss
+from .sstkd_structural_texture_loss import SSTKDStructuralTextureLoss
+from .standardized_kd_loss import StandardizedKDLoss
 
 __all__ = [
-    'AdversarialLoss', 'AttentionTransferLoss', 'AttentionTransferNormLoss', 'BPKDLoss', 'CosineFeatureLoss',
-    'CWDLoss', 'DistillLoss', 'HingeHolisticKDLoss', 'HintLoss', 'HolisticCritic', 'HolisticKDLoss', 'IFVDLoss',
-    'MaxPairWiseKDLoss', 'PairWiseKDLoss', 'PixelWiseKDLoss'
+    'ACELoss', 'AdversarialLoss', 'AfDCDLoss', 'APDContextLoss', 'APDPrototypeLoss', 'AttentionTransferLoss',
+    'AttentionTransferNormLoss', 'AttnFDLoss', 'BPKDLoss', 'CIRKDChannelLoss', 'CIRKDMemoryLoss',
+    'CIRKDMiniBatchLoss', 'ConsistencyKDLoss', 'CosineDSDCategorySimilarityLoss', 'CosineFeatureLoss', 'CSCLoss',
+    'CWDLoss', 'DistillLoss', 'DISTLoss', 'DKDLoss', 'DSDCategorySimilarityLoss', 'DSDPixelSimilarityLoss',
+    'FAKDLoss', 'HingeHolisticKDLoss', 'HintLoss', 'HolisticCritic', 'HolisticKDLoss', 'IDDInterClassDistanceLoss',
+    'IDDPositionLoss', 'IFVDLoss', 'KAAdaptationLoss', 'KAAffinityLoss', 'MaskedGenerativeLoss',
+    'MaxPairWiseKDLoss', 'PairWiseKDLoss', 'PixelWiseKDLoss', 'SALCAttentionLoss', 'SALCContextLoss',
+    'SSTKDStatisticalTextureLoss', 'SSTKDStructuralTextureLoss', 'StandardizedKDLoss'
 ]

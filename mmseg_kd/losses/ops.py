@@ -1,5 +1,5 @@
 """Maths that more than one loss needs. Everything works on (N, C, H, W) maps, in any memory format."""
-from typing import Sequence
+from typing import Sequence, Union
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,16 @@ def sample_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(labels[:, None].float(), size=tuple(size), mode='nearest')[:, 0].to(labels.dtype)
 
 
+def class_masks(labels: Tensor, dtype: torch.dtype) -> Tensor:
+    """Masks (N, P, K) of the K classes that occur in the batch, from labels (N, H, W) with P pixels; none for void.
+
+    ``features.flatten(2) @ masks`` are the sums of features (N, C, K) over the classes. That K is counted waits for
+    the GPU, and leaves what follows as small as the batch is, instead of as large as the data set.
+    """
+    present = torch.unique(labels)
+    return (labels.flatten(1)[..., None] == present[present != IGNORE_INDEX]).to(dtype)
+
+
 def differentiable_zero(student: Tensor) -> Tensor:
     """A zero that carries a (zero) gradient to ``student``, finite even where ``student`` is not.
 
@@ -23,18 +33,23 @@ def differentiable_zero(student: Tensor) -> Tensor:
     return student[:0].sum()
 
 
-def inverse_norm(x: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+def inverse_norm(x: Tensor, dim: Union[int, Sequence[int]] = 1, eps: float = 1e-8) -> Tensor:
     """One over the length of the vectors along ``dim`` (kept, size 1); 0 for a vector not longer than ``eps``.
 
     Unlike division by ``max(norm, eps)``, a zero vector gets a zero gradient, not one of 1 / eps.
     """
-    norm = x.norm(dim=dim, keepdim=True)
+    norm = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
     return torch.where(norm > eps, 1 / norm.clamp_min(eps), torch.zeros_like(norm))
 
 
-def unit(x: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+def unit(x: Tensor, dim: Union[int, Sequence[int]] = 1, eps: float = 1e-8) -> Tensor:
     """Scale vectors along ``dim`` to length one; a zero vector becomes (stays) zero, with zero gradient."""
     return x * inverse_norm(x, dim, eps)
+
+
+def root(x: Tensor, eps: float = 1e-14) -> Tensor:
+    """The square root; 0, with zero gradient instead of an infinite one, for what is not greater than ``eps``."""
+    return torch.where(x > eps, x.clamp_min(eps).sqrt(), torch.zeros_like(x))
 
 
 def softened_divergence(student: Tensor, teacher: Tensor, temperature: float, dim: int) -> Tensor:

@@ -33,7 +33,7 @@ class PixelWiseKDLoss(DistillLoss):
     def __init__(self, temperature: float = 1.0) -> None:
         super().__init__()
         if temperature <= 0:
-            raise ValueError(f'PixelWiseKDLoss: temperature must be > 0, but is {temperature}')
+            raise ValueError(f'{type(self).__name__}: temperature must be > 0, but is {temperature}')
         self.temperature = temperature
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:

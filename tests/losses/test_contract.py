@@ -8,10 +8,33 @@ import torch
 from reference import labels, maps
 
 import mmseg_kd.losses
-from mmseg_kd.losses import DistillLoss, HingeHolisticKDLoss, HolisticKDLoss
+from mmseg_kd.losses import (ACELoss, AfDCDLoss, AttnFDLoss, BPKDLoss, CIRKDChannelLoss, CIRKDMemoryLoss, DistillLoss,
+                             DSDCategorySimilarityLoss, DSDPixelSimilarityLoss, FAKDLoss, HingeHolisticKDLoss,
+                             HolisticKDLoss, IDDPositionLoss, MaskedGenerativeLoss, SALCContextLoss,
+                             SSTKDStatisticalTextureLoss)
 
-# Adversarial objectives have no value that equality must give.
-NO_KNOWN_MINIMUM = {HingeHolisticKDLoss, HolisticKDLoss}
+# Adversarial objectives, cross-entropies, and what passes the student through layers of its own have no value that
+# equality must give.
+NO_KNOWN_MINIMUM = {
+    ACELoss, AfDCDLoss, AttnFDLoss, CIRKDChannelLoss, CIRKDMemoryLoss, FAKDLoss, HingeHolisticKDLoss, HolisticKDLoss,
+    MaskedGenerativeLoss, SALCContextLoss
+}
+# Reads more of large labels than their samples.
+FULL_LABELS = {BPKDLoss}
+# Rounding the inputs moves maxima, signs and levels, with which the gradient jumps.
+ROUGH = {AfDCDLoss: 1e-1, SSTKDStatisticalTextureLoss: 3e-1}
+# Cannot take any number of channels, or has so small features from few that rounding turns them.
+CHANNELS = {AfDCDLoss: 16, CIRKDMemoryLoss: 16}
+# Read the student's classifier too.
+WITH_CLASSIFIER = {FAKDLoss}
+# Cannot take maps with shorter sides.
+SIDES = {IDDPositionLoss: 3}
+# Read several maps of the student and none of a teacher.
+WITHOUT_TEACHER = {SALCContextLoss}
+# Read two or more maps of each network.
+SEVERAL = {DSDPixelSimilarityLoss}
+# Cannot be built without arguments, or with the defaults have gradients that underflow in half precision.
+ARGUMENTS = {CIRKDMemoryLoss: dict(num_classes=5), DSDCategorySimilarityLoss: dict(temperature=0.5)}
 
 
 def all_losses():
@@ -35,16 +58,58 @@ def cls(request):
 def example(cls, *shape):
     """Student, teacher and, where wanted, labels (float32)."""
     shape = shape or (3, 5, 7, 9)
+    shape = (shape[0], CHANNELS.get(cls, shape[1]), *(max(side, SIDES.get(cls, 1)) for side in shape[2:]))
     student, teacher = (x.float() for x in maps(*shape))
-    return (student, teacher) + ((labels(shape[0], *shape[2:]),) if cls.needs_labels else ())
+    y = labels(shape[0], *shape[2:], classes=min(4, shape[1]))
+    return (student, teacher) + ((y,) if cls.needs_labels else ())
+
+
+class Split(torch.nn.Module):
+    """Gives a loss that reads several maps the channels of one in two parts."""
+
+    def __init__(self, loss):
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, student, teacher, *y):
+        return self.loss(*(x.tensor_split(2, dim=1) for x in (student, teacher)), *y)
+
+
+class Alone(torch.nn.Module):
+    """Gives a loss that reads two stages of the student alone the channels of one map as two."""
+
+    def __init__(self, loss):
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, student, teacher, *y):
+        return self.loss(student.tensor_split(2, dim=1), (), *y)
+
+
+class Classified(torch.nn.Module):
+    """Gives a loss that reads the student's classifier one beside the features."""
+
+    def __init__(self, loss, student, teacher):
+        super().__init__()
+        self.loss, self.classifier = loss, maps(teacher.shape[1], student.shape[1], 1, 1)[0].float()
+
+    def parts(self, student):
+        return student, self.classifier, self.classifier[:, 0, 0, 0]
+
+    def forward(self, student, teacher, *y):
+        return self.loss(self.parts(student), teacher, *y)
 
 
 def build(cls, student, teacher, *_):
     """A loss in eval mode, so that equal calls give equal values."""
     torch.manual_seed(0)
-    loss = cls()
+    loss = cls(**ARGUMENTS.get(cls, {}))
+    if cls in WITH_CLASSIFIER:
+        loss = Classified(loss, student, teacher)
+        loss.loss.setup(loss.parts(student), teacher)
+        return loss.eval()
     loss.setup(student, teacher)
-    return loss.eval()
+    return (Split(loss) if cls in SEVERAL else Alone(loss) if cls in WITHOUT_TEACHER else loss).eval()
 
 
 def evaluate(loss, *inputs):
@@ -90,7 +155,7 @@ def test_half_precision(cls, dtype):
     half, half_grad = value_and_gradient(cls, student.to(dtype), teacher.to(dtype), *y)
     assert half.dtype == torch.float32 and half_grad.dtype == dtype
     torch.testing.assert_close(half, value, rtol=2e-2, atol=1e-3)
-    assert (half_grad.float() - grad).norm() < 5e-2 * grad.norm()
+    assert (half_grad.float() - grad).norm() < ROUGH.get(cls, 5e-2) * grad.norm()
 
 
 def test_autocast_changes_nothing(cls):
@@ -126,6 +191,7 @@ def test_the_order_of_samples_does_not_matter(cls):
     torch.testing.assert_close(other_grad, grad[order], rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize('cls', [c for c in LOSSES if c not in WITHOUT_TEACHER], ids=lambda cls: cls.__name__)
 def test_shapes_must_agree(cls):
     student, teacher, *y = example(cls)
     loss = build(cls, student, teacher)
@@ -171,7 +237,7 @@ def test_nothing_but_void_gives_a_zero_that_can_be_differentiated(cls):
     assert value.item() == 0 and (grad == 0).all()
 
 
-@pytest.mark.parametrize('cls', LABELLED, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize('cls', [c for c in LABELLED if c not in FULL_LABELS], ids=lambda cls: cls.__name__)
 def test_labels_of_any_resolution_are_sampled(cls):
     student, teacher, y = example(cls)
     loss = build(cls, student, teacher)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mmseg_kd.losses.ops import differentiable_zero, sample_labels, unit
+from mmseg_kd.losses.ops import class_masks, differentiable_zero, root, sample_labels, unit
 
 
 def test_labels_are_sampled_at_the_floor():
@@ -30,3 +30,22 @@ def test_unit_vectors():
     y.sum().backward()
     # The part of (1, 1) across (3, 4), over its length of 5; nothing for vectors that count as zero.
     torch.testing.assert_close(x.grad, torch.tensor([[0.032, -0.024], [0.0, 0.0], [0.0, 0.0]]))
+
+
+def test_masks_are_of_the_classes_that_occur():
+    masks = class_masks(torch.tensor([[[3, 255], [0, 3]], [[255, 0], [0, 0]]]), torch.float64)
+    assert masks.tolist() == [[[0, 1], [0, 0], [1, 0], [0, 1]], [[0, 0], [1, 0], [1, 0], [1, 0]]]
+    assert masks.dtype == torch.float64
+    assert class_masks(torch.full((2, 3, 3), 255, dtype=torch.uint8), torch.float32).shape == (2, 9, 0)
+
+
+def test_the_root_of_nothing_has_no_slope():
+    x = torch.tensor([4.0, 1e-15, 0.0], requires_grad=True)
+    root(x).sum().backward()
+    assert root(x).tolist() == [2, 0, 0] and x.grad.tolist() == [0.25, 0, 0]
+
+
+def test_unit_vectors_over_several_dimensions():
+    x = torch.randn(2, 3, 4, 5)
+    rows = unit(x.transpose(0, 1).reshape(3, -1))
+    torch.testing.assert_close(unit(x, (0, 2, 3)), rows.reshape(3, 2, 4, 5).transpose(0, 1))

@@ -1,0 +1,41 @@
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from .base import DistillLoss
+from .ops import IGNORE_INDEX
+
+
+@MODELS.register_module()
+class ACELoss(DistillLoss):
+    r"""Follow the teacher's class distribution where the teacher is right, and the label where it is wrong (adaptive
+    cross-entropy).
+
+    .. math:: L = -\frac{1}{|V|} \sum_{p \in V} \sum_c q_{pc} \log \mathrm{softmax}_c(z^s)_{pc}, \qquad
+        q_p = \mathrm{softmax}(z^t_p) \ \text{if}\ \arg\max z^t_p = y_p, \ \mathrm{onehot}(y_p) \ \text{otherwise}
+
+    with V the pixels of the batch that are not void. It contains the labels and is meant in place of a cross-entropy
+    and a :class:`PixelWiseKDLoss` (temperature 1); being a cross-entropy, its least value is not 0.
+
+    Shape:
+        logits (N, C, H, W) of student and teacher, equal shapes; labels (N, h, w) less than C or void. A scalar in
+        nats; 0 if all pixels are void.
+
+    Raises:
+        ValueError: if the shapes differ, or labels are missing.
+
+    Paper: Park and Heo, "Knowledge Distillation for Semantic Segmentation Using Channel and Spatial Correlations and
+    Adaptive Cross Entropy" (Sensors 2020, DOI 10.3390/s20164616). No code is known; the formula is reconstructed from
+    the abstract and from one sentence of a survey (arXiv 2309.03659), and is not verified against the paper.
+    """
+
+    needs_labels = True
+
+    def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        valid = labels != IGNORE_INDEX
+        labels = torch.where(valid, labels, 0).long()[:, None]
+        logs = student.log_softmax(1)
+        # Where the teacher ties, the label is right: of equal maxima, argmax would choose the first.
+        right = teacher.gather(1, labels) == teacher.amax(1, keepdim=True)
+        scores = torch.where(right, (teacher.softmax(1) * logs).sum(1, keepdim=True), logs.gather(1, labels))
+        return -torch.where(valid, scores.squeeze(1), 0).sum() / valid.sum().clamp_min(1)

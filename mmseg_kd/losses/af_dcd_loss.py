@@ -1,0 +1,100 @@
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from .base import DistillLoss
+
+
+@MODELS.register_module()
+class AfDCDLoss(DistillLoss):
+    r"""Rebuild the teacher's features from masked ones of the student, and contrast the two place by place and channel
+    group by channel group (augmentation-free dense contrastive distillation).
+
+    .. math:: L = \lambda_f \frac{1}{N} \sum (R - f^t)^2 - \lambda_c \frac{1}{N P} \sum_n \sum_a
+        \log \frac{e_{aa}}{e_{aa} + \sum_{b \in B(a)} e_{ab}}, \qquad e_{ab} = \exp(-\|r_a - t_b\|_1 / \tau)
+
+    with :math:`R = G(m f^s)`, m zero in a random ``masked`` share of the places and one elsewhere, and G two 3x3
+    convolutions with a ReLU between, which :meth:`setup` creates; it trains with the student. For the contrast, R and
+    :math:`f^t` are reduced to P places by maxima over ``pool`` x ``pool`` pixels, and cut into patches of ``patch`` x
+    ``patch`` places and ``groups`` blocks of neighbouring channels. Anchor a is one block of R at one place, its
+    positive the same of the teacher, its negatives B(a) the other blocks of the teacher at all places of the patch; the
+    same block at other places is neither. At the right and lower edge nodes and patches hold what exists. In eval mode
+    nothing is masked.
+
+    Args:
+        reconstruction: the weight :math:`\lambda_f`; published between 1e-6 and 8e-6.
+        contrast: the weight :math:`\lambda_c`; published between 0.005 and 0.04.
+        masked: share of masked places, 0 to less than 1.
+        groups: number of channel blocks; the channels must be a multiple of it.
+        patch: side of a patch in places.
+        pool: side of a place in pixels of the features.
+        temperature: divides the L1 distances.
+
+    Shape:
+        features (N, C, H, W) of student and teacher, equal shapes. A scalar. The first part is a sum over channels and
+        pixels and grows with the map, as its weights expect; the second is a sum over the blocks, in nats.
+
+    Raises:
+        ValueError: if an argument is out of range, C is not a multiple of ``groups``, or shapes differ.
+
+    Paper: Fan et al., "Augmentation-free Dense Contrastive Knowledge Distillation for Efficient Semantic Segmentation"
+    (NeurIPS 2023, arXiv 2312.04168), whose published code this follows, with random masks and the plain generator; it
+    draws no negatives across images. Deviations: maps need not be multiples of the patch (there they are cropped or
+    fail), the mask rests in eval mode, and pixelwise distillation is a term of its own (:class:`PixelWiseKDLoss`).
+    """
+
+    def __init__(self,
+                 reconstruction: float = 2e-6,
+                 contrast: float = 0.005,
+                 masked: float = 0.75,
+                 groups: int = 16,
+                 patch: int = 4,
+                 pool: int = 4,
+                 temperature: float = 0.07) -> None:
+        super().__init__()
+        if min(groups, patch, pool) < 1 or not 0 <= masked < 1 or temperature <= 0:
+            raise ValueError(f'AfDCDLoss: groups, patch, pool must be >= 1, masked in [0, 1) and temperature > 0, but '
+                             f'are {groups}, {patch}, {pool}, {masked} and {temperature}')
+        self.weights, self.masked, self.temperature = (reconstruction, contrast), masked, temperature
+        self.groups, self.patch, self.pool = groups, patch, pool
+        self.generator: nn.Module = nn.Identity()
+
+    def setup(self, student: Tensor, teacher: Tensor) -> None:
+        channels = teacher.shape[1]
+        self.generator = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1))
+
+    def check(self, student: Tensor, teacher: Tensor) -> None:
+        super().check(student, teacher)
+        if teacher.shape[1] % self.groups:
+            raise ValueError(f'AfDCDLoss needs channels that are a multiple of groups = {self.groups}, but got '
+                             f'{teacher.shape[1]}; set groups to a divisor')
+
+    def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
+        if self.training:
+            student = student * (torch.rand_like(student[:, :1]) >= self.masked)
+        rebuilt = self.generator(student)
+        reconstruction = (rebuilt - teacher).square().sum() / len(teacher)
+        return self.weights[0] * reconstruction + self.weights[1] * self.contrast(rebuilt, teacher)
+
+    def contrast(self, rebuilt: Tensor, teacher: Tensor) -> Tensor:
+        """The contrastive part, unweighted."""
+        maps = [F.max_pool2d(x, self.pool, ceil_mode=True) for x in (rebuilt, teacher)]
+        exists = self._blocks(torch.ones_like(maps[0][:, :1]).expand(-1, self.groups, -1, -1))[..., 0] > 0
+        number = torch.arange(exists.shape[-1], device=teacher.device)
+        same_block = number[:, None] % self.groups == number % self.groups
+        left_out = (same_block & (number[:, None] != number)) | ~exists[..., None, :]
+        # Image by image: the backward pass of L1 distances holds all differences of what one call compares.
+        distances = torch.stack([torch.cdist(s, t, p=1) for s, t in zip(*map(self._blocks, maps))])
+        similarities = (-distances / self.temperature).masked_fill(left_out, -torch.inf)
+        scores = similarities.log_softmax(-1).diagonal(dim1=-2, dim2=-1)
+        return -torch.where(exists, scores, 0).sum() / maps[0][:, 0].numel()
+
+    def _blocks(self, x: Tensor) -> Tensor:
+        """Cut (N, C, H, W) into (N, patches, places * groups, channels of a group), zero where nothing is."""
+        side, (height, width) = self.patch, x.shape[2:]
+        x = F.pad(x, (0, -width % side, 0, -height % side))
+        x = x.unflatten(3, (-1, side)).unflatten(2, (-1, side)).unflatten(1, (self.groups, -1))
+        return x.permute(0, 3, 5, 4, 6, 1, 2).flatten(3, 5).flatten(1, 2)

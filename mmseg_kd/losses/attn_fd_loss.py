@@ -1,0 +1,57 @@
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from .base import DistillLoss, Maps, pairs
+from .cbam import CBAM
+
+
+@MODELS.register_module()
+class AttnFDLoss(DistillLoss):
+    r"""Match the direction of the whole feature tensor after attention has refined the student's (attention-guided
+    feature distillation).
+
+    .. math:: L = \frac{1}{N} \sum_l \Big\| \frac{A_l(f^s_l)}{\|A_l(f^s_l)\|_2} - \frac{f^t_l}{\|f^t_l\|_2} \Big\|_2^2
+
+    with norms over the whole batch, and A a :class:`~mmseg_kd.losses.cbam.CBAM` followed by a 1x1 convolution without
+    bias and batch normalisation to the teacher's channels. :meth:`setup` creates one per level; they train with the
+    student from the first step, and are used by the loss only.
+
+    Shape:
+        features (N, C, H, W) of student and teacher, channels may differ, or tuples of such maps, one per level. A
+        scalar, at most 4 / N for each level: the same weight means less at a larger batch.
+
+    Raises:
+        ValueError: if batch or spatial sizes, or the numbers of maps, differ.
+
+    Paper: Mansourian et al., "Attention-guided Feature Distillation for Semantic Segmentation" (arXiv 2403.05451),
+    weight 2 at the last stage (before its ReLU), after ASPP, and in the decoder. Deviations from the published code,
+    whose teacher passes through attention that is never trained, is read in training mode, and whose connectors train
+    in the first epoch alone: the teacher's features are taken as they are, and all of A trains throughout. The code
+    also divides the cross-entropy by N, so that its weight w is N w here.
+    """
+
+    needs_equal_channels = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refiners = nn.ModuleList()
+
+    def setup(self, student: Maps, teacher: Maps) -> None:
+        for s, t in pairs(student, teacher, 'AttnFDLoss'):
+            self.refiners.append(nn.Sequential(
+                CBAM(s.shape[1]), nn.Conv2d(s.shape[1], t.shape[1], 1, bias=False), nn.BatchNorm2d(t.shape[1])))
+
+    def check(self, student: Maps, teacher: Maps) -> None:
+        super().check(student, teacher)
+        levels = len(pairs(student, teacher))
+        if levels != len(self.refiners):
+            raise ValueError(f'AttnFDLoss was set up for {len(self.refiners)} maps, but got {levels}; call '
+                             'setup(student, teacher) with the maps of the loss')
+
+    def compute(self, student: Maps, teacher: Maps) -> Tensor:
+        return sum(_distance(refine(s), t) for refine, (s, t) in zip(self.refiners, pairs(student, teacher)))
+
+
+def _distance(student: Tensor, teacher: Tensor) -> Tensor:
+    student, teacher = (x / x.norm().clamp_min(1e-12) for x in (student, teacher))
+    return (student - teacher).square().sum() / len(student)

@@ -1,0 +1,94 @@
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import get_world_size
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from .base import DistillLoss
+from .memory_queue import MemoryQueue
+from .ops import unit
+from .relations import ProjectionHead, check_head, relation_divergence
+
+
+@MODELS.register_module()
+class CIRKDChannelLoss(DistillLoss):
+    r"""Match which channels, of the batch and of past batches, a channel resembles, and the channels themselves.
+
+    .. math:: L = \frac{1}{N^2 C} \sum_{nm} \sum_c \mathrm{KL}\big(\mathrm{softmax}_d(t_{nc} \cdot t_{md} / \tau) \,\|\,
+        \mathrm{softmax}_d(s_{nc} \cdot s_{md} / \tau)\big) + \frac{\alpha}{N C} \sum_{nc}
+        \mathrm{KL}\big(\mathrm{softmax}_{k \in K}(t_{nc} \cdot k / \tau) \,\|\,
+        \mathrm{softmax}_{k \in K}(s_{nc} \cdot k / \tau)\big) + \frac{\beta}{N C P} \sum_{nc} \|s_{nc} - t_{nc}\|^2
+
+    with t and s the channels of the teacher's features and of the student's, averaged over 4 x 4 pixels (at the right
+    and lower edge over those that exist), the student's then behind a projection head: vectors over the P cells, scaled
+    to length one. K is a draw from a memory, which in training mode first receives random channels of the batch, from
+    all processes alike (their batches must be of one size). In eval mode it stays as it is.
+
+    Args:
+        temperature: divides the cosines of both networks.
+        memory_weight: the weight :math:`\alpha` of the memory.
+        mse_weight: the weight :math:`\beta` of the squares, whose sum is at most 4 / P.
+        size: channels that are remembered.
+        contrast: how many of them are compared with.
+        pushed: how many channels a batch adds, over all processes (rounded up to a multiple of them).
+
+    Shape:
+        features (N, C, H, W) of student and teacher, channels may differ; H and W are those of the setup, since
+        remembered channels have P numbers. A scalar.
+
+    Raises:
+        ValueError: if an argument is not positive (weights: is negative), batch or spatial sizes differ, or the loss
+            was not set up, or for other channels or another size.
+
+    Paper: the technical report and code of CIRKD version 2 (2025), on the input of the classifier. Deviations from the
+    code, which fails where sides are no multiples of 4, drops new channels where the memory ends, and draws noise until
+    the memory is full: here P is that of the averaged map, the memory is written round, and noise goes with the first
+    batch. As there, the second temperature is 1, and the batch is that of the process.
+    """
+
+    needs_equal_channels = False
+    kernel = 4
+
+    def __init__(self,
+                 temperature: float = 0.1,
+                 memory_weight: float = 0.1,
+                 mse_weight: float = 100.0,
+                 size: int = 10000,
+                 contrast: int = 2048,
+                 pushed: int = 256) -> None:
+        super().__init__()
+        if min(temperature, size, contrast, pushed) <= 0 or min(memory_weight, mse_weight) < 0:
+            raise ValueError('CIRKDChannelLoss: temperature, size, contrast and pushed must be > 0 and weights >= 0, '
+                             f'but are {(temperature, size, contrast, pushed)} and {(memory_weight, mse_weight)}')
+        self.temperature, self.memory_weight, self.mse_weight = temperature, memory_weight, mse_weight
+        self.size, self.contrast, self.pushed = size, contrast, pushed
+        self.head: Optional[ProjectionHead] = None
+
+    def setup(self, student: Tensor, teacher: Tensor) -> None:
+        self.head = ProjectionHead(student.shape[1], teacher.shape[1])
+        self.memory = MemoryQueue(1, self.size, self._pool(teacher)[0, 0].numel())
+
+    def check(self, student: Tensor, teacher: Tensor) -> None:
+        super().check(student, teacher)
+        check_head(type(self).__name__, self.head, student, teacher)
+        cells, expected = self._pool(teacher[:1, :1]).numel(), self.memory.rows.shape[1]
+        if cells != expected:
+            raise ValueError(f'CIRKDChannelLoss was set up for maps of {expected} cells of 4 x 4 pixels, but got '
+                             f'{cells}, of {tuple(teacher.shape[2:])} pixels; set data_preprocessor.size to the size '
+                             'of all crops')
+
+    def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
+        images = len(student)
+        s, t = (unit(x.flatten(2), dim=2).flatten(0, 1) for x in (self.head(self._pool(student)), self._pool(teacher)))
+        if self.training:
+            chosen = torch.randperm(len(t), device=t.device)[:-(-self.pushed // get_world_size())]
+            self.memory.push(t[chosen], torch.zeros_like(chosen))
+        keys = self.memory.draw(self.contrast).to(t.dtype)
+        batch = relation_divergence(s, t, s, t, self.temperature, groups=images).mean() / images
+        memory = relation_divergence(s, t, keys, keys, self.temperature).mean()
+        return batch + self.memory_weight * memory + self.mse_weight * (s - t).square().mean()
+
+    def _pool(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, self.kernel, ceil_mode=True)

@@ -1,0 +1,95 @@
+from typing import Optional
+
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from .base import DistillLoss
+from .memory_queue import MemoryQueue, pixel_keys, region_keys
+from .ops import IGNORE_INDEX, unit
+from .relations import ProjectionHead, check_head, relation_divergence
+
+
+@MODELS.register_module()
+class CIRKDMemoryLoss(DistillLoss):
+    r"""Match which pixels and regions of past batches a pixel resembles (cross-image relations with a memory).
+
+    .. math:: L = \sum_{K} \frac{1}{|V|} \sum_{p \in V} \mathrm{KL}\big(
+        \mathrm{softmax}_{k \in K}(t_p \cdot k / \tau) \,\|\, \mathrm{softmax}_{k \in K}(s_p \cdot k / \tau)\big)
+
+    with t the teacher's features and s those of the student behind a projection head, scaled to length one; V the
+    pixels that are not void; and K a draw from the memory of pixels, then one from the memory of regions, equally many
+    vectors of each class.
+
+    In training mode, the memories first receive the teacher's features of the batch, of all processes: of each class in
+    each image its mean (regions) and some random pixels. The choice is made before features are exchanged, so that all
+    processes hold the same memories whatever their random numbers; their batches must be of one size. In eval mode the
+    memories stay as they are. See :class:`~mmseg_kd.losses.memory_queue.MemoryQueue` for how they fill and are saved.
+
+    Args:
+        num_classes: classes of the labels.
+        temperature: divides the cosines of both networks.
+        pixel_size: pixels that are remembered of each class.
+        region_size: regions that are remembered of each class.
+        pixel_contrast: how many pixels are compared with, over all classes (rounded up to a multiple of them).
+        region_contrast: how many regions are compared with.
+        pixels_per_class: the most pixels of one class in one image that are remembered.
+
+    Shape:
+        features (N, C, H, W) of student and teacher, channels may differ; labels (N, h, w) below num_classes or 255. A
+        scalar in nats; 0 if all pixels are void. The memories hold num_classes * (pixel_size + region_size) * C
+        numbers: 816 MiB for 19 classes and 512 channels.
+
+    Raises:
+        ValueError: if an argument is not positive, batch or spatial sizes differ, labels are missing, or the loss was
+            not set up, or for other channels.
+
+    Paper: Yang et al., "Cross-Image Relational Knowledge Distillation for Semantic Segmentation" (CVPR 2022, arXiv
+    2204.06986), on the input of the classifier, with weight 0.1 for each sum; its second temperature is 1 throughout
+    and left out. Deviations from its code, which remembers pixels of any class and void for those of a class, drops new
+    vectors where a ring ends, draws noise until a ring is full, and is undefined for a batch of void: here a ring holds
+    its class, is written round, and gives noise only until the class was seen. The head's BatchNorm is that of one
+    process unless the Runner's ``sync_bn`` is set.
+    """
+
+    needs_labels = True
+    needs_equal_channels = False
+
+    def __init__(self,
+                 num_classes: int,
+                 temperature: float = 0.1,
+                 pixel_size: int = 20000,
+                 region_size: int = 2000,
+                 pixel_contrast: int = 4096,
+                 region_contrast: int = 1024,
+                 pixels_per_class: int = 16) -> None:
+        super().__init__()
+        arguments = (
+            num_classes, temperature, pixel_size, region_size, pixel_contrast, region_contrast, pixels_per_class)
+        if min(arguments) <= 0:
+            raise ValueError(f'CIRKDMemoryLoss: all arguments must be > 0, but are {arguments}')
+        self.num_classes, self.temperature, self.pixels_per_class = num_classes, temperature, pixels_per_class
+        self.sizes = pixel_size, region_size
+        self.draws = [contrast // num_classes + 1 for contrast in (pixel_contrast, region_contrast)]
+        self.head: Optional[ProjectionHead] = None
+
+    def setup(self, student: Tensor, teacher: Tensor) -> None:
+        self.head = ProjectionHead(student.shape[1], teacher.shape[1])
+        self.pixels, self.regions = (MemoryQueue(self.num_classes, size, teacher.shape[1]) for size in self.sizes)
+
+    def check(self, student: Tensor, teacher: Tensor) -> None:
+        super().check(student, teacher)
+        check_head(type(self).__name__, self.head, student, teacher)
+
+    def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        s, t = (unit(x).flatten(2).transpose(1, 2) for x in (self.head(student), teacher))
+        labels = labels.flatten(1).long()
+        if self.training:
+            self.regions.push(*region_keys(t, labels, self.num_classes))
+            self.pixels.push(*pixel_keys(t, labels, self.num_classes, self.pixels_per_class))
+        valid, loss = labels.flatten() != IGNORE_INDEX, 0
+        for queue, count in zip((self.pixels, self.regions), self.draws):
+            keys = queue.draw(count).to(t.dtype)
+            divergence = relation_divergence(s.flatten(0, 1), t.flatten(0, 1), keys, keys, self.temperature)
+            loss = loss + torch.where(valid, divergence, 0).sum()
+        return loss / valid.sum().clamp_min(1)

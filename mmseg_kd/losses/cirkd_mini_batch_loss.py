@@ -1,0 +1,55 @@
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from .base import DistillLoss
+from .ops import unit
+from .relations import relation_divergence
+
+
+@MODELS.register_module()
+class CIRKDMiniBatchLoss(DistillLoss):
+    r"""Match which pixels of every image of the batch a pixel resembles (cross-image relations).
+
+    .. math:: L = \frac{1}{N^2 P} \sum_{nm} \sum_p \mathrm{KL}\big(\mathrm{softmax}_q(t_{np} \cdot t_{mq} / \tau) \,\|\,
+        \mathrm{softmax}_q(s_{np} \cdot s_{mq} / \tau)\big)
+
+    with s and t the features scaled to length one, and p, q the P pixels of an image. Similarities are computed for
+    ``rows`` pixels at a time and again in the backward pass, so that no (N P) x (N P) map is ever held.
+
+    Args:
+        temperature: divides the cosines of both networks.
+        kernel: side in pixels of the cells that are averaged before all else; 1 compares pixels.
+        rows: how many pixels are compared at a time; changes memory and time, not the value.
+
+    Shape:
+        features (N, C, H, W) of student and teacher; channels may differ. A scalar in nats.
+
+    Raises:
+        ValueError: if ``temperature`` is not positive, ``kernel`` or ``rows`` is less than 1, or batch or spatial sizes
+            differ.
+
+    Paper: Yang et al., "Cross-Image Relational Knowledge Distillation for Semantic Segmentation" (CVPR 2022, arXiv
+    2204.06986), on the input of the classifier. As in its code there is no factor of :math:`\tau^2`, void pixels count,
+    and the images of other processes are not seen. The code of version 2 averages over 4 x 4 pixels on maps of 256
+    pixels or more; here ``kernel`` is the same at all sizes.
+    """
+
+    needs_equal_channels = False
+
+    def __init__(self, temperature: float = 0.1, kernel: int = 1, rows: int = 1024) -> None:
+        super().__init__()
+        if temperature <= 0:
+            raise ValueError(f'CIRKDMiniBatchLoss: temperature must be > 0, but is {temperature}')
+        if kernel < 1 or rows < 1:
+            raise ValueError(f'CIRKDMiniBatchLoss: kernel and rows must be >= 1, but are {kernel} and {rows}')
+        self.temperature, self.kernel, self.rows = temperature, kernel, rows
+
+    def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
+        s, t = (self._vectors(x) for x in (student, teacher))
+        images = len(student)
+        return relation_divergence(s, t, s, t, self.temperature, groups=images, rows=self.rows).mean() / images
+
+    def _vectors(self, x: Tensor) -> Tensor:
+        """Unit vectors of all cells of the batch, image after image, (N P, C)."""
+        return unit(F.avg_pool2d(x, self.kernel, ceil_mode=True)).flatten(2).transpose(1, 2).flatten(0, 1)

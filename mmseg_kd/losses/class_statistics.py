@@ -1,0 +1,44 @@
+import torch
+from mmengine.dist import all_reduce
+from torch import Tensor, nn
+
+
+class ClassStatistics(nn.Module):
+    r"""Mean and variance of the features of each class over all that was ever shown, over all processes.
+
+    .. math:: w = \frac{n'}{n + n'}, \quad
+        \sigma^2 \leftarrow (1 - w) \sigma^2 + w \sigma'^2 + w (1 - w) (\mu' - \mu)^2, \quad \mu \leftarrow \mu + w
+        (\mu' - \mu), \quad n \leftarrow n + n'
+
+    with n, mean and variance (divided by n) of a class so far, and n', those of the batch. Nothing is forgotten.
+
+    Args:
+        classes: number of classes.
+        channels: number of features.
+
+    Attributes:
+        count, mean, variance: buffers (classes, 1), (classes, channels), (classes, channels); zeros until shown.
+    """
+
+    def __init__(self, classes: int, channels: int) -> None:
+        super().__init__()
+        self.register_buffer('count', torch.zeros(classes, 1))
+        self.register_buffer('mean', torch.zeros(classes, channels))
+        self.register_buffer('variance', torch.zeros(classes, channels))
+
+    @torch.no_grad()
+    def update(self, features: Tensor, labels: Tensor) -> None:
+        """Show features (M, channels) of pixels and their classes (M,), without void; M may differ by process."""
+        ones = torch.ones_like(features[:, :1], dtype=self.count.dtype)
+        count = torch.zeros_like(self.count).index_add_(0, labels, ones)
+        # Differences to the mean so far, which all processes share, keep the digits that plain squares would lose.
+        difference = features.to(self.mean.dtype) - self.mean[labels]
+        sums, squares = (torch.zeros_like(self.mean).index_add_(0, labels, difference**power) for power in (1, 2))
+        for total in (count, sums, squares):
+            all_reduce(total)
+        shift = sums / count.clamp_min(1)
+        variance = (squares / count.clamp_min(1) - shift.square()).clamp_min(0)
+        self.count += count
+        share = count / self.count.clamp_min(1)
+        self.variance += share * (variance - self.variance + (1 - share) * shift.square())
+        self.mean += share * shift

@@ -1,0 +1,65 @@
+from typing import Optional
+
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from .base import AdversarialLoss
+from .critic import frozen
+
+
+@MODELS.register_module()
+class IDDPositionLoss(AdversarialLoss):
+    r"""Make the student's features tell where a pixel lies as the teacher's do.
+
+    .. math:: L = \mathrm{mean}\, \big(G(f^s) - G(f^t)\big)^2, \qquad
+        L_G = \mathrm{mean}\, \big(G(f^t) - (x, y)\big)^2
+
+    with G a 3x3 convolution to two channels, which reads the position (x, y) in the crop, each from 0 to 1, out of the
+    teacher's features. It has no padding, which would itself tell the border. :meth:`setup` creates it; calling the
+    loss gives L and leaves no gradient in G, :meth:`critic_loss` gives :math:`L_G` and leaves none in the student, and
+    G has an optimiser of its own, as every ``critic``. If :math:`L_G` stays near 1 / 12, the teacher knows no positions
+    and the loss says nothing.
+
+    Shape:
+        features (N, C, H, W) of student and teacher, equal shapes, sides of at least 3; a scalar.
+
+    Raises:
+        ValueError: if the shapes differ, a side is less than 3, or G does not exist yet or was set up for other
+            channels.
+
+    Paper: Zhang et al., "Distilling Inter-Class Distance for Semantic Segmentation" (IJCAI 2022, arXiv 2205.03650). No
+    code is known and only the abstract was read, which names the module; its mechanism is a reconstruction after
+    Islam et al., "How Much Position Information Do Convolutional Neural Networks Encode?" (ICLR 2020), unverified.
+    Deviation from that: G learns beside the student instead of before it.
+    """
+
+    def setup(self, student: Tensor, teacher: Tensor) -> None:
+        self.critic = nn.Conv2d(teacher.shape[1], 2, 3)
+        nn.init.xavier_uniform_(self.critic.weight)
+
+    def check(self, student: Tensor, teacher: Tensor) -> None:
+        super().check(student, teacher)
+        if min(teacher.shape[2:]) < 3:
+            raise ValueError(f'IDDPositionLoss needs maps of at least 3 x 3, but got {tuple(teacher.shape[2:])}; give '
+                             'larger crops or earlier layers')
+        channels: Optional[int] = self.critic and self.critic.in_channels
+        if channels != teacher.shape[1]:
+            raise ValueError(f'IDDPositionLoss was set up for {channels} channels, but got {teacher.shape[1]}; call '
+                             'setup(student, teacher) with maps as those of the loss')
+
+    def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
+        with frozen(self.critic):
+            return (self.critic(student) - self.critic(teacher)).square().mean()
+
+    def critic_loss(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """The loss of G, a scalar; its gradient reaches the parameters of G only."""
+        _, teacher = self.prepare(student, teacher)
+        with torch.autocast(teacher.device.type, enabled=False):
+            return (self.critic(teacher) - _positions(teacher)[:, 1:-1, 1:-1]).square().mean()
+
+
+def _positions(x: Tensor) -> Tensor:
+    """Columns and rows of a map (N, C, H, W), each from 0 to 1, as (2, H, W)."""
+    rows, columns = (torch.linspace(0, 1, side, dtype=x.dtype, device=x.device) for side in x.shape[2:])
+    return torch.stack(torch.meshgrid(columns, rows, indexing='xy'))
