@@ -15,9 +15,9 @@ with contextlib.redirect_stdout(io.StringIO()):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='of training; several give mean and deviation')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'), help='logs, checkpoints, table, picture')
-    parser.add_argument('--data-root', type=Path, default=Path('data/digit_scenes'), help='where the scenes are written')
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='of training; several: mean and deviation')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'), help='logs, weights, table, picture')
+    parser.add_argument('--data-root', type=Path, default=Path('data/digit_scenes'), help='where the scenes are')
     args = parser.parse_args()
     # The maps are small: beyond a few threads, dividing the work costs more than the work.
     torch.set_num_threads(min(torch.get_num_threads(), 4))

@@ -51,9 +51,9 @@ def comparison_picture(images: Sequence[np.ndarray], truth: Sequence[np.ndarray]
         cell.set_title(title, fontsize=10)
     height = figure.get_figheight()
     figure.subplots_adjust(0.005, 0.3 / height, 0.995, 1 - 0.25 / height, wspace=0.03, hspace=0.03)
-    words = (('right: the distilled student only', ONLY_DISTILLED), ('the student alone only', ONLY_ALONE),
+    words = (('only the distilled student is right', ONLY_DISTILLED), ('only the student alone is right', ONLY_ALONE),
              ('both or neither', BOTH_OR_NEITHER))
-    for place, (word, colour) in zip((0.42, 0.69, 0.88), words):
+    for place, (word, colour) in zip((0.34, 0.62, 0.88), words):
         figure.text(place, 0.14 / height, '\u25a0', color=np.divide(colour, 255), fontsize=12, va='center', ha='right')
         figure.text(place + 0.005, 0.14 / height, word, fontsize=9, va='center')
     canvas.print_png(str(path))

@@ -78,7 +78,8 @@ def run_demo(work_dir: Union[str, Path] = 'work_dirs/demo',
     check_matplotlib()
     line = ProgressLine('digit scenes', num_train + num_val, out)
     written = write_digit_scenes(data_root, num_train=num_train, num_val=num_val, report=line.update)
-    line.close(f'{num_train} for training, {num_val} for validation, {"written to" if written else "found in"} {data_root}')
+    line.close(f'{num_train} for training, {num_val} for validation, '
+               f'{"written to" if written else "found in"} {data_root}')
 
     outcomes: Dict[str, List[Outcome]] = {name: [] for name in RUNS}
     for seed in seeds:
@@ -97,11 +98,12 @@ def run_demo(work_dir: Union[str, Path] = 'work_dirs/demo',
     return outcomes
 
 
-def demo_config(leaf: str, work_dir: Path, data_root: Union[str, Path], seed: int, iterations: Optional[int]) -> Config:
+def demo_config(leaf: str, work_dir: Path, data_root: Union[str, Path], seed: int,
+                iterations: Optional[int]) -> Config:
     """The config of one run, made quiet, with its own place and seed.
 
     Args:
-        leaf: ``'teacher'``, ``'student'`` or ``'distilled'``; the last takes the teacher that was trained in ``work_dir``.
+        leaf: ``'teacher'``, ``'student'`` or ``'distilled'``; the last takes the teacher trained in ``work_dir``.
         work_dir: the parent of the run's folder.
         data_root: of the scenes.
         seed: of training.
@@ -175,7 +177,9 @@ def demo_table(outcomes: Dict[str, List[Outcome]]) -> str:
     lines = ['| ' + ' | '.join(cell.ljust(width) for cell, width in zip(row, widths)) + ' |' for row in rows]
     lines.insert(1, '|-' + '-|-'.join('-' * width for width in widths) + '-|')
     gains = [there.miou - here.miou for here, there in zip(outcomes['student alone'], outcomes['student distilled'])]
-    seeds = '' if len(gains) == 1 else f' ({", ".join(f"{gain:+.1f}" for gain in gains)}; mean and deviation of {len(gains)} seeds)'
+    seeds = ''
+    if len(gains) > 1:
+        seeds = f' ({", ".join(f"{gain:+.1f}" for gain in gains)}; mean and deviation of {len(gains)} seeds)'
     return '\n'.join(lines) + f'\n\nDistillation changes the student by {_spread(gains, "+")} mIoU{seeds}.\n'
 
 
@@ -214,7 +218,7 @@ class ProgressLine:
         self._out.write('\n')
 
     def _write(self, text: str) -> None:
-        self._out.write(('\r\x1b[K' if self._live else '') + f'{self._title:<18} {text}')
+        self._out.write(('\r\x1b[K' if self._live else '') + f'{self._title:<25} {text}')
         self._out.flush()
 
 

@@ -56,7 +56,7 @@ def test_table_and_picture_are_left_behind(demo):
 def test_each_run_says_one_line(demo):
     _, _, said = demo
     lines = said.splitlines()[:4]
-    assert [line[:18].strip() for line in lines] == ['digit scenes', 'teacher', 'student alone', 'student distilled']
+    assert [line[:25].strip() for line in lines] == ['digit scenes', 'teacher', 'student alone', 'student distilled']
     assert lines[1].split()[1:3] == ['2', 'iterations'] and '\r' not in said
 
 
@@ -96,7 +96,8 @@ def outcome(miou, parameters=1620000):
 
 
 def test_table_of_one_seed():
-    table = demo_table({'teacher': [outcome(62.04)], 'student alone': [outcome(40.0)], 'student distilled': [outcome(38.5)]})
+    table = demo_table({'teacher': [outcome(62.04)], 'student alone': [outcome(40)],
+                        'student distilled': [outcome(38.5)]})
     lines = table.splitlines()
     assert [cell.strip() for cell in lines[0].split('|')[1:-1]] == ['', 'mIoU, %', 'parameters', 'multiply-adds',
                                                                     'training, s']
@@ -138,8 +139,8 @@ def test_a_progress_line_is_redrawn_on_a_terminal(monkeypatch):
     line.update(4)
     line.close('done')
     assert out.getvalue().split('\r\x1b[K')[1:] == [
-        'teacher            [======                  ] 1/4, 3 s left, loss 1.00',
-        'teacher            [========================] 4/4, 0 s left', 'teacher            done\n'
+        'teacher                   [======                  ] 1/4, 3 s left, loss 1.00',
+        'teacher                   [========================] 4/4, 0 s left', 'teacher                   done\n'
     ]
 
 
@@ -148,4 +149,4 @@ def test_a_progress_line_is_written_once_where_there_is_no_terminal():
     line = ProgressLine('teacher', 4, out)
     line.update(1)
     line.close('done')
-    assert out.getvalue() == 'teacher            done\n'
+    assert out.getvalue() == 'teacher                   done\n'

@@ -25,6 +25,7 @@ def test_reads_what_mmengine_saves(tmp_path):
              optimizer=dict(state={})), tmp_path / 'c.pth')
     checkpoint = read_checkpoint(str(tmp_path / 'c.pth'))
     assert checkpoint['message_hub']['log_scalars']['loss'].mean() == 1.5 and checkpoint['meta']['epoch'] == 3
+    assert torch.load(tmp_path / 'c.pth', weights_only=True).keys() == checkpoint.keys()  # as MMEngine itself loads it
 
 
 class Bomb:
@@ -137,10 +138,3 @@ def test_an_address_is_downloaded_once(tmp_path, monkeypatch):
     finally:
         server.shutdown()
     assert len([r for r in requests if '200' in str(r)]) == 1
-
-
-def test_what_others_allowed_stays_allowed_and_ours_does_not(tmp_path):
-    torch.save({}, tmp_path / 'c.pth')
-    before = set(torch.serialization.get_safe_globals())
-    read_checkpoint(str(tmp_path / 'c.pth'))
-    assert set(torch.serialization.get_safe_globals()) == before and HistoryBuffer not in before

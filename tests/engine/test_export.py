@@ -22,7 +22,7 @@ PLAIN = textwrap.dedent('''
     cfg = Config.fromfile(sys.argv[1])
     cfg.work_dir, cfg.load_from = sys.argv[3], sys.argv[2]
     metrics = Runner.from_cfg(cfg).test()
-    assert not any(name.startswith('mmseg_kd') for name in sys.modules)
+    assert not any(name.split('.')[0] == 'mmseg_kd' for name in sys.modules)
     print('mIoU', metrics['mIoU'])
 ''')
 

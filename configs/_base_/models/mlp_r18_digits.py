@@ -1,4 +1,5 @@
-# SegFormer's head, which joins all stages, on a thin ResNet-18. The digits are small: no stage is coarser than stride 8.
+# SegFormer's head, which joins all stages, on a thin ResNet-18. The digits are small: no stage is coarser than
+# stride 8.
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     type='EncoderDecoder',
@@ -33,7 +34,7 @@ model = dict(
         num_classes=11,
         norm_cfg=norm_cfg,
         align_corners=False,
-        # The usual std=0.01 passes so little gradient to a thin trunk that it learns nothing in the demo's few iterations.
+        # The usual 0.01 passes too little gradient to a thin trunk: it would learn nothing in the demo's iterations.
         init_cfg=dict(type='Normal', std=0.18, override=dict(name='conv_seg')),
         loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)),
     train_cfg=dict(),
