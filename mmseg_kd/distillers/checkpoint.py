@@ -32,8 +32,7 @@ SAFE_CLASSES = [
 ]
 
 
-# For the whole process: from torch 2.6 on, upstream's MMEngine could not even resume from its own checkpoints otherwise, and
-# the continuation's would fall back to loading them unsafely.
+# From torch 2.6 on, upstream's MMEngine could not even resume from its own checkpoints otherwise.
 torch.serialization.add_safe_globals(SAFE_CLASSES)
 
 
@@ -54,6 +53,8 @@ def read_checkpoint(path: str) -> dict:
     local = _download(path) if urlparse(path).scheme in ('http', 'https') else path
     if '://' not in local and not os.path.isfile(local):
         raise CheckpointError(f'no such checkpoint: {local}')
+    # Again at every reading: the continuation's MMEngine allows some of these while it loads, and then forbids them.
+    torch.serialization.add_safe_globals(SAFE_CLASSES)
     try:
         with get_local_path(local) as file:
             checkpoint = torch.load(file, map_location='cpu', weights_only=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import load_checkpoint
 from mmseg.registry import MODELS
 
 from mmseg_kd.distillers import CheckpointError
@@ -26,6 +27,12 @@ def test_reads_what_mmengine_saves(tmp_path):
     checkpoint = read_checkpoint(str(tmp_path / 'c.pth'))
     assert checkpoint['message_hub']['log_scalars']['loss'].mean() == 1.5 and checkpoint['meta']['epoch'] == 3
     assert torch.load(tmp_path / 'c.pth', weights_only=True).keys() == checkpoint.keys()  # as MMEngine itself loads it
+
+
+def test_reads_it_also_after_others_took_the_permission_back(tmp_path):
+    torch.save(dict(log=HistoryBuffer([1.0], [1])), tmp_path / 'c.pth')
+    load_checkpoint(torch.nn.Identity(), str(tmp_path / 'c.pth'))
+    assert read_checkpoint(str(tmp_path / 'c.pth'))['log'].current() == 1.0
 
 
 class Bomb:
