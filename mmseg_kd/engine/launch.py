@@ -1,5 +1,6 @@
 """From a command line to the config of a Runner, on machines with and without a GPU."""
 import argparse
+import atexit
 import os
 from typing import Any
 
@@ -57,6 +58,8 @@ def prepare_launch(config: Config) -> None:
     if config.get('launcher') == 'pytorch':
         if not dist.is_initialized():
             dist.init_process_group('gloo')
+            # A process that leaves with gloo's threads running may abort after all its work is done.
+            atexit.register(_leave_group)
         wrapper = config.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel', broadcast_buffers=False)
         config.model_wrapper_cfg = dict(wrapper, device_ids=None)
 
@@ -74,6 +77,11 @@ def enable_amp(config: Config) -> None:
         raise ValueError(f'--amp needs optim_wrapper.type to be OptimWrapper, but it is {kind}; leave --amp out')
     config.optim_wrapper.type = 'AmpOptimWrapper'
     config.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def _leave_group() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _replace_sync_bn(node: Any) -> int:
