@@ -19,7 +19,7 @@ def main():
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'), help='logs, weights, table, picture')
     parser.add_argument('--data-root', type=Path, default=Path('data/digit_scenes'), help='where the scenes are')
     args = parser.parse_args()
-    # The maps are small, so threads gain little; and where one has to wait for a core that something else uses, all wait.
+    # The maps are small, so threads gain little; and where one waits for a core that something else uses, all wait.
     torch.set_num_threads(max(1, min(4, torch.get_num_threads() // 2)))
     try:
         run_demo(args.work_dir, args.data_root, args.seeds)
