@@ -1,6 +1,6 @@
 _base_ = [
     '../_base_/models/pspnet_r18_scratch.py', '../_base_/datasets/camvid_240x180.py',
-    '../_base_/schedules/adamw_600.py', '../_base_/default_runtime.py'
+    '../_base_/schedules/adamw_1200.py', '../_base_/default_runtime.py'
 ]
 model = dict(
     data_preprocessor=dict(size=_base_.crop_size),

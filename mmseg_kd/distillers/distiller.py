@@ -89,8 +89,7 @@ class Distiller(BaseSegmentor):
         if self._teacher_missing is not None:
             raise self._teacher_missing
         labels = self._labels(data_samples)
-        active = [term for term in self.terms.values() if term.active]
-        answers = self._read_teachers(inputs, active)
+        answers = self._read_teachers(inputs, [term for term in self.terms.values() if term.reads_teacher])
         with Taps(self.student, _paths(self.terms.values(), 'student_paths'), inputs) as values:
             losses = self.student(inputs, data_samples, mode='loss')
         for name, term in self.terms.items():
@@ -99,6 +98,11 @@ class Distiller(BaseSegmentor):
                     raise ValueError(f'model.terms.{name}: the student already logs "{key}"; rename the term')
                 losses[key] = value
         return losses
+
+    def resting_parameters(self) -> List[nn.Parameter]:
+        """Parameters of the critics that do not learn in this iteration."""
+        return [p for term in self.terms.values() if term.critic is not None and not term.critic_learns
+                for p in term.critic.parameters()]
 
     def predict(self, inputs: Tensor, data_samples: Optional[List[Any]] = None) -> List[Any]:
         """The student's prediction."""
@@ -161,7 +165,7 @@ class Distiller(BaseSegmentor):
             read = run_skeleton(skeletons[name], paths, [round(side * scale) for side in size])
             teachers.update({_join(name, path): value for path, value in read.items()})
         for term in self.terms.values():
-            term.fit(students, teachers)
+            term.fit(students, teachers, self.num_classes)
 
     def _labels(self, data_samples: List[Any]) -> Optional[Tensor]:
         """Label maps (N, H, W), if a term needs them; in the first step, all of them must lie within the classes."""

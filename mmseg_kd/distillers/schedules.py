@@ -58,3 +58,19 @@ class CutoffWeight:
 
     def __call__(self, iteration: int) -> float:
         return self.weight if iteration < self.end else 0.0
+
+
+@TASK_UTILS.register_module()
+class DelayedWeight:
+    """0 until an iteration, and ``weight`` from then on.
+
+    Args:
+        weight: the value from ``begin`` on.
+        begin: the first iteration with the term.
+    """
+
+    def __init__(self, weight: float, begin: int) -> None:
+        self.weight, self.begin = weight, begin
+
+    def __call__(self, iteration: int) -> float:
+        return self.weight if iteration >= self.begin else 0.0

@@ -47,6 +47,10 @@ class Term(nn.Module):
         self.name, self.student, self.teacher = name, student, teacher
         self.loss = MODELS.build(loss)
         self.schedule = TASK_UTILS.build(weight) if isinstance(weight, dict) else None
+        if getattr(self.loss, 'critic_first', False) and self.schedule is None:
+            raise ValueError(f'model.terms.{name}.weight must be a schedule that begins when the critic of '
+                             f'{type(self.loss).__name__} has learnt, but is {weight!r}; take '
+                             f"dict(type='DelayedWeight', weight={weight!r}, begin=...)")
         if self.schedule is None and not isinstance(weight, (int, float)):
             raise ValueError(f'model.terms.{name}.weight must be a number or the config of a schedule, but is {weight!r}')
         self.weight: Optional[float] = None if self.schedule else float(weight)
@@ -76,8 +80,23 @@ class Term(nn.Module):
                              "dict(type='TermWeightHook') to custom_hooks")
         return self.weight != 0
 
-    def fit(self, student: Dict[str, Any], teacher: Dict[str, Any]) -> None:
+    @property
+    def critic_learns(self) -> bool:
+        """Whether the term has a critic that learns in this iteration."""
+        return self.critic is not None and self.active != self.loss.critic_first
+
+    @property
+    def reads_teacher(self) -> bool:
+        """Whether the term needs the teacher's values in this iteration."""
+        return self.active or self.critic_learns
+
+    def fit(self, student: Dict[str, Any], teacher: Dict[str, Any], classes: int) -> None:
         """Build the adapters, and what else depends on shapes, from example values.
+
+        Args:
+            student: example values of the student, by path.
+            teacher: the same of the teachers.
+            classes: how many the labels distinguish.
 
         Raises:
             ValueError: if the classes differ, or the shapes cannot be brought together.
@@ -94,6 +113,7 @@ class Term(nn.Module):
             teachers[i] = align(t, s)
         self.adapters.extend(nn.Identity() for _ in students[len(teachers):])
         examples = self._as_given(students, self.student), self._as_given(teachers, self.teacher)
+        self.loss.classes = classes
         try:
             self.loss.setup(*examples)
             self.loss.check(*examples)
@@ -104,15 +124,20 @@ class Term(nn.Module):
     def forward(self, student: Dict[str, Any], teacher: Dict[str, Any], labels: Optional[Tensor]) -> Dict[str, Tensor]:
         """The weighted loss, by name; with an adversarial loss, the critic's own loss beside it."""
         students = [self._tensor(student, path, 'student') for path in self.student_paths]
-        if not self.active:
-            # The critic rests as well, but DDP wants a gradient, if only zero, for each parameter.
-            return {self.name: sum(map(differentiable_zero, [*students, *self.parameters()]))}
+        losses = {self.name: sum(map(differentiable_zero, students))}
+        if not (self.active and (self.critic is None or self.critic_learns)):
+            # DDP wants a gradient, if only zero, for each parameter, also of what rests.
+            losses[self.name] = losses[self.name] + sum(map(differentiable_zero, self.parameters()))
+        if not self.reads_teacher:
+            return losses
         teachers = [self._tensor(teacher, path, 'teacher') for path in self.teacher_paths]
         teachers = [align(t, s) for t, s in zip(teachers, students)] + teachers[len(students):]
         students = [adapter(s) for adapter, s in zip(self.adapters, students)]
-        maps = self._as_given(students, self.student), self._as_given(teachers, self.teacher)
-        losses = {self.name: self.weight * self.loss(*maps, *([labels] if self.loss.needs_labels else []))}
-        if self.critic is not None:
+        maps = [self._as_given(students, self.student), self._as_given(teachers, self.teacher)]
+        maps += [labels] if self.loss.needs_labels else []
+        if self.active:
+            losses[self.name] = losses[self.name] + self.weight * self.loss(*maps)
+        if self.critic_learns:
             losses[f'{self.name}_critic'] = self.loss.critic_loss(*maps)
         return losses
 

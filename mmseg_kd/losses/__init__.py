@@ -1,6 +1,8 @@
 from .ace_loss import ACELoss
 from .af_dcd_loss import AfDCDLoss
-from .apd_loss import APDContextLoss, APDPrototypeLoss
+from .apd_context_loss import APDContextLoss
+from .apd_loss import APDLoss
+from .apd_prototype_loss import APDPrototypeLoss
 from .attention_transfer_loss import AttentionTransferLoss, AttentionTransferNormLoss
 from .attn_fd_loss import AttnFDLoss
 from .base import AdversarialLoss, DistillLoss
@@ -25,6 +27,7 @@ from .idd_position_loss import IDDPositionLoss
 from .ifvd_loss import IFVDLoss
 from .ka_adaptation_loss import KAAdaptationLoss
 from .ka_affinity_loss import KAAffinityLoss
+from .ka_translator_loss import KATranslatorLoss
 from .masked_generative_loss import MaskedGenerativeLoss
 from .pair_wise_kd_loss import MaxPairWiseKDLoss, PairWiseKDLoss
 from .pixel_wise_kd_loss import PixelWiseKDLoss
@@ -35,12 +38,12 @@ from .sstkd_structural_texture_loss import SSTKDStructuralTextureLoss
 from .standardized_kd_loss import StandardizedKDLoss
 
 __all__ = [
-    'ACELoss', 'AdversarialLoss', 'AfDCDLoss', 'APDContextLoss', 'APDPrototypeLoss', 'AttentionTransferLoss',
+    'ACELoss', 'AdversarialLoss', 'AfDCDLoss', 'APDContextLoss', 'APDLoss', 'APDPrototypeLoss', 'AttentionTransferLoss',
     'AttentionTransferNormLoss', 'AttnFDLoss', 'BPKDLoss', 'CIRKDChannelLoss', 'CIRKDMemoryLoss',
     'CIRKDMiniBatchLoss', 'ConsistencyKDLoss', 'CosineDSDCategorySimilarityLoss', 'CosineFeatureLoss', 'CSCLoss',
     'CWDLoss', 'DistillLoss', 'DISTLoss', 'DKDLoss', 'DSDCategorySimilarityLoss', 'DSDPixelSimilarityLoss',
     'FAKDLoss', 'HingeHolisticKDLoss', 'HintLoss', 'HolisticCritic', 'HolisticKDLoss', 'IDDInterClassDistanceLoss',
-    'IDDPositionLoss', 'IFVDLoss', 'KAAdaptationLoss', 'KAAffinityLoss', 'MaskedGenerativeLoss',
+    'IDDPositionLoss', 'IFVDLoss', 'KAAdaptationLoss', 'KAAffinityLoss', 'KATranslatorLoss', 'MaskedGenerativeLoss',
     'MaxPairWiseKDLoss', 'PairWiseKDLoss', 'PixelWiseKDLoss', 'SALCAttentionLoss', 'SALCContextLoss',
     'SSTKDStatisticalTextureLoss', 'SSTKDStructuralTextureLoss', 'StandardizedKDLoss'
 ]

@@ -1,84 +1,85 @@
-from typing import Tuple
-
+import torch
+import torch.nn.functional as F
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
-from .base import DistillLoss
-from .ops import class_masks, unit
+from .apd_context_loss import APDContextLoss
+from .apd_prototype_loss import APDPrototypeLoss
+from .base import AdversarialLoss
+from .ops import IGNORE_INDEX, class_masks
+from .prototypes import prototype_cosines
 
 
 @MODELS.register_module()
-class APDContextLoss(DistillLoss):
-    r"""Match how every pixel would be classified by prototypes of the classes in the batch (adaptive perspective).
+class APDLoss(AdversarialLoss):
+    r"""Match the prototypes of the classes, and what they say of each pixel, behind a head that the teacher learns for it.
 
-    .. math:: L = \frac{1}{|V|} \sum_{p \in V} \mathrm{KL}\big(\mathrm{softmax}_k(s\, v_p \cdot c^t_k) \,\|\,
-        \mathrm{softmax}_k(s\, u_p \cdot c^s_k)\big)
+    .. math:: L = \beta\, L_{context}(f^s, H(f^t)) + \gamma\, L_{prototype}(f^s, H(f^t)), \qquad
+        L_H = \mathrm{CE}\big(s_H\, h_p \cdot c_k,\; y_p\big)
 
-    with u and v the features of student and teacher, scaled to length one, :math:`c_k` the mean of those of class k in
-    the batch, scaled to length one, k the classes that occur and V the pixels that are not void.
+    with :class:`APDContextLoss` and :class:`APDPrototypeLoss`; H two 1x1 convolutions with a ReLU between them; h the
+    features behind it, scaled to length one, c the prototypes of the classes in the batch (0 for one that does not
+    occur), and the cross-entropy over all classes, on the pixels that are not void. H is the ``critic`` of the term: it
+    learns :math:`L_H` under an optimiser of its own, while the teacher stays as it is. The student's head is the term's
+    adapter: ``dict(type='MLPAdapter')``.
 
     Args:
-        scale: multiplies the cosines.
+        context: the weight :math:`\beta`.
+        prototype: the weight :math:`\gamma`.
+        scale: multiplies the cosines of the context.
+        head_scale: multiplies those of the cross-entropy, :math:`s_H`.
 
     Shape:
-        features (N, C, H, W) of student and teacher, equal channels; labels (N, h, w). A scalar in nats; 0 if fewer
-        than two classes occur.
+        features (N, C, H, W) of student and teacher, equal channels; labels (N, h, w). A scalar; 0 if all is void.
 
     Raises:
-        ValueError: if ``scale`` is not positive, shapes differ, or labels are missing.
+        ValueError: if an argument is negative or a scale is 0, the shapes differ, labels are missing, or the head does not
+            exist yet or was set up for other channels.
 
     Paper: Tian et al., "Adaptive Perspective Distillation for Semantic Segmentation" (TPAMI 2023, DOI
-    10.1109/TPAMI.2022.3159581), weight 10 on the features before the classifier. As in the published code the
-    prototypes are of the batch of one GPU; the abstract speaks of single samples. Deviations: the code passes the
-    features through a head of two 1x1 convolutions in each network, of which the teacher's learns from a
-    cross-entropy of its own; here the features are compared as they come (an adapter serves the student). The code
-    divides by the number of classes too, so that its 10 is 10 / K here, and counts void pixels.
+    10.1109/TPAMI.2022.3159581), whose published code has Adam at 1e-5 for H, and a student's head at ten times the
+    learning rate. Deviations: its cross-entropy is taken on the grid of the features, where the code resizes the scores to
+    the labels; and those of :class:`APDContextLoss`.
     """
 
     needs_labels = True
 
-    def __init__(self, scale: float = 10.0) -> None:
+    def __init__(self,
+                 context: float = 10.0,
+                 prototype: float = 10.0,
+                 scale: float = 10.0,
+                 head_scale: float = 100.0) -> None:
         super().__init__()
-        if scale <= 0:
-            raise ValueError(f'APDContextLoss: scale must be > 0, but is {scale}')
-        self.scale = scale
+        if min(context, prototype) < 0 or head_scale <= 0:
+            raise ValueError(f'APDLoss: context and prototype must be >= 0 and head_scale > 0, but are {context}, '
+                             f'{prototype} and {head_scale}')
+        self.weights, self.head_scale = (context, prototype), head_scale
+        self.losses = nn.ModuleList([APDContextLoss(scale), APDPrototypeLoss()])
+
+    def setup(self, student: Tensor, teacher: Tensor) -> None:
+        channels = teacher.shape[1]
+        self.critic = nn.Sequential(nn.Conv2d(channels, channels, 1), nn.ReLU(), nn.Conv2d(channels, channels, 1))
+
+    def check(self, student: Tensor, teacher: Tensor) -> None:
+        super().check(student, teacher)
+        known = self.critic and self.critic[0].in_channels
+        if known != teacher.shape[1]:
+            raise ValueError(f'APDLoss was set up for {known} channels, but got {teacher.shape[1]}; call setup(student, '
+                             'teacher) with maps as those of the loss')
 
     def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-        masks = class_masks(labels, student.dtype)
-        logs, targets = ((self.scale * prototypes.T @ features).log_softmax(1) for features, prototypes in
-                         (_perspective(x, masks) for x in (student, teacher)))
-        valid = masks.sum(2)
-        divergence = (targets.exp() * (targets - logs)).sum(1)
-        return (valid * divergence).sum() / valid.sum().clamp_min(1)
+        with torch.no_grad():
+            teacher = self.critic(teacher)
+        for loss in self.losses:
+            loss.classes = self.classes
+        return sum(w * loss.compute(student, teacher, labels) for w, loss in zip(self.weights, self.losses))
 
-
-@MODELS.register_module()
-class APDPrototypeLoss(DistillLoss):
-    r"""Match the directions of the class prototypes of the batch: half the mean over classes of one minus their cosine.
-
-    .. math:: L = \frac{1}{2 K} \sum_k (1 - c^s_k \cdot c^t_k)
-
-    with the prototypes c of :class:`APDContextLoss` and K the number of classes that occur.
-
-    Shape:
-        features (N, C, H, W) of student and teacher, equal channels; labels (N, h, w). A scalar in 0 to 1; 0 if all
-        is void.
-
-    Raises:
-        ValueError: if shapes differ, or labels are missing.
-
-    Paper: as :class:`APDContextLoss`, weight 10, with the same deviation: no heads.
-    """
-
-    needs_labels = True
-
-    def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-        masks = class_masks(labels, student.dtype)
-        (_, ours), (_, theirs) = (_perspective(x, masks) for x in (student, teacher))
-        return 0.5 * (1 - (ours * theirs).sum(0)).sum() / max(1, masks.shape[2])
-
-
-def _perspective(features: Tensor, masks: Tensor) -> Tuple[Tensor, Tensor]:
-    """Features (N, C, P) of length one, and their prototypes (C, K) in the batch."""
-    features = unit(features.flatten(2))
-    return features, unit((features @ masks).sum(0), dim=0)
+    def critic_loss(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        """The loss L_H of the teacher's head, a scalar; its gradient reaches the parameters of the head only."""
+        _, teacher = self.prepare(student, teacher)
+        labels = self.sample(labels, teacher.shape[2:]).long()
+        with torch.autocast(teacher.device.type, enabled=False):
+            features = self.critic(teacher)
+            scores = self.head_scale * prototype_cosines(features, class_masks(labels, self.classes, features.dtype))
+            entropy = F.cross_entropy(scores, labels.flatten(1), ignore_index=IGNORE_INDEX, reduction='sum')
+            return entropy / (labels != IGNORE_INDEX).sum().clamp_min(1)

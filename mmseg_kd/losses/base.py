@@ -5,7 +5,7 @@ from typing import Optional, Tuple, Union
 import torch
 from torch import Tensor, nn
 
-from .ops import sample_labels
+from .ops import IGNORE_INDEX, sample_labels
 
 Maps = Union[Tensor, Tuple[Tensor, ...]]
 
@@ -23,10 +23,13 @@ class DistillLoss(nn.Module, ABC):
         needs_labels: ``compute`` takes the labels (N, h, w) third; 255 is void and counts for nothing.
         needs_equal_channels: student and teacher must have the same number of channels. The default 1x1 adapter sees to
             it for features; for logits a difference is an error.
+        classes: how many the labels distinguish. The distiller sets it before :meth:`setup`; without one, it is the most
+            that label maps can hold, which only costs memory.
     """
 
     needs_labels = False
     needs_equal_channels = True
+    classes = IGNORE_INDEX
 
     @abstractmethod
     def compute(self, student: Maps, teacher: Maps, labels: Optional[Tensor] = None) -> Tensor:
@@ -64,7 +67,11 @@ class DistillLoss(nn.Module, ABC):
             if labels.dim() != 3 or len(labels) != len(reference):
                 raise ValueError(f'{type(self).__name__} needs labels of shape (N, H, W) with N = {len(reference)}, '
                                  f'but got {tuple(labels.shape)}')
-            return self.compute(student, teacher, sample_labels(labels, reference.shape[-2:]))
+            return self.compute(student, teacher, self.sample(labels, reference.shape[-2:]))
+
+    def sample(self, labels: Tensor, size: torch.Size) -> Tensor:
+        """Labels (N, H, W) as :meth:`compute` takes them: at the student's ``size`` (h, w), unless a loss overrides this."""
+        return sample_labels(labels, size)
 
     def prepare(self, student: Maps, teacher: Maps) -> Tuple[Maps, Maps]:
         """Raise half precision to float32, cut the teacher's gradient, and check the shapes."""
@@ -94,18 +101,25 @@ class AdversarialLoss(DistillLoss):
     :meth:`compute` is the student's loss, with the critic frozen; :meth:`critic_loss` is the critic's, with student and
     teacher detached. The two reach disjoint parameters, so that one backward pass of their sum serves both updates.
 
+    The critic need not be an adversary: a part that learns from the teacher alone, as the auto-encoder of
+    :class:`~mmseg_kd.losses.KATranslatorLoss`, is trained in the same way.
+
     Attributes:
+        critic_first: the critic learns before the term begins, while its weight is still 0, and rests from then on; false
+            for one that learns beside the student.
         critic: the network that judges; its parameters get an optimiser of their own
             (:class:`mmseg_kd.engine.DistillOptimWrapperConstructor`). None until :meth:`setup`.
     """
+
+    critic_first = False
 
     def __init__(self) -> None:
         super().__init__()
         self.critic: Optional[nn.Module] = None
 
     @abstractmethod
-    def critic_loss(self, student: Maps, teacher: Maps) -> Tensor:
-        """What the critic minimises, a scalar; reaches its parameters only."""
+    def critic_loss(self, student: Maps, teacher: Maps, labels: Optional[Tensor] = None) -> Tensor:
+        """What the critic minimises, a scalar; reaches its parameters only. Takes what :meth:`forward` takes."""
 
 
 def check_same_shape(name: str, student: Tensor, teacher: Tensor, channels: bool = True) -> None:

@@ -1,5 +1,3 @@
-from typing import Optional
-
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
@@ -59,13 +57,9 @@ class BPKDLoss(DistillLoss):
             raise ValueError(f'BPKDLoss: edge and body must be >= 0, but are {edge} and {body}')
         self.edge, self.body, self.temperature, self.kernel = edge, body, temperature, kernel
 
-    def forward(self, student: Tensor, teacher: Tensor, labels: Optional[Tensor] = None) -> Tensor:
-        """As of every loss, but the labels keep their resolution: sampled, they have no narrow edges left."""
-        if labels is None or labels.dim() != 3 or len(labels) != len(student):
-            return super().forward(student, teacher, labels)  # says what is wrong
-        student, teacher = self.prepare(student, teacher)
-        with torch.autocast(student.device.type, enabled=False):
-            return self.compute(student, teacher, labels)
+    def sample(self, labels: Tensor, size: torch.Size) -> Tensor:
+        """Labels keep their resolution: sampled, they have no narrow edges left."""
+        return labels
 
     def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         void = sample_labels(labels, student.shape[2:])[:, None] == IGNORE_INDEX

@@ -42,7 +42,7 @@ class IDDInterClassDistanceLoss(DistillLoss):
         self.min_pixels = min_pixels
 
     def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-        masks = class_masks(labels, student.dtype)
+        masks = class_masks(labels, self.classes, student.dtype)
         counts = masks.sum(1)
         occurs = counts >= self.min_pixels
         pairs = (occurs[:, :, None] & occurs[:, None]).triu(1)

@@ -16,10 +16,10 @@ class IDDPositionLoss(AdversarialLoss):
         L_G = \mathrm{mean}\, \big(G(f^t) - (x, y)\big)^2
 
     with G a 3x3 convolution to two channels, which reads the position (x, y) in the crop, each from 0 to 1, out of the
-    teacher's features. It has no padding, which would itself tell the border. :meth:`setup` creates it; calling the
-    loss gives L and leaves no gradient in G, :meth:`critic_loss` gives :math:`L_G` and leaves none in the student, and
-    G has an optimiser of its own, as every ``critic``. If :math:`L_G` stays near 1 / 12, the teacher knows no positions
-    and the loss says nothing.
+    teacher's features. It has no padding, which would itself tell the border. G is the ``critic`` of the term: it
+    learns :math:`L_G`, under an optimiser of its own, while the term's weight is 0, and rests from then on. So the weight is
+    a schedule, say ``dict(type='DelayedWeight', weight=1.0, begin=2000)``. If :math:`L_G` stays near 1 / 12, the teacher
+    knows no positions and the loss says nothing.
 
     Shape:
         features (N, C, H, W) of student and teacher, equal shapes, sides of at least 3; a scalar.
@@ -31,8 +31,9 @@ class IDDPositionLoss(AdversarialLoss):
     Paper: Zhang et al., "Distilling Inter-Class Distance for Semantic Segmentation" (IJCAI 2022, arXiv 2205.03650). No
     code is known and only the abstract was read, which names the module; its mechanism is a reconstruction after
     Islam et al., "How Much Position Information Do Convolutional Neural Networks Encode?" (ICLR 2020), unverified.
-    Deviation from that: G learns beside the student instead of before it.
     """
+
+    critic_first = True
 
     def setup(self, student: Tensor, teacher: Tensor) -> None:
         self.critic = nn.Conv2d(teacher.shape[1], 2, 3)

@@ -15,14 +15,13 @@ def sample_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(labels[:, None].float(), size=tuple(size), mode='nearest')[:, 0].to(labels.dtype)
 
 
-def class_masks(labels: Tensor, dtype: torch.dtype) -> Tensor:
-    """Masks (N, P, K) of the K classes that occur in the batch, from labels (N, H, W) with P pixels; none for void.
+def class_masks(labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
+    """Masks (N, P, classes) of the classes, from labels (N, H, W) with P pixels; none for void.
 
-    ``features.flatten(2) @ masks`` are the sums of features (N, C, K) over the classes. That K is counted waits for
-    the GPU, and leaves what follows as small as the batch is, instead of as large as the data set.
+    ``features.flatten(2) @ masks`` are the sums of features (N, C, classes) over the classes. All classes have one, of
+    zeros where they do not occur: to leave those out would wait for the GPU to find them.
     """
-    present = torch.unique(labels)
-    return (labels.flatten(1)[..., None] == present[present != IGNORE_INDEX]).to(dtype)
+    return (labels.flatten(1)[..., None] == torch.arange(classes, device=labels.device)).to(dtype)
 
 
 def differentiable_zero(student: Tensor) -> Tensor:

@@ -1,101 +1,97 @@
 import numpy as np
 import pytest
 import torch
-from reference import SHAPES, assert_gradient, assert_value, gradient, labels, maps, rotated, softmax
+from apd_formulas import context, perspective, prototypes
+from reference import assert_gradient, assert_value, labels, maps, softmax
 
-from mmseg_kd.losses import APDContextLoss, APDPrototypeLoss
-
-BOTH = pytest.mark.parametrize('cls', [APDContextLoss, APDPrototypeLoss])
-
-
-def perspective(x, y):
-    """Unit features (pixels that are not void, C), their labels, and prototypes by class."""
-    x, y = x.numpy().transpose(0, 2, 3, 1).reshape(-1, x.shape[1]), y.numpy().ravel()
-    x = np.array([v / np.linalg.norm(v) for v, k in zip(x, y) if k != 255])
-    y = y[y != 255]
-    means = [np.mean([v for v, k in zip(x, y) if k == c], axis=0) for c in sorted(set(y))]
-    return x, [m / np.linalg.norm(m) for m in means]
+from mmseg_kd.losses import APDLoss
 
 
-def context(student, teacher, y, scale):
-    total = []
-    (u, a), (v, b) = perspective(student, y), perspective(teacher, y)
-    for s, t in zip(u, v):
-        q, p = softmax(np.array([scale * s @ c for c in a]), 0), softmax(np.array([scale * t @ c for c in b]), 0)
-        total.append(sum(p * np.log(p / q)))
-    return np.mean(total)
+def built(channels, classes, **arguments):
+    torch.manual_seed(0)
+    loss = APDLoss(**arguments)
+    loss.classes = classes
+    loss.setup(*maps(1, channels, 3, 3))
+    return loss.double()
 
 
-def prototypes(student, teacher, y):
-    return np.mean([0.5 * (1 - a @ b) for a, b in zip(perspective(student, y)[1], perspective(teacher, y)[1])])
+def head(loss, x):
+    """H of every pixel of (N, C, H, W)."""
+    first, _, second = loss.critic
+    w, v = (layer.weight.detach().numpy()[:, :, 0, 0] for layer in (first, second))
+    b, c = (layer.bias.detach().numpy()[:, None, None] for layer in (first, second))
+    hidden = [np.maximum(np.einsum('dc,chw->dhw', w, image) + b, 0) for image in x.numpy()]
+    return torch.from_numpy(np.array([np.einsum('dc,chw->dhw', v, image) + c for image in hidden]))
 
 
-@pytest.mark.parametrize('classes', [2, 19, 150])
-@pytest.mark.parametrize('shape', SHAPES)
-def test_equal_the_formulas(shape, classes):
+@pytest.mark.parametrize('shape,classes', [((2, 5, 7, 9), 4), ((1, 19, 3, 4), 19), ((1, 2, 5, 3), 2), ((2, 4, 3, 3), 150)])
+def test_equals_the_formulas(shape, classes):
     student, teacher = maps(*shape)
     y = labels(shape[0], *shape[2:], classes=classes)
-    y[0, 0, 0] = classes - 1
-    assert_value(APDContextLoss(), context(student, teacher, y, 10), student, teacher, y)
-    assert_value(APDContextLoss(0.7), context(student, teacher, y, 0.7), student, teacher, y)
-    assert_value(APDPrototypeLoss(), prototypes(student, teacher, y), student, teacher, y)
+    loss = built(shape[1], classes, context=3.0, prototype=0.5, scale=2.0, head_scale=7.0)
+    behind = head(loss, teacher)
+    expected = 3 * context(student, behind, y, 2) + 0.5 * prototypes(student, behind, y)
+    assert_value(lambda s, t, y: loss.to(s.dtype)(s, t, y), expected, student, teacher, y)
+    loss.double()
+
+    features, means = perspective(behind, y)
+    present = sorted(set(y[y != 255].tolist()))
+    entropy = []
+    for v, k in zip(features, y[y != 255].tolist()):
+        scores = np.zeros(classes)
+        scores[present] = [7 * v @ c for c in means]
+        entropy.append(-np.log(softmax(scores, 0)[k]))
+    np.testing.assert_allclose(loss.critic_loss(student, teacher, y).item(), np.mean(entropy), rtol=1e-9)
 
 
-@BOTH
-def test_gradient(cls):
-    assert_gradient(cls(), *maps(2, 3, 3, 4), labels(2, 3, 4, classes=3))
+def test_gradient():
+    assert_gradient(built(3, 3), *maps(2, 3, 3, 4), labels(2, 3, 4, classes=3))
 
 
-def test_two_pixels_by_hand():
-    """Prototypes are the pixels; the teacher's are orthogonal, the student's the same."""
-    teacher, student = torch.eye(2).reshape(1, 2, 1, 2), torch.tensor([[1.0, 1.0], [0.0, 0.0]]).reshape(1, 2, 1, 2)
-    y = torch.tensor([[[0, 1]]])
-    assert APDPrototypeLoss()(student, teacher, y).item() == pytest.approx(0.5 * (0 + 1) / 2)
-    p = 1 / (1 + np.exp(-10))
-    entropy = -p * np.log(p) - (1 - p) * np.log(1 - p)
-    assert APDContextLoss()(student, teacher, y).item() == pytest.approx(np.log(2) - entropy, rel=1e-5)
+def test_the_loss_moves_the_student_only_and_the_critic_only_itself():
+    student, teacher = maps(2, 5, 6, 7)
+    y, loss = labels(2, 6, 7), built(5, 5)
+    student.requires_grad_()
+    loss(student, teacher, y).backward()
+    assert student.grad.abs().sum() > 0 and all(p.grad is None for p in loss.parameters())
+    student.grad = None
+    loss.critic_loss(student, teacher.requires_grad_(), y).backward()
+    assert student.grad is None and teacher.grad is None and all(p.grad.abs().sum() > 0 for p in loss.parameters())
 
 
-def test_one_class_has_no_context():
-    student, teacher = maps(2, 4, 3, 3)
-    y = labels(2, 3, 3, classes=1)
-    assert APDContextLoss()(student, teacher, y).item() == 0
-    assert (gradient(APDContextLoss(), student, teacher, y) == 0).all()
+def test_nothing_but_void_leaves_the_head_as_it_is():
+    student, teacher = maps(2, 5, 6, 7)
+    loss = built(5, 5)
+    value = loss.critic_loss(student, teacher, torch.full((2, 6, 7), 255))
+    value.backward()
+    assert value.item() == 0 and all((p.grad == 0).all() for p in loss.parameters())
 
 
-@BOTH
-def test_prototypes_are_of_the_batch(cls):
-    student, teacher = maps(2, 4, 3, 3)
-    y = labels(2, 3, 3, classes=2, void=0)
-    each = [cls()(student[i:i + 1], teacher[i:i + 1], y[i:i + 1]) for i in range(2)]
-    assert not torch.isclose(cls()(student, teacher, y), sum(each) / 2)
-    glued = [x.transpose(0, 1).flatten(1, 2)[None] for x in (student, teacher)]
-    torch.testing.assert_close(cls()(student, teacher, y), cls()(*glued, y.flatten(0, 1)[None]))
+def test_labels_of_the_head_are_sampled():
+    student, teacher = maps(2, 5, 6, 7)
+    y, loss = labels(2, 6, 7), built(5, 5)
+    large = y.repeat_interleave(3, dim=1).repeat_interleave(2, dim=2)
+    assert torch.equal(loss.critic_loss(student, teacher, large), loss.critic_loss(student, teacher, y))
 
 
-@BOTH
-def test_names_of_classes_the_scale_of_a_pixel_and_a_common_rotation_do_not_matter(cls):
-    student, teacher = maps(2, 4, 3, 4)
-    y = labels(2, 3, 4, classes=3)
-    value = cls()(student, teacher, y)
-    names = torch.arange(256)
-    names[:3] = torch.tensor([254, 0, 77])
-    torch.testing.assert_close(cls()(student, teacher, names[y].byte()), value)
-    scale = torch.rand(2, 1, 3, 4, dtype=torch.float64) + 0.1
-    torch.testing.assert_close(cls()(rotated(scale * student), rotated(teacher), y), value)
+def test_the_head_learns_to_tell_classes_apart():
+    torch.manual_seed(0)
+    y = labels(2, 8, 8, classes=3)
+    teacher = 0.5 * torch.randn(2, 6, 8, 8) + 2 * torch.nn.functional.one_hot(y.clamp_max(3), 6).permute(0, 3, 1, 2)
+    loss = built(6, 3).float()
+    first = loss.critic_loss(teacher, teacher, y).item()
+    optimizer = torch.optim.Adam(loss.critic.parameters(), lr=1e-2)
+    for _ in range(100):
+        optimizer.zero_grad()
+        loss.critic_loss(teacher, teacher, y).backward()
+        optimizer.step()
+    assert loss.critic_loss(teacher, teacher, y).item() < first / 2
 
 
-def test_prototypes_lie_between_zero_and_one():
-    student, _ = maps(2, 4, 3, 4)
-    assert APDPrototypeLoss()(student, -student, labels(2, 3, 4)).item() == pytest.approx(1)
-
-
-@BOTH
-def test_zeros_get_no_gradient(cls):
-    _, teacher = maps(2, 4, 3, 4)
-    assert (gradient(cls(), torch.zeros_like(teacher), teacher, labels(2, 3, 4)) == 0).all()
-
-
-def test_scale_must_be_positive():
-    with pytest.raises(ValueError, match='APDContextLoss: scale must be > 0'):
-        APDContextLoss(0)
+def test_bad_arguments_and_other_channels_are_refused():
+    with pytest.raises(ValueError, match='APDLoss: context and prototype must be >= 0 and head_scale > 0'):
+        APDLoss(context=-1)
+    with pytest.raises(ValueError, match='set up for 4 channels, but got 3; call setup'):
+        built(4, 3)(*maps(1, 3, 5, 5), labels(1, 5, 5))
+    with pytest.raises(ValueError, match='set up for None channels, but got 3'):
+        APDLoss()(*maps(1, 3, 5, 5), labels(1, 5, 5))

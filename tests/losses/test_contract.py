@@ -8,23 +8,23 @@ import torch
 from reference import labels, maps
 
 import mmseg_kd.losses
-from mmseg_kd.losses import (ACELoss, AfDCDLoss, AttnFDLoss, BPKDLoss, CIRKDChannelLoss, CIRKDMemoryLoss, DistillLoss,
-                             DSDCategorySimilarityLoss, DSDPixelSimilarityLoss, FAKDLoss, HingeHolisticKDLoss,
-                             HolisticKDLoss, IDDPositionLoss, MaskedGenerativeLoss, SALCContextLoss,
-                             SSTKDStatisticalTextureLoss)
+from mmseg_kd.losses import (ACELoss, AfDCDLoss, APDLoss, AttnFDLoss, BPKDLoss, CIRKDChannelLoss, CIRKDMemoryLoss,
+                             DistillLoss, DSDCategorySimilarityLoss, DSDPixelSimilarityLoss, FAKDLoss,
+                             HingeHolisticKDLoss, HolisticKDLoss, IDDPositionLoss, KATranslatorLoss,
+                             MaskedGenerativeLoss, SALCContextLoss, SSTKDStatisticalTextureLoss)
 
 # Adversarial objectives, cross-entropies, and what passes the student through layers of its own have no value that
 # equality must give.
 NO_KNOWN_MINIMUM = {
-    ACELoss, AfDCDLoss, AttnFDLoss, CIRKDChannelLoss, CIRKDMemoryLoss, FAKDLoss, HingeHolisticKDLoss, HolisticKDLoss,
-    MaskedGenerativeLoss, SALCContextLoss
+    ACELoss, AfDCDLoss, APDLoss, AttnFDLoss, CIRKDChannelLoss, CIRKDMemoryLoss, FAKDLoss, HingeHolisticKDLoss,
+    HolisticKDLoss, KATranslatorLoss, MaskedGenerativeLoss, SALCContextLoss
 }
 # Reads more of large labels than their samples.
 FULL_LABELS = {BPKDLoss}
 # Rounding the inputs moves maxima, signs and levels, with which the gradient jumps.
 ROUGH = {AfDCDLoss: 1e-1, SSTKDStatisticalTextureLoss: 3e-1}
 # Cannot take any number of channels, or has so small features from few that rounding turns them.
-CHANNELS = {AfDCDLoss: 16, CIRKDMemoryLoss: 16}
+CHANNELS = {AfDCDLoss: 16, CIRKDMemoryLoss: 16, KATranslatorLoss: 32}
 # Read the student's classifier too.
 WITH_CLASSIFIER = {FAKDLoss}
 # Cannot take maps with shorter sides.

@@ -2,6 +2,7 @@ from contextlib import contextmanager
 from typing import Dict, Iterator, Optional
 
 import torch
+from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ class JointOptimWrapper(OptimWrapperDict):
 
     def __init__(self, main: OptimWrapper, **others: OptimWrapper) -> None:
         super().__init__(main=main, **others)
+        self._model: Optional[nn.Module] = None
 
     @property
     def _main(self) -> OptimWrapper:
@@ -29,6 +31,7 @@ class JointOptimWrapper(OptimWrapperDict):
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Precision and gradient synchronisation of the main optimiser."""
+        self._model = model.module if is_model_wrapper(model) else model
         with self._main.optim_context(model):
             yield
 
@@ -42,8 +45,13 @@ class JointOptimWrapper(OptimWrapperDict):
         main.backward(main.scale_loss(loss))
         if not main.should_update():
             return
+        # A gradient of zero, which DDP asks for, would let an optimiser with momentum move what rests.
+        for parameter in getattr(self._model, 'resting_parameters', list)():
+            parameter.grad = None
         scaler = getattr(main, 'loss_scaler', None)
         for other in others:
+            if all(p.grad is None for group in other.optimizer.param_groups for p in group['params']):
+                continue
             # The main wrapper's step() updates the scale, so what was scaled by it has to be stepped before.
             if isinstance(scaler, torch.amp.GradScaler):
                 scaler.step(other.optimizer)

@@ -54,21 +54,40 @@ class FakeScaler(torch.amp.GradScaler):
         return super().update(new_scale)
 
 
+class Amp(OptimWrapper):
+    """What MMEngine's AmpOptimWrapper does with its scaler, on the CPU."""
+
+    def __init__(self, optimizer):
+        super().__init__(optimizer)
+        self.loss_scaler = FakeScaler()
+
+    def scale_loss(self, loss):
+        return self.loss_scaler.scale(loss)
+
+    def step(self, **kwargs):
+        self.loss_scaler.step(self.optimizer)
+        self.loss_scaler.update()
+
+
 def test_a_scaled_loss_is_unscaled_for_both_before_the_scale_changes():
     a, b, wrapper = joint()
-    scaler = FakeScaler()
-
-    class Amp(OptimWrapper):
-        loss_scaler = scaler
-
-        def scale_loss(self, loss):
-            return scaler.scale(loss)
-
-        def step(self, **kwargs):
-            scaler.step(self.optimizer)
-            scaler.update()
-
     wrapper.optim_wrappers['main'] = Amp(wrapper['main'].optimizer)
     wrapper.update_params(2 * a + 3 * b)
     assert (a.item(), b.item()) == pytest.approx((1 - 0.1 * 2, 1 - 0.01 * 3))
-    assert scaler.calls == ['step', 'step', 'update']
+    assert wrapper['main'].loss_scaler.calls == ['step', 'step', 'update']
+
+
+@pytest.mark.parametrize('kind', [OptimWrapper, Amp])
+def test_what_rests_does_not_move_by_momentum(kind):
+    a, b, c = (torch.nn.Parameter(torch.tensor(1.0)) for _ in range(3))
+    other = OptimWrapper(torch.optim.SGD([b, c], lr=0.01, momentum=0.9, weight_decay=0.1))
+    wrapper = JointOptimWrapper(main=kind(torch.optim.SGD([a], lr=0.1)), critic=other)
+    wrapper.update_params(a + b + c)
+    moved = b.item(), c.item()
+    model = torch.nn.Identity()
+    for resting in ([b], [b, c]):
+        model.resting_parameters = lambda: resting
+        with wrapper.optim_context(model):
+            wrapper.update_params(a + 0 * b + 0 * c)
+        assert b.item() == moved[0]
+    assert c.item() != moved[1]

@@ -1,0 +1,52 @@
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from .base import DistillLoss
+from .ops import class_masks
+from .prototypes import prototype_cosines
+
+
+@MODELS.register_module()
+class APDContextLoss(DistillLoss):
+    r"""Match how every pixel would be classified by prototypes of the classes in the batch (adaptive perspective).
+
+    .. math:: L = \frac{1}{|V|} \sum_{p \in V} \mathrm{KL}\big(\mathrm{softmax}_k(s\, v_p \cdot c^t_k) \,\|\,
+        \mathrm{softmax}_k(s\, u_p \cdot c^s_k)\big)
+
+    with u and v the features of student and teacher, scaled to length one, :math:`c_k` the mean of those of class k in
+    the batch, scaled to length one, k the classes that occur and V the pixels that are not void.
+
+    Args:
+        scale: multiplies the cosines.
+
+    Shape:
+        features (N, C, H, W) of student and teacher, equal channels; labels (N, h, w). A scalar in nats; 0 if fewer
+        than two classes occur.
+
+    Raises:
+        ValueError: if ``scale`` is not positive, shapes differ, or labels are missing.
+
+    Paper: Tian et al., "Adaptive Perspective Distillation for Semantic Segmentation" (TPAMI 2023, DOI
+    10.1109/TPAMI.2022.3159581), weight 10 on the features before the classifier. As in the published code the
+    prototypes are of the batch of one GPU; the abstract speaks of single samples. The features are compared as they
+    come; :class:`APDLoss` has the heads of the paper. Deviations: the code divides by the number of classes that occur
+    too, so that its 10 is 10 / K here, and counts void pixels.
+    """
+
+    needs_labels = True
+
+    def __init__(self, scale: float = 10.0) -> None:
+        super().__init__()
+        if scale <= 0:
+            raise ValueError(f'APDContextLoss: scale must be > 0, but is {scale}')
+        self.scale = scale
+
+    def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        masks = class_masks(labels, self.classes, student.dtype)
+        absent = (masks.sum((0, 1)) == 0)[:, None]
+        scores = (self.scale * prototype_cosines(x, masks) for x in (student, teacher))
+        logs, targets = (x.masked_fill(absent, torch.finfo(x.dtype).min).log_softmax(1) for x in scores)
+        valid = masks.sum(2)
+        divergence = (targets.exp() * (targets - logs)).sum(1)
+        return (valid * divergence).sum() / valid.sum().clamp_min(1)
