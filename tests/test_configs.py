@@ -42,6 +42,39 @@ WEIGHTS = dict(
     r18=dict(loss_pa=1e-1, loss_ho=1e-2, loss_ifv=1e-2), effb0=dict(loss_pa=1e-2, loss_ho=1e-4, loss_ifv=1e-3))
 TERMS = dict(pi=['loss_pi'], skd=['loss_pi', 'loss_pa', 'loss_ho'], ifvd=['loss_pi', 'loss_ifv'], cwd=['loss_cwd'])
 PAIRS = [(method, *pair) for method in TERMS for pair in WITH_TEACHER]
+# Weights as their papers, or their published code (`_code`), have them, on losses that average over pixels; see each file.
+# None: a schedule, or a weight that is not known.
+FRAMEWORKS = dict(
+    afdcd=dict(PixelWiseKDLoss=1, AfDCDLoss=1),
+    apd=dict(PixelWiseKDLoss=10 / 19, APDLoss=1),
+    at=dict(PixelWiseKDLoss=1, AttentionTransferLoss=1e4),
+    attnfd=dict(AttnFDLoss=16),
+    bpkd=dict(BPKDLoss=1),
+    canonical_feature=dict(HintLoss=None),
+    canonical_logit=dict(PixelWiseKDLoss=None),
+    cirkd=dict(PixelWiseKDLoss=1, CIRKDMiniBatchLoss=1, CIRKDMemoryLoss=0.1),
+    cirkd_v2=dict(PixelWiseKDLoss=1, CIRKDMiniBatchLoss=1, CIRKDMemoryLoss=0.1, CIRKDChannelLoss=1, HintLoss=1),
+    consistency=dict(PixelWiseKDLoss=None, ConsistencyKDLoss=None),
+    csc_ace=dict(CSCLoss=None, ACELoss=None),
+    cwd_feature=dict(CWDLoss=50),
+    dist=dict(DISTLoss=1),
+    dkd=dict(DKDLoss=None),
+    dsd=dict(DSDPixelSimilarityLoss=1000, DSDCategorySimilarityLoss=10),
+    fakd=dict(FAKDLoss=None),
+    fitnet=dict(PixelWiseKDLoss=1, HintLoss=10),
+    idd=dict(PixelWiseKDLoss=10, PairWiseKDLoss=10, HolisticKDLoss=0.1, CWDLoss=3, IDDInterClassDistanceLoss=None,
+             IDDPositionLoss=None),
+    ifvd_code=dict(PixelWiseKDLoss=10 / 19, IFVDLoss=200, HolisticKDLoss=1e-3),
+    ifvd_paper=dict(PixelWiseKDLoss=10 / 19, IFVDLoss=50, HolisticKDLoss=1e-3),
+    ka=dict(KATranslatorLoss=None),
+    lskd=dict(StandardizedKDLoss=None),
+    mgd=dict(MaskedGenerativeLoss=2e-5),
+    mgd_code=dict(MaskedGenerativeLoss=2e-5, CWDLoss=3),
+    salc=dict(SALCAttentionLoss=None, SALCContextLoss=None),
+    skd_code=dict(PixelWiseKDLoss=80, MaxPairWiseKDLoss=0.5, HolisticKDLoss=0.1),
+    skd_paper=dict(PixelWiseKDLoss=10, PairWiseKDLoss=10, HolisticKDLoss=0.1),
+    sstkd=dict(PixelWiseKDLoss=5, HolisticKDLoss=0.01, SSTKDStructuralTextureLoss=0.9, SSTKDStatisticalTextureLoss=1.15),
+)
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -185,6 +218,27 @@ def test_student_is_distilled_as_published(method, student, data):
         assert cfg.optim_wrapper.critic.optimizer == dict(type='Adam', lr=4e-4, betas=(0.9, 0.99))
     else:
         assert 'constructor' not in cfg.optim_wrapper
+
+
+@pytest.mark.parametrize('leaf', [leaf for leaf in LEAVES if leaf.partition('_r101_')[0].removeprefix('kd/') in FRAMEWORKS])
+def test_framework_has_the_terms_that_were_published(leaf):
+    method, _, rest = leaf.removeprefix('kd/').partition('_r101_')
+    cfg, data = read(leaf), Path(leaf).stem.rsplit('_', 1)[1]
+    student = cfg.model.student.copy()
+    student.decode_head.loss_decode.loss_weight = 1.0  # ACE replaces it
+    assert_protocol(cfg, student, data)
+    weights = {term.loss.type: term.get('weight', 1) for term in cfg.model.terms.values()}
+    assert list(weights) == list(FRAMEWORKS[method])
+    if data == 'cityscapes':
+        known = {loss: weight for loss, weight in FRAMEWORKS[method].items() if weight is not None}
+        assert {loss: weights[loss] for loss in known} == known
+    critics = {'HolisticKDLoss', 'IDDPositionLoss', 'APDLoss', 'KATranslatorLoss'} & weights.keys()
+    assert bool(critics) == (cfg.optim_wrapper.get('constructor') == 'DistillOptimWrapperConstructor')
+
+
+def test_every_framework_has_a_config_and_every_config_a_test():
+    found = {leaf.partition('_r101_')[0].removeprefix('kd/') for leaf in LEAVES if '_r101_' in leaf}
+    assert found == FRAMEWORKS.keys() | TERMS.keys()
 
 
 def assert_protocol(cfg, student, data):

@@ -1,6 +1,2 @@
-_base_ = './pi_r18_r18half_camvid.py'
-
-model = dict(
-    terms=dict(
-        _delete_=True,
-        loss_cwd=dict(student='logits', teacher='logits', loss=dict(type='CWDLoss', temperature=4.0), weight=3.0)))
+_base_ = ['../_base_/tasks/r18_r18half_camvid.py', '../_base_/terms/cwd.py']
+model = dict(terms=_base_.terms)

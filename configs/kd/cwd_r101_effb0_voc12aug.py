@@ -1,7 +1,2 @@
-_base_ = './pi_r101_effb0_voc12aug.py'
-
-# As published for Cityscapes: this term alone.
-model = dict(
-    terms=dict(
-        _delete_=True,
-        loss_cwd=dict(student='logits', teacher='logits', loss=dict(type='CWDLoss', temperature=4.0), weight=3.0)))
+_base_ = ['../_base_/tasks/r101_effb0_voc12aug.py', '../_base_/terms/cwd.py']
+model = dict(terms=_base_.terms)

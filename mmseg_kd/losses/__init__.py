@@ -38,12 +38,13 @@ from .sstkd_structural_texture_loss import SSTKDStructuralTextureLoss
 from .standardized_kd_loss import StandardizedKDLoss
 
 __all__ = [
-    'ACELoss', 'AdversarialLoss', 'AfDCDLoss', 'APDContextLoss', 'APDLoss', 'APDPrototypeLoss', 'AttentionTransferLoss',
-    'AttentionTransferNormLoss', 'AttnFDLoss', 'BPKDLoss', 'CIRKDChannelLoss', 'CIRKDMemoryLoss',
-    'CIRKDMiniBatchLoss', 'ConsistencyKDLoss', 'CosineDSDCategorySimilarityLoss', 'CosineFeatureLoss', 'CSCLoss',
-    'CWDLoss', 'DistillLoss', 'DISTLoss', 'DKDLoss', 'DSDCategorySimilarityLoss', 'DSDPixelSimilarityLoss',
-    'FAKDLoss', 'HingeHolisticKDLoss', 'HintLoss', 'HolisticCritic', 'HolisticKDLoss', 'IDDInterClassDistanceLoss',
-    'IDDPositionLoss', 'IFVDLoss', 'KAAdaptationLoss', 'KAAffinityLoss', 'KATranslatorLoss', 'MaskedGenerativeLoss',
-    'MaxPairWiseKDLoss', 'PairWiseKDLoss', 'PixelWiseKDLoss', 'SALCAttentionLoss', 'SALCContextLoss',
-    'SSTKDStatisticalTextureLoss', 'SSTKDStructuralTextureLoss', 'StandardizedKDLoss'
+    'ACELoss', 'AdversarialLoss', 'AfDCDLoss', 'APDContextLoss', 'APDLoss', 'APDPrototypeLoss',
+    'AttentionTransferLoss', 'AttentionTransferNormLoss', 'AttnFDLoss', 'BPKDLoss', 'CIRKDChannelLoss',
+    'CIRKDMemoryLoss', 'CIRKDMiniBatchLoss', 'ConsistencyKDLoss', 'CosineDSDCategorySimilarityLoss',
+    'CosineFeatureLoss', 'CSCLoss', 'CWDLoss', 'DistillLoss', 'DISTLoss', 'DKDLoss',
+    'DSDCategorySimilarityLoss', 'DSDPixelSimilarityLoss', 'FAKDLoss', 'HingeHolisticKDLoss', 'HintLoss',
+    'HolisticCritic', 'HolisticKDLoss', 'IDDInterClassDistanceLoss', 'IDDPositionLoss', 'IFVDLoss',
+    'KAAdaptationLoss', 'KAAffinityLoss', 'KATranslatorLoss', 'MaskedGenerativeLoss', 'MaxPairWiseKDLoss',
+    'PairWiseKDLoss', 'PixelWiseKDLoss', 'SALCAttentionLoss', 'SALCContextLoss', 'SSTKDStatisticalTextureLoss',
+    'SSTKDStructuralTextureLoss', 'StandardizedKDLoss'
 ]

@@ -44,6 +44,8 @@ class AfDCDLoss(DistillLoss):
     fail), the mask rests in eval mode, and pixelwise distillation is a term of its own (:class:`PixelWiseKDLoss`).
     """
 
+    chunk = 2**26  # numbers at a time
+
     def __init__(self,
                  reconstruction: float = 2e-6,
                  contrast: float = 0.005,
@@ -83,18 +85,20 @@ class AfDCDLoss(DistillLoss):
         """The contrastive part, unweighted."""
         maps = [F.max_pool2d(x, self.pool, ceil_mode=True) for x in (rebuilt, teacher)]
         exists = self._blocks(torch.ones_like(maps[0][:, :1]).expand(-1, self.groups, -1, -1))[..., 0] > 0
+        blocks = [self._blocks(x) for x in maps]
         number = torch.arange(exists.shape[-1], device=teacher.device)
         same_block = number[:, None] % self.groups == number % self.groups
         left_out = (same_block & (number[:, None] != number)) | ~exists[..., None, :]
-        # Image by image: the backward pass of L1 distances holds all differences of what one call compares.
-        distances = torch.stack([torch.cdist(s, t, p=1) for s, t in zip(*map(self._blocks, maps))])
+        # In chunks: the backward pass of L1 distances holds all differences of what one call compares.
+        patches = max(1, self.chunk // (blocks[0][0].numel() * len(number)))
+        distances = torch.cat([torch.cdist(s, t, p=1) for s, t in zip(*(x.split(patches) for x in blocks))])
         similarities = (-distances / self.temperature).masked_fill(left_out, -torch.inf)
         scores = similarities.log_softmax(-1).diagonal(dim1=-2, dim2=-1)
         return -torch.where(exists, scores, 0).sum() / maps[0][:, 0].numel()
 
     def _blocks(self, x: Tensor) -> Tensor:
-        """Cut (N, C, H, W) into (N, patches, places * groups, channels of a group), zero where nothing is."""
+        """Cut (N, C, H, W) into (patches, places * groups, channels of a group), zero where nothing is."""
         side, (height, width) = self.patch, x.shape[2:]
         x = F.pad(x, (0, -width % side, 0, -height % side))
         x = x.unflatten(3, (-1, side)).unflatten(2, (-1, side)).unflatten(1, (self.groups, -1))
-        return x.permute(0, 3, 5, 4, 6, 1, 2).flatten(3, 5).flatten(1, 2)
+        return x.permute(0, 3, 5, 4, 6, 1, 2).flatten(3, 5).flatten(0, 2)

@@ -1,4 +1,5 @@
 import torch
+import torch.nn.functional as F
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
@@ -28,14 +29,18 @@ class ClassStatistics(nn.Module):
 
     @torch.no_grad()
     def update(self, features: Tensor, labels: Tensor) -> None:
-        """Show features (M, channels) of pixels and their classes (M,), without void; M may differ by process."""
-        ones = torch.ones_like(features[:, :1], dtype=self.count.dtype)
-        count = torch.zeros_like(self.count).index_add_(0, labels, ones)
+        """Show features (M, channels) of pixels and their classes (M,); M may differ by process.
+
+        Pixels of the class ``len(self.count)`` are left out.
+        """
+        # That class has a row too: to pick the other pixels would wait for the GPU to count them.
+        count, sums, squares = (F.pad(torch.zeros_like(x), (0, 0, 0, 1)) for x in (self.count, self.mean, self.mean))
         # Differences to the mean so far, which all processes share, keep the digits that plain squares would lose.
-        difference = features.to(self.mean.dtype) - self.mean[labels]
-        sums, squares = (torch.zeros_like(self.mean).index_add_(0, labels, difference**power) for power in (1, 2))
-        for total in (count, sums, squares):
-            all_reduce(total)
+        difference = features.to(self.mean.dtype) - F.pad(self.mean, (0, 0, 0, 1))[labels]
+        for total, values in ((count, torch.ones_like(difference[:, :1])), (sums, difference),
+                              (squares, difference.square())):
+            all_reduce(total.index_add_(0, labels, values))
+        count, sums, squares = count[:-1], sums[:-1], squares[:-1]
         shift = sums / count.clamp_min(1)
         variance = (squares / count.clamp_min(1) - shift.square()).clamp_min(0)
         self.count += count

@@ -13,7 +13,9 @@ def pyramid_step(x: Tensor) -> Tuple[Tensor, Tensor]:
     Coarse is every second pixel of the map under the binomial filter (1, 4, 6, 4, 1) / 16 along both axes, with the
     border repeated; the rest is the map minus the coarse one resized back (bilinear). A step of the Laplacian pyramid.
     """
-    taps = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], dtype=x.dtype, device=x.device) / 16
+    # Computed, since a list would have to be copied to the GPU, which waits.
+    distance = torch.arange(-2, 3, dtype=x.dtype, device=x.device).abs()
+    taps = (12 - 3 * distance - distance.square()) / 32
     kernel = torch.outer(taps, taps).expand(x.shape[1], 1, 5, 5)
     coarse = F.conv2d(F.pad(x, (2, 2, 2, 2), mode='replicate'), kernel, stride=2, groups=x.shape[1])
     return coarse, x - F.interpolate(coarse, size=x.shape[2:], mode='bilinear', align_corners=False)
@@ -34,7 +36,7 @@ def wedges(height: int, width: int, directions: int, like: Tensor) -> Tensor:
     middles = torch.arange(directions, dtype=like.dtype, device=like.device)[:, None, None] * math.pi / directions
     offset = (angles - middles + math.pi / 2).remainder(math.pi) - math.pi / 2
     weights = torch.cos((offset.abs() * directions / 2).clamp_max(math.pi / 2)).square()
-    weights[:, 0, 0] = 1
+    weights[:, 0, 0].fill_(1)
     weights = weights / weights.sum(0)
     # The highest frequency of an even side runs in two directions at once; only their mean gives real bands.
     return ((weights + weights.flip(1, 2).roll((1, 1), (1, 2))) / 2)[..., :width // 2 + 1]
@@ -50,7 +52,7 @@ def band_energy(x: Tensor, directions: int) -> Tensor:
     weights = wedges(height, width, directions, x).square().sum(0)
     # The half spectrum stands for both halves, but for the columns that are their own mirror.
     twice = torch.full_like(weights[:1], 2)
-    twice[:, 0] = 1
+    twice[:, 0].fill_(1)
     if width % 2 == 0:
-        twice[:, -1] = 1
+        twice[:, -1].fill_(1)
     return (torch.view_as_real(spectrum).square().sum(-1) * weights * twice).sum() / (x.shape[0] * x.shape[1])

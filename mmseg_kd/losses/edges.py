@@ -1,11 +1,11 @@
 """Where the classes of a label map meet."""
-from typing import Sequence
+from typing import List, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .ops import IGNORE_INDEX
+BITS = 63  # classes in a word; the sign stays out
 
 
 def edge_shares(labels: Tensor, classes: int, size: Sequence[int], kernel: int,
@@ -15,6 +15,9 @@ def edge_shares(labels: Tensor, classes: int, size: Sequence[int], kernel: int,
     A pixel lies on the edge of class c if the window ``kernel`` x ``kernel`` around it (cut off at the border of the
     image, which is no edge) holds c and something else, be it another class or void: the dilation of the class minus
     its erosion. The share is the mean over the pixels of a cell (adaptive average pooling).
+
+    A class is a bit: one word of a pixel holds the answers for 63 classes, which are found and counted together. No map
+    of a class is formed at the resolution of the labels.
 
     Args:
         labels: (N, H, W) integers, 255 = void. Void has no edge of its own, but what borders on it has.
@@ -26,16 +29,57 @@ def edge_shares(labels: Tensor, classes: int, size: Sequence[int], kernel: int,
     Returns:
         Tensor: (N, classes, h, w) in 0 to 1.
     """
-    radius = kernel // 2
-    values = labels[:, None].float()
-    mixed = F.max_pool2d(values, kernel, 1, radius) != -F.max_pool2d(-values, kernel, 1, radius)
-    # Only the classes that occur are spelled out: of 150 few do, and all at full resolution would not fit.
-    present = torch.unique(labels)
-    present = present[present != IGNORE_INDEX].long()
-    shares = values.new_zeros(len(labels), classes, *size, dtype=dtype)
-    if len(present):
-        for image, share, edge in zip(labels, shares, mixed):
-            dilated = F.max_pool2d((image == present[:, None, None]).float(), (1, kernel), 1, (0, radius))
-            dilated = F.max_pool2d(dilated, (kernel, 1), 1, (radius, 0))
-            share[present] = F.adaptive_avg_pool2d((dilated * edge).to(dtype), tuple(size))
-    return shares
+    # Void is one class more, which is left out in the end.
+    labels = labels.long().clamp_max(classes)[:, None]
+    words = torch.arange(classes // BITS + 1, device=labels.device)[:, None, None]
+    held = torch.where(labels // BITS == words, torch.ones_like(labels) << labels % BITS, 0)
+    for dim in (2, 3):
+        held = _dilate(held, kernel, dim)
+    # Without its lowest bit, a word of one class is zero.
+    several = ((held & (held - 1)) != 0).any(1, keepdim=True) | ((held != 0).sum(1, keepdim=True) > 1)
+    digits, heights = _add_cells([held * several], size[0], 2)
+    digits, widths = _add_cells(digits, size[1], 3)
+    bits = torch.arange(BITS, device=labels.device)[:, None, None]
+    counts = sum((digit[:, :, None] >> bits & 1).to(dtype) * 2**i for i, digit in enumerate(digits))
+    return counts.flatten(1, 2)[:, :classes] / heights[:, None] / widths
+
+
+def _dilate(words: Tensor, kernel: int, dim: int) -> Tensor:
+    """What the windows of ``kernel`` pixels along ``dim`` hold; they double until they are wide enough."""
+    words, width = _pad(words, dim, kernel // 2, kernel // 2), 1
+    while width < kernel:
+        step = min(width, kernel - width)
+        rest = words.shape[dim] - step
+        words, width = words.narrow(dim, 0, rest) | words.narrow(dim, step, rest), width + step
+    return words
+
+
+def _add_cells(digits: List[Tensor], cells: int, dim: int) -> Tuple[List[Tensor], Tensor]:
+    """Sums of numbers over the cells along ``dim``, and the lengths of the cells.
+
+    Every bit of a word has a number of its own, the binary digits of which lie in as many words, lowest first.
+    """
+    length = digits[0].shape[dim]
+    cell = torch.arange(cells, device=digits[0].device)
+    starts, ends = cell * length // cells, -(-(cell + 1) * length // cells)
+    rounds = (-(-length // cells) + (length % cells > 0) - 1).bit_length()
+    places = starts + torch.arange(2**rounds, device=starts.device)[:, None]
+    places = places.where(places < ends, length).flatten()
+    digits = [_pad(x, dim, 0, 1).index_select(dim, places) for x in digits]
+    for _ in range(rounds):
+        digits = _add(*zip(*(x.chunk(2, dim) for x in digits)))
+    return digits, ends - starts
+
+
+def _add(x: Sequence[Tensor], y: Sequence[Tensor]) -> List[Tensor]:
+    """The digits of the sum of two numbers of equally many digits."""
+    total, carry = [x[0] ^ y[0]], x[0] & y[0]
+    for a, b in zip(x[1:], y[1:]):
+        differ = a ^ b
+        total.append(differ ^ carry)
+        carry = a & b | differ & carry
+    return [*total, carry]
+
+
+def _pad(x: Tensor, dim: int, before: int, after: int) -> Tensor:
+    return F.pad(x, (before, after) if dim == 3 else (0, 0, before, after))

@@ -4,11 +4,11 @@ import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from .base import DistillLoss, check_same_shape
+from .class_levels import class_levels
 from .class_statistics import ClassStatistics
-from .ops import IGNORE_INDEX, differentiable_zero
+from .ops import IGNORE_INDEX
 
 Student = Tuple[Tensor, Tensor, Tensor]
 
@@ -26,7 +26,7 @@ class FAKDLoss(DistillLoss):
 
     with :math:`z = w f + b` the student's logits, q the teacher's softened distribution, and V the pixels that are not
     void. In training mode the variances are first updated with the batch (:class:`ClassStatistics`). C x C numbers per
-    pixel are formed for a few pixels at a time, and again in the backward pass.
+    pixel are formed for a few pixels at a time, and again in the backward pass; C x C x D are for the variances.
 
     Args:
         strength: :math:`\lambda`; 0 is :class:`PixelWiseKDLoss` on the pixels that are not void.
@@ -49,7 +49,7 @@ class FAKDLoss(DistillLoss):
 
     needs_labels = True
     needs_equal_channels = False
-    chunk = 2**22  # numbers at a time
+    chunk = 2**20  # numbers at a time
 
     def __init__(self, strength: float = 2.5, temperature: float = 1.0) -> None:
         super().__init__()
@@ -75,24 +75,21 @@ class FAKDLoss(DistillLoss):
                              f'got {found} and one of {tuple(student[1].shape)}; call setup with the maps of the loss')
 
     def compute(self, student: Student, teacher: Tensor, labels: Tensor) -> Tensor:
-        valid = labels != IGNORE_INDEX
-        features, targets = (x.permute(0, 2, 3, 1)[valid] for x in (student[0], teacher))
-        weight, present, index = student[1].flatten(1), *torch.unique(labels[valid].long(), return_inverse=True)
+        labels = labels.flatten().long()
+        valid, weight = labels != IGNORE_INDEX, student[1].flatten(1)
         if self.training:
-            self.statistics.update(features, present[index])
-        variances = self.statistics.variance[present].to(features.dtype)
+            self.statistics.update(_rows(student[0].detach()), labels.where(valid, len(weight)))
+        variances = self.statistics.variance.to(weight.dtype)
         lengths = variances @ weight.square().T
         spread = lengths[:, :, None] + lengths[:, None] - 2 * (weight * variances[:, None]) @ weight.T
         table = spread * (self.strength / (2 * self.temperature**2))
-        logits = F.linear(features, weight, student[2]) / self.temperature
-        total = differentiable_zero(student[0])
-        for rows in zip(*(x.split(max(1, self.chunk // len(weight)**2))
-                          for x in (logits, targets / self.temperature, index))):
-            total = total + checkpoint(_bound, *rows, table, use_reentrant=False)
-        return total * (self.temperature**2 / max(1, len(index)))
+        logits, targets = (_rows(x) / self.temperature for x in (F.conv2d(*student), teacher))
+        logs, index = targets.log_softmax(1), labels.where(valid, 0)
+        levels = class_levels(logits, table, index, rows=max(1, self.chunk // len(weight)**2))
+        bounds = (logs.exp() * (logs - logits + levels)).sum(1)
+        return torch.where(valid, bounds, 0).sum() * self.temperature**2 / valid.sum().clamp_min(1)
 
 
-def _bound(logits: Tensor, targets: Tensor, index: Tensor, table: Tensor) -> Tensor:
-    """Sum of the bounds of pixels (M, C) of the classes ``index`` (M,) of a table (K, C, C)."""
-    logs = targets.log_softmax(1)
-    return (logs.exp() * (logs - logits + (logits[:, None] + table[index]).logsumexp(2))).sum()
+def _rows(x: Tensor) -> Tensor:
+    """The pixels of (N, C, H, W) as (N H W, C), contiguous: each is read many times."""
+    return x.permute(0, 2, 3, 1).contiguous().flatten(0, 2)

@@ -1,9 +1,12 @@
+from typing import Optional, Tuple
+
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from .base import DistillLoss
-from .ops import IGNORE_INDEX, inverse_norm, unit
+from .ops import IGNORE_INDEX, class_masks, inverse_norm
 
 
 @MODELS.register_module()
@@ -15,7 +18,7 @@ class IFVDLoss(DistillLoss):
 
     with V the pixels of the batch that are not void. A prototype is the mean of a class in one image; the cosine does
     not see its length, so that the sum serves. Gradient reaches the student's features and, through them, its
-    prototypes. Labels 0 to 254 are classes; their number need not be told.
+    prototypes.
 
     Shape:
         features (N, C, H, W) of student and teacher, channels may differ; labels (N, h, w). A scalar, at most 4; 0 if
@@ -33,17 +36,39 @@ class IFVDLoss(DistillLoss):
     needs_equal_channels = False
 
     def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-        labels = labels.flatten(1).long()
-        valid = labels != IGNORE_INDEX
-        difference = _similarity_to_class(student.flatten(2), labels) - _similarity_to_class(teacher.flatten(2), labels)
-        # Void pixels have a slot and a prototype too: dropping them by index would wait for the GPU to count them.
-        return torch.where(valid, difference, 0).square().sum() / valid.sum().clamp_min(1)
+        ours, theirs = (_ClassCosine.apply(x.flatten(2), labels.flatten(1), self.classes) for x in (student, teacher))
+        valid = labels.flatten(1) != IGNORE_INDEX
+        return torch.where(valid, ours - theirs, 0).square().sum() / valid.sum().clamp_min(1)
 
 
-def _similarity_to_class(features: Tensor, labels: Tensor) -> Tensor:
-    """Cosine of each pixel (N, C, P) with the sum of its class in its image, (N, P)."""
-    # The index is a view without memory of its own, and the layout stays that of the map: autograd keeps one copy.
-    index = labels[:, None].expand_as(features)
-    sums = features.new_zeros(*features.shape[:2], IGNORE_INDEX + 1).scatter_add(2, index, features)
-    prototypes = unit(sums).gather(2, index)
-    return (features * prototypes).sum(1) * inverse_norm(features).squeeze(1)
+class _ClassCosine(torch.autograd.Function):
+    """Cosine (N, P) of each pixel of features (N, C, P) with the sum of its class in its image; anything for void.
+
+    By hand: of maps it keeps none but the features, and its gradient is one product of matrices.
+    """
+
+    @staticmethod
+    def forward(ctx, features: Tensor, labels: Tensor, classes: int) -> Tensor:
+        sums = features @ class_masks(labels, classes, features.dtype)
+        scales = inverse_norm(sums)
+        prototypes = sums * scales
+        index = labels.where(labels != IGNORE_INDEX, 0).long()[:, None]
+        # The norm of a vector is slow on CPU where its numbers lie far apart; the sum of squares is not.
+        squares = features.square().sum(1)
+        inverse = torch.where(squares > 1e-16, squares.clamp_min(1e-16).rsqrt(), 0)
+        cosines = (prototypes.transpose(1, 2) @ features).gather(1, index).squeeze(1) * inverse
+        ctx.save_for_backward(features, labels, prototypes, scales, inverse, cosines)
+        return cosines
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+        features, labels, prototypes, scales, inverse, cosines = ctx.saved_tensors
+        masks = class_masks(labels, prototypes.shape[2], features.dtype)
+        grad = grad * inverse
+        flow = grad[..., None] * masks
+        to_prototypes = features @ flow
+        to_sums = (to_prototypes - prototypes * (prototypes * to_prototypes).sum(1, keepdim=True)) * scales
+        directions, shares = torch.cat([prototypes, to_sums], 2), torch.cat([flow, masks], 2)
+        along = features * -(grad * cosines * inverse)[:, None]
+        return torch.baddbmm(along, directions, shares.transpose(1, 2)), None, None

@@ -11,9 +11,10 @@ from .ops import IGNORE_INDEX, inverse_norm, unit
 class MemoryQueue(nn.Module):
     """The latest ``size`` vectors of every class, each class a ring of its own.
 
-    Rings start as noise of unit length, the same on every process. All processes push the same vectors in the same
-    order (:meth:`push` gathers them), and so hold the same rings without being synchronised. Rings are saved and loaded
-    with the model; DDP would broadcast them in every step unless ``broadcast_buffers=False``, MMEngine's default.
+    Vectors of unit length are meant, and kept in half precision, which moves a cosine by less than 1e-3. Rings start as
+    noise, the same on every process. All processes push the same vectors in the same order (:meth:`push` gathers them),
+    and so hold the same rings without being synchronised. Rings are saved and loaded with the model; DDP would
+    broadcast them in every step unless ``broadcast_buffers=False``, MMEngine's default.
 
     Args:
         classes: number of rings.
@@ -29,7 +30,7 @@ class MemoryQueue(nn.Module):
     def __init__(self, classes: int, size: int, channels: int) -> None:
         super().__init__()
         self.classes, self.size = classes, size
-        noise = torch.randn(classes * size + 1, channels, generator=torch.Generator().manual_seed(0))
+        noise = torch.randn(classes * size + 1, channels, dtype=torch.half, generator=torch.Generator().manual_seed(0))
         noise[-1] = 0
         self.register_buffer('rows', noise.mul_(inverse_norm(noise)))
         self.register_buffer('pointers', torch.zeros(classes, dtype=torch.long))
@@ -51,7 +52,7 @@ class MemoryQueue(nn.Module):
         pointers = torch.cat([self.pointers, self.pointers.new_zeros(1)])
         slots = classes * self.size + (pointers[classes] + rank) % self.size
         self.rows[torch.where(kept, slots, self.classes * self.size)] = keys[order].to(self.rows.dtype)
-        self.rows[-1] = 0
+        self.rows[-1].zero_()
         self.pointers.copy_((self.pointers + arrived[:-1]) % self.size)
         self.filled.copy_((self.filled + arrived[:-1]).clamp_max(self.size))
 

@@ -82,6 +82,14 @@ def test_gradient():
     assert torch.autograd.gradcheck(lambda x: AfDCDLoss(**SMALL).contrast(x, teacher), rebuilt.requires_grad_())
 
 
+def test_chunks_change_nothing():
+    rebuilt, teacher = maps(3, 6, 12, 9)
+    loss = AfDCDLoss(**SMALL)
+    whole = loss.contrast(rebuilt, teacher)
+    loss.chunk = 1
+    torch.testing.assert_close(loss.contrast(rebuilt, teacher), whole, rtol=1e-12, atol=0)
+
+
 def test_one_group_has_no_negatives():
     assert AfDCDLoss(groups=1).contrast(*maps(2, 6, 8, 8)).item() == 0
 

@@ -6,13 +6,15 @@ import torch.multiprocessing as mp
 from reference import SHAPES, gradient, kept_floats, labels, maps, softmax
 
 from mmseg_kd.losses import CIRKDMemoryLoss
+from mmseg_kd.losses.memory_queue import MemoryQueue
 
 SMALL = dict(pixel_size=12, region_size=5, pixel_contrast=9, region_contrast=4, pixels_per_class=3)
 
 
 def ready(student, teacher, classes=4, **arguments):
     torch.manual_seed(0)
-    loss = CIRKDMemoryLoss(classes, **{**SMALL, **arguments})
+    loss = CIRKDMemoryLoss(**{**SMALL, **arguments})
+    loss.classes = classes
     loss.setup(student, teacher)
     return loss.to(student.dtype)
 
@@ -49,7 +51,8 @@ def expected(projection, teacher, y, contrasts, tau):
 def contrasts_of_next_call(loss):
     """What the loss will draw, if the seed is set to 1 before it is called in eval mode."""
     torch.manual_seed(1)
-    return [queue.draw(count) for queue, count in zip((loss.pixels, loss.regions), loss.draws)]
+    return [loss.pixels.draw(loss.contrasts[0] // loss.classes + 1),
+            loss.regions.draw(loss.contrasts[1] // loss.classes + 1)]
 
 
 @pytest.mark.parametrize('dtype, tolerance', [(torch.float64, 1e-9), (torch.float32, 1e-5)])
@@ -165,9 +168,14 @@ def test_void_alone_leaves_the_memories_and_gives_a_zero():
     assert all(torch.equal(v, loss.state_dict()[k]) for k, v in before.items())
 
 
-def test_published_numbers_of_contrasts():
-    for classes, draws in ((19, [216, 54]), (21, [196, 49]), (150, [28, 7])):
-        assert CIRKDMemoryLoss(classes).draws == draws
+@pytest.mark.parametrize('classes, draws', [(19, [216, 54]), (21, [196, 49]), (150, [28, 7])])
+def test_published_numbers_of_contrasts(classes, draws):
+    student, teacher, y = example(1, 2, 2, 2)
+    loss, seen = ready(student, teacher, classes=classes, pixel_contrast=4096, region_contrast=1024), []
+    for queue in (loss.pixels, loss.regions):
+        queue.draw = lambda count, queue=queue: seen.append(count) or MemoryQueue.draw(queue, count)
+    loss(student, teacher, y)
+    assert seen == draws
 
 
 def test_a_state_dict_brings_all_back():
@@ -200,13 +208,12 @@ def test_no_value_is_read_from_the_device():
 def test_it_must_be_set_up_for_these_channels():
     student, teacher, y = example(2, 3, 4, 5)
     with pytest.raises(ValueError, match='CIRKDMemoryLoss has no projection head yet: call setup'):
-        CIRKDMemoryLoss(4)(student, teacher, y)
+        CIRKDMemoryLoss()(student, teacher, y)
     with pytest.raises(ValueError, match='set up for 3 channels of the student and 3 of the teacher, but got 2 and 3;'):
         ready(student, teacher)(student[:, 1:], teacher, y)
 
 
-@pytest.mark.parametrize('wrong', [dict(num_classes=0), dict(num_classes=3, temperature=0.0),
-                                   dict(num_classes=3, pixels_per_class=0)])
+@pytest.mark.parametrize('wrong', [dict(temperature=0.0), dict(pixel_size=0), dict(pixels_per_class=0)])
 def test_arguments_are_checked(wrong):
     with pytest.raises(ValueError, match='CIRKDMemoryLoss: all arguments must be > 0'):
         CIRKDMemoryLoss(**wrong)

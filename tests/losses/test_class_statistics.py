@@ -17,6 +17,16 @@ def test_batches_add_up_to_the_whole():
     assert (statistics.mean[3:] == 0).all() and (statistics.variance[3:] == 0).all()
 
 
+def test_the_class_beyond_is_left_out():
+    features, _ = maps(6, 3)
+    features[4:] = torch.nan
+    labels = torch.tensor([0, 1, 0, 1, 2, 2])
+    statistics, known = ClassStatistics(2, 3).double(), ClassStatistics(2, 3).double()
+    statistics.update(features, labels)
+    known.update(features[:4], labels[:4])
+    assert all(torch.equal(*pair) for pair in zip(statistics.buffers(), known.buffers()))
+
+
 def test_nothing_to_show_changes_nothing():
     statistics = ClassStatistics(2, 3)
     statistics.update(torch.ones(4, 3), torch.tensor([0, 0, 1, 1]))

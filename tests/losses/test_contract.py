@@ -1,17 +1,26 @@
 """What must hold for every loss of the package, those that come later included."""
+import copy
 import importlib
 import inspect
 import pkgutil
+from collections import Counter
 
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from mmengine.registry import init_default_scope
 from reference import labels, maps
+from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import mmseg_kd.losses
-from mmseg_kd.losses import (ACELoss, AfDCDLoss, APDLoss, AttnFDLoss, BPKDLoss, CIRKDChannelLoss, CIRKDMemoryLoss,
-                             DistillLoss, DSDCategorySimilarityLoss, DSDPixelSimilarityLoss, FAKDLoss,
+from mmseg_kd.losses import (ACELoss, AdversarialLoss, AfDCDLoss, APDLoss, AttnFDLoss, BPKDLoss, CIRKDChannelLoss,
+                             CIRKDMemoryLoss, DistillLoss, DSDCategorySimilarityLoss, DSDPixelSimilarityLoss, FAKDLoss,
                              HingeHolisticKDLoss, HolisticKDLoss, IDDPositionLoss, KATranslatorLoss,
                              MaskedGenerativeLoss, SALCContextLoss, SSTKDStatisticalTextureLoss)
+from mmseg_kd.losses.class_statistics import ClassStatistics
+from mmseg_kd.losses.memory_queue import MemoryQueue
 
 # Adversarial objectives, cross-entropies, and what passes the student through layers of its own have no value that
 # equality must give.
@@ -23,8 +32,10 @@ NO_KNOWN_MINIMUM = {
 FULL_LABELS = {BPKDLoss}
 # Rounding the inputs moves maxima, signs and levels, with which the gradient jumps.
 ROUGH = {AfDCDLoss: 1e-1, SSTKDStatisticalTextureLoss: 3e-1}
-# Cannot take any number of channels, or has so small features from few that rounding turns them.
+# Can take multiples of these numbers of channels only, or have so small features from few that rounding turns them.
 CHANNELS = {AfDCDLoss: 16, CIRKDMemoryLoss: 16, KATranslatorLoss: 32}
+# Draw equally many vectors of each class, and so the more, the more classes could occur.
+ROUND_TO_CLASSES = {CIRKDMemoryLoss}
 # Read the student's classifier too.
 WITH_CLASSIFIER = {FAKDLoss}
 # Cannot take maps with shorter sides.
@@ -33,8 +44,11 @@ SIDES = {IDDPositionLoss: 3}
 WITHOUT_TEACHER = {SALCContextLoss}
 # Read two or more maps of each network.
 SEVERAL = {DSDPixelSimilarityLoss}
-# Cannot be built without arguments, or with the defaults have gradients that underflow in half precision.
-ARGUMENTS = {CIRKDMemoryLoss: dict(num_classes=5), DSDCategorySimilarityLoss: dict(temperature=0.5)}
+# With the defaults remember more than a test should, or have gradients that underflow in half precision.
+ARGUMENTS = {
+    CIRKDMemoryLoss: dict(pixel_size=40, region_size=10, pixel_contrast=600, region_contrast=300),
+    DSDCategorySimilarityLoss: dict(temperature=0.5)
+}
 
 
 def all_losses():
@@ -55,12 +69,13 @@ def cls(request):
     return request.param
 
 
-def example(cls, *shape):
+def example(cls, *shape, classes=4, seed=0):
     """Student, teacher and, where wanted, labels (float32)."""
-    shape = shape or (3, 5, 7, 9)
-    shape = (shape[0], CHANNELS.get(cls, shape[1]), *(max(side, SIDES.get(cls, 1)) for side in shape[2:]))
-    student, teacher = (x.float() for x in maps(*shape))
-    y = labels(shape[0], *shape[2:], classes=min(4, shape[1]))
+    n, c, h, w = shape or (3, 5, 7, 9)
+    multiple, side = CHANNELS.get(cls, 1), SIDES.get(cls, 1)
+    c, h, w = -(-c // multiple) * multiple, max(h, side), max(w, side)
+    student, teacher = (x.float() for x in maps(n, c, h, w, seed=seed))
+    y = labels(n, h, w, classes=min(classes, c), seed=seed)
     return (student, teacher) + ((y,) if cls.needs_labels else ())
 
 
@@ -91,7 +106,8 @@ class Classified(torch.nn.Module):
 
     def __init__(self, loss, student, teacher):
         super().__init__()
-        self.loss, self.classifier = loss, maps(teacher.shape[1], student.shape[1], 1, 1)[0].float()
+        self.loss = loss
+        self.register_buffer('classifier', maps(teacher.shape[1], student.shape[1], 1, 1)[0].float())
 
     def parts(self, student):
         return student, self.classifier, self.classifier[:, 0, 0, 0]
@@ -100,10 +116,11 @@ class Classified(torch.nn.Module):
         return self.loss(self.parts(student), teacher, *y)
 
 
-def build(cls, student, teacher, *_):
+def build(cls, student, teacher, *_, classes=DistillLoss.classes, seed=0):
     """A loss in eval mode, so that equal calls give equal values."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     loss = cls(**ARGUMENTS.get(cls, {}))
+    loss.classes = classes
     if cls in WITH_CLASSIFIER:
         loss = Classified(loss, student, teacher)
         loss.loss.setup(loss.parts(student), teacher)
@@ -117,6 +134,11 @@ def evaluate(loss, *inputs):
     return loss(*inputs)
 
 
+def objective(loss, *inputs):
+    """What is minimised: the loss, and that of its critic."""
+    return loss(*inputs) + (loss.critic_loss(*inputs) if isinstance(loss, AdversarialLoss) else 0)
+
+
 def value_and_gradient(cls, student, teacher, *y, loss=None):
     student = student.detach().clone(memory_format=torch.preserve_format).requires_grad_()
     value = evaluate(loss or build(cls, student, teacher), student, teacher, *y)
@@ -127,7 +149,7 @@ def test_losses_were_found():
     assert len(LOSSES) >= 11 and len(LABELLED) >= 1
 
 
-@pytest.mark.parametrize('shape', [(3, 5, 7, 9), (1, 5, 6, 8), (1, 2, 5, 3), (2, 19, 1, 7)])
+@pytest.mark.parametrize('shape', [(3, 5, 7, 9), (1, 5, 6, 8), (1, 2, 5, 3), (2, 19, 1, 7), (1, 150, 3, 5)])
 def test_it_gives_a_finite_scalar_with_a_gradient_to_the_student_only(cls, shape):
     student, teacher, *y = example(cls, *shape)
     student.requires_grad_()
@@ -139,6 +161,14 @@ def test_it_gives_a_finite_scalar_with_a_gradient_to_the_student_only(cls, shape
     assert student.grad.isfinite().all() and student.grad.abs().sum() > 0
     assert teacher.grad is None
     assert torch.equal(before[0], student) and torch.equal(before[1], teacher)
+
+
+def test_the_gradient_is_that_of_the_value(cls):
+    """Finite differences in float64, along random directions."""
+    student, teacher, *y = example(cls, 2, 3, 3, 4)
+    loss = build(cls, student, teacher).double()
+    student, teacher = student.double().requires_grad_(), teacher.double()
+    assert torch.autograd.gradcheck(lambda s: evaluate(loss, s, teacher, *y), student, fast_mode=True)
 
 
 @pytest.mark.parametrize('cls', [c for c in LOSSES if c not in NO_KNOWN_MINIMUM], ids=lambda cls: cls.__name__)
@@ -243,3 +273,129 @@ def test_labels_of_any_resolution_are_sampled(cls):
     loss = build(cls, student, teacher)
     large = y.repeat_interleave(3, dim=1).repeat_interleave(2, dim=2)
     assert torch.equal(evaluate(loss, student, teacher, large), evaluate(loss, student, teacher, y))
+
+
+@pytest.mark.parametrize('cls', LABELLED, ids=lambda cls: cls.__name__)
+def test_classes_may_be_absent(cls):
+    """Of the first image all but one, of the second all; and classes that are nowhere need not be known."""
+    student, teacher, y = example(cls)
+    y[0], y[1] = 1, 255
+    value, grad = value_and_gradient(cls, student, teacher, y)
+    assert value.isfinite() and grad.isfinite().all()
+    few = build(cls, student, teacher, classes=4)
+    if cls not in ROUND_TO_CLASSES:
+        torch.testing.assert_close(value_and_gradient(cls, student, teacher, y, loss=few), (value, grad))
+
+
+class Operations(TorchDispatchMode):
+    """Counts what is dispatched to the device, in forward and backward pass; kernels may call others as they like."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts = Counter()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.counts[str(function)] += 1
+        if function is torch.ops.aten.lift_fresh.default:
+            raise RuntimeError('numbers of the host are copied to the device')
+        return function(*args, **(kwargs or {}))
+
+
+def operations(loss, *inputs):
+    """Counts of the operations of a training step on tensors without numbers: to ask for one, as for how many pixels a
+    mask has, is an error. On a GPU it would wait."""
+    mode = FakeTensorMode()
+    with FakeCopyMode(mode):
+        loss, inputs = copy.deepcopy((loss, inputs))
+    inputs[0].requires_grad_()
+    with mode, Operations() as seen:
+        objective(loss, *inputs).backward()
+    return seen.counts
+
+
+def training_step(cls, images, classes):
+    """The operations of a step with as many channels as classes."""
+    student, teacher = (x.float() for x in maps(images, classes, 16, 20))
+    y = (labels(images, 16, 20, classes=classes), ) if cls.needs_labels else ()
+    return operations(build(cls, student, teacher, classes=classes).train(), student, teacher, *y)
+
+
+def test_it_neither_waits_nor_loops_over_images_or_classes(cls):
+    # One chunk for losses that work in chunks, and more pixels than channels for those that choose the smaller product.
+    few = training_step(cls, images=2, classes=16)
+    assert few == training_step(cls, images=2, classes=32) == training_step(cls, images=3, classes=16)
+
+
+@pytest.mark.parametrize('wait', [
+    lambda x: x * x.sum().item(), lambda x: x if x.sum() > 0 else -x, lambda x: x[x > 0], lambda x: x * len(x.tolist()),
+    lambda x: x.detach().unique() * x.mean(), lambda x: x.masked_select(x > 0), lambda x: x[x.nonzero()[0]],
+    lambda x: x.mean() * x.long().abs().flatten().bincount(), lambda x: x * x.detach().numpy().max(),
+    lambda x: x * torch.tensor([2.0]), lambda x: x.repeat_interleave(torch.ones(len(x), dtype=torch.long), 0)])
+def test_what_waits_is_found(wait):
+    operations(lambda x: (2 * x).sum(), torch.randn(2, 3))
+    with pytest.raises(RuntimeError):
+        operations(lambda x: wait(x).sum(), torch.randn(2, 3))
+
+
+@pytest.mark.parametrize('loop', [lambda x: sum(c.exp().sum() for c in x), lambda x: sum(c.exp().sum() for c in x.T)])
+def test_what_loops_is_found(loop):
+    counts = [operations(loop, torch.randn(n, n)) for n in (2, 3)]
+    assert counts[1]['aten.exp.default'] == counts[0]['aten.exp.default'] + 1
+
+
+def step(loss, *inputs):
+    """A step of training with the random numbers of seed 0; its value."""
+    torch.manual_seed(0)
+    value = objective(loss, inputs[0].requires_grad_(), *inputs[1:])
+    value.backward()
+    for parameter in loss.parameters():
+        parameter.data -= 1e-3 * parameter.grad
+        parameter.grad = None
+    return value
+
+
+def test_a_state_dict_brings_all_back(cls, tmp_path):
+    batches = [example(cls, seed=seed) for seed in range(3)]
+    saved, resumed = (build(cls, *batches[0], seed=seed).train() for seed in range(2))
+    for batch in batches[:2]:
+        step(saved, *batch)
+    torch.save(saved.state_dict(), tmp_path / 'state.pth')
+    resumed.load_state_dict(torch.load(tmp_path / 'state.pth', weights_only=True))
+    assert torch.equal(*(step(loss, *batches[2]) for loss in (saved, resumed)))
+    first, second, fresh = (loss.state_dict() for loss in (saved, resumed, build(cls, *batches[0])))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    learnt = {name for name in first if not torch.equal(first[name], fresh[name])}
+    assert not first.keys() - {'classifier'} or learnt
+
+
+def shared_state(loss):
+    """Memories and statistics, which all processes must hold alike; parameters are left to DDP."""
+    return {f'{name}.{key}': value for name, module in loss.named_modules() for key, value in module.named_buffers()
+            if isinstance(module, (ClassStatistics, MemoryQueue))}
+
+
+def work(rank, folder):
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
+    init_default_scope('mmseg')
+    states = {}
+    for cls in LOSSES:
+        loss = build(cls, *example(cls)).train()
+        if shared_state(loss):
+            for batch in range(3):
+                torch.manual_seed(2 * batch + rank)
+                loss(*example(cls, seed=2 * batch + rank))
+            states[cls.__name__] = shared_state(loss)
+    torch.save(states, f'{folder}/{rank}.pth')
+    dist.destroy_process_group()
+
+
+@pytest.mark.skipif(not dist.is_gloo_available(), reason='torch without gloo')
+def test_two_ranks_with_other_data_and_seeds_hold_the_same_state(tmp_path):
+    mp.spawn(work, (str(tmp_path), ), nprocs=2)
+    first, second = (torch.load(tmp_path / f'{rank}.pth', weights_only=True) for rank in range(2))
+    assert first.keys() == second.keys() >= {'CIRKDChannelLoss', 'CIRKDMemoryLoss', 'FAKDLoss'}
+    for name, state in first.items():
+        fresh = shared_state(build(getattr(mmseg_kd.losses, name), *example(getattr(mmseg_kd.losses, name))))
+        assert all(torch.equal(value, second[name][key]) and not torch.equal(value, fresh[key])
+                   for key, value in state.items()), name

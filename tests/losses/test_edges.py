@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from reference import labels
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmseg_kd.losses.edges import edge_shares
 
@@ -40,6 +41,38 @@ def test_equals_dilation_minus_erosion(shape, size, kernel):
     shares = edge_shares(y, 7, size, kernel)
     np.testing.assert_allclose(shares.numpy(), expected(y, 7, size, kernel), atol=1e-6)
     assert shares.dtype == torch.float32
+
+
+@pytest.mark.parametrize('classes', [2, 62, 63, 64, 127, 150])
+def test_any_number_of_classes_can_be_told_apart(classes):
+    y = blocks(1, 14, 18, classes=classes)
+    y[0, :2, :2] = classes - 1
+    np.testing.assert_allclose(edge_shares(y, classes, (4, 5), 3), expected(y, classes, (4, 5), 3), atol=1e-6)
+
+
+@pytest.mark.parametrize('size', [(1, 1), (16, 24), (11, 30)])
+def test_cells_may_be_large_or_smaller_than_pixels(size):
+    y = blocks(2, 16, 24)
+    np.testing.assert_allclose(edge_shares(y, 5, size, 3), expected(y, 5, size, 3), atol=1e-6)
+
+
+class Largest(TorchDispatchMode):
+    """Notes the size of the largest tensor that an operation returns."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.numbers = max(self.numbers, result.numel())
+        return result
+
+
+def test_no_map_of_a_class_is_formed():
+    """Not at the resolution of the labels: 150 maps of 128 x 128 would be 2.4 million numbers."""
+    with Largest() as mode:
+        edge_shares(blocks(1, 128, 128, classes=150), 150, (16, 16), 7)
+    assert 16 * 16 * 150 <= mode.numbers < 4 * 128 * 128
 
 
 def test_a_straight_edge_is_one_pixel_narrower_than_the_kernel():

@@ -107,7 +107,7 @@ def test_bytes_serve_as_labels():
     assert IFVDLoss()(student, teacher, y.byte()) == IFVDLoss()(student, teacher, y)
 
 
-def test_autograd_keeps_one_map_at_any_number_of_classes():
+def test_autograd_keeps_no_map_at_any_number_of_classes():
     student, teacher = (x.float() for x in maps(1, 64, 64, 64))
     few, many = (kept_floats(IFVDLoss(), student, teacher, labels(1, 64, 64, classes=n)) for n in (2, 150))
-    assert few == many < 1.5 * student.numel()
+    assert few == many < 0.2 * student.numel()

@@ -28,8 +28,18 @@ def test_rings_start_as_noise_of_unit_length_the_same_everywhere():
     torch.manual_seed(1)
     other = MemoryQueue(3, 4, 5)
     assert torch.equal(queue.rows, other.rows)
-    torch.testing.assert_close(rings(queue).norm(dim=2), torch.ones(3, 4))
+    torch.testing.assert_close(rings(queue).float().norm(dim=2), torch.ones(3, 4), rtol=2e-3, atol=0)
     assert rings(queue).flatten(0, 1).unique(dim=0).shape == (12, 5)
+
+
+def test_vectors_take_two_bytes_a_number_and_their_cosines_hardly_change():
+    queue, keys = MemoryQueue(1, 200, 64), F.normalize(torch.randn(200, 64), dim=1)
+    queue.push(keys, torch.zeros(200, dtype=torch.long))
+    drawn = queue.draw(200)
+    assert queue.rows.element_size() == 2 and not torch.equal(rings(queue)[0].float(), keys)
+    other = F.normalize(torch.randn(64, 50), dim=0)
+    exact, kept = ((x.float() @ other).sort(dim=0)[0] for x in (keys, drawn))
+    torch.testing.assert_close(kept, exact, rtol=0, atol=1e-3)
 
 
 def test_a_ring_is_written_round():

@@ -32,11 +32,12 @@ def test_unit_vectors():
     torch.testing.assert_close(x.grad, torch.tensor([[0.032, -0.024], [0.0, 0.0], [0.0, 0.0]]))
 
 
-def test_masks_are_of_the_classes_that_occur():
-    masks = class_masks(torch.tensor([[[3, 255], [0, 3]], [[255, 0], [0, 0]]]), torch.float64)
-    assert masks.tolist() == [[[0, 1], [0, 0], [1, 0], [0, 1]], [[0, 0], [1, 0], [1, 0], [1, 0]]]
+def test_all_classes_have_masks_and_void_has_none():
+    masks = class_masks(torch.tensor([[[2, 255], [0, 2]], [[255, 0], [0, 0]]]), 3, torch.float64)
+    assert masks.tolist() == [[[0, 0, 1], [0, 0, 0], [1, 0, 0], [0, 0, 1]], [[0] * 3, [1, 0, 0], [1, 0, 0], [1, 0, 0]]]
     assert masks.dtype == torch.float64
-    assert class_masks(torch.full((2, 3, 3), 255, dtype=torch.uint8), torch.float32).shape == (2, 9, 0)
+    bytes_of_void = torch.full((2, 3, 3), 255, dtype=torch.uint8)
+    assert torch.equal(class_masks(bytes_of_void, 255, torch.float32), torch.zeros(2, 9, 255))
 
 
 def test_the_root_of_nothing_has_no_slope():

@@ -5,4 +5,4 @@ model = dict(
     type='Distiller',
     student=_base_.model,
     # What `python tools/train.py configs/camvid/r18_camvid.py` leaves behind.
-    teacher=dict(config='mmseg_kd::camvid/r18_camvid.py', checkpoint='work_dirs/r18_camvid/iter_600.pth'))
+    teacher=dict(config='mmseg_kd::camvid/r18_camvid.py', checkpoint='work_dirs/r18_camvid/iter_1200.pth'))

@@ -1,0 +1,11 @@
+_base_ = [
+    '../pairs/pspnet_r101_effb0.py', '../datasets/voc12aug.py', '../schedules/sgd_80k.py',
+    '../default_runtime.py'
+]
+model = dict(
+    student=dict(
+        data_preprocessor=dict(size=_base_.crop_size),
+        decode_head=dict(num_classes=21),
+        auxiliary_head=dict(num_classes=21)),
+    teacher=dict(config='mmseg::pspnet/pspnet_r101-d8_4xb4-40k_voc12aug-512x512.py'))
+optim_wrapper = dict(optimizer=dict(lr=1e-2, weight_decay=5e-6))

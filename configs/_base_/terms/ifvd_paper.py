@@ -1,0 +1,8 @@
+# Wang et al., "Intra-class Feature Variation Distillation" (ECCV 2020). The paper's 10 for the pixel-wise divergence
+# is divided by its 19 classes in the code that it was found with.
+# Features before the head's dropout: behind it, the student's lack a random tenth of their channels.
+terms = dict(
+    loss_pi=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'), weight=10 / 19),
+    loss_ifv=dict(
+        student='decode_head.bottleneck', teacher='decode_head.bottleneck', loss=dict(type='IFVDLoss'), weight=50.0),
+    loss_ho=dict(student='logits', teacher='logits', loss=dict(type='HolisticKDLoss'), weight=1e-3))

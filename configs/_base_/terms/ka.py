@@ -1,0 +1,10 @@
+# He et al., "Knowledge Adaptation for Efficient Semantic Segmentation" (arXiv 1903.04688): for one epoch (372
+# iterations of 8 of Cityscapes' images) an auto-encoder learns a code of the teacher's features, which the student
+# then learns.
+# Features before the head's dropout: behind it, the student's lack a random tenth of their channels.
+terms = dict(
+    loss_ka=dict(
+        student='decode_head.bottleneck',
+        teacher='decode_head.bottleneck',
+        loss=dict(type='KATranslatorLoss'),
+        weight=dict(type='DelayedWeight', weight=1.0, begin=372)))

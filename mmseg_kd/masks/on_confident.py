@@ -1,0 +1,42 @@
+from typing import Optional
+
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ..losses.base import Maps
+from .masked import MaskedLoss
+
+
+@MODELS.register_module()
+class OnConfident(MaskedLoss):
+    r"""A loss on the pixels of whose class the teacher is sure: :math:`\max_c \mathrm{softmax}_c(z^t) \ge \theta`.
+
+    The logits :math:`z^t` are the last map of the teacher. Where the loss reads something else, the term names them behind
+    it, as in ``student='decode_head.bottleneck', teacher=['decode_head.bottleneck', 'logits']``.
+
+    Args:
+        threshold: the least probability :math:`\theta`, in 0 to 1.
+        loss: config of the loss; see :class:`~mmseg_kd.masks.MaskedLoss`.
+
+    Raises:
+        ValueError: if ``threshold`` is not in 0 to 1, or the loss has a critic.
+
+    Example:
+        >>> loss=dict(type='OnConfident', threshold=0.9, loss=dict(type='PixelWiseKDLoss', temperature=3.0))
+    """
+
+    def __init__(self, threshold: float, loss: dict) -> None:
+        super().__init__(loss)
+        if not 0 <= threshold <= 1:
+            raise ValueError(f'OnConfident: threshold must be in 0..1, but is {threshold}')
+        self.threshold = threshold
+        self.needs_labels = self.loss.needs_labels
+
+    def compared(self, student: Maps, teacher: Maps) -> Maps:
+        if isinstance(teacher, Tensor) or len(teacher) == (1 if isinstance(student, Tensor) else len(student)):
+            return teacher
+        return teacher[0] if isinstance(student, Tensor) else teacher[:-1]
+
+    def counted(self, student: Maps, teacher: Maps, labels: Optional[Tensor]) -> Tensor:
+        logits = teacher if isinstance(teacher, Tensor) else teacher[-1]
+        return logits.softmax(1).amax(1) >= self.threshold

@@ -1,0 +1,28 @@
+"""Write docs/losses.md and docs/methods.md from the docstrings, the configs and the measured costs."""
+import argparse
+from pathlib import Path
+
+from mmengine.registry import init_default_scope
+
+from mmseg_kd.analysis.loss_pages import docs_pages
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--check', action='store_true', help='write nothing; fail if a page is out of date')
+    args = parser.parse_args()
+    init_default_scope('mmseg')
+    for name, text in docs_pages(ROOT).items():
+        path = ROOT / name
+        if path.exists() and path.read_text(encoding='utf-8') == text:
+            continue
+        if args.check:
+            raise SystemExit(f'{name} is out of date; run: python tools/make_docs.py')
+        path.write_text(text, encoding='utf-8')
+        print(f'written: {name}')
+
+
+if __name__ == '__main__':
+    main()
