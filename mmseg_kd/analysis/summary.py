@@ -12,7 +12,7 @@ def cost(model: nn.Module, size: Sequence[int]) -> tuple:
     """Parameters, and multiply-adds (which MMEngine calls FLOPs) for one image of the given size (H, W)."""
     training = model.training
     model.eval()
-    images = torch.zeros(1, 3, *size, device=next(model.parameters()).device)
+    images = torch.zeros(1, 3, *size).to(next(model.parameters()))
     with torch.no_grad():
         analysis = FlopAnalyzer(model, images).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         flops = analysis.total()

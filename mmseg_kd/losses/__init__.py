@@ -8,7 +8,7 @@ from .attn_fd_loss import AttnFDLoss
 from .base import AdversarialLoss, DistillLoss
 from .bpkd_loss import BPKDLoss
 from .cirkd_channel_loss import CIRKDChannelLoss
-from .cirkd_memory_loss import CIRKDMemoryLoss
+from .cirkd_memory_loss import CIRKDMemoryLoss, StrayCIRKDMemoryLoss
 from .cirkd_mini_batch_loss import CIRKDMiniBatchLoss
 from .consistency_kd_loss import ConsistencyKDLoss
 from .cosine_feature_loss import CosineFeatureLoss
@@ -46,5 +46,5 @@ __all__ = [
     'HolisticCritic', 'HolisticKDLoss', 'IDDInterClassDistanceLoss', 'IDDPositionLoss', 'IFVDLoss',
     'KAAdaptationLoss', 'KAAffinityLoss', 'KATranslatorLoss', 'MaskedGenerativeLoss', 'MaxPairWiseKDLoss',
     'PairWiseKDLoss', 'PixelWiseKDLoss', 'SALCAttentionLoss', 'SALCContextLoss', 'SSTKDStatisticalTextureLoss',
-    'SSTKDStructuralTextureLoss', 'StandardizedKDLoss'
+    'SSTKDStructuralTextureLoss', 'StandardizedKDLoss', 'StrayCIRKDMemoryLoss'
 ]

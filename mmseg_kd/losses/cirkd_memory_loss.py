@@ -5,7 +5,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from .base import DistillLoss
-from .memory_queue import MemoryQueue, pixel_keys, region_keys
+from .memory_queue import MemoryQueue, pixel_keys, region_keys, stray_pixel_keys
 from .ops import IGNORE_INDEX, unit
 from .relations import ProjectionHead, check_head, relation_divergence
 
@@ -53,6 +53,7 @@ class CIRKDMemoryLoss(DistillLoss):
 
     needs_labels = True
     needs_equal_channels = False
+    choose = staticmethod(pixel_keys)
 
     def __init__(self,
                  temperature: float = 0.1,
@@ -82,10 +83,21 @@ class CIRKDMemoryLoss(DistillLoss):
         labels = labels.flatten(1).long()
         if self.training:
             self.regions.push(*region_keys(t, labels, self.classes))
-            self.pixels.push(*pixel_keys(t, labels, self.classes, self.pixels_per_class))
+            self.pixels.push(*self.choose(t, labels, self.classes, self.pixels_per_class))
         valid, loss = labels.flatten() != IGNORE_INDEX, 0
         for queue, contrast in zip((self.pixels, self.regions), self.contrasts):
             keys = queue.draw(contrast // self.classes + 1).to(t.dtype)
             divergence = relation_divergence(s.flatten(0, 1), t.flatten(0, 1), keys, keys, self.temperature)
             loss = loss + torch.where(valid, divergence, 0).sum()
         return loss / valid.sum().clamp_min(1)
+
+
+@MODELS.register_module()
+class StrayCIRKDMemoryLoss(CIRKDMemoryLoss):
+    """:class:`CIRKDMemoryLoss` with the memory of pixels that CIRKD's published code has, and its results come from.
+
+    Of a class with n pixels in an image, it remembers random ones among the first n of the image in reading order, whatever
+    their class, void included: the code permutes the class's pixels and then indexes the image with the permutation.
+    """
+
+    choose = staticmethod(stray_pixel_keys)

@@ -113,3 +113,15 @@ def pixel_keys(features: Tensor, labels: Tensor, classes: int, count: int) -> Tu
     chosen = order.gather(1, places)[..., None].expand(-1, -1, features.shape[2])
     names = torch.where(rank < present[..., None], torch.arange(classes, device=labels.device)[:, None], classes)
     return features.gather(1, chosen).flatten(0, 1), names.flatten()
+
+
+def stray_pixel_keys(features: Tensor, labels: Tensor, classes: int, count: int) -> Tuple[Tensor, Tensor]:
+    """As :func:`pixel_keys`, but of a class with n pixels random ones among the first n of the image, of any class."""
+    present = _count(labels, classes)[..., None]
+    shuffled = torch.rand(labels.shape, device=labels.device).argsort(1)[:, None]
+    # Stable: what lies among the first n comes first, in random order.
+    chosen = (shuffled >= present).to(torch.uint8).argsort(dim=2, stable=True)[..., :count]
+    order = shuffled.expand(-1, classes, -1).gather(2, chosen).flatten(1)[..., None].expand(-1, -1, features.shape[2])
+    rank = torch.arange(chosen.shape[2], device=labels.device)
+    names = torch.where(rank < present, torch.arange(classes, device=labels.device)[:, None], classes)
+    return features.gather(1, order).flatten(0, 1), names.flatten()

@@ -1,4 +1,5 @@
 import pytest
+import torch
 from mmseg.registry import MODELS
 
 from mmseg_kd.analysis.summary import cost, distillation_summary
@@ -11,6 +12,12 @@ def test_cost_counts_what_is_deployed():
     assert cost(without, (32, 32))[0] == sum(p.numel() for p in without.parameters())
     small, large = cost(without, (32, 32))[1], cost(without, (64, 64))[1]
     assert 3.5 < large / small <= 4
+
+
+def test_half_precision_and_its_layout_do_not_matter():
+    model = MODELS.build(toy_segmentor(4))
+    expected = cost(model, (32, 32))
+    assert cost(model.to(dtype=torch.bfloat16, memory_format=torch.channels_last), (32, 32)) == expected
 
 
 def test_the_summary_has_each_network_and_term():

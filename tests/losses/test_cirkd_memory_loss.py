@@ -5,7 +5,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from reference import SHAPES, gradient, kept_floats, labels, maps, softmax
 
-from mmseg_kd.losses import CIRKDMemoryLoss
+from mmseg_kd.losses import CIRKDMemoryLoss, StrayCIRKDMemoryLoss
 from mmseg_kd.losses.memory_queue import MemoryQueue
 
 SMALL = dict(pixel_size=12, region_size=5, pixel_contrast=9, region_contrast=4, pixels_per_class=3)
@@ -248,3 +248,17 @@ def test_two_ranks_with_other_data_and_seeds_hold_the_same_memories(tmp_path):
         alone(*(torch.cat(x) for x in zip(batch(0, step), batch(1, step))))
     for name in ('regions.rows', 'regions.pointers', 'regions.filled', 'pixels.pointers', 'pixels.filled'):
         torch.testing.assert_close(first[name], dict(alone.named_buffers())[name])
+
+
+def test_stripes_leave_the_memory_of_the_published_code_impure_and_ours_pure():
+    """Two classes in horizontal stripes, each pixel's feature naming its class."""
+    y = torch.arange(2).repeat_interleave(4)[None, :, None].expand(1, 8, 8)
+    teacher = torch.nn.functional.one_hot(y, 2).permute(0, 3, 1, 2).double()
+    student = torch.randn_like(teacher)
+    for cls, purity in ((CIRKDMemoryLoss, [1, 1]), (StrayCIRKDMemoryLoss, [1, 0])):
+        loss = cls(**dict(SMALL, pixel_size=3))
+        loss.classes = 2
+        loss.setup(student, teacher)
+        loss.double().train()(student, teacher, y)
+        found = [(ring.argmax(1) == k).double().mean().item() for k, ring in enumerate(rings(loss.pixels))]
+        assert found == purity

@@ -18,7 +18,8 @@ import mmseg_kd.losses
 from mmseg_kd.losses import (ACELoss, AdversarialLoss, AfDCDLoss, APDLoss, AttnFDLoss, BPKDLoss, CIRKDChannelLoss,
                              CIRKDMemoryLoss, DistillLoss, DSDCategorySimilarityLoss, DSDPixelSimilarityLoss, FAKDLoss,
                              HingeHolisticKDLoss, HolisticKDLoss, IDDPositionLoss, KATranslatorLoss,
-                             MaskedGenerativeLoss, SALCContextLoss, SSTKDStatisticalTextureLoss)
+                             MaskedGenerativeLoss, SALCContextLoss, SSTKDStatisticalTextureLoss,
+                             StrayCIRKDMemoryLoss)
 from mmseg_kd.losses.class_statistics import ClassStatistics
 from mmseg_kd.losses.memory_queue import MemoryQueue
 
@@ -26,16 +27,16 @@ from mmseg_kd.losses.memory_queue import MemoryQueue
 # equality must give.
 NO_KNOWN_MINIMUM = {
     ACELoss, AfDCDLoss, APDLoss, AttnFDLoss, CIRKDChannelLoss, CIRKDMemoryLoss, FAKDLoss, HingeHolisticKDLoss,
-    HolisticKDLoss, KATranslatorLoss, MaskedGenerativeLoss, SALCContextLoss
+    HolisticKDLoss, KATranslatorLoss, MaskedGenerativeLoss, SALCContextLoss, StrayCIRKDMemoryLoss
 }
 # Reads more of large labels than their samples.
 FULL_LABELS = {BPKDLoss}
 # Rounding the inputs moves maxima, signs and levels, with which the gradient jumps.
 ROUGH = {AfDCDLoss: 1e-1, SSTKDStatisticalTextureLoss: 3e-1}
 # Can take multiples of these numbers of channels only, or have so small features from few that rounding turns them.
-CHANNELS = {AfDCDLoss: 16, CIRKDMemoryLoss: 16, KATranslatorLoss: 32}
+CHANNELS = {AfDCDLoss: 16, CIRKDMemoryLoss: 16, KATranslatorLoss: 32, StrayCIRKDMemoryLoss: 16}
 # Draw equally many vectors of each class, and so the more, the more classes could occur.
-ROUND_TO_CLASSES = {CIRKDMemoryLoss}
+ROUND_TO_CLASSES = {CIRKDMemoryLoss, StrayCIRKDMemoryLoss}
 # Read the student's classifier too.
 WITH_CLASSIFIER = {FAKDLoss}
 # Cannot take maps with shorter sides.
@@ -45,9 +46,11 @@ WITHOUT_TEACHER = {SALCContextLoss}
 # Read two or more maps of each network.
 SEVERAL = {DSDPixelSimilarityLoss}
 # With the defaults remember more than a test should, or have gradients that underflow in half precision.
+MEMORY = dict(pixel_size=40, region_size=10, pixel_contrast=600, region_contrast=300)
 ARGUMENTS = {
-    CIRKDMemoryLoss: dict(pixel_size=40, region_size=10, pixel_contrast=600, region_contrast=300),
-    DSDCategorySimilarityLoss: dict(temperature=0.5)
+    CIRKDMemoryLoss: MEMORY,
+    DSDCategorySimilarityLoss: dict(temperature=0.5),
+    StrayCIRKDMemoryLoss: MEMORY,
 }
 
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from reference import labels
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmseg_kd.losses.memory_queue import MemoryQueue, pixel_keys, region_keys
+from mmseg_kd.losses.memory_queue import MemoryQueue, pixel_keys, region_keys, stray_pixel_keys
 
 
 def rings(queue):
@@ -182,6 +182,22 @@ def test_pixels_are_of_the_class_they_are_remembered_for(shape, count):
             assert all((features[n] == key).all(1).any() for key in chosen) and len(chosen.unique(dim=0)) == len(chosen)
 
 
+@pytest.mark.parametrize('count', [1, 4, 100])
+def test_stray_pixels_are_the_first_of_the_image_as_many_as_the_class_has(count):
+    """The published code: for each class, a permutation of 0 to n - 1 indexes the image."""
+    (n, h, w), classes = (3, 5, 7), 5
+    features, y = torch.arange(n * h * w).reshape(n, h * w, 1).double(), labels(n, h, w, classes=classes).flatten(1)
+    keys, names = stray_pixel_keys(features, y, classes, count)
+    each = min(count, h * w)
+    assert len(keys) == n * classes * each
+    for i in range(n):
+        part = slice(i * classes * each, (i + 1) * classes * each)
+        for k in range(classes):
+            chosen, occurs = keys[part][names[part] == k], int((y[i] == k).sum())
+            assert len(chosen) == min(count, occurs) == len(chosen.unique())
+            assert ((chosen >= i * h * w) & (chosen < i * h * w + occurs)).all()
+
+
 def test_every_pixel_of_a_class_is_as_likely():
     features, y = torch.arange(8.0).reshape(1, 8, 1), torch.tensor([[0, 1, 0, 255, 0, 1, 0, 0]])
     drawn = torch.cat([pixel_keys(features, y, 2, 2)[0][:2, 0] for _ in range(2000)]).long()
@@ -192,6 +208,7 @@ def test_every_pixel_of_a_class_is_as_likely():
 def test_void_alone_gives_no_keys():
     features, y = torch.randn(2, 6, 3), torch.full((2, 6), 255)
     assert (region_keys(features, y, 4)[1] == 4).all() and (pixel_keys(features, y, 4, 3)[1] == 4).all()
+    assert (stray_pixel_keys(features, y, 4, 3)[1] == 4).all()
 
 
 @pytest.mark.parametrize('label', [4, 254, -1])
