@@ -1,168 +1,294 @@
 """Time and memory of each loss beside its textbook form, at the sizes of Cityscapes (stride 8, crops of 512 x 1024).
 
-Both forms run in turns in one process, forward and backward, and must give the same value. Memory is what autograd
-keeps from the forward to the backward pass besides the inputs, counted once per storage; parameters are not counted.
+The loss, its textbook form and a softmax-KL over the logits run in turns in one process, forward and backward; loss and
+textbook form must give the same value. Time is that of the processor. Memory is what PyTorch allocates above what is
+there before the call: kept, what is left of it between forward and backward pass; peak, the most at any moment of both,
+gradients included. The objective of a critic is computed beside that of its student. A row says where it has other
+sizes.
 
-    python benchmarks/losses.py --batch 4 --repeats 5 --threads 1
+    python benchmarks/losses.py --batch 4 --repeats 3 --threads 1 --csv losses.csv
 """
 import argparse
+import copy
+import csv
+import functools
+import gc
+import itertools
+import os
 import statistics
 import time
-from typing import Callable, Iterator, NamedTuple
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
+import textbook
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmseg_kd.losses import (AttentionTransferLoss, CosineFeatureLoss, CWDLoss, HintLoss, HolisticKDLoss, IFVDLoss,
-                             PairWiseKDLoss, PixelWiseKDLoss)
+from mmseg_kd import losses
+from mmseg_kd.losses.base import Maps
 
-CLASSES, HEIGHT, WIDTH = 19, 64, 128
+COLUMNS = ('loss', 'ms', 'textbook_ms', 'kl_ms', 'kept_mib', 'textbook_kept_mib', 'peak_mib', 'textbook_peak_mib',
+           'note')
 
 
-class Case(NamedTuple):
-    name: str
-    loss: nn.Module
+class Sizes(NamedTuple):
+    """Numbers of channels and pixels. What is called small is for losses whose textbook form costs too much else."""
+    batch: int = 4
+    classes: int = 19
+    height: int = 64
+    width: int = 128
+    stride: int = 8
+    channels: int = 512
+    few: int = 128
+    small_channels: int = 256
+    small_height: int = 32
+    small_width: int = 64
+
+    def map(self, channels: int, scale: int = 1) -> Tensor:
+        return torch.randn(self.batch, channels, self.height * scale, self.width * scale)
+
+    def small_map(self, channels: int) -> Tensor:
+        return torch.randn(self.batch, channels, self.small_height, self.small_width)
+
+    def labels(self, height: int, width: int) -> Tensor:
+        """Blocks of random classes, 8 x 16 in an image; the upper row is void."""
+        blocks = torch.randint(0, self.classes, (self.batch, 1, 8, 16)).float()
+        blocks[:, :, 0] = 255
+        return F.interpolate(blocks, size=(height, width), mode='nearest')[:, 0].long()
+
+
+def logits(sizes: Sizes) -> tuple:
+    return sizes.map(sizes.classes), sizes.map(sizes.classes)
+
+
+def logits_and_full_labels(sizes: Sizes) -> tuple:
+    return (*logits(sizes), sizes.labels(sizes.height * sizes.stride, sizes.width * sizes.stride))
+
+
+def logits_and_images(sizes: Sizes) -> tuple:
+    student, teacher = logits(sizes)
+    return (student, sizes.map(3, scale=sizes.stride)), teacher
+
+
+def features(sizes: Sizes) -> tuple:
+    return sizes.map(sizes.channels), sizes.map(sizes.channels)
+
+
+def few_features(sizes: Sizes) -> tuple:
+    return sizes.map(sizes.few), sizes.map(sizes.few)
+
+
+def unequal_features(sizes: Sizes) -> tuple:
+    return sizes.map(sizes.few), sizes.map(sizes.channels)
+
+
+def small_features(sizes: Sizes) -> tuple:
+    return sizes.small_map(sizes.small_channels), sizes.small_map(sizes.small_channels)
+
+
+def small_unequal_features(sizes: Sizes) -> tuple:
+    return sizes.small_map(sizes.few), sizes.small_map(sizes.small_channels)
+
+
+def layers(sizes: Sizes) -> tuple:
+    """Auxiliary logits, the input of the classifier, and logits, of each network."""
+    return tuple(tuple(sizes.map(c) for c in (sizes.classes, sizes.channels, sizes.classes)) for _ in range(2))
+
+
+def stages(sizes: Sizes) -> tuple:
+    """The four stages of a student, the first at twice the size; nothing of a teacher."""
+    first, *deeper = (sizes.channels // part for part in (8, 4, 2, 1))
+    return (sizes.map(first, scale=2), *map(sizes.map, deeper)), ()
+
+
+def classifier(sizes: Sizes) -> tuple:
+    weight, bias = 0.05 * torch.randn(sizes.classes, sizes.channels, 1, 1), torch.randn(sizes.classes)
+    return (sizes.map(sizes.channels), weight, bias), sizes.map(sizes.classes)
+
+
+class Row(NamedTuple):
+    """A loss to measure; ``parts`` are what of it the textbook form is given, ``note`` says what sizes differ."""
+    loss: Callable[[], losses.DistillLoss]
     textbook: Callable[..., Tensor]
+    inputs: Callable[[Sizes], tuple]
+    parts: Sequence[str] = ()
+    note: str = ''
+
+    @property
+    def name(self) -> str:
+        return self.loss.__name__
+
+
+SMALL = '{small_channels} channels at {small_height} x {small_width}'
+ROWS = (
+    Row(losses.ACELoss, textbook.adaptive_cross_entropy, logits),
+    Row(losses.AfDCDLoss, textbook.dense_contrastive, few_features, ['generator'], '{few} channels'),
+    Row(losses.APDContextLoss, textbook.perspective_context, features),
+    Row(losses.APDLoss, textbook.adaptive_perspective, features, ['critic']),
+    Row(losses.APDPrototypeLoss, textbook.perspective_prototype, features),
+    Row(losses.AttentionTransferLoss, textbook.attention_transfer, features),
+    Row(losses.AttentionTransferNormLoss, textbook.attention_transfer_norm, features),
+    Row(losses.AttnFDLoss, textbook.attention_guided, features, ['refiners']),
+    Row(losses.BPKDLoss, textbook.boundary_privileged, logits_and_full_labels, note='labels at full resolution'),
+    Row(losses.CIRKDChannelLoss, textbook.channel_memory, small_features, ['head', 'memory'], SMALL),
+    Row(losses.CIRKDMemoryLoss, textbook.memory, small_features, ['head', 'pixels', 'regions'], SMALL),
+    Row(losses.CIRKDMiniBatchLoss, textbook.mini_batch, small_features, note=SMALL),
+    Row(losses.ConsistencyKDLoss, textbook.consistency, logits),
+    Row(losses.CosineDSDCategorySimilarityLoss, textbook.cosine_category_similarity, logits),
+    Row(losses.CosineFeatureLoss, textbook.cosine_feature, features),
+    Row(losses.CSCLoss, textbook.channel_and_spatial, features),
+    Row(losses.CWDLoss, textbook.channel_wise, logits),
+    Row(losses.CWDLoss, textbook.channel_wise, features, note='on features'),
+    Row(losses.DISTLoss, textbook.stronger_teacher, logits),
+    Row(losses.DKDLoss, textbook.decoupled, logits),
+    Row(losses.DSDCategorySimilarityLoss, textbook.category_similarity, logits),
+    Row(losses.DSDPixelSimilarityLoss, textbook.pixel_similarity, layers,
+        note='{classes}, {channels} and {classes} channels'),
+    Row(losses.FAKDLoss, textbook.feature_augmented, classifier, ['statistics']),
+    Row(losses.HingeHolisticKDLoss, textbook.hinge_holistic, logits_and_images, ['critic']),
+    Row(losses.HintLoss, textbook.hint, features),
+    Row(losses.HolisticKDLoss, textbook.holistic, logits_and_images, ['critic']),
+    Row(losses.IDDInterClassDistanceLoss, textbook.inter_class_distance, features),
+    Row(losses.IDDPositionLoss, textbook.position, features, ['critic']),
+    Row(losses.IFVDLoss, textbook.intra_class, features),
+    Row(losses.KAAdaptationLoss, textbook.knowledge_adaptation, features),
+    Row(losses.KAAffinityLoss, textbook.knowledge_affinity, unequal_features, note='{few} and {channels} channels'),
+    Row(losses.KATranslatorLoss, textbook.translator, small_unequal_features, ['critic', 'adapters'],
+        '{few} and ' + SMALL),
+    Row(losses.MaskedGenerativeLoss, textbook.masked_generative, few_features, ['generator'], '{few} channels'),
+    Row(losses.MaxPairWiseKDLoss, textbook.max_pair_wise, unequal_features, note='{few} and {channels} channels'),
+    Row(losses.PairWiseKDLoss, textbook.pair_wise, unequal_features, note='{few} and {channels} channels'),
+    Row(losses.PixelWiseKDLoss, textbook.pixel_wise, logits),
+    Row(losses.SALCAttentionLoss, textbook.long_range_attention, features),
+    Row(losses.SALCContextLoss, textbook.layer_wise_context, stages, note='stages of up to {channels} channels'),
+    Row(losses.SSTKDStatisticalTextureLoss, textbook.statistical_texture, features),
+    Row(losses.SSTKDStructuralTextureLoss, textbook.structural_texture, features),
+    Row(losses.StandardizedKDLoss, textbook.standardized, logits),
+    Row(losses.StrayCIRKDMemoryLoss, textbook.stray_memory, small_features, ['head', 'pixels', 'regions'], SMALL),
+)
+
+
+class Form(NamedTuple):
+    """A function of student, teacher and perhaps labels, its inputs, and the parameters of its own that learn."""
+    function: Callable[..., Tensor]
     inputs: tuple
+    parameters: List[nn.Parameter]
 
-
-def pixel_wise(student: Tensor, teacher: Tensor) -> Tensor:
-    s, t = (x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]).softmax(1) for x in (student, teacher))
-    return (t * (t.log() - s.log())).sum(1).mean()
-
-
-def channel_wise(student: Tensor, teacher: Tensor) -> Tensor:
-    s, t = ((x.reshape(-1, x.shape[2] * x.shape[3]) / 4).softmax(1) for x in (student, teacher))
-    return 16 * (t * (t.log() - s.log())).sum(1).mean()
-
-
-def pair_wise(student: Tensor, teacher: Tensor) -> Tensor:
-    s, t = (F.normalize(F.avg_pool2d(x, 2, ceil_mode=True).flatten(2), dim=1) for x in (student, teacher))
-    return (s.transpose(1, 2) @ s - t.transpose(1, 2) @ t).pow(2).mean()
-
-
-def intra_class(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-    def similarity(features: Tensor) -> Tensor:
-        centers = features
-        for k in range(CLASSES):
-            mask = (labels == k)[:, None].float()
-            mean = (features * mask).sum((2, 3), keepdim=True) / (mask.sum((2, 3), keepdim=True) + 1e-6)
-            centers = centers * (1 - mask) + mask * mean
-        return F.cosine_similarity(features, centers, dim=1)
-
-    valid = labels != 255
-    return ((similarity(student) - similarity(teacher)).pow(2) * valid).sum() / valid.sum()
-
-
-def hint(student: Tensor, teacher: Tensor) -> Tensor:
-    return (student - teacher).pow(2).mean()
-
-
-def attention_transfer(student: Tensor, teacher: Tensor) -> Tensor:
-    s, t = (F.normalize(x.pow(2).mean(1).flatten(1)) for x in (student, teacher))
-    return (s - t).pow(2).mean()
-
-
-def cosine_feature(student: Tensor, teacher: Tensor) -> Tensor:
-    return (1 - (F.normalize(student) * F.normalize(teacher)).sum(1)).mean()
-
-
-class BothObjectives(nn.Module):
-    """The student's and the critic's objective in one sum, as in a training step."""
-
-    def __init__(self, student: Tensor, teacher: Tensor, images: Tensor) -> None:
-        super().__init__()
-        self.loss = HolisticKDLoss()
-        self.loss.setup((student, images), teacher)
-
-    def forward(self, student: Tensor, teacher: Tensor, images: Tensor) -> Tensor:
-        return self.loss((student, images), teacher) + self.loss.critic_loss((student, images), teacher)
-
-    def textbook(self, student: Tensor, teacher: Tensor, images: Tensor) -> Tensor:
-        """A pass of the critic for each use, its parameters never frozen."""
-        image = F.interpolate(images, size=student.shape[2:], mode='bilinear')
-        fake, real = (torch.cat([image, x.softmax(1)], dim=1) for x in (student, teacher))
-        critic = self.loss.critic
-        own = -critic(fake).mean()
-        a = torch.rand(len(real), 1, 1, 1)
-        between = (a * real + (1 - a) * fake).detach().requires_grad_()
-        slope, = torch.autograd.grad(critic(between).mean((1, 2, 3)).sum(), between, create_graph=True)
-        penalty = (slope.flatten(1).norm(dim=1) - 1).pow(2).mean()
-        return own + critic(fake.detach()).mean() - critic(real).mean() + 10 * penalty
-
-
-def cases(batch: int) -> Iterator[Case]:
-    def pair(student: int, teacher: int) -> tuple:
-        return tuple(torch.randn(batch, c, HEIGHT, WIDTH) for c in (student, teacher))
-
-    blocks = torch.randint(0, CLASSES, (batch, HEIGHT // 8, WIDTH // 8))
-    blocks[:, 0] = 255
-    labels = blocks.repeat_interleave(8, dim=1).repeat_interleave(8, dim=2)
-    adversarial = (*pair(CLASSES, CLASSES), torch.randn(batch, 3, 8 * HEIGHT, 8 * WIDTH))
-    both = BothObjectives(*adversarial).eval()
-    yield Case('AttentionTransferLoss', AttentionTransferLoss(), attention_transfer, pair(512, 512))
-    yield Case('CosineFeatureLoss', CosineFeatureLoss(), cosine_feature, pair(512, 512))
-    yield Case('CWDLoss', CWDLoss(), channel_wise, pair(CLASSES, CLASSES))
-    yield Case('HintLoss', HintLoss(), hint, pair(512, 512))
-    yield Case('HolisticKDLoss with its critic', both, both.textbook, adversarial)
-    yield Case('IFVDLoss', IFVDLoss(), intra_class, (*pair(512, 512), labels))
-    yield Case('PairWiseKDLoss (128, 512 channels)', PairWiseKDLoss(), pair_wise, pair(128, 512))
-    yield Case('PixelWiseKDLoss', PixelWiseKDLoss(), pixel_wise, pair(CLASSES, CLASSES))
-
-
-def seconds(function: Callable[..., Tensor], inputs: tuple) -> float:
-    student = inputs[0].clone().requires_grad_()
-    start = time.perf_counter()
-    function(student, *inputs[1:]).backward()
-    return time.perf_counter() - start
-
-
-def kept_megabytes(function: Callable[..., Tensor], inputs: tuple, parameters: list) -> float:
-    student = inputs[0].clone().requires_grad_()
-    known = {x.untyped_storage().data_ptr() for x in (student, *inputs[1:], *parameters)}
-    kept = {}
-
-    def pack(x: Tensor) -> Tensor:
-        if x.untyped_storage().data_ptr() not in known:
-            kept[x.untyped_storage().data_ptr()] = x
-        return x
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-        value = function(student, *inputs[1:])
-    assert value.requires_grad
-    return sum(x.untyped_storage().nbytes() for x in kept.values()) / 2**20
-
-
-def measure(case: Case, repeats: int) -> str:
-    functions, values, times = (case.loss, case.textbook), [], ([], [])
-    for function in functions:
+    def ready(self) -> tuple:
+        """What to call the function with: the inputs, the student's fresh. Without gradients, and seeded, each time."""
+        for parameter in self.parameters:
+            parameter.grad = None
+        student = fresh_leaves(self.inputs[0])
         torch.manual_seed(0)
-        values.append(function(*case.inputs).item())
-    if abs(values[0] - values[1]) > 1e-4 * abs(values[1]) + 1e-7:
-        raise ValueError(f'{case.name} must equal its textbook form, but is {values[0]} against {values[1]}')
-    for _ in range(repeats):
-        for function, taken in zip(functions, times):
-            taken.append(seconds(function, case.inputs))
-    ours, theirs = (1000 * statistics.median(taken) for taken in times)
-    kept, kept_theirs = (kept_megabytes(f, case.inputs, list(case.loss.parameters())) for f in functions)
-    return (f'| {case.name} | {ours:.0f} | {theirs:.0f} | {ours / theirs:.2f} | {kept:.1f} | {kept_theirs:.1f} | '
-            f'{kept / kept_theirs:.2f} |')
+        return student, *self.inputs[1:]
 
 
-def main() -> None:
+def fresh_leaves(maps: Maps) -> Maps:
+    return maps.clone().requires_grad_() if isinstance(maps, Tensor) else tuple(map(fresh_leaves, maps))
+
+
+def objective(loss: losses.DistillLoss, *inputs: tuple) -> Tensor:
+    """What a training step adds for a loss: with a critic, the sum of both objectives."""
+    value = loss(*inputs)
+    return value + loss.critic_loss(*inputs) if isinstance(loss, losses.AdversarialLoss) else value
+
+
+def build(row: Row, sizes: Sizes) -> Tuple[Form, Form]:
+    """A loss and its textbook form on the same inputs; networks and memories are equal at first, but not shared."""
+    torch.manual_seed(0)
+    inputs = row.inputs(sizes)
+    loss = row.loss()
+    loss.classes = sizes.classes
+    loss.setup(*inputs[:2])
+    if loss.needs_labels and len(inputs) == 2:
+        inputs = *inputs, sizes.labels(*inputs[1].shape[2:])
+    # In training mode each pass of this critic would change it, and the two forms make different numbers of passes.
+    loss.train(not isinstance(loss, losses.HolisticKDLoss))
+    twin = copy.deepcopy(loss)
+    naive = functools.partial(row.textbook, **{part: getattr(twin, part) for part in row.parts})
+    return (Form(functools.partial(objective, loss), inputs, list(loss.parameters())),
+            Form(naive, inputs, list(twin.parameters())))
+
+
+def softmax_kl(student: Tensor, teacher: Tensor) -> Tensor:
+    return F.kl_div(student.log_softmax(1), teacher.softmax(1), reduction='sum') * student.shape[1] / student.numel()
+
+
+def seconds(form: Form) -> float:
+    inputs = form.ready()
+    start = time.process_time()
+    form.function(*inputs).backward()
+    return time.process_time() - start
+
+
+def allocated(function: Callable[..., object], inputs: tuple) -> Tuple[float, float]:
+    """Mebibytes that a call leaves allocated while its result is held, and the most that it has allocated at a time.
+
+    Every allocation and release of PyTorch's own allocator counts, those inside of operators too; not what a library
+    behind an operator allocates by itself.
+    """
+    gc.collect()  # else what earlier calls left in cycles may be released, and counted, within this one
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
+        result = function(*inputs)
+        gc.collect()
+    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == '[memory]']
+    events.sort(key=lambda event: event.start_ns())
+    totals = list(itertools.accumulate((event.nbytes() for event in events), initial=0))
+    del result
+    return totals[-1] / 2**20, max(totals) / 2**20
+
+
+def measure(row: Row, sizes: Sizes, repeats: int) -> dict:
+    """One line of the table, by the names of ``COLUMNS``."""
+    ours, theirs = build(row, sizes)
+    values = [form.function(*form.ready()).item() for form in (ours, theirs)]
+    if not abs(values[0] - values[1]) <= 1e-4 * abs(values[1]) + 1e-7:
+        raise ValueError(f'{row.name} must equal its textbook form, but is {values[0]} against {values[1]}')
+    kept = [allocated(form.function, form.ready())[0] for form in (ours, theirs)]
+    peak = [allocated(lambda *x, f=form.function: f(*x).backward(), form.ready())[1] for form in (ours, theirs)]
+    divergence, times = Form(softmax_kl, logits(sizes), []), []
+    while len(times) < repeats or (len(times) < 20 and sum(map(sum, times)) < 1):
+        # A few milliseconds are easily spoilt by what ran before.
+        times.append([seconds(ours), seconds(theirs), statistics.median(seconds(divergence) for _ in range(5))])
+    numbers = [*(1000 * statistics.median(taken) for taken in zip(*times)), *kept, *peak]
+    return dict(zip(COLUMNS, [row.name, *(f'{x:.3f}' for x in numbers), row.note.format(**sizes._asdict())]))
+
+
+def table_line(line: dict) -> str:
+    """Ratios are of what is printed in the CSV file."""
+    values = {name: float(x) for name, x in line.items() if name not in ('loss', 'note')}
+    name = line['loss'] + (f' ({line["note"]})' if line['note'] else '')
+    times = f'{values["ms"]:.1f} | {values["ms"] / values["textbook_ms"]:.3f} | {values["ms"] / values["kl_ms"]:.1f}'
+    memory = ' | '.join(f'{values[f"{x}_mib"]:.1f} ({values[f"{x}_mib"] / values[f"textbook_{x}_mib"]:.2f})'
+                        for x in ('kept', 'peak'))
+    return f'| {name} | {times} | {memory} |'
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--batch', type=int, default=4)
-    parser.add_argument('--repeats', type=int, default=5, help='runs of each form; the median is printed')
+    parser.add_argument('--repeats', type=int, default=5, help='runs of each form (median); more of cheap ones')
     parser.add_argument('--threads', type=int, default=1)
-    args = parser.parse_args()
+    names = sorted({row.name for row in ROWS})
+    parser.add_argument('--only', nargs='+', metavar='NAME', choices=names, help='these losses')
+    parser.add_argument('--csv', metavar='PATH', help='write the numbers here too')
+    args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
-    print(f'torch {torch.__version__}, {args.threads} thread(s), batch {args.batch}, {HEIGHT} x {WIDTH}, float32\n')
-    print('| loss | ms | textbook ms | time ratio | kept MiB | textbook MiB | memory ratio |')
-    print('|---|---|---|---|---|---|---|')
-    for case in cases(args.batch):
-        print(measure(case, args.repeats), flush=True)
+    os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # else the profiler reports each of its runs
+    sizes = Sizes(batch=args.batch)
+    print(f'torch {torch.__version__}, {args.threads} thread(s), batch {sizes.batch}, {sizes.height} x {sizes.width}, '
+          'float32\n')
+    print('| loss | ms | of textbook | of softmax-KL | kept MiB (of textbook) | peak MiB (of textbook) |')
+    print('|---|---|---|---|---|---|', flush=True)
+    with open(args.csv or os.devnull, 'w', newline='') as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
+        writer.writeheader()
+        for row in ROWS:
+            if not args.only or row.name in args.only:
+                line = measure(row, sizes, args.repeats)
+                print(table_line(line), flush=True)
+                writer.writerow(line)
+                file.flush()
 
 
 if __name__ == '__main__':

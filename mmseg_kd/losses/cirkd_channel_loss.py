@@ -80,14 +80,14 @@ class CIRKDChannelLoss(DistillLoss):
                              'of all crops')
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
-        images = len(student)
         s, t = (unit(x.flatten(2), dim=2).flatten(0, 1) for x in (self.head(self._pool(student)), self._pool(teacher)))
         if self.training:
             chosen = torch.randperm(len(t), device=t.device)[:-(-self.pushed // get_world_size())]
             self.memory.push(t[chosen], torch.zeros_like(chosen))
         keys = self.memory.draw(self.contrast).to(t.dtype)
-        batch = relation_divergence(s, t, s, t, self.temperature, groups=images).mean() / images
-        memory = relation_divergence(s, t, keys, keys, self.temperature).mean()
+        weights = s.new_full((len(s), ), 1 / len(s))
+        batch = relation_divergence(s, t, s, t, weights / len(student), self.temperature, groups=len(student))
+        memory = relation_divergence(s, t, keys, keys, weights, self.temperature)
         return batch + self.memory_weight * memory + self.mse_weight * (s - t).square().mean()
 
     def _pool(self, x: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 from typing import Optional
 
-import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
@@ -84,12 +83,12 @@ class CIRKDMemoryLoss(DistillLoss):
         if self.training:
             self.regions.push(*region_keys(t, labels, self.classes))
             self.pixels.push(*self.choose(t, labels, self.classes, self.pixels_per_class))
-        valid, loss = labels.flatten() != IGNORE_INDEX, 0
-        for queue, contrast in zip((self.pixels, self.regions), self.contrasts):
-            keys = queue.draw(contrast // self.classes + 1).to(t.dtype)
-            divergence = relation_divergence(s.flatten(0, 1), t.flatten(0, 1), keys, keys, self.temperature)
-            loss = loss + torch.where(valid, divergence, 0).sum()
-        return loss / valid.sum().clamp_min(1)
+        valid = labels.flatten() != IGNORE_INDEX
+        weights = valid.to(t.dtype) / valid.sum().clamp_min(1)
+        drawn = [queue.draw(contrast // self.classes + 1).to(t.dtype)
+                 for queue, contrast in zip((self.pixels, self.regions), self.contrasts)]
+        s, t = s.flatten(0, 1), t.flatten(0, 1)
+        return sum(relation_divergence(s, t, keys, keys, weights, self.temperature) for keys in drawn)
 
 
 @MODELS.register_module()

@@ -47,8 +47,8 @@ class CIRKDMiniBatchLoss(DistillLoss):
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
         s, t = (self._vectors(x) for x in (student, teacher))
-        images = len(student)
-        return relation_divergence(s, t, s, t, self.temperature, groups=images, rows=self.rows).mean() / images
+        weights = s.new_full((len(s), ), 1 / (len(s) * len(student)))
+        return relation_divergence(s, t, s, t, weights, self.temperature, groups=len(student), rows=self.rows)
 
     def _vectors(self, x: Tensor) -> Tensor:
         """Unit vectors of all cells of the batch, image after image, (N P, C)."""

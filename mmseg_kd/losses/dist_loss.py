@@ -4,7 +4,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from .base import DistillLoss
-from .ops import unit
+from .ops import inverse_norm
 
 
 @MODELS.register_module()
@@ -52,5 +52,5 @@ class DISTLoss(DistillLoss):
 
 
 def _correlation(x: Tensor, y: Tensor, dims: Sequence[int]) -> Tensor:
-    x, y = (unit(v - v.mean(dims, keepdim=True), dims) for v in (x, y))
-    return (x * y).sum(dims)
+    x, y = (v - v.mean(dims, keepdim=True) for v in (x, y))
+    return (x * y).sum(dims, keepdim=True) * inverse_norm(x, dims) * inverse_norm(y, dims)

@@ -1,9 +1,10 @@
 """Maths that more than one loss needs. Everything works on (N, C, H, W) maps, in any memory format."""
-from typing import Sequence, Union
+from typing import Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 IGNORE_INDEX = 255
 
@@ -52,12 +53,28 @@ def root(x: Tensor, eps: float = 1e-14) -> Tensor:
 
 
 def softened_divergence(student: Tensor, teacher: Tensor, temperature: float, dim: int) -> Tensor:
-    """Sum of KL(teacher || student), in nats, of the softmax over ``dim`` of logits divided by ``temperature``."""
-    return F.kl_div(
-        F.log_softmax(student / temperature, dim=dim),
-        F.log_softmax(teacher / temperature, dim=dim),
-        reduction='sum',
-        log_target=True)
+    """Sum of KL(teacher || student), in nats, of the softmax over ``dim`` of logits divided by ``temperature``.
+
+    The gradient, which reaches the student only, is formed beside the value: one map is kept in place of two.
+    """
+    return _SoftenedDivergence.apply(student, teacher, temperature, dim)
+
+
+class _SoftenedDivergence(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx, student: Tensor, teacher: Tensor, temperature: float, dim: int) -> Tensor:
+        logs, targets = (F.log_softmax(x / temperature, dim=dim) for x in (student, teacher))
+        shares = targets.exp()
+        value = (shares * targets.sub_(logs)).sum()
+        ctx.save_for_backward(logs.exp_().sub_(shares).div_(temperature))
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+        gradient, = ctx.saved_tensors
+        return grad * gradient, None, None, None
 
 
 def gram_distance(x: Tensor, y: Tensor) -> Tensor:

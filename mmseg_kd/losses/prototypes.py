@@ -1,4 +1,7 @@
 """Classes as directions in feature space."""
+from typing import Tuple
+
+import torch
 from torch import Tensor
 
 from .ops import unit
@@ -6,9 +9,18 @@ from .ops import unit
 
 def prototypes(features: Tensor, masks: Tensor) -> Tensor:
     """Directions (C, K) of the classes in the batch, from features (N, C, H, W) and masks (N, P, K)."""
-    return unit((unit(features.flatten(2)) @ masks).sum(0), dim=0)
+    return _directions(features, masks)[0]
 
 
 def prototype_cosines(features: Tensor, masks: Tensor) -> Tensor:
     """How much each pixel resembles each class, (N, K, P)."""
-    return prototypes(features, masks).T @ unit(features.flatten(2))
+    directions, inverse = _directions(features, masks)
+    return directions.T.expand(len(features), -1, -1) @ features.flatten(2) * inverse
+
+
+def _directions(features: Tensor, masks: Tensor) -> Tuple[Tensor, Tensor]:
+    """Directions (C, K), and one over the length of each pixel (N, 1, P); unit vectors of pixels are never formed."""
+    features = features.flatten(2)
+    squares = features.square().sum(1, keepdim=True)
+    inverse = torch.where(squares > 1e-16, squares.clamp_min(1e-16).rsqrt(), 0)
+    return unit((features @ (masks * inverse.transpose(1, 2))).sum(0), dim=0), inverse

@@ -1,50 +1,71 @@
 """How alike vectors are to others, as distributions: what the losses of CIRKD compare."""
-from typing import Optional
+from typing import Optional, Tuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import once_differentiable
 
 
 def relation_divergence(student: Tensor,
                         teacher: Tensor,
                         student_keys: Tensor,
                         teacher_keys: Tensor,
+                        weights: Tensor,
                         temperature: float,
                         groups: int = 1,
                         rows: int = 1024) -> Tensor:
-    r"""KL(teacher || student), in nats, of the distributions of anchors over keys.
+    r"""Weighted sum of KL(teacher || student), in nats, of the distributions of anchors over keys.
 
-    .. math:: L_a = \sum_g \mathrm{KL}\big(\mathrm{softmax}_{k \in g}(t_a \cdot k^t / \tau) \,\|\,
+    .. math:: L = \sum_a w_a \sum_g \mathrm{KL}\big(\mathrm{softmax}_{k \in g}(t_a \cdot k^t / \tau) \,\|\,
         \mathrm{softmax}_{k \in g}(s_a \cdot k^s / \tau)\big)
 
-    No matrix of anchors and keys outlives its use: anchors are taken ``rows`` at a time, and their similarities are
-    computed a second time for the backward pass. Memory is O(A D) between the passes and O(rows K) within.
+    No matrix of anchors and keys outlives its use: anchors are taken ``rows`` at a time, and the gradient, which reaches
+    the student's anchors and keys, is formed with the value. Memory is O(A D) between the passes and O(rows K) within.
 
     Args:
         student: anchors (A, D) of the student.
         teacher: anchors (A, E) of the teacher.
         student_keys: what the student's anchors are compared with, (K, D).
         teacher_keys: what the teacher's anchors are compared with, (K, E).
+        weights: of the anchors, (A,).
         temperature: :math:`\tau`.
         groups: how many parts of equal size the keys have, each with a distribution of its own.
         rows: how many anchors are taken at a time.
 
     Returns:
-        Tensor: (A,).
+        Tensor: a scalar.
     """
-    parts = zip(student.split(rows), teacher.split(rows))
-    return torch.cat([
-        checkpoint(_divergence, s, t, student_keys, teacher_keys, temperature, groups, use_reentrant=False,
-                   preserve_rng_state=False) for s, t in parts])
+    return _Relations.apply(student, teacher, student_keys, teacher_keys, weights, temperature, groups, rows)
 
 
-def _divergence(student: Tensor, teacher: Tensor, student_keys: Tensor, teacher_keys: Tensor, temperature: float,
-                groups: int) -> Tensor:
-    s, t = ((x @ keys.t() / temperature).unflatten(1, (groups, -1)).log_softmax(2)
-            for x, keys in ((student, student_keys), (teacher, teacher_keys)))
-    return F.kl_div(s, t, reduction='none', log_target=True).sum((1, 2))
+class _Relations(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx, student: Tensor, teacher: Tensor, student_keys: Tensor, teacher_keys: Tensor, weights: Tensor,
+                temperature: float, groups: int, rows: int) -> Tensor:
+
+        def logs(anchors: Tensor, keys: Tensor) -> Tensor:
+            return (anchors @ keys.t()).div_(temperature).unflatten(1, (groups, -1)).log_softmax(2)
+
+        total, to_anchors, to_keys = student.new_zeros(()), [], None
+        if ctx.needs_input_grad[2]:
+            to_keys = torch.zeros_like(student_keys)
+        for s, t, w in zip(*(x.split(rows) for x in (student, teacher, weights))):
+            ours, theirs = logs(s, student_keys), logs(t, teacher_keys)
+            shares = theirs.exp()
+            total += (w * (shares * theirs.sub_(ours)).sum((1, 2))).sum()
+            gradient = ours.exp_().sub_(shares).flatten(1).mul_(w[:, None] / temperature)
+            to_anchors.append(gradient @ student_keys)
+            if to_keys is not None:
+                to_keys.addmm_(gradient.t(), s)
+        ctx.save_for_backward(torch.cat(to_anchors), to_keys)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+        to_anchors, to_keys = ctx.saved_tensors
+        return grad * to_anchors, None, None if to_keys is None else grad * to_keys, None, None, None, None, None
 
 
 class ProjectionHead(nn.Sequential):
