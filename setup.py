@@ -62,9 +62,10 @@ setup(
     license='Apache-2.0',
     py_modules=['mmseg_kd_startup'],
     packages=find_packages(include=['mmseg_kd', 'mmseg_kd.*']),
+    package_data={'mmseg_kd.analysis': ['*.jinja']},
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
-    extras_require={name: requirements(name) for name in ('onedl', 'openmmlab', 'demo', 'tests')},
+    extras_require={name: requirements(name) for name in ('onedl', 'openmmlab', 'demo', 'report', 'sweep', 'cost', 'tests')},
     cmdclass={'build_py': BuildWithMim, 'editable_wheel': EditableWithStartup},
     zip_safe=False,
 )

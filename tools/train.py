@@ -4,6 +4,7 @@ import argparse
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
+from mmseg_kd.analysis.doctor import check_before_training
 from mmseg_kd.engine.launch import add_arguments, enable_amp, load_config, prepare_launch
 
 
@@ -12,6 +13,7 @@ def main():
     add_arguments(parser)
     parser.add_argument('--resume', action='store_true', help='resume from the latest checkpoint in the work directory')
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument('--check', action='store_true', help='tools/doctor.py first; stop where it says so')
     args = parser.parse_args()
 
     cfg = load_config(args)
@@ -19,6 +21,8 @@ def main():
     if args.amp:
         enable_amp(cfg)
     prepare_launch(cfg)
+    if args.check:
+        check_before_training(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.train()
 

@@ -1,8 +1,8 @@
 from .export import export_student
-from .hooks import DistillSummaryHook, ExportStudentHook, NonFiniteLossHook, TermWeightHook
+from .hooks import DistillSummaryHook, EnergyHook, ExportStudentHook, NonFiniteLossHook, TermWeightHook
 from .optim import DistillOptimWrapperConstructor, JointOptimWrapper
 
 __all__ = [
-    'DistillOptimWrapperConstructor', 'DistillSummaryHook', 'ExportStudentHook', 'JointOptimWrapper', 'NonFiniteLossHook',
-    'TermWeightHook', 'export_student'
+    'DistillOptimWrapperConstructor', 'DistillSummaryHook', 'EnergyHook', 'ExportStudentHook', 'JointOptimWrapper',
+    'NonFiniteLossHook', 'TermWeightHook', 'export_student'
 ]

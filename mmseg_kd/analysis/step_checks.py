@@ -1,0 +1,279 @@
+"""One training step, looked at closely: does every loss count, reach the student, and leave no parameter behind?"""
+import copy
+import math
+import time
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dist import is_distributed
+from mmengine.evaluator import Evaluator
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from ..distillers import Distiller, Term
+from ..distillers.teacher import Teacher
+from ..engine.optim.distill_optim_wrapper_constructor import critic_parameters
+from .diagnosis import Say
+from .loss_parts import Part, gradient_shares, losses_of, preprocess, read_parts, terms_of
+from .step_cost import duration, iterations
+
+BATCHES = 3  # to look for a gradient on
+NAMED = 3  # parameters in a message
+FAINT, LOUD = 0.001, 0.99  # share of a term in the gradient norms
+
+
+def check_model(say: Say, config: Config, device: str, teachers: Optional[Dict[str, Teacher]]) -> nn.Module:
+    """Build what is trained, with its initial weights.
+
+    Args:
+        say: to speak through.
+        config: of the run.
+        device: to move it to.
+        teachers: those that are loaded already, in place of which the model would load its own.
+    """
+    model = copy.deepcopy(config.model)
+    key = 'model.student' if 'student' in model else 'model'
+    if config.get('data_preprocessor') is not None:
+        model.setdefault('data_preprocessor', config.data_preprocessor)
+    model = MODELS.build(model)
+    try:
+        model.init_weights()
+    except OSError as error:
+        say.failed(f'its initial weights cannot be had: {error}; see pretrained and init_cfg in {key}')
+    if not isinstance(model, Distiller):
+        if say.clean:
+            say.ok(f'{type(model).__name__}, built and initialised')
+        return model.to(device)
+    if teachers:
+        model.teachers = teachers
+    adapted = [f'{name}: {type(adapter).__name__} from {s[1]} to {t[1]} channels' for name, term in model.terms.items()
+               for adapter, s, t in zip(term.adapters, term.student_shapes, term.teacher_shapes)
+               if not isinstance(adapter, nn.Identity)]
+    number = f'{len(model.terms)} term{"s" if len(model.terms) > 1 else ""}'
+    if say.clean:
+        say.ok(f'built and initialised, with {number}{"; adapters: " if adapted else ""}{", ".join(adapted)}')
+    return model.to(device)
+
+
+def check_optimizer(say: Say, config: Config, model: nn.Module) -> OptimWrapper:
+    """Build the optimisers, and look for the hook that terms with a schedule need.
+
+    Raises:
+        ValueError: if a critic would be trained by the student's optimiser.
+    """
+    if config.get('optim_wrapper') is None:
+        raise ValueError('there is no optim_wrapper; add one to the config')
+    wrapper = build_optim_wrapper(model, config.optim_wrapper)
+    separate = hasattr(wrapper, 'optim_wrappers')
+    if critic_parameters(model) and not separate:
+        raise ValueError('model.terms has an adversarial loss, whose critic needs an optimiser of its own; set '
+                         "optim_wrapper.constructor='DistillOptimWrapperConstructor' and optim_wrapper.critic")
+    hooks = {str(hook.get('type')) for hook in config.get('custom_hooks') or [] if isinstance(hook, dict)}
+    scheduled = [name for name, term in terms_of(model).items() if term.schedule is not None]
+    if scheduled and not any('TermWeightHook' in hook for hook in hooks):
+        say.failed(f'model.terms.{scheduled[0]}.weight is a schedule, but nothing moves it; add '
+                   "dict(type='TermWeightHook') to custom_hooks")
+    if say.clean:
+        optimizers = [w.optimizer for w in wrapper.optim_wrappers.values()] if separate else [wrapper.optimizer]
+        say.ok(f'{type(wrapper).__name__} with ' + ' and '.join(
+            f'{type(each).__name__} (learning rate {each.param_groups[0]["lr"]:g})' for each in optimizers))
+    return wrapper
+
+
+def check_batch(say: Say, model: nn.Module, loader: DataLoader, num_classes: int, void: int) -> Tuple[dict, float]:
+    """Load a batch as training does, and look at it as the networks will see it.
+
+    Returns:
+        tuple: the batch before its preprocessing, and the seconds that one takes to load.
+
+    Raises:
+        ValueError: if its labels would end the run; on a GPU they would also break all that comes after.
+    """
+    batches = iter(loader)
+    batch = next(batches)
+    begin = time.monotonic()
+    batch = next(batches, batch)
+    seconds = time.monotonic() - begin
+    data = preprocess(model, batch)
+    inputs = data['inputs'].float()
+    if not torch.isfinite(inputs).all():
+        raise ValueError('the images of a batch must be finite, but are not; check data_preprocessor.mean and std, and '
+                         'train_dataloader.dataset.pipeline')
+    labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data['data_samples']])
+    known = labels[labels != void]
+    if known.numel() and (known.min() < 0 or known.max() >= num_classes):
+        raise ValueError(f'labels of a batch must lie in 0..{num_classes - 1} or be {void} (void), but lie in '
+                         f'{known.min()}..{known.max()}; check reduce_zero_label and pipeline of '
+                         'train_dataloader.dataset, or num_classes of the heads')
+    mean, deviation = inputs.mean().item(), inputs.std().item()
+    text = (f'{"x".join(map(str, inputs.shape))}, mean {mean:.2f}, deviation {deviation:.2f}; labels '
+            f'{100 - 100 * known.numel() / labels.numel():.0f} % void; {seconds:.2f} s to load')
+    if abs(mean) > 10 or deviation > 10 or deviation < 0.05:
+        say.warning(f'{text}; images should have a mean near 0 and a deviation near 1: check mean and std of '
+                    'data_preprocessor')
+    else:
+        say.ok(text)
+    return batch, seconds
+
+
+def check_losses(say: Say, config: Config, model: nn.Module, loader: DataLoader, batch: dict) -> List[Part]:
+    """Every loss by itself: its value, and its gradient with respect to the student's parameters; a line for each term.
+
+    A term with a schedule is looked at where its weight is greatest. What has no gradient on one batch is looked at on
+    further ones.
+    """
+    terms = terms_of(model)
+    _raise_weights(terms, iterations(config, loader))
+    problems: Dict[str, str] = {}
+    with _watched(terms, problems):
+        parts = read_parts(model, batch)
+        batches = iter(loader)
+        for _ in range(BATCHES - 1):
+            if all(part.gradient != 0 or not part.connected for part in parts.values()):
+                break
+            for name, part in read_parts(model, next(batches, batch)).items():
+                parts[name] = part if parts[name].gradient == 0 else parts[name]
+    own = [part for name, part in parts.items() if name.removesuffix('_critic') not in terms]
+    for part in own:
+        if not math.isfinite(part.value) or not math.isfinite(part.gradient):
+            say.failed(f'{part.name} is {part.value:g}, with a gradient of {part.gradient:g}; check data_preprocessor, '
+                       'the labels, and init_cfg or pretrained of the student')
+    if say.clean:
+        say.ok(', '.join(f'{part.name} {part.value:.3g}' for part in own))
+    shares = gradient_shares(list(parts.values()))
+    for name, term in terms.items():
+        _judge(say, term, parts.get(name), shares.get(name, 0.0), problems.get(name, ''), any(p.gradient for p in own))
+    return list(parts.values())
+
+
+def check_unused(say: Say, config: Config, model: nn.Module, batch: dict, distributed: bool) -> None:
+    """Every parameter that asks for a gradient gets one, also in iterations in which a scheduled term rests.
+
+    Args:
+        say: to speak through.
+        config: of the run.
+        model: what is trained.
+        batch: before its preprocessing.
+        distributed: whether the run has several processes, which would then wait for the gradient.
+    """
+    unused = _unreached(model, batch)
+    scheduled = {term: term.weight for term in terms_of(model).values() if term.schedule is not None}
+    if scheduled:
+        for term in scheduled:
+            term.weight = 0.0
+        unused = list(dict.fromkeys(unused + _unreached(model, batch)))
+        for term, weight in scheduled.items():
+            term.weight = weight
+    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not unused:
+        say.ok(f'none: each of {len(parameters)} trained tensors gets a gradient')
+        return
+    size = sum(parameters[name].numel() for name in unused)
+    text = (f'{len(unused)} of {len(parameters)} trained tensors ({size:,} numbers) get no gradient: '
+            f'{", ".join(f"model.{name}" for name in unused[:NAMED])}{", ..." if len(unused) > NAMED else ""}')
+    wrapper = config.get('model_wrapper_cfg') or {}
+    if wrapper.get('find_unused_parameters', config.get('find_unused_parameters', False)):
+        say.warning(f'{text}; find_unused_parameters=True lets DDP live with that, at some cost')
+        return
+    remedy = 'take them out of the network, read them, freeze them, or set find_unused_parameters=True in the config'
+    if distributed:
+        say.failed(f'{text}; DDP would stop or hang: {remedy}')
+    else:
+        say.warning(f'{text}; with several processes DDP would stop or hang: {remedy}')
+
+
+def check_validation(say: Say, config: Config, model: nn.Module, loader: DataLoader) -> None:
+    """Predict and judge one batch, so that it is not the first validation that ends the run."""
+    batch = next(iter(loader))
+    model.eval()
+    begin = time.monotonic()
+    with torch.no_grad():
+        predicted = model.val_step(copy.deepcopy(batch))
+    seconds = (time.monotonic() - begin) / len(predicted) * len(loader.dataset)
+    metrics = copy.deepcopy(config.val_evaluator)
+    for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:
+        metric.pop('output_dir', None)
+    evaluator = Evaluator(metrics)
+    evaluator.dataset_meta = loader.dataset.metainfo
+    evaluator.process(predicted, batch)
+    # Processes would share their results through a folder.
+    if not is_distributed():
+        found = evaluator.evaluate(len(predicted))
+        best = (config.get('default_hooks') or {}).get('checkpoint', {}).get('save_best')
+        if isinstance(best, str) and best not in ('auto', *found):
+            say.failed(f'default_hooks.checkpoint.save_best is "{best}", but validation gives {", ".join(found)}')
+    if say.clean:
+        say.ok(f'one batch predicted and judged; {len(loader.dataset)} images take about {duration(seconds)} here')
+
+
+def _raise_weights(terms: Dict[str, Term], total: int) -> None:
+    """Put the terms that have a schedule where it is at its greatest."""
+    for term in terms.values():
+        if term.schedule is not None:
+            moments = np.unique(np.linspace(0, max(total - 1, 0), 1000).astype(int))
+            term.weight = max((term.schedule(int(moment)) for moment in moments), key=abs)
+
+
+@contextmanager
+def _watched(terms: Dict[str, Term], problems: Dict[str, str]) -> Iterator[None]:
+    """Note, by term, which of the maps that its loss is given are not finite."""
+
+    def watch(name: str, term: Term) -> Any:
+
+        def look(_: nn.Module, args: tuple) -> None:
+            for side, paths, maps in zip(('student', 'teacher'), (term.student, term.teacher), args):
+                if not all(torch.isfinite(m).all() for m in ((maps, ) if isinstance(maps, Tensor) else maps)):
+                    problems.setdefault(name, f'what it reads in the {side} ({paths}) is not finite either')
+
+        return term.loss.register_forward_pre_hook(look)
+
+    handles = [watch(name, term) for name, term in terms.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _judge(say: Say, term: Term, part: Optional[Part], share: float, problem: str, student_learns: bool) -> None:
+    key = f'model.terms.{term.name}'
+    if part is None:
+        say.failed(f'{key}: the model gives no loss of that name')
+    elif not term.active and term.schedule is not None:
+        say.failed(f'{key}.weight is 0 from the first to the last iteration; change its {type(term.schedule).__name__}')
+    elif not term.active:
+        say.warning(f'{key}.weight is 0, so the term never counts')
+    elif not math.isfinite(part.value) or not math.isfinite(part.gradient):
+        what = f'is {part.value:g}' if not math.isfinite(part.value) else f'has a gradient of {part.gradient:g}'
+        say.failed(f'{key} {what}; {problem or f"what it reads is finite, so check weight and loss of {key}"}')
+    elif not part.connected:
+        say.failed(f'{key}.student ({term.student}) does not depend on any trained parameter of the student, which '
+                   'learns nothing from it; read a module behind one, such as backbone[3] or logits')
+    elif part.gradient == 0 and part.value == 0:
+        say.warning(f'{key} is 0 in {BATCHES} batches, and so is its gradient; see whether its labels or masks ever '
+                    f'hold, or change {key}.loss')
+    elif part.gradient == 0:
+        say.failed(f'{key} is {part.value:.3g}, but no gradient reaches the student; {key}.loss cuts it (by detach, '
+                   'argmax, or rounding), so take another')
+    else:
+        text = f'{term.name} {part.value:.3g}, {100 * share:.2g} % of the gradient norms'
+        if share < FAINT:
+            say.warning(f'{text}: it hardly counts; raise {key}.weight ({term.weight:g})')
+        elif share > LOUD and student_learns:
+            say.warning(f'{text}: nothing else counts; lower {key}.weight ({term.weight:g})')
+        else:
+            say.ok(text)
+
+
+def _unreached(model: nn.Module, batch: dict) -> List[str]:
+    model.train()
+    model.zero_grad(set_to_none=True)
+    sum(losses_of(model, batch).values()).backward()
+    names = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    model.zero_grad(set_to_none=True)
+    return names

@@ -1,0 +1,68 @@
+from pathlib import Path
+from typing import Any, Optional
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+from ...analysis.cost import ENERGY_FILE, Energy, energy_of, energy_tracker, load_energy, save_energy
+
+
+@HOOKS.register_module()
+class EnergyHook(Hook):
+    """Count what training draws, validation included, and keep it in ``work_dir/energy.json``.
+
+    It is written at every measurement, so that a killed run leaves what it drew. A resumed run adds to what is there,
+    iterations that are repeated included; a new one begins at zero. Counted is the machine of the main process.
+
+    Args:
+        country: three letters (ISO 3166), for the CO2 of its electricity.
+        interval: seconds between two measurements.
+
+    Raises:
+        ImportError: if codecarbon is not installed.
+        ValueError: if it knows no such country.
+    """
+
+    def __init__(self, country: str, interval: float = 15.0) -> None:
+        energy_tracker(country, interval)  # a run must not end on a missing package after it has begun
+        self._country, self._interval = country, interval
+        self._tracker: Any = None
+
+    def before_train(self, runner: Runner) -> None:
+        if not is_main_process():
+            return
+        path = Path(runner.work_dir, ENERGY_FILE)
+        before = load_energy(path) if runner.iter > 0 and path.is_file() else None
+        recorder = _Recorder(path, before)
+        recorder.tracker = self._tracker = energy_tracker(self._country, self._interval, [recorder])
+        self._tracker.start()
+
+    def after_train(self, runner: Runner) -> None:
+        if self._tracker is not None:
+            self._tracker.stop()
+
+
+class _Recorder:
+    """Takes the place of codecarbon's ``BaseOutput``, which may not be installed."""
+
+    def __init__(self, path: Path, before: Optional[Energy]) -> None:
+        self._path, self._before = path, before
+        self.tracker: Any = None
+
+    def live_out(self, total: Any, delta: Any) -> None:
+        energy = energy_of(total, self.tracker)
+        if self._before is not None:
+            energy.seconds += self._before.seconds
+            energy.kwh += self._before.kwh
+            energy.co2 += self._before.co2
+        save_energy(self._path, energy)
+
+    out = live_out
+
+    def task_out(self, data: Any, experiment_name: str) -> None:
+        """There are no tasks."""
+
+    def exit(self) -> None:
+        """Nothing is open."""

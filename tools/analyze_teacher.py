@@ -1,0 +1,56 @@
+"""Look at a teacher: its mIoU, its calibration, and the entropy of its softened output on validation images."""
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+
+from mmseg_kd.analysis.calibration import (analyse_teacher, draw_teacher, entropy_csv, load_teachers, reliability_csv,
+                                           teacher_report)
+from mmseg_kd.analysis.demo import ProgressLine
+from mmseg_kd.distillers.configs import config_file
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config of a distiller, whose teachers are analysed, or of a segmentor')
+    parser.add_argument('checkpoint', nargs='?', help='of the teacher; may be left out where the config names it')
+    parser.add_argument('--images', type=int, default=100, help='how many, spread evenly over the validation images')
+    parser.add_argument('--temperatures', type=float, nargs='+', default=[1, 2, 4, 8, 16], help='to soften with')
+    parser.add_argument('--out', type=Path, help='folder for tables and plots; work_dirs/<config>/analysis if left out')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='override settings')
+    args = parser.parse_args()
+
+    config = Config.fromfile(config_file(args.config))
+    config.merge_from_dict(args.cfg_options)
+    init_default_scope(config.get('default_scope', 'mmseg'))
+    title = Path(args.config).stem
+    out = args.out or Path('work_dirs', title, 'analysis')
+    reports, written = [], ['teacher.md']
+    for key, teacher in load_teachers(config, args.checkpoint, args.config).items():
+        name = ' '.join(filter(None, ['teacher', key, 'of', title])) if 'teacher' in config.model else title
+        line = ProgressLine(name, args.images, sys.stderr)
+        statistics = analyse_teacher(teacher, config, args.temperatures, args.images, line.update)
+        line.close(f'{statistics.images} images')
+        reports.append(teacher_report(name, statistics))
+        print(f'\n{reports[-1]}')
+        prefix = f'{key}_' if key else ''
+        out.mkdir(parents=True, exist_ok=True)
+        (out / f'{prefix}entropy.csv').write_text(entropy_csv(statistics))
+        (out / f'{prefix}reliability.csv').write_text(reliability_csv(statistics))
+        written += [f'{prefix}entropy.csv', f'{prefix}reliability.csv']
+        try:
+            draw_teacher(name, statistics, out / f'{prefix}teacher.png')
+            written.append(f'{prefix}teacher.png')
+        except ImportError as error:
+            print(f'no plot: {error}')
+    (out / 'teacher.md').write_text('\n'.join(reports))
+    print(f'written to {out}: {", ".join(written)}')
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error))

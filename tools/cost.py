@@ -1,0 +1,66 @@
+"""Measure what student and teacher cost to run, and when the student has paid back its distillation."""
+import argparse
+import os
+import platform
+import sys
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+
+from mmseg_kd.analysis.cost import (ENERGY_FILE, cost_csv, cost_report, load_networks, measure_networks,
+                                    training_energy, training_seconds)
+from mmseg_kd.distillers.configs import config_file
+
+
+def size(text):
+    height, _, width = text.partition('x')
+    return int(height), int(width)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config of a distiller, or of a segmentor')
+    parser.add_argument('--checkpoint', help='of the student, or of the segmentor; random weights cost the same')
+    parser.add_argument('--shape', type=size, nargs='+', metavar='HxW', help='of images; the training crop if left out')
+    parser.add_argument('--batches', type=int, nargs='+', default=[1, 8], help='images at once; energy: with the first')
+    parser.add_argument('--seconds', type=float, default=10, help='that a measurement takes at least')
+    parser.add_argument('--country', help='three letters, such as FRA: measure energy, and CO2 by its electricity')
+    parser.add_argument('--train-log', metavar='RUN_DIR', help="work directory of the student's training")
+    parser.add_argument('--out', type=Path, help='folder for the tables; work_dirs/<config>/analysis if left out')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='override settings')
+    args = parser.parse_args()
+    if args.train_log and not args.country:
+        parser.error('--train-log needs --country: what training drew is compared with what an image draws')
+
+    config = Config.fromfile(config_file(args.config))
+    config.merge_from_dict(args.cfg_options)
+    init_default_scope(config.get('default_scope', 'mmseg'))
+    if args.train_log and not Path(args.train_log, ENERGY_FILE).is_file():
+        training_seconds(args.train_log)  # refuses a folder without a log before minutes of measuring
+    # The profiler that counts memory would say on stderr whenever it starts and stops.
+    os.environ.setdefault('KINETO_LOG_LEVEL', '6')
+    networks = load_networks(config, args.checkpoint)
+    cuda = torch.cuda.is_available()
+    threads = f'{torch.get_num_threads()} thread{"s" * (torch.get_num_threads() > 1)}'
+    device = f'GPU {torch.cuda.get_device_name()}' if cuda else f'CPU {platform.machine()}, {threads}'
+    sizes = args.shape or [networks[0].training_size]
+    results = measure_networks(networks, args.batches, sizes, torch.device('cuda' if cuda else 'cpu'), args.seconds,
+                               args.country, lambda text: print(f'measuring {text}', file=sys.stderr))
+    training = training_energy(args.train_log, [result.energy for result in results]) if args.train_log else None
+    title = Path(args.config).stem
+    report = cost_report(title, results, f'{device}, torch {torch.__version__}', training)
+    print(f'\n{report}')
+    out = args.out or Path('work_dirs', title, 'analysis')
+    out.mkdir(parents=True, exist_ok=True)
+    (out / 'cost.md').write_text(report)
+    (out / 'cost.csv').write_text(cost_csv(results, training))
+    print(f'written to {out}: cost.md, cost.csv')
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (ImportError, OSError, ValueError) as error:
+        raise SystemExit(str(error))

@@ -1,0 +1,36 @@
+"""Examine a config before hours of training; exit with 1 if something would ruin the run."""
+import argparse
+import contextlib
+import io
+import warnings
+
+# What OpenMMLab says while it is imported is of no use here.
+warnings.filterwarnings('ignore')
+with contextlib.redirect_stdout(io.StringIO()):
+    from mmengine.config import DictAction
+
+    from mmseg_kd.analysis.doctor import examine
+    from mmseg_kd.engine.launch import load_config, prepare_launch
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file, as a path or mmseg_kd::kd/...')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
+                        help='override settings of the config')
+    parser.add_argument('--images', type=int, default=50, help="validation images for the teacher's mIoU")
+    parser.add_argument('--samples', type=int, default=32, help='label maps of each data set to look at')
+    parser.add_argument('--seconds', type=float, default=60, help="limit of the teacher's mIoU, and of timing")
+    parser.add_argument('--distributed', action='store_true', help='the training will have several processes')
+    parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
+    args = parser.parse_args()
+    try:
+        cfg = load_config(args)
+    except OSError as error:
+        raise SystemExit(str(error))
+    prepare_launch(cfg)
+    raise SystemExit(not examine(cfg, args.images, args.samples, args.seconds, args.distributed))
+
+
+if __name__ == '__main__':
+    main()
