@@ -1,0 +1,212 @@
+"""What training may cost: equal iterations, equal epochs or equal time, and schedules that stretch with it."""
+import copy
+import math
+import statistics
+import tempfile
+import time
+import uuid
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmseg.registry import DATASETS
+
+from ..distillers import Distiller
+from ..engine.launch import prepare_launch
+
+KINDS = ('iterations', 'epochs', 'seconds')
+# Weights may follow a schedule, and a term of weight 0 costs nothing: steps are timed at some points of training.
+POINTS = 5
+
+
+def iterations_of(budget: dict, config: Config, step_seconds: Optional[float] = None) -> int:
+    """The iterations that a budget pays for; at least one.
+
+    Args:
+        budget: ``dict(kind=..., value=...)``: the iterations; or the epochs, of which one is as many images as the
+            training set has; or the seconds of training steps, without validation.
+        config: of the training, with ``train_dataloader``.
+        step_seconds: what one step costs; for a budget in seconds.
+    """
+    if budget['kind'] == 'iterations':
+        return int(budget['value'])
+    if budget['kind'] == 'epochs':
+        init_default_scope(config.get('default_scope', 'mmseg'))
+        images = len(DATASETS.build(copy.deepcopy(config.train_dataloader.dataset)))
+        return max(1, math.ceil(budget['value'] * images / config.train_dataloader.batch_size))
+    return max(1, int(budget['value'] / step_seconds))
+
+
+def stretch(config: Config, iterations: int) -> Dict[str, Any]:
+    """What has to change in a config so that it trains for other iterations, with schedules of the same shape.
+
+    The beginnings, ends and periods of learning rates and of the weights of terms keep their place relative to the
+    whole, and so do validation and checkpoints. Schedules by epoch stay as they are.
+
+    Args:
+        config: of a training by iterations.
+        iterations: to train for.
+
+    Returns:
+        dict: values by dotted key, as for ``--cfg-options``; nothing if the config has these iterations.
+
+    Raises:
+        ValueError: if the config trains by epochs.
+    """
+    before = config.get('train_cfg', {}).get('max_iters')
+    if before is None:
+        raise ValueError('train_cfg.max_iters must be set, since a sweep counts iterations, but the config trains by '
+                         "epochs; give it train_cfg=dict(type='IterBasedTrainLoop', max_iters=..., val_interval=...)")
+    if iterations == before:
+        return {}
+    changed = {'train_cfg.max_iters': iterations}
+    for key in ('train_cfg.val_interval', 'default_hooks.checkpoint.interval'):
+        section, _, name = key.rpartition('.')
+        interval = (value_at(config, section) or {}).get(name, -1)
+        if interval > 0:
+            changed[key] = -(-interval * iterations // before)  # rounded up, or the last interval would be a short one
+    schedules = list(_policies('param_scheduler', config.get('param_scheduler') or []))
+    schedules += [(f'model.terms.{name}.weight', term['weight'])
+                  for name, term in (config.get('model', {}).get('terms') or {}).items()
+                  if isinstance(term.get('weight'), dict)]
+    for path, schedule in schedules:
+        stretched = _stretch_schedule(schedule, iterations, before)
+        changed.update({f'{path}.{key}': value for key, value in stretched.items()})
+    return changed
+
+
+def measure_step_seconds(configs: Dict[str, Config],
+                         warmup: int = 3,
+                         rounds: int = 5,
+                         clock: Callable[[], float] = time.perf_counter) -> Dict[str, float]:
+    """Seconds of one training step of each config, on this machine, as it is now.
+
+    All are built first, and then take one step each in turn, so that what else the machine does falls on all of them;
+    the median of the rounds counts. Data loading is part of it where no worker processes do it beside the step.
+    Teachers have random weights, which cost the same; nothing is downloaded, and nothing learns.
+
+    Args:
+        configs: of the trainings, by name.
+        warmup: steps of each that are not counted.
+        rounds: steps of each that are, at each of five points of the schedules of the terms' weights; the mean of the
+            five is returned.
+        clock: seconds that never run backwards.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        steps = {name: _Steps(config, folder) for name, config in configs.items()}
+        for _ in range(warmup):
+            for step in steps.values():
+                step.take(0.5, clock)
+        seconds: Dict[str, List[float]] = {name: [] for name in steps}
+        for point in range(POINTS):
+            taken: Dict[str, List[float]] = {name: [] for name in steps}
+            for _ in range(rounds):
+                for name, step in steps.items():
+                    taken[name].append(step.take((point + 0.5) / POINTS, clock))
+            for name, values in taken.items():
+                seconds[name].append(statistics.median(values))
+    return {name: statistics.mean(values) for name, values in seconds.items()}
+
+
+def value_at(config: Config, key: str) -> Any:
+    """What a config holds at a dotted key, where a number is an index of a list; None if it holds nothing there."""
+    node: Any = config._cfg_dict
+    for part in key.split('.'):
+        if isinstance(node, dict):
+            node = node.get(part)
+        elif isinstance(node, (list, tuple)) and part.isdigit() and int(part) < len(node):
+            node = node[int(part)]
+        else:
+            return None
+    return node
+
+
+def teachers(config: Config) -> Iterator[dict]:
+    """The specifications of all teachers that have a checkpoint, members of ensembles too."""
+    nodes = [(config.get('model') or {}).get('teacher')]
+    for node in nodes:
+        if isinstance(node, dict):
+            if 'checkpoint' in node:
+                yield node
+            nodes.extend(node.values())
+        elif isinstance(node, (list, tuple)):
+            nodes.extend(node)
+
+
+class _Steps:
+    """Training steps of one config."""
+
+    def __init__(self, config: Config, folder: str) -> None:
+        config = copy.deepcopy(config)
+        for teacher in teachers(config):
+            teacher['checkpoint'] = None
+        config.update(
+            work_dir=folder,
+            experiment_name=f'step_seconds_{uuid.uuid4().hex}',
+            log_level='ERROR',
+            launcher='none',
+            load_from=None,
+            resume=False,
+            custom_hooks=[],
+            **{f'{phase}_{part}': None for phase in ('val', 'test') for part in ('dataloader', 'cfg', 'evaluator')})
+        prepare_launch(config)
+        runner = Runner.from_cfg(config)
+        self._model, self._iterations = runner.model, config.train_cfg.max_iters
+        self._optimizers = runner.build_optim_wrapper(config.optim_wrapper)
+        self._optimizers.initialize_count_status(self._model, 0, self._iterations)
+        wrappers = getattr(self._optimizers, 'optim_wrappers', {'': self._optimizers}).values()
+        for group in (group for wrapper in wrappers for group in wrapper.optimizer.param_groups):
+            group['lr'] = 0.0
+        self._loader = runner.build_dataloader(config.train_dataloader)
+        self._batches = iter(self._loader)
+
+    def take(self, share: float, clock: Callable[[], float]) -> float:
+        """Take a step with the weights that terms have when this share of training is over; its seconds."""
+        if isinstance(self._model, Distiller):
+            for term in self._model.terms.values():
+                if term.schedule is not None:
+                    term.weight = term.schedule(int(share * self._iterations))
+        self._model.train()
+        begin = clock()
+        batch = self._next_batch()
+        if self._loader.num_workers:
+            begin = clock()
+        self._model.train_step(batch, optim_wrapper=self._optimizers)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return clock() - begin
+
+    def _next_batch(self) -> Any:
+        try:
+            return next(self._batches)
+        except StopIteration:
+            self._batches = iter(self._loader)
+            return next(self._batches)
+
+
+def _stretch_schedule(schedule: dict, iterations: int, before: int) -> Dict[str, Any]:
+    changed: Dict[str, Any] = {}
+    if 'begin' in schedule:
+        changed['begin'] = round(schedule['begin'] * iterations / before)
+    for key in ('end', 'iters', 'T_max', 'step_size', 'total_steps'):
+        if isinstance(schedule.get(key), int):
+            least = changed.get('begin', 0) + 1 if key == 'end' else 1
+            changed[key] = max(least, round(schedule[key] * iterations / before))
+    for key in ('milestones', 'periods'):
+        if key in schedule:
+            changed[key] = [max(1, round(value * iterations / before)) for value in schedule[key]]
+    return {key: value for key, value in changed.items() if value != schedule[key]}
+
+
+def _policies(path: str, node: Any) -> Iterator[Tuple[str, dict]]:
+    """Policies by iteration, of one optimiser or of several by name."""
+    if isinstance(node, (list, tuple)):
+        for index, child in enumerate(node):
+            yield from _policies(f'{path}.{index}', child)
+    elif 'type' not in node:
+        for name, child in node.items():
+            yield from _policies(f'{path}.{name}', child)
+    elif node.get('by_epoch', True) is False:
+        yield path, node

@@ -1,0 +1,48 @@
+"""Search the settings of every candidate alike, stage by stage, and repeat the best over seeds; workers share it."""
+import argparse
+import contextlib
+import io
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+# What OpenMMLab says while it is imported is of no use here.
+warnings.filterwarnings('ignore')
+with contextlib.redirect_stdout(io.StringIO()):
+    from mmseg_kd.analysis.sweep import dry_run, run_sweep
+    from mmseg_kd.analysis.sweep_plan import load_sweep
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('sweep', help='sweep file, as a path or mmseg_kd::sweeps/...')
+    parser.add_argument('--work-dir', help="folder of all runs, in place of the sweep file's work_dir")
+    parser.add_argument('--storage', help='URL of a database for workers on several machines; by default an SQLite '
+                        'file in the work directory, for those on one')
+    parser.add_argument('--retry-failed', action='store_true', help='run again what has failed')
+    parser.add_argument('--dry-run', action='store_true', help='show all runs, their iterations and time, and end')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
+                        help='override settings of the sweep file, such as budget.value=40000 or seeds=[0,1]')
+    args = parser.parse_args()
+    # So that a scheduler's request to end also ends the training.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit('ended by a signal; the same command goes on'))
+    options = dict(args.cfg_options, **(dict(work_dir=args.work_dir) if args.work_dir else {}))
+    try:
+        sweep = load_sweep(args.sweep, options)
+        if args.dry_run:
+            dry_run(sweep)
+        else:
+            trainer = [sys.executable, str(Path(__file__).with_name('train.py'))]
+            run_sweep(sweep, trainer, args.storage, args.retry_failed)
+    except (FileNotFoundError, ImportError, RuntimeError, ValueError) as error:
+        raise SystemExit(str(error))
+    except KeyboardInterrupt:
+        raise SystemExit('interrupted; the same command goes on')
+
+
+if __name__ == '__main__':
+    main()
