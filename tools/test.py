@@ -4,7 +4,7 @@ import argparse
 from mmengine.runner import Runner
 
 from mmseg_kd.distillers.checkpoint import read_checkpoint
-from mmseg_kd.engine.launch import add_arguments, load_config, prepare_launch
+from mmseg_kd.engine.launch import add_arguments, finish, load_config, prepare_launch
 
 
 def main():
@@ -32,6 +32,7 @@ def main():
         cfg.test_evaluator.update(output_dir=args.out, keep_results=True)
     prepare_launch(cfg)
     Runner.from_cfg(cfg).test()
+    finish()
 
 
 if __name__ == '__main__':

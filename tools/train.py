@@ -5,7 +5,7 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_kd.analysis.doctor import check_before_training
-from mmseg_kd.engine.launch import add_arguments, enable_amp, load_config, prepare_launch
+from mmseg_kd.engine.launch import add_arguments, enable_amp, finish, load_config, prepare_launch
 
 
 def main():
@@ -25,6 +25,7 @@ def main():
         check_before_training(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.train()
+    finish()
 
 
 if __name__ == '__main__':
