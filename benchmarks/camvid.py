@@ -19,7 +19,7 @@ from typing import Dict, List, Tuple
 ROOT = Path(__file__).resolve().parents[1]
 SUFFIX = '_r18_r18half_camvid'
 ALONE = 'r18half_camvid'
-FIRST = ('student alone', )
+BASELINE = 'student alone'
 
 
 def command(config: Path, seed: int, work_dir: Path, iterations: int, crop: int) -> List[str]:
@@ -67,17 +67,18 @@ def runs(only: List[str], seeds: int) -> List[Tuple[str, Path, int]]:
     """Name, config and seed of every training: the student alone with several seeds, each method with one."""
     configs = sorted((ROOT / 'configs/camvid').glob(f'*{SUFFIX}.py'))
     methods = [(path.stem.removesuffix(SUFFIX), path, 0) for path in configs]
-    alone = [(FIRST[0], ROOT / f'configs/camvid/{ALONE}.py', seed) for seed in range(seeds)]
+    alone = [(BASELINE, ROOT / f'configs/camvid/{ALONE}.py', seed) for seed in range(seeds)]
     return [run for run in alone + methods if not only or run[0] in only]
 
 
 def table(results: List[Dict]) -> str:
     """Markdown: the student alone with its spread, then the methods, the best first."""
-    alone = [result['miou'] for result in results if result['name'] == FIRST[0]]
+    alone = [result['miou'] for result in results if result['name'] == BASELINE]
     mean, spread = statistics.mean(alone), statistics.stdev(alone) if len(alone) > 1 else float('nan')
     lines = ['| method | mIoU | against alone | iterations | CPU seconds | peak MiB |', '|---|---|---|---|---|---|']
-    for result in sorted(results, key=lambda r: (r['name'] not in FIRST, r['seed'] if r['name'] in FIRST else -r['miou'])):
-        label = f'{result["name"]}, seed {result["seed"]}' if result['name'] in FIRST else result['name']
+    methods = sorted((r for r in results if r['name'] != BASELINE), key=lambda r: -r['miou'])
+    for result in [r for r in results if r['name'] == BASELINE] + methods:
+        label = f'{BASELINE}, seed {result["seed"]}' if result['name'] == BASELINE else result['name']
         lines.append(f'| {label} | {result["miou"]:.2f} | {result["miou"] - mean:+.2f} | {result["iterations"]} | '
                      f'{result["seconds"]:.0f} | {result["megabytes"]:.0f} |')
     return '\n'.join([*lines, '', f'Student alone: {mean:.2f} +- {spread:.2f} mIoU over {len(alone)} seeds.'])
