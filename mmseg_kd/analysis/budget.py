@@ -145,6 +145,8 @@ class _Steps:
         config.update(
             work_dir=folder,
             experiment_name=f'step_seconds_{uuid.uuid4().hex}',
+            # MMEngine keeps visualizers by name for the life of the process; the next run would write to this folder.
+            visualizer=None,
             log_level='ERROR',
             launcher='none',
             load_from=None,

@@ -118,10 +118,12 @@ def demo_config(leaf: str, work_dir: Path, data_root: Union[str, Path], seed: in
         config.model.teacher.checkpoint = str(work_dir / 'teacher' / f'iter_{config.train_cfg.max_iters}.pth')
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
         loader.dataset.data_root = str(data_root)
+    # MMEngine keeps loggers and visualizers by name, and the runs share a process.
+    name = f'demo_{leaf}_{seed}_{time.time_ns()}'
+    config.visualizer.name = name
     config.update(
         work_dir=str(work_dir / leaf),
-        # MMEngine keeps loggers by this name, and the runs share a process.
-        experiment_name=f'demo_{leaf}_{seed}_{time.time_ns()}',
+        experiment_name=name,
         randomness=dict(seed=seed),
         # Below that, MMEngine speaks of its own deprecations.
         log_level='ERROR')

@@ -1,6 +1,8 @@
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.visualization import Visualizer
+from mmseg.visualization import SegLocalVisualizer
 
 from mmseg_kd import config_file
 from mmseg_kd.analysis import budget
@@ -171,3 +173,11 @@ def test_a_step_with_a_teacher_costs_more_and_nothing_is_learnt(demo, monkeypatc
     assert made[1][0]._model.terms['loss_cwd'].weight == 0.0
     # The configs, and the checkpoint that was never there, are untouched.
     assert distilled.model.teacher.checkpoint == 'work_dirs/demo/teacher/iter_800.pth'
+
+
+def test_no_later_run_of_the_process_writes_to_the_folder_that_is_gone(demo):
+    config = demo('student')
+    for kept in (Visualizer, SegLocalVisualizer):
+        kept._instance_dict.pop(config.visualizer.name, None)
+    measure_step_seconds(dict(alone=config), warmup=0, rounds=1)
+    assert all(config.visualizer.name not in kept._instance_dict for kept in (Visualizer, SegLocalVisualizer))

@@ -66,6 +66,12 @@ def test_a_killed_run_leaves_nothing_in_the_way(demo):
     assert (folder / 'work' / 'student' / 'iter_2.pth').exists()
 
 
+def test_each_run_writes_its_curves_to_its_own_folder(demo):
+    folder, _, _ = demo
+    for run in ('teacher', 'student', 'distilled'):
+        assert len(list((folder / 'work' / run).glob('*/vis_data/scalars.json'))) == 1
+
+
 def test_the_student_is_taught_by_the_teacher_of_its_own_seed(tmp_path):
     config = demo_config('distilled', tmp_path, 'elsewhere', seed=7, iterations=5)
     assert config.model.teacher.checkpoint == str(tmp_path / 'teacher' / 'iter_5.pth')
