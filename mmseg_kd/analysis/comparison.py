@@ -114,8 +114,8 @@ def compare(runs: Sequence[Run], anyway: bool = False, confidence: float = 0.95)
     Runs that differ only in the seed are one row. The student alone is known by its config: a plain segmentor that is
     built like the student of the distillers. Another plain segmentor whose folder holds the teacher's checkpoint is the
     teacher; it is shown, and takes no part. Of a sweep, each candidate is one row: of its settings that were run with
-    the most seeds, the one with the highest mean; the student alone that the others are compared with is chosen in the
-    same way.
+    the most seeds in one stage, the one with the highest mean, without the runs of other stages; the student alone that
+    the others are compared with is chosen in the same way.
 
     Args:
         runs: those with a problem are listed in ``left_out``.
@@ -145,7 +145,8 @@ def compare(runs: Sequence[Run], anyway: bool = False, confidence: float = 0.95)
             groups.append((role, settings, [run]))
         else:
             known[2].append(run)
-    every = [_row(role, settings, _one_a_seed(members, left_out)) for role, settings, members in groups]
+    every = [_row(role, settings, _one_a_seed(_one_stage(members, left_out), left_out))
+             for role, settings, members in groups]
     rows, tried = _choose(every)
     _name(rows)
     _name(tried)
@@ -194,6 +195,17 @@ def _row(role: str, settings: Dict[str, Any], runs: List[Run]) -> Row:
         if values:
             classes[name] = spread(values)
     return Row(_title(runs[0]), role, runs, settings, spread([run.miou for run in runs]), classes)
+
+
+def _one_stage(runs: List[Run], left_out: List[Tuple[Run, str]]) -> List[Run]:
+    """Of a sweep, the stage that repeated these settings most often. The seed by which they were chosen flatters them."""
+    stages: Dict[str, List[Run]] = defaultdict(list)
+    for run in runs:
+        stages[run.sweep['stage'] if run.sweep else ''].append(run)
+    kept = max(stages, key=lambda stage: (len(stages[stage]), max(run.started for run in stages[stage])))
+    left_out += [(run, f'its settings were repeated in the stage {kept}')
+                 for stage, members in stages.items() if stage != kept for run in members]
+    return stages[kept]
 
 
 def _one_a_seed(runs: List[Run], left_out: List[Tuple[Run, str]]) -> List[Run]:

@@ -68,11 +68,11 @@ def folder(tmp_path):
     for temperature in (1.0, 2.0, 4.0):
         run('temperature', NAME, distilled(model__terms__loss_pi__loss__temperature=temperature),
             [30.0, 61.0 + temperature], {'model.terms.loss_pi.loss.temperature': temperature})
-    for seed in (1, 2):
+    for seed in (1, 2, 3):
         config = alone(optim_wrapper__optimizer__lr=0.2, optim_wrapper__optimizer__weight_decay=1e-4)
-        run('seeds', 'student', config, [20.0, 60.0 + seed], {}, seed)
-        run('seeds', NAME, distilled(), [30.0, 65.0 + seed], {}, seed)
-    run('seeds', NAME, distilled(), [30.0, 1.0], {}, 3, state='failed', error='ValueError: loss_<pi> is nan')
+        run('seeds', 'student', config, [20.0, 59.0 + seed], {}, seed)
+        run('seeds', NAME, distilled(), [30.0, 64.0 + seed], {}, seed)
+    run('seeds', NAME, distilled(), [30.0, 1.0], {}, 4, state='failed', error='ValueError: loss_<pi> is nan')
     return tmp_path
 
 
@@ -120,7 +120,7 @@ def test_curves_and_charts_are_there(comparison):
     ]
     assert text.count(
         'class="base stroke" points') == 2 * 2 * 3  # behind every candidate, each seed of the student alone
-    assert 'temperature 4: 65.67 ± 0.58' not in text  # a stage shows its own runs
+    assert 'temperature 4: 65.75 ± 0.96' not in text  # a stage shows its own runs
     assert 'temperature 4: 65.00' in text
 
 
