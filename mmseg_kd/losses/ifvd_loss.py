@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .base import DistillLoss
-from .ops import IGNORE_INDEX, class_masks, inverse_norm
+from .ops import IGNORE_INDEX, class_masks, inverse_norm, squared_lengths
 
 
 @MODELS.register_module()
@@ -53,8 +53,7 @@ class _ClassCosine(torch.autograd.Function):
         scales = inverse_norm(sums)
         prototypes = sums * scales
         index = labels.where(labels != IGNORE_INDEX, 0).long()[:, None]
-        # The norm of a vector is slow on CPU where its numbers lie far apart; the sum of squares is not.
-        squares = features.square().sum(1)
+        squares = squared_lengths(features)
         inverse = torch.where(squares > 1e-16, squares.clamp_min(1e-16).rsqrt(), 0)
         cosines = (prototypes.transpose(1, 2) @ features).gather(1, index).squeeze(1) * inverse
         ctx.save_for_backward(features, labels, prototypes, scales, inverse, cosines)
@@ -71,4 +70,4 @@ class _ClassCosine(torch.autograd.Function):
         to_sums = (to_prototypes - prototypes * (prototypes * to_prototypes).sum(1, keepdim=True)) * scales
         directions, shares = torch.cat([prototypes, to_sums], 2), torch.cat([flow, masks], 2)
         along = features * -(grad * cosines * inverse)[:, None]
-        return torch.baddbmm(along, directions, shares.transpose(1, 2)), None, None
+        return along.baddbmm_(directions, shares.transpose(1, 2)), None, None

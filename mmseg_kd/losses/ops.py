@@ -52,6 +52,12 @@ def root(x: Tensor, eps: float = 1e-14) -> Tensor:
     return torch.where(x > eps, x.clamp_min(eps).sqrt(), torch.zeros_like(x))
 
 
+def squared_lengths(features: Tensor) -> Tensor:
+    """Squared length (N, P) of the vectors of features (N, C, P), without a map of all squares."""
+    # On CPU, fresh memory for that map takes longer than the sums, and a norm is slow where numbers lie far apart.
+    return sum(part.square().sum(1) for part in features.split(64, dim=1))
+
+
 def softened_divergence(student: Tensor, teacher: Tensor, temperature: float, dim: int) -> Tensor:
     """Sum of KL(teacher || student), in nats, of the softmax over ``dim`` of logits divided by ``temperature``.
 
