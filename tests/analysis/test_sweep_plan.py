@@ -174,9 +174,14 @@ def test_the_papers_candidates_differ_by_their_terms_alone():
         as_arguments(candidate.options)
 
 
-def test_the_demo_sweep_searches_the_terms_of_the_paper_on_digit_scenes():
-    sweep = load_sweep('mmseg_kd::sweeps/demo.py')
+@pytest.mark.parametrize('data', ['demo', 'camvid'])
+def test_the_small_sweeps_search_the_terms_of_the_paper(data):
+    sweep = load_sweep(f'mmseg_kd::sweeps/{data}.py')
     terms = {name: list(candidate.read().model.get('terms', [])) for name, candidate in sweep.candidates.items()}
     assert terms == dict(alone=[], pi=['loss_pi'], pi_pa=['loss_pi', 'loss_pa'], pi_ho=['loss_pi', 'loss_ho'],
                          pi_ifv=['loss_pi', 'loss_ifv'])
+
+
+def test_the_demo_sweep_makes_as_many_iterations_as_the_demo():
+    sweep = load_sweep('mmseg_kd::sweeps/demo.py')
     assert all(candidate.read().train_cfg.max_iters == sweep.budget['value'] for candidate in sweep.candidates.values())
