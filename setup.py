@@ -62,10 +62,13 @@ setup(
     license='Apache-2.0',
     py_modules=['mmseg_kd_startup'],
     packages=find_packages(include=['mmseg_kd', 'mmseg_kd.*']),
-    package_data={'mmseg_kd.analysis': ['*.jinja']},
+    package_data={'mmseg_kd.analysis': ['*.jinja'], 'mmseg_kd.datasets': ['partition_lists/*/*.txt']},
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
-    extras_require={name: requirements(name) for name in ('onedl', 'openmmlab', 'demo', 'report', 'sweep', 'cost', 'tests')},
+    extras_require={
+        name: requirements(name)
+        for name in ('onedl', 'openmmlab', 'demo', 'report', 'sweep', 'cost', 'hf', 'tests')
+    },
     cmdclass={'build_py': BuildWithMim, 'editable_wheel': EditableWithStartup},
     zip_safe=False,
 )

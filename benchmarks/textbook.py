@@ -57,6 +57,20 @@ def channel_wise(student: Tensor, teacher: Tensor) -> Tensor:
     return 16 * divergence(student.flatten(2) / 4, teacher.flatten(2) / 4, dim=2).mean()
 
 
+def probability_mse(student: Tensor, teacher: Tensor) -> Tensor:
+    return (student.softmax(1) - teacher.softmax(1)).pow(2).mean()
+
+
+def pseudo_label(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+    likelihood = (student.softmax(1).log() * one_hot(teacher.argmax(1), CLASSES)).sum(1)
+    return -likelihood[labels != IGNORE_INDEX].mean()
+
+
+def image_semantic(student: Tensor, teacher: Tensor) -> Tensor:
+    s, t = (F.adaptive_avg_pool2d(x, 1) for x in (student, teacher))
+    return (s - t).abs().mean()
+
+
 def adaptive_cross_entropy(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
     right = (teacher.argmax(1) == labels)[:, None]
     target = torch.where(right, teacher.softmax(1), one_hot(labels, student.shape[1]).to(teacher))
@@ -216,6 +230,11 @@ def cosine_feature(student: Tensor, teacher: Tensor) -> Tensor:
     return (1 - (F.normalize(student) * F.normalize(teacher)).sum(1)).mean()
 
 
+def projected_cosine(student: Tensor, teacher: Tensor, projections: Iterable[nn.Module]) -> Tensor:
+    projection, = projections
+    return cosine_feature(student, projection(teacher))
+
+
 def knowledge_adaptation(student: Tensor, teacher: Tensor) -> Tensor:
     return (F.normalize(student) - F.normalize(teacher)).abs().sum(1).mean()
 
@@ -281,6 +300,11 @@ def pair_wise(student: Tensor, teacher: Tensor) -> Tensor:
 
 def max_pair_wise(student: Tensor, teacher: Tensor) -> Tensor:
     s, t = (similarities(F.max_pool2d(x, 2, ceil_mode=True).flatten(2)) for x in (student, teacher))
+    return (s - t).pow(2).mean()
+
+
+def region_content(student: Tensor, teacher: Tensor) -> Tensor:
+    s, t = (similarities(F.adaptive_avg_pool2d(x, 7).flatten(2)) for x in (student, teacher))
     return (s - t).pow(2).mean()
 
 

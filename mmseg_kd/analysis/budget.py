@@ -68,8 +68,8 @@ def stretch(config: Config, iterations: int) -> Dict[str, Any]:
         if interval > 0:
             changed[key] = -(-interval * iterations // before)  # rounded up, or the last interval would be a short one
     schedules = list(_policies('param_scheduler', config.get('param_scheduler') or []))
-    schedules += [(f'model.terms.{name}.weight', term['weight'])
-                  for name, term in (config.get('model', {}).get('terms') or {}).items()
+    schedules += [(f'model.{group}.{name}.weight', term['weight']) for group in ('terms', 'unlabeled_terms')
+                  for name, term in (config.get('model', {}).get(group) or {}).items()
                   if isinstance(term.get('weight'), dict)]
     for path, schedule in schedules:
         stretched = _stretch_schedule(schedule, iterations, before)
@@ -167,7 +167,7 @@ class _Steps:
     def take(self, share: float, clock: Callable[[], float]) -> float:
         """Take a step with the weights that terms have when this share of training is over; its seconds."""
         if isinstance(self._model, Distiller):
-            for term in self._model.terms.values():
+            for term in self._model.all_terms.values():
                 if term.schedule is not None:
                     term.weight = term.schedule(int(share * self._iterations))
         self._model.train()

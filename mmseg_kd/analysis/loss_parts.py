@@ -73,8 +73,13 @@ def preprocess(model: nn.Module, batch: dict) -> dict:
     return model.data_preprocessor(copy.deepcopy(batch), True)
 
 
+def labeled_part(data: dict) -> dict:
+    """What of a preprocessed batch has labels: all, unless it has branches."""
+    return {key: value['labeled'] if isinstance(value, dict) else value for key, value in data.items()}
+
+
 def terms_of(model: nn.Module) -> Dict[str, Term]:
-    return dict(model.terms) if isinstance(model, Distiller) else {}
+    return model.all_terms if isinstance(model, Distiller) else {}
 
 
 def losses_of(model: nn.Module, batch: dict) -> Dict[str, Tensor]:

@@ -182,7 +182,8 @@ def _described(network: Network) -> str:
 
 
 def _compares_logits(config: Config) -> bool:
-    for term in config.model.terms.values():
+    groups = (config.model.get(group) or {} for group in ('terms', 'unlabeled_terms'))
+    for term in (term for group in groups for term in group.values()):
         student, teacher = ([paths] if isinstance(paths, str) else paths for paths in (term.student, term.teacher))
         if any(s == LOGITS == t.rpartition('.')[2] for s, t in zip(student, teacher)):
             return True

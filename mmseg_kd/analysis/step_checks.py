@@ -19,7 +19,7 @@ from ..distillers import Distiller, Term
 from ..distillers.teacher import Teacher
 from ..engine.optim.distill_optim_wrapper_constructor import critic_parameters
 from .diagnosis import Say
-from .loss_parts import Part, gradient_shares, losses_of, preprocess, read_parts, terms_of
+from .loss_parts import Part, gradient_shares, labeled_part, losses_of, preprocess, read_parts, terms_of
 from .step_cost import duration, iterations
 
 BATCHES = 3  # to look for a gradient on
@@ -51,10 +51,10 @@ def check_model(say: Say, config: Config, device: str, teachers: Optional[Dict[s
         return model.to(device)
     if teachers:
         model.teachers = teachers
-    adapted = [f'{name}: {type(adapter).__name__} from {s[1]} to {t[1]} channels' for name, term in model.terms.items()
+    adapted = [f'{name}: {type(adapter).__name__} from {s[1]} to {t[1]} channels' for name, term in model.all_terms.items()
                for adapter, s, t in zip(term.adapters, term.student_shapes, term.teacher_shapes)
                if not isinstance(adapter, nn.Identity)]
-    number = f'{len(model.terms)} term{"s" if len(model.terms) > 1 else ""}'
+    number = f'{len(model.all_terms)} term{"s" if len(model.all_terms) > 1 else ""}'
     if say.clean:
         say.ok(f'built and initialised, with {number}{"; adapters: " if adapted else ""}{", ".join(adapted)}')
     return model.to(device)
@@ -74,9 +74,9 @@ def check_optimizer(say: Say, config: Config, model: nn.Module) -> OptimWrapper:
         raise ValueError('model.terms has an adversarial loss, whose critic needs an optimiser of its own; set '
                          "optim_wrapper.constructor='DistillOptimWrapperConstructor' and optim_wrapper.critic")
     hooks = {str(hook.get('type')) for hook in config.get('custom_hooks') or [] if isinstance(hook, dict)}
-    scheduled = [name for name, term in terms_of(model).items() if term.schedule is not None]
+    scheduled = [term.key for term in terms_of(model).values() if term.schedule is not None]
     if scheduled and not any('TermWeightHook' in hook for hook in hooks):
-        say.failed(f'model.terms.{scheduled[0]}.weight is a schedule, but nothing moves it; add '
+        say.failed(f'{scheduled[0]}.weight is a schedule, but nothing moves it; add '
                    "dict(type='TermWeightHook') to custom_hooks")
     if say.clean:
         optimizers = [w.optimizer for w in wrapper.optim_wrappers.values()] if separate else [wrapper.optimizer]
@@ -99,7 +99,7 @@ def check_batch(say: Say, model: nn.Module, loader: DataLoader, num_classes: int
     begin = time.monotonic()
     batch = next(batches, batch)
     seconds = time.monotonic() - begin
-    data = preprocess(model, batch)
+    data = labeled_part(preprocess(model, batch))
     inputs = data['inputs'].float()
     if not torch.isfinite(inputs).all():
         raise ValueError('the images of a batch must be finite, but are not; check data_preprocessor.mean and std, and '
@@ -241,7 +241,7 @@ def _watched(terms: Dict[str, Term], problems: Dict[str, str]) -> Iterator[None]
 
 
 def _judge(say: Say, term: Term, part: Optional[Part], share: float, problem: str, student_learns: bool) -> None:
-    key = f'model.terms.{term.name}'
+    key = term.key
     if part is None:
         say.failed(f'{key}: the model gives no loss of that name')
     elif not term.active and term.schedule is not None:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from ..distillers import Distiller
 from ..distillers.teacher import Teacher
 from .diagnosis import Say
-from .loss_parts import Part
+from .loss_parts import Part, labeled_part
 from .tables import markdown_table
 
 WARM_UP, STEPS = 1, 5
@@ -146,7 +146,7 @@ def _lower_rates(optimizer: OptimWrapper, config: Config) -> None:
 
 def _train_alone(model: Distiller, batch: dict, optimizer: OptimWrapper) -> None:
     with optimizer.optim_context(model):
-        losses = model.student(**model.data_preprocessor(batch, True), mode='loss')
+        losses = model.student(**labeled_part(model.data_preprocessor(batch, True)), mode='loss')
         loss, _ = model.parse_losses(losses)
     optimizer.update_params(loss)
 

@@ -37,7 +37,7 @@ def distillation_summary(model: Distiller) -> str:
             label = ' '.join(filter(None, ['teacher', name, str(i) if len(teacher.members) > 1 else '']))
             rows.append((label, _si(p), _si(f), f'{p / parameters:.2f} x, {f / max(flops, 1):.2f} x'))
     terms = [('term', 'loss', 'student', 'teacher', 'weight', 'trained with it')]
-    for name, term in model.terms.items():
+    for name, term in model.all_terms.items():
         extra = sum(p.numel() for p in term.parameters())
         terms.append((name, type(term.loss).__name__, _paths(term.student_paths, term.student_shapes),
                       _paths(term.teacher_paths, term.teacher_shapes),

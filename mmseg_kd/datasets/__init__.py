@@ -1,4 +1,17 @@
 from .camvid import CamVidDataset
+from .coco_panoptic import CocoPanopticSemDataset
 from .digit_scenes import DigitScenesDataset, write_digit_scenes
+from .labeled_part import LabeledPartDataset
+from .partitions import PARTITIONS, published_ids
+from .pseudo_label import PseudoLabelDataset
+from .semi_supervised import SemiSupervisedDataset
+from .splits import write_split
+from .stream_sampler import StreamSampler
+from .transforms import LoadBlankAnnotations, LoadPanopticSemAnnotations, RandomAffine
+from .unlabeled_folder import UnlabeledFolderDataset
 
-__all__ = ['CamVidDataset', 'DigitScenesDataset', 'write_digit_scenes']
+__all__ = [
+    'PARTITIONS', 'CamVidDataset', 'CocoPanopticSemDataset', 'DigitScenesDataset', 'LabeledPartDataset',
+    'LoadBlankAnnotations', 'LoadPanopticSemAnnotations', 'PseudoLabelDataset', 'RandomAffine', 'SemiSupervisedDataset', 'StreamSampler',
+    'UnlabeledFolderDataset', 'published_ids', 'write_digit_scenes', 'write_split'
+]

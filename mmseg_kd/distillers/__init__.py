@@ -1,11 +1,16 @@
 from .checkpoint import CheckpointError
+from .cross_pseudo_supervision import CrossPseudoSupervision
+from .cutmix import CutMix
 from .distiller import Distiller
+from .mean_teacher import MeanTeacher
 from .schedules import CosineDecayWeight, CutoffWeight, DelayedWeight, WarmupWeight
+from .semi_supervised_distiller import SemiSupervisedDistiller
 from .taps import PathError, Taps
 from .teacher import EnsembleTeacher, FrozenTeacher
 from .term import Term
 
 __all__ = [
-    'CheckpointError', 'CosineDecayWeight', 'CutoffWeight', 'DelayedWeight', 'Distiller', 'EnsembleTeacher',
-    'FrozenTeacher', 'PathError', 'Taps', 'Term', 'WarmupWeight'
+    'CheckpointError', 'CosineDecayWeight', 'CrossPseudoSupervision', 'CutMix', 'CutoffWeight', 'DelayedWeight',
+    'Distiller', 'EnsembleTeacher', 'FrozenTeacher', 'MeanTeacher', 'PathError', 'SemiSupervisedDistiller', 'Taps', 'Term',
+    'WarmupWeight'
 ]

@@ -13,7 +13,7 @@ from ..losses.ops import IGNORE_INDEX
 from .dry_run import build_skeleton, run_skeleton
 from .taps import PathError, Taps
 from .teacher import Spec, build_teachers
-from .term import Term
+from .term import Term, student_paths, teacher_paths, wanted_paths
 
 
 @MODELS.register_module()
@@ -56,13 +56,19 @@ class Distiller(BaseSegmentor):
                  init_cfg: Optional[dict] = None) -> None:
         if not terms:
             raise ValueError('model.terms is empty; a Distiller needs at least one term, or train the student without it')
+        self._assemble(student, teacher, dict(terms=terms), data_preprocessor, init_cfg)
+
+    def _assemble(self, student: dict, teacher: Union[Spec, Dict[str, Spec]], groups: Dict[str, Dict[str, dict]],
+                  data_preprocessor: Optional[dict], init_cfg: Optional[dict]) -> None:
+        """What constructors have in common: networks, and ``groups`` of terms by the attribute that holds them."""
         if student.get('data_preprocessor') is None:
             student = dict(student, data_preprocessor=data_preprocessor)
         network = MODELS.build(copy.deepcopy(student))
         super().__init__(data_preprocessor=network.data_preprocessor, init_cfg=init_cfg)
         self.student = network
         self.teachers = build_teachers(teacher)
-        self.terms = nn.ModuleDict({name: _build_term(name, term) for name, term in terms.items()})
+        for group, terms in groups.items():
+            setattr(self, group, nn.ModuleDict({name: _build_term(name, term, group) for name, term in terms.items()}))
         self._labels_checked = False
         self._teacher_missing: Optional[Exception] = None
         self._fit_terms(student)
@@ -72,6 +78,11 @@ class Distiller(BaseSegmentor):
     num_classes = property(lambda self: self.student.num_classes)
     out_channels = property(lambda self: self.student.out_channels)
     decode_head = property(lambda self: self.student.decode_head)
+
+    @property
+    def all_terms(self) -> Dict[str, Term]:
+        """Every term, by its name."""
+        return dict(self.terms.items())
 
     # torch.compile sees the networks and the losses, each by itself; what happens around them is not worth a graph.
     @torch.compiler.disable(recursive=False)
@@ -89,19 +100,15 @@ class Distiller(BaseSegmentor):
         if self._teacher_missing is not None:
             raise self._teacher_missing
         labels = self._labels(data_samples)
-        answers = self._read_teachers(inputs, [term for term in self.terms.values() if term.reads_teacher])
-        with Taps(self.student, _paths(self.terms.values(), 'student_paths'), inputs) as values:
+        answers = self._read_teachers(inputs, wanted_paths(self.terms.values()))
+        with Taps(self.student, student_paths(self.terms.values()), inputs) as values:
             losses = self.student(inputs, data_samples, mode='loss')
-        for name, term in self.terms.items():
-            for key, value in term(values, answers, labels).items():
-                if key in losses:
-                    raise ValueError(f'model.terms.{name}: the student already logs "{key}"; rename the term')
-                losses[key] = value
+        self._add_terms(losses, self.terms, values, answers, labels)
         return losses
 
     def resting_parameters(self) -> List[nn.Parameter]:
         """Parameters of the critics that do not learn in this iteration."""
-        return [p for term in self.terms.values() if term.critic is not None and not term.critic_learns
+        return [p for term in self.all_terms.values() if term.critic is not None and not term.critic_learns
                 for p in term.critic.parameters()]
 
     def predict(self, inputs: Tensor, data_samples: Optional[List[Any]] = None) -> List[Any]:
@@ -119,16 +126,30 @@ class Distiller(BaseSegmentor):
     def _forward(self, inputs: Tensor, data_samples: Optional[List[Any]] = None) -> Any:
         return self.student(inputs, data_samples, mode='tensor')
 
-    def _read_teachers(self, inputs: Tensor, terms: List[Term]) -> Dict[str, Any]:
-        """Each teacher runs once, for all the terms that read it, and not at all if none does."""
-        wanted = self._split(_paths(terms, 'teacher_paths'))
+    def _read_teachers(self, inputs: Tensor, paths: Iterable[str]) -> Dict[str, Any]:
+        """Each teacher runs once, for all the paths in it, and not at all if there is none."""
         answers = {}
-        for name, paths in wanted.items():
+        for name, paths in self._split(paths).items():
             read = self.teachers[name].read(inputs, paths, self.data_preprocessor)
             answers.update({_join(name, path): value for path, value in read.items()})
         return answers
 
-    def _split(self, paths: List[str]) -> Dict[str, List[str]]:
+    @staticmethod
+    def _add_terms(losses: Dict[str, Tensor], terms: nn.ModuleDict, values: Dict[str, Any], answers: Dict[str, Any],
+                   labels: Optional[Tensor], prefix: str = '') -> None:
+        """Compute the terms and put them into ``losses``."""
+        for term in terms.values():
+            for name, value in term(values, answers, labels).items():
+                if prefix + name in losses:
+                    raise ValueError(f'{term.key}: the student already logs "{prefix + name}"; rename the term')
+                losses[prefix + name] = value
+
+    @staticmethod
+    def _network_path(path: str) -> str:
+        """What is to be read in the teachers' networks for a path of a term."""
+        return path
+
+    def _split(self, paths: Iterable[str]) -> Dict[str, List[str]]:
         """Paths by the teacher that they start with."""
         wanted: Dict[str, List[str]] = {}
         for path in paths:
@@ -141,8 +162,11 @@ class Distiller(BaseSegmentor):
 
     def _fit_terms(self, student: dict) -> None:
         """Check all paths and build the adapters, by a dry run of the architectures; no weights are needed for it."""
+        terms = self.all_terms.values()
+        paths = {path: self._network_path(path) for path in teacher_paths(terms)}
+        wanted = self._split(dict.fromkeys(paths.values()))
         for name, teacher in self.teachers.items():
-            teacher.check(self._split(_paths(self.terms.values(), 'teacher_paths')).get(name, []))
+            teacher.check(wanted.get(name, []))
         skeletons = {'student': build_skeleton(student)}
         try:
             skeletons.update({name: build_skeleton(teacher.model_config) for name, teacher in self.teachers.items()})
@@ -150,22 +174,22 @@ class Distiller(BaseSegmentor):
             # A distilled student is tested where its teacher has never been: training is what needs the teacher.
             self._teacher_missing = FileNotFoundError(f'model.teacher.config: {error}')
             print_log(f'{self._teacher_missing}; this model can be tested, but not trained', 'current', logging.WARNING)
-        for term in self.terms.values():
-            _check_paths(f'model.terms.{term.name}.student', skeletons['student'], term.student_paths)
-            for name, paths in self._split(term.teacher_paths).items():
+        for term in terms:
+            _check_paths(f'{term.key}.student', skeletons['student'], term.student_paths)
+            for name, own in self._split(paths[path] for path in term.teacher_paths).items():
                 if name in skeletons:
-                    _check_paths(f'model.terms.{term.name}.teacher', skeletons[name], paths)
+                    _check_paths(f'{term.key}.teacher', skeletons[name], own)
         if self._teacher_missing is not None:
             return
         size = _input_size(self.data_preprocessor)
-        students = run_skeleton(skeletons['student'], _paths(self.terms.values(), 'student_paths'), size)
+        students = run_skeleton(skeletons['student'], student_paths(terms), size)
         teachers = {}
-        for name, paths in self._split(_paths(self.terms.values(), 'teacher_paths')).items():
+        for name, own in wanted.items():
             scale = getattr(self.teachers[name], 'scale', 1)
-            read = run_skeleton(skeletons[name], paths, [round(side * scale) for side in size])
+            read = run_skeleton(skeletons[name], own, [round(side * scale) for side in size])
             teachers.update({_join(name, path): value for path, value in read.items()})
-        for term in self.terms.values():
-            term.fit(students, teachers, self.num_classes)
+        for term in terms:
+            term.fit(students, {path: teachers[own] for path, own in paths.items()}, self.num_classes)
 
     def _labels(self, data_samples: List[Any]) -> Optional[Tensor]:
         """Label maps (N, H, W), if a term needs them; in the first step, all of them must lie within the classes."""
@@ -183,17 +207,13 @@ class Distiller(BaseSegmentor):
         return labels
 
 
-def _build_term(name: str, term: dict) -> Term:
+def _build_term(name: str, term: dict, group: str) -> Term:
     required, known = {'student', 'teacher', 'loss'}, {'student', 'teacher', 'loss', 'weight', 'adapter'}
     wrong = sorted((required - term.keys()) | (term.keys() - known))
     if wrong:
-        raise ValueError(f'model.terms.{name} needs student, teacher and loss, and may have weight and adapter; '
+        raise ValueError(f'model.{group}.{name} needs student, teacher and loss, and may have weight and adapter; '
                          f'missing or unknown: {", ".join(wrong)}')
-    return Term(name, **term)
-
-
-def _paths(terms: Iterable[Term], side: str) -> List[str]:
-    return list(dict.fromkeys(path for term in terms for path in getattr(term, side)))
+    return Term(name, **term, group=f'model.{group}')
 
 
 def _join(teacher: str, path: str) -> str:

@@ -31,8 +31,11 @@ def run_skeleton(model: nn.Module, paths: Iterable[str], size: Sequence[int]) ->
     except PathError:
         raise
     except Exception:
-        # A forward that looks at values needs some, if only arbitrary ones.
-        return _run(model.to_empty(device='cpu'), paths, size, 'cpu')
+        # A forward that looks at values needs some. Zeros are also indices that exist, where a buffer holds such.
+        model.to_empty(device='cpu')
+        for tensor in (*model.parameters(), *model.buffers()):
+            tensor.detach().zero_()
+        return _run(model, paths, size, 'cpu')
 
 
 @torch.no_grad()

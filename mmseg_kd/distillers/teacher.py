@@ -31,7 +31,7 @@ class FrozenTeacher:
             is built. Give this or ``model``.
         model: config of the segmentor itself.
         checkpoint: path or address of its weights, or ``'auto'`` for those that the library's metafile names for ``config``.
-            None leaves it random, with a warning.
+            None leaves it as it was built: random, with a warning, unless the segmentor comes with its weights.
         scale: the teacher sees the images this much larger, on a side.
         dtype: precision it runs in, such as ``'bfloat16'``; None for that of the surrounding autocast.
         memory_format: such as ``'channels_last'``.
@@ -87,15 +87,15 @@ class FrozenTeacher:
     def _build(self) -> nn.Module:
         # init_weights() is never called: the checkpoint replaces whatever it would fetch.
         module = MODELS.build(self.model_config)
-        if self.checkpoint is None:
-            print_log(f'model.teacher.checkpoint is None: the teacher {self.config or ""} has random weights', 'current',
-                      logging.WARNING)
-        else:
+        if self.checkpoint is not None:
             try:
                 path = published_weights(self.config or '') if self.checkpoint == 'auto' else self.checkpoint
                 load_weights(module, path)
             except ValueError as error:
                 raise CheckpointError(f'model.teacher.checkpoint: {error}') from None
+        elif not getattr(module, 'comes_with_weights', False):
+            print_log(f'model.teacher.checkpoint is None: the teacher {self.config or ""} has random weights', 'current',
+                      logging.WARNING)
         module.requires_grad_(False).eval()
         return module.to(dtype=self._dtype, memory_format=self._memory_format)
 
@@ -172,6 +172,32 @@ class EnsembleTeacher:
 
     def __deepcopy__(self, memo: dict) -> 'EnsembleTeacher':
         return self
+
+
+class LiveTeacher:
+    """A network of the model itself that answers as a teacher does: without gradient, and only as deep as it is read.
+
+    It is used as it stands: in train or eval mode, on its device, with the images as they are.
+
+    Args:
+        module: a segmentor, which belongs to the model that asks.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module, self.scale = module, 1.0
+
+    @property
+    def members(self) -> List['LiveTeacher']:
+        """Itself; see :class:`EnsembleTeacher`."""
+        return [self]
+
+    def check(self, paths: Iterable[str]) -> None:
+        """See :meth:`FrozenTeacher.check`."""
+
+    @torch.no_grad()
+    def read(self, inputs: Tensor, paths: Iterable[str], preprocessor: Optional[nn.Module] = None) -> Dict[str, Any]:
+        """See :meth:`FrozenTeacher.read`; the student's preprocessor is its own."""
+        return forward_inference(self.module, inputs, paths)
 
 
 Teacher = Union[FrozenTeacher, EnsembleTeacher]

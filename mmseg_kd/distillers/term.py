@@ -1,5 +1,5 @@
 """One distillation term: where student and teacher are read, the loss between them, and its weight."""
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, Iterable, List, Optional, Union
 
 import torch
 from mmseg.registry import MODELS, TASK_UTILS
@@ -26,6 +26,10 @@ class Term(nn.Module):
         adapter: config of a module that is built with ``in_channels`` and ``out_channels`` and brings the student's
             features to the teacher's channels. By default a 1x1 convolution where the loss needs equal channels and they
             differ, and nothing otherwise.
+        group: where the config has it, for messages.
+
+    Attributes:
+        key: ``<group>.<name>``.
 
     Raises:
         ValueError: if the name lacks ``loss``, or the weight is neither a number nor a schedule.
@@ -37,22 +41,24 @@ class Term(nn.Module):
                  teacher: Paths,
                  loss: dict,
                  weight: Union[float, dict] = 1.0,
-                 adapter: Optional[dict] = None) -> None:
+                 adapter: Optional[dict] = None,
+                 group: str = 'model.terms') -> None:
         super().__init__()
+        self.key = f'{group}.{name}'
         if 'loss' not in name:
-            raise ValueError(f'model.terms.{name}: the name of a term must contain "loss", or MMEngine would not add it; '
+            raise ValueError(f'{self.key}: the name of a term must contain "loss", or MMEngine would not add it; '
                              f'call it loss_{name}')
         if '.' in name:
-            raise ValueError(f'model.terms.{name}: the name of a term must not contain a dot')
+            raise ValueError(f'{self.key}: the name of a term must not contain a dot')
         self.name, self.student, self.teacher = name, student, teacher
         self.loss = MODELS.build(loss)
         self.schedule = TASK_UTILS.build(weight) if isinstance(weight, dict) else None
         if getattr(self.loss, 'critic_first', False) and self.schedule is None:
-            raise ValueError(f'model.terms.{name}.weight must be a schedule that begins when the critic of '
+            raise ValueError(f'{self.key}.weight must be a schedule that begins when the critic of '
                              f'{type(self.loss).__name__} has learnt, but is {weight!r}; take '
                              f"dict(type='DelayedWeight', weight={weight!r}, begin=...)")
         if self.schedule is None and not isinstance(weight, (int, float)):
-            raise ValueError(f'model.terms.{name}.weight must be a number or the config of a schedule, but is {weight!r}')
+            raise ValueError(f'{self.key}.weight must be a number or the config of a schedule, but is {weight!r}')
         self.weight: Optional[float] = None if self.schedule else float(weight)
         self._adapter_config = adapter
         self.student_shapes: List[torch.Size] = []
@@ -76,7 +82,7 @@ class Term(nn.Module):
     def active(self) -> bool:
         """Whether the term counts in this iteration."""
         if self.weight is None:
-            raise ValueError(f'model.terms.{self.name}.weight is a schedule, but nothing moves it; add '
+            raise ValueError(f'{self.key}.weight is a schedule, but nothing moves it; add '
                              "dict(type='TermWeightHook') to custom_hooks")
         return self.weight != 0
 
@@ -118,7 +124,7 @@ class Term(nn.Module):
             self.loss.setup(*examples)
             self.loss.check(*examples)
         except ValueError as error:
-            raise ValueError(f'model.terms.{self.name}: no common shape of student {self.student!r} and teacher '
+            raise ValueError(f'{self.key}: no common shape of student {self.student!r} and teacher '
                              f'{self.teacher!r}: {error}') from None
 
     def forward(self, student: Dict[str, Any], teacher: Dict[str, Any], labels: Optional[Tensor]) -> Dict[str, Tensor]:
@@ -145,7 +151,7 @@ class Term(nn.Module):
         if self.student_paths[index] != LOGITS or self.teacher_paths[index].rpartition('.')[2] != LOGITS:
             return
         if student.shape[1] != teacher.shape[1]:
-            raise ValueError(f'model.terms.{self.name}: student and teacher must have the same classes to compare logits, '
+            raise ValueError(f'{self.key}: student and teacher must have the same classes to compare logits, '
                              f'but the student has {student.shape[1]} and the teacher {teacher.shape[1]}; set num_classes '
                              'of the student, or take a teacher of the same data set')
 
@@ -162,7 +168,7 @@ class Term(nn.Module):
     def _tensor(self, values: Dict[str, Any], path: str, side: str) -> Tensor:
         value = values[path]
         if not isinstance(value, Tensor):
-            raise PathError(f'model.terms.{self.name}.{side}: "{path}" must be a tensor, but is a {type(value).__name__}; '
+            raise PathError(f'{self.key}.{side}: "{path}" must be a tensor, but is a {type(value).__name__}; '
                             f'choose one item of it, such as "{path}[0]", or a module inside of it')
         return value
 
@@ -172,3 +178,18 @@ class Term(nn.Module):
 
     def extra_repr(self) -> str:
         return f'student={self.student!r}, teacher={self.teacher!r}, weight={self.schedule or self.weight}'
+
+
+def student_paths(terms: Iterable[Term]) -> List[str]:
+    """What the terms read in the student, once each."""
+    return list(dict.fromkeys(path for term in terms for path in term.student_paths))
+
+
+def teacher_paths(terms: Iterable[Term]) -> List[str]:
+    """What the terms read in the teachers, once each."""
+    return list(dict.fromkeys(path for term in terms for path in term.teacher_paths))
+
+
+def wanted_paths(terms: Iterable[Term]) -> List[str]:
+    """What the terms read in the teachers in this iteration, once each."""
+    return teacher_paths(term for term in terms if term.reads_teacher)

@@ -1,8 +1,11 @@
 from .export import export_student
-from .hooks import DistillSummaryHook, EnergyHook, ExportStudentHook, NonFiniteLossHook, TermWeightHook
+from .hooks import (DistillSummaryHook, EnergyHook, ExportStudentHook, MeanTeacherHook, NonFiniteLossHook,
+                    ResumableEarlyStoppingHook, StepSeedHook, TermWeightHook, ValidateOnResumeHook)
+from .loops import MCKDLoop, OwnPartitionMCKDLoop
 from .optim import DistillOptimWrapperConstructor, JointOptimWrapper
 
 __all__ = [
     'DistillOptimWrapperConstructor', 'DistillSummaryHook', 'EnergyHook', 'ExportStudentHook', 'JointOptimWrapper',
-    'NonFiniteLossHook', 'TermWeightHook', 'export_student'
+    'MCKDLoop', 'MeanTeacherHook', 'NonFiniteLossHook', 'OwnPartitionMCKDLoop', 'ResumableEarlyStoppingHook',
+    'StepSeedHook', 'TermWeightHook', 'ValidateOnResumeHook', 'export_student'
 ]

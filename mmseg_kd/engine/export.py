@@ -51,6 +51,8 @@ def student_config(config: Config) -> Config:
     result['model'] = copy.deepcopy(config.model.student)
     if result['model'].get('data_preprocessor') is None and config.get('data_preprocessor') is not None:
         result['model'].data_preprocessor = copy.deepcopy(config.data_preprocessor)
+    if (result['model'].get('data_preprocessor') or {}).get('type') == 'BranchPreprocessor':
+        result['model'].data_preprocessor.type = 'SegDataPreProcessor'
     result = _own_datasets_as_plain(result)
     imports = result.get('custom_imports', {})
     if 'mmseg_kd' in imports.get('imports', []) and not _uses_own_modules(result['model']):

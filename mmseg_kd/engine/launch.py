@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
+from mmengine.dist import init_dist, is_distributed
 from mmengine.logging import print_log
 
 from ..distillers.configs import config_file
@@ -61,6 +62,16 @@ def prepare_launch(config: Config) -> None:
             dist.init_process_group('gloo')
         wrapper = config.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel', broadcast_buffers=False)
         config.model_wrapper_cfg = dict(wrapper, device_ids=None)
+
+
+def start_processes(config: Config) -> None:
+    """Join the group of processes that a launcher started, where no Runner does it.
+
+    Args:
+        config: with ``launcher`` set, after :func:`prepare_launch`.
+    """
+    if config.launcher != 'none' and not is_distributed():
+        init_dist(config.launcher, **(config.get('env_cfg') or {}).get('dist_cfg', {}))
 
 
 def enable_amp(config: Config) -> None:

@@ -25,12 +25,17 @@ from .holistic_kd_loss import HingeHolisticKDLoss, HolisticKDLoss
 from .idd_inter_class_distance_loss import IDDInterClassDistanceLoss
 from .idd_position_loss import IDDPositionLoss
 from .ifvd_loss import IFVDLoss
+from .image_semantic_loss import ImageSemanticLoss
 from .ka_adaptation_loss import KAAdaptationLoss
 from .ka_affinity_loss import KAAffinityLoss
 from .ka_translator_loss import KATranslatorLoss
 from .masked_generative_loss import MaskedGenerativeLoss
 from .pair_wise_kd_loss import MaxPairWiseKDLoss, PairWiseKDLoss
 from .pixel_wise_kd_loss import PixelWiseKDLoss
+from .probability_mse_loss import ProbabilityMSELoss
+from .projected_cosine_loss import ProjectedCosineLoss
+from .pseudo_label_loss import PseudoLabelLoss
+from .region_content_loss import RegionContentLoss
 from .salc_attention_loss import SALCAttentionLoss
 from .salc_context_loss import SALCContextLoss
 from .sstkd_statistical_texture_loss import SSTKDStatisticalTextureLoss
@@ -44,7 +49,8 @@ __all__ = [
     'CosineFeatureLoss', 'CSCLoss', 'CWDLoss', 'DistillLoss', 'DISTLoss', 'DKDLoss',
     'DSDCategorySimilarityLoss', 'DSDPixelSimilarityLoss', 'FAKDLoss', 'HingeHolisticKDLoss', 'HintLoss',
     'HolisticCritic', 'HolisticKDLoss', 'IDDInterClassDistanceLoss', 'IDDPositionLoss', 'IFVDLoss',
-    'KAAdaptationLoss', 'KAAffinityLoss', 'KATranslatorLoss', 'MaskedGenerativeLoss', 'MaxPairWiseKDLoss',
-    'PairWiseKDLoss', 'PixelWiseKDLoss', 'SALCAttentionLoss', 'SALCContextLoss', 'SSTKDStatisticalTextureLoss',
+    'ImageSemanticLoss', 'KAAdaptationLoss', 'KAAffinityLoss', 'KATranslatorLoss', 'MaskedGenerativeLoss',
+    'MaxPairWiseKDLoss', 'PairWiseKDLoss', 'PixelWiseKDLoss', 'ProbabilityMSELoss', 'ProjectedCosineLoss',
+    'PseudoLabelLoss', 'RegionContentLoss', 'SALCAttentionLoss', 'SALCContextLoss', 'SSTKDStatisticalTextureLoss',
     'SSTKDStructuralTextureLoss', 'StandardizedKDLoss', 'StrayCIRKDMemoryLoss'
 ]

@@ -19,8 +19,8 @@ class CosineFeatureLoss(DistillLoss):
         ValueError: if the shapes, or the numbers of maps, differ.
 
     Source: the feature distillation of a compact network for VOC 2012 from FCN-ResNet50. Deviation: its authors
-    project the teacher's features to the student's channels by a trained 1x1 convolution, so that both sides of the
-    cosine move; here the adapter of the term projects the student, and the target stays fixed.
+    project the teacher's features to the student's channels, which :class:`~mmseg_kd.losses.ProjectedCosineLoss` does;
+    here the adapter of the term projects the student, and the target stays fixed.
     """
 
     def compute(self, student: Maps, teacher: Maps) -> Tensor:

@@ -1,0 +1,11 @@
+from .branch_preprocessor import BranchPreprocessor
+from .compact_seg_net import CompactEncoder, CompactHead
+from .hf_universal_segmentor import HFUniversalSegmentor
+from .soft_dice_loss import SoftDiceLoss
+from .softmax_focal_loss import SoftmaxFocalLoss
+from .wide_resnet import WideResNet
+
+__all__ = [
+    'BranchPreprocessor', 'CompactEncoder', 'CompactHead', 'HFUniversalSegmentor', 'SoftDiceLoss', 'SoftmaxFocalLoss',
+    'WideResNet'
+]

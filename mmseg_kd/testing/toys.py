@@ -98,6 +98,18 @@ def toy_batch(num: int = 2, size: int = 32, num_classes: int = 4, seed: int = 0)
     return dict(inputs=images, data_samples=samples)
 
 
+def toy_branch_batch(num: int = 2, branches: int = 2, size: int = 32, num_classes: int = 4, seed: int = 0) -> dict:
+    """A batch of :func:`toy_batch` and, for each unlabelled branch, one with blank labels and rows of padding below."""
+    batch = dict(labeled=toy_batch(num, size, num_classes, seed), unlabeled=[])
+    for branch in range(1, branches + 1):
+        images = toy_batch(num, size, num_classes, seed=1000 * branch + seed)
+        for sample in images['data_samples']:
+            sample.gt_sem_seg.data = torch.zeros(1, size, size, dtype=torch.uint8)
+            sample.gt_sem_seg.data[:, size - branch * size // 4:] = 255
+        batch['unlabeled'].append(images)
+    return batch
+
+
 class ToyDataset(Dataset):
     """Images and label maps of :func:`toy_batch`, the same at every reading.
 
@@ -118,6 +130,16 @@ class ToyDataset(Dataset):
     def __getitem__(self, index: int) -> dict:
         batch = toy_batch(1, self._size, self._num_classes, seed=index)
         return {key: value[0] for key, value in batch.items()}
+
+
+class ToyBranchDataset(ToyDataset):
+    """Images of :func:`toy_branch_batch` with two unlabelled branches, the same at every reading."""
+
+    def __getitem__(self, index: int) -> dict:
+        batch = toy_branch_batch(1, 2, self._size, self._num_classes, seed=index)
+        labeled, *unlabeled = ({key: value[0] for key, value in branch.items()}
+                               for branch in (batch['labeled'], *batch['unlabeled']))
+        return dict(labeled=labeled, unlabeled=unlabeled)
 
 
 def toy_runner(model: dict, work_dir: str, max_iters: int = 4, **settings) -> Runner:

@@ -4,11 +4,14 @@ Every writer fills ``root`` with generated scenes and returns it: coloured recta
 class, with noise, so that a network can learn them), each label map with some void. The same arguments give the same
 files.
 """
+import json
 from pathlib import Path
 from typing import Callable, Dict, Iterator, Sequence, Tuple, Union
 
 import mmcv
 import numpy as np
+
+from ..datasets import CocoPanopticSemDataset
 
 VOID = 255
 
@@ -84,11 +87,51 @@ def write_camvid_tree(root: Union[str, Path],
     return Path(root)
 
 
+def write_coco_panoptic_tree(root: Union[str, Path],
+                             images: int = 2,
+                             size: Sequence[int] = (64, 80),
+                             seed: int = 0) -> Path:
+    """Write ``{train,val}2017``, and ``annotations/panoptic_{train,val}2017`` with the JSON beside it (133 classes).
+
+    As in the real files, a class may have several segments of one image, and the ids fill all three bytes of a pixel. The
+    arguments are those of :func:`write_cityscapes_tree`.
+    """
+    names = CocoPanopticSemDataset.METAINFO['classes']
+    # Not the real ids, but as those do, they rise with the classes and leave some numbers out.
+    categories = [dict(id=1 + index + index // 10, name=name, isthing=int(index < 80)) for index, name in enumerate(names)]
+    random = np.random.default_rng(seed)
+    content: Dict[str, dict] = {}
+    for split, index, image, labels in _splits(images, size, len(names), seed):
+        split, stem = f'{split}2017', f'{index:012d}'
+        halves = np.arange(labels.shape[1]) >= labels.shape[1] // 2
+        regions = [(label, (labels == label) & half) for label in np.unique(labels) for half in (halves, ~halves)
+                   if label != VOID and ((labels == label) & half).any()]
+        ids = 1 + random.choice(2**24 - 1, len(regions), replace=False)
+        segments = np.zeros(labels.shape, np.int64)
+        for segment, (_, region) in zip(ids, regions):
+            segments[region] = segment
+        _write(root, f'{split}/{stem}.jpg', image)
+        pixels = np.stack([segments >> 16, segments >> 8, segments], axis=-1) & 255
+        _write(root, f'annotations/panoptic_{split}/{stem}.png', pixels)
+        listed = content.setdefault(split, dict(images=[], annotations=[], categories=categories))
+        listed['images'].append(dict(id=index, file_name=f'{stem}.jpg'))
+        listed['annotations'].append(
+            dict(
+                image_id=index,
+                file_name=f'{stem}.png',
+                segments_info=[dict(id=int(segment), category_id=categories[label]['id'], iscrowd=0)
+                               for segment, (label, _) in zip(ids, regions)]))
+    for split, listed in content.items():
+        Path(root, 'annotations', f'panoptic_{split}.json').write_text(json.dumps(listed))
+    return Path(root)
+
+
 TREES: Dict[str, Callable[..., Path]] = {
     'CityscapesDataset': write_cityscapes_tree,
     'ADE20KDataset': write_ade20k_tree,
     'PascalVOCDataset': write_voc12aug_tree,
     'CamVidDataset': write_camvid_tree,
+    'CocoPanopticSemDataset': write_coco_panoptic_tree,
 }
 """The writer of each registered data set's tree, by the name of the data set."""
 

@@ -167,6 +167,31 @@ def test_a_config_without_a_teacher_is_examined_too(config):
     assert '| decode.loss_ce |' in text and 'Cost of a step' not in text and not said(lines, 'ok', "teacher's mIoU")
 
 
+def semi_supervised(config):
+    """Terms on labelled and unlabelled images."""
+    terms = dict(terms=dict(loss_cwd=CWD), unlabeled_terms=dict(loss_u=dict(CWD, loss=dict(type='PseudoLabelLoss'))))
+    config.model = dict(config.model, type='SemiSupervisedDistiller', **terms)
+    return config
+
+
+def test_training_with_unlabelled_images_is_examined_too(config):
+    config = semi_supervised(config)
+    blank = [dict(type='LoadImageFromFile'), dict(type='LoadBlankAnnotations'), dict(type='PackSegInputs')]
+    config.train_dataloader.sampler = dict(type='StreamSampler')
+    config.train_dataloader.dataset = dict(
+        type='SemiSupervisedDataset', labeled=config.train_dataloader.dataset, unlabeled_pipelines=[blank],
+        partition=dict(fraction=0.5, seed=0))
+    well, lines, text = look(config)
+    assert well, text
+    assert len(said(lines, 'ok', 'losses')) == 3 and '\n| loss_u         |      3 | ' in text
+
+
+def test_a_data_set_of_labelled_images_alone_is_told_where_others_are_needed(config):
+    well, lines, _ = look(semi_supervised(config))
+    line, = said(lines, 'failed', 'losses')
+    assert not well and 'needs batches of labelled and unlabelled images' in line and 'SemiSupervisedDataset' in line
+
+
 def test_a_config_without_validation_is_examined_too(config):
     config.val_dataloader = config.val_evaluator = None
     well, lines, _ = look(config)

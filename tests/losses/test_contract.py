@@ -18,21 +18,22 @@ import mmseg_kd.losses
 from mmseg_kd.losses import (ACELoss, AdversarialLoss, AfDCDLoss, APDLoss, AttnFDLoss, BPKDLoss, CIRKDChannelLoss,
                              CIRKDMemoryLoss, DistillLoss, DSDCategorySimilarityLoss, DSDPixelSimilarityLoss, FAKDLoss,
                              HingeHolisticKDLoss, HolisticKDLoss, IDDPositionLoss, KATranslatorLoss,
-                             MaskedGenerativeLoss, SALCContextLoss, SSTKDStatisticalTextureLoss,
-                             StrayCIRKDMemoryLoss)
+                             MaskedGenerativeLoss, ProjectedCosineLoss, PseudoLabelLoss, SALCContextLoss,
+                             SSTKDStatisticalTextureLoss, StrayCIRKDMemoryLoss)
 from mmseg_kd.losses.class_statistics import ClassStatistics
 from mmseg_kd.losses.memory_queue import MemoryQueue
 
-# Adversarial objectives, cross-entropies, and what passes the student through layers of its own have no value that
+# Adversarial objectives, cross-entropies, and what passes a network through layers of its own have no value that
 # equality must give.
 NO_KNOWN_MINIMUM = {
     ACELoss, AfDCDLoss, APDLoss, AttnFDLoss, CIRKDChannelLoss, CIRKDMemoryLoss, FAKDLoss, HingeHolisticKDLoss,
-    HolisticKDLoss, KATranslatorLoss, MaskedGenerativeLoss, SALCContextLoss, StrayCIRKDMemoryLoss
+    HolisticKDLoss, KATranslatorLoss, MaskedGenerativeLoss, ProjectedCosineLoss, PseudoLabelLoss, SALCContextLoss,
+    StrayCIRKDMemoryLoss
 }
 # Reads more of large labels than their samples.
 FULL_LABELS = {BPKDLoss}
 # Rounding the inputs moves maxima, signs and levels, with which the gradient jumps.
-ROUGH = {AfDCDLoss: 1e-1, SSTKDStatisticalTextureLoss: 3e-1}
+ROUGH = {AfDCDLoss: 1e-1, PseudoLabelLoss: 2e-1, SSTKDStatisticalTextureLoss: 3e-1}
 # Can take multiples of these numbers of channels only, or have so small features from few that rounding turns them.
 CHANNELS = {AfDCDLoss: 16, CIRKDMemoryLoss: 16, KATranslatorLoss: 32, StrayCIRKDMemoryLoss: 16}
 # Draw equally many vectors of each class, and so the more, the more classes could occur.

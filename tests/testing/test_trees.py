@@ -6,6 +6,7 @@ from mmseg.registry import DATASETS
 from mmseg_kd.testing.trees import TREES
 
 PIPELINE = [dict(type='LoadImageFromFile'), dict(type='mmseg.LoadAnnotations')]
+PANOPTIC = [dict(type='LoadImageFromFile'), dict(type='LoadPanopticSemAnnotations')]
 LAYOUTS = {
     'CityscapesDataset': dict(
         train=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
@@ -20,14 +21,22 @@ LAYOUTS = {
     'CamVidDataset': dict(
         train=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
         val=dict(img_path='img_dir/val', seg_map_path='ann_dir/val')),
+    'CocoPanopticSemDataset': dict(
+        train=dict(img_path='train2017', seg_map_path='annotations/panoptic_train2017'),
+        val=dict(img_path='val2017', seg_map_path='annotations/panoptic_val2017')),
+}
+LISTS = {
+    'PascalVOCDataset': 'ImageSets/Segmentation/{}.txt',
+    'CocoPanopticSemDataset': 'annotations/panoptic_{}2017.json',
 }
 SPLITS = [(name, split) for name, splits in LAYOUTS.items() for split in splits]
 
 
 def load(name, split, root):
-    extra = dict(ann_file=f'ImageSets/Segmentation/{split}.txt') if name == 'PascalVOCDataset' else {}
+    pipeline = PANOPTIC if name == 'CocoPanopticSemDataset' else PIPELINE
+    extra = dict(ann_file=LISTS[name].format(split)) if name in LISTS else {}
     return DATASETS.build(
-        dict(type=name, data_root=str(root), data_prefix=LAYOUTS[name][split], pipeline=PIPELINE, **extra))
+        dict(type=name, data_root=str(root), data_prefix=LAYOUTS[name][split], pipeline=pipeline, **extra))
 
 
 @pytest.mark.parametrize('name,split', SPLITS)

@@ -1,7 +1,14 @@
 from .distill_summary_hook import DistillSummaryHook
 from .energy_hook import EnergyHook
 from .export_student_hook import ExportStudentHook
+from .mean_teacher_hook import MeanTeacherHook
 from .non_finite_loss_hook import NonFiniteLossHook
+from .resumable_early_stopping_hook import ResumableEarlyStoppingHook
+from .step_seed_hook import StepSeedHook
 from .term_weight_hook import TermWeightHook
+from .validate_on_resume_hook import ValidateOnResumeHook
 
-__all__ = ['DistillSummaryHook', 'EnergyHook', 'ExportStudentHook', 'NonFiniteLossHook', 'TermWeightHook']
+__all__ = [
+    'DistillSummaryHook', 'EnergyHook', 'ExportStudentHook', 'MeanTeacherHook', 'NonFiniteLossHook',
+    'ResumableEarlyStoppingHook', 'StepSeedHook', 'TermWeightHook', 'ValidateOnResumeHook'
+]

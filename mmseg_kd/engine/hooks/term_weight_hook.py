@@ -21,7 +21,7 @@ class TermWeightHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if not isinstance(model, Distiller):
             return
-        for name, term in model.terms.items():
+        for name, term in model.all_terms.items():
             if term.schedule is not None:
                 term.weight = term.schedule(runner.iter)
                 runner.message_hub.update_scalar(f'train/{name}_weight', term.weight)

@@ -59,4 +59,4 @@ def critic_parameters(model: nn.Module) -> List[nn.Parameter]:
     model = model.module if is_model_wrapper(model) else model
     if not isinstance(model, Distiller):
         return []
-    return [p for term in model.terms.values() if term.critic is not None for p in term.critic.parameters()]
+    return [p for term in model.all_terms.values() if term.critic is not None for p in term.critic.parameters()]

@@ -1,0 +1,21 @@
+_base_ = './camvid_240x180.py'
+
+unlabeled_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadBlankAnnotations'),
+    dict(type='RandomResize', scale=(240, 180), ratio_range=(0.75, 1.5), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=_base_.crop_size),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs'),
+]
+# 46 of the 367 training images have labels.
+train_dataloader = dict(
+    batch_size=4,
+    sampler=dict(_delete_=True, type='StreamSampler'),
+    dataset=dict(
+        _delete_=True,
+        type='SemiSupervisedDataset',
+        labeled=_base_.train_dataloader.dataset,
+        partition=dict(fraction=1 / 8, seed=0),
+        unlabeled_pipelines=[unlabeled_pipeline, unlabeled_pipeline]))

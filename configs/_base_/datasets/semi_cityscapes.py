@@ -1,0 +1,25 @@
+_base_ = './cityscapes.py'
+
+# As in cross pseudo supervision (arXiv 2106.01226); its windows in tests are `test_cfg` of the model.
+crop_size = (800, 800)
+augment = [
+    dict(
+        type='RandomChoice',
+        transforms=[[dict(type='Resize', scale_factor=s, keep_ratio=True)] for s in (0.5, 0.75, 1.0, 1.5, 1.75, 2.0)]),
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackSegInputs'),
+]
+train_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), *augment]
+unlabeled_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadBlankAnnotations'), *augment]
+
+# Eight labelled and eight unlabelled images a step, over all GPUs: as published on eight.
+train_dataloader = dict(
+    batch_size=1,
+    sampler=dict(_delete_=True, type='StreamSampler'),
+    dataset=dict(
+        _delete_=True,
+        type='SemiSupervisedDataset',
+        labeled=dict(_base_.train_dataloader.dataset, pipeline=train_pipeline),
+        partition='cityscapes/1_8',
+        unlabeled_pipelines=[unlabeled_pipeline, unlabeled_pipeline]))

@@ -1,0 +1,31 @@
+_base_ = './voc12aug.py'
+
+# As in cross pseudo supervision (arXiv 2106.01226): its scales, no jitter of colours, whole images in tests.
+crop_size = (512, 512)
+augment = [
+    dict(
+        type='RandomChoice',
+        transforms=[[dict(type='Resize', scale_factor=s, keep_ratio=True)] for s in (0.5, 0.75, 1.0, 1.5, 1.75, 2.0)]),
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackSegInputs'),
+]
+train_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), *augment]
+unlabeled_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadBlankAnnotations'), *augment]
+test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
+dataset_train = dict(_base_.dataset_train, pipeline=train_pipeline)
+dataset_aug = dict(_base_.dataset_aug, pipeline=train_pipeline)
+labeled = dict(type='ConcatDataset', datasets=[dataset_train, dataset_aug])
+
+# Eight labelled and eight unlabelled images a step, over all GPUs: as published on four.
+train_dataloader = dict(
+    batch_size=2,
+    sampler=dict(_delete_=True, type='StreamSampler'),
+    dataset=dict(
+        _delete_=True,
+        type='SemiSupervisedDataset',
+        labeled=labeled,
+        partition='voc12aug/1_8',
+        unlabeled_pipelines=[unlabeled_pipeline, unlabeled_pipeline]))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

@@ -1,0 +1,23 @@
+_base_ = 'mmseg::_base_/datasets/pascal_voc12.py'
+
+# Whole images at 224x224, whatever their shape; 1464 to learn from.
+crop_size = (224, 224)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='Resize', scale=(224, 224), keep_ratio=False),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='RandomAffine', degrees=10.0, translate=0.1, scale=(0.9, 1.1), shear=5.0),
+    dict(type='mmpretrain.ColorJitter', brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1, backend='cv2'),
+    dict(type='PackSegInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(224, 224), keep_ratio=False),
+    dict(type='LoadAnnotations'),  # after `Resize`: predictions are judged at the size of the label maps
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(
+    batch_size=16, sampler=dict(type='DefaultSampler', shuffle=True), dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

@@ -1,0 +1,15 @@
+# Qin et al., "Multi-Granularity Distillation Scheme Towards Lightweight Semi-Supervised Semantic Segmentation" (ECCV
+# 2022, arXiv 2208.10169). The weight of the image level is its 0.002 for a sum over the classes and two images of a GPU.
+mix = dict(type='CutMix')
+terms = dict(
+    loss_deep=dict(student='logits', teacher='deep.logits', loss=dict(type='PseudoLabelLoss'), weight=1.0),
+    loss_wide=dict(student='logits', teacher='wide.logits', loss=dict(type='PseudoLabelLoss'), weight=1.0))
+unlabeled_terms = dict(
+    loss_unlabeled_deep=dict(
+        student='logits', teacher='deep.unmixed.logits', loss=dict(type='PseudoLabelLoss'), weight=1.0),
+    loss_unlabeled_wide=dict(
+        student='logits', teacher='wide.unmixed.logits', loss=dict(type='PseudoLabelLoss'), weight=1.0),
+    loss_image=dict(student='logits', teacher='deep.logits', loss=dict(type='ImageSemanticLoss'), weight=0.084),
+    loss_region=dict(
+        student='prelogits', teacher='wide.prelogits', loss=dict(type='RegionContentLoss'), weight=100.0))
+semi_hooks = [dict(type='StepSeedHook')]

@@ -1,0 +1,3 @@
+_base_ = ['./cwd_r18_voc12_few.py', '../_base_/models/mbv2_for_r18.py']
+
+model = dict(student=_base_.mbv2)

@@ -1,0 +1,13 @@
+_base_ = ['../_base_/tasks/semi_r18_cityscapes.py', '../_base_/pairs/semi_cityscapes.py', '../_base_/terms/semi_mgd.py']
+
+train_dataloader = dict(dataset=dict(partition='cityscapes/1_8'))  # that of the teachers
+model = dict(
+    _delete_=True,
+    type='MultiGranularityDistiller',
+    student=_base_.model,
+    teacher=_base_.teachers,
+    terms=_base_.terms,
+    unlabeled_terms=dict(
+        _base_.unlabeled_terms, loss_image=dict(_base_.unlabeled_terms.loss_image, weight=0.038)),
+    mix=_base_.mix)
+custom_hooks = [*_base_.custom_hooks, *_base_.semi_hooks]

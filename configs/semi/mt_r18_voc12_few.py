@@ -1,0 +1,10 @@
+_base_ = ['../_base_/tasks/semi_r18_voc12_few.py', '../_base_/terms/semi_mt.py']
+
+train_dataloader = dict(dataset=dict(partition='voc12_few/1_8'))
+model = dict(
+    _delete_=True,
+    type='MeanTeacher',
+    student=_base_.model,
+    terms=_base_.terms,
+    unlabeled_terms=_base_.unlabeled_terms)
+custom_hooks = [*_base_.custom_hooks, *_base_.semi_hooks]

@@ -1,0 +1,3 @@
+_base_ = ['./sup_r18_voc12_few.py', '../_base_/models/mbv2_for_r18.py']
+
+model = _base_.mbv2

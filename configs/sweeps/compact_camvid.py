@@ -1,0 +1,7 @@
+# The compact network four ways on CamVid, for the seeds alone: nothing is searched, the settings are those published.
+# The teacher comes first: `python tools/train.py configs/camvid/r18_camvid.py`.
+name = 'compact_camvid'
+budget = dict(kind='iterations', value=600)
+seeds = [0, 1]
+candidates = {way: f'mmseg_kd::compact/{way}_camvid.py' for way in ('none', 'feature', 'response', 'both')}
+stages = [dict(name='final', candidates=['none', 'feature', 'response', 'both'])]

@@ -1,0 +1,38 @@
+from typing import Any, Dict
+
+from mmseg.registry import DATASETS
+from torch.utils.data import Dataset
+
+from .image_list import ImageList
+from .partitions import Partition, labeled_part
+
+
+@DATASETS.register_module()
+class LabeledPartDataset(Dataset):
+    """The labelled part of a data set, alone: what a network learns without the unlabelled images.
+
+    Args:
+        labeled: config of the training set, as of :class:`SemiSupervisedDataset`.
+        partition: as there.
+
+    Raises:
+        ValueError: as there.
+    """
+
+    def __init__(self, labeled: dict, partition: Partition) -> None:
+        self._images = ImageList(labeled, 'labeled')
+        self.labeled = labeled_part(self._images, partition)
+
+    @property
+    def metainfo(self) -> dict:
+        """That of the labelled data set: classes and palette."""
+        return self._images.metainfo
+
+    def __len__(self) -> int:
+        return len(self.labeled)
+
+    def __getitem__(self, index: int) -> Dict[str, Any]:
+        results = self._images.info(self.labeled[index])
+        for transform in self._images.transforms(self.labeled[index]):
+            results = transform(results)
+        return results

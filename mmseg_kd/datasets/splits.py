@@ -1,0 +1,59 @@
+"""Divide a folder of images into training, validation and testing."""
+import os
+from pathlib import Path
+from typing import Dict, List, Union
+
+import numpy as np
+
+SPLITS = ('train', 'val', 'test')
+SHARES = (0.7, 0.2, 0.1)
+
+
+def write_split(folder: Union[str, Path],
+                out: Union[str, Path],
+                fraction: float = 1.0,
+                seed: int = 0,
+                suffix: str = '.jpg') -> Dict[str, List[str]]:
+    """Draw 70 % of a folder's images for training, 20 % for validation and 10 % for testing.
+
+    ``train.txt``, ``val.txt`` and ``test.txt`` are what ``ann_file`` of MMSegmentation's data sets reads: the path of an
+    image below the folder, without suffix, on each line, sorted. The draw depends on these paths, the fraction and the seed
+    alone, and no image is in two lists. The same lists are written again without harm.
+
+    Args:
+        folder: the images, in it or in folders in it.
+        out: folder for the three lists.
+        fraction: of the images, drawn first; the others are in no list.
+        seed: of the draw.
+        suffix: of the images.
+
+    Returns:
+        dict: the lines of each list, by its name.
+
+    Raises:
+        ValueError: if ``fraction`` is not in (0, 1], or fewer images are drawn than there are lists to fill.
+
+    The shares, and the 10 % of COCO test2017, are those of the work that took MCKD (arXiv 2311.08640) to segmentation; its
+    lists are not published.
+
+    Example:
+        >>> write_split('data/coco/test2017', 'data/coco/splits', fraction=0.1)
+        >>> # in a config: dict(type=..., data_root='data/coco', ann_file='splits/train.txt',
+        >>> #                   data_prefix=dict(img_path='test2017'))
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f'write_split: fraction must lie in (0, 1], but is {fraction}')
+    paths = sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob(f'*{suffix}'))
+    ids = [path[:-len(suffix)] for path in paths]
+    drawn = np.random.default_rng(seed).permutation(len(ids))[:round(fraction * len(ids))]
+    ends = np.round(np.cumsum(SHARES)[:-1] * len(drawn)).astype(int)
+    parts = {name: sorted(ids[index] for index in part) for name, part in zip(SPLITS, np.split(drawn, ends))}
+    if not all(parts.values()):
+        raise ValueError(f'write_split: every list must get an image, but only {len(drawn)} of the {len(ids)} images '
+                         f'(*{suffix}) in {folder} are drawn; check the folder and its suffix, or raise fraction')
+    Path(out).mkdir(parents=True, exist_ok=True)
+    for name, part in parts.items():
+        unfinished = Path(out, f'{name}.txt.part')
+        unfinished.write_text(''.join(f'{line}\n' for line in part), encoding='utf-8')
+        os.replace(unfinished, Path(out, f'{name}.txt'))
+    return parts

@@ -1,0 +1,45 @@
+from typing import Optional, Sequence
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+from ...distillers import MeanTeacher
+
+
+@HOOKS.register_module()
+class MeanTeacherHook(Hook):
+    """After every iteration: let the teacher of a :class:`~mmseg_kd.distillers.MeanTeacher` follow the student.
+
+    Args:
+        momentum: share of the teacher that stays, at least 0 and less than 1.
+
+    Raises:
+        ValueError: if ``momentum`` is out of range.
+        TypeError: before training, if the model is none.
+    """
+
+    # Before the checkpoint.
+    priority = 'NORMAL'
+
+    def __init__(self, momentum: float = 0.99) -> None:
+        if not 0 <= momentum < 1:
+            raise ValueError(f'MeanTeacherHook: momentum must be in [0, 1), but is {momentum}')
+        self.momentum = momentum
+
+    def before_train(self, runner: Runner) -> None:
+        if not isinstance(_model(runner), MeanTeacher):
+            raise TypeError(f'MeanTeacherHook needs a MeanTeacher, but the model is a {type(_model(runner)).__name__}; take '
+                            'the hook out of custom_hooks')
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: Optional[Sequence[dict]] = None,
+                         outputs: Optional[dict] = None) -> None:
+        _model(runner).update_teacher(self.momentum)
+
+
+def _model(runner: Runner):
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model

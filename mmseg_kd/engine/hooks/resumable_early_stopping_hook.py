@@ -1,0 +1,32 @@
+from math import inf
+from typing import Any, Dict, Optional
+
+from mmengine.hooks import EarlyStoppingHook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ResumableEarlyStoppingHook(EarlyStoppingHook):
+    """MMEngine's ``EarlyStoppingHook``, whose decision depends on the results of all validations, also before a resume.
+
+    MMEngine's hook counts in memory, so that a resumed run would begin to wait anew. The results themselves are in the
+    message hub, which every checkpoint holds: they are counted afresh at every validation. That no result is missing is
+    the duty of :class:`~mmseg_kd.engine.ValidateOnResumeHook`.
+
+    Args:
+        monitor: the metric.
+        rule: ``'greater'`` or ``'less'``, whichever is better; None takes it from the metric's name.
+        min_delta: the least that counts as an improvement, in units of the metric (percent for mIoU).
+        patience: validations without improvement after which training stops.
+    """
+
+    def __init__(self, monitor: str, rule: Optional[str] = None, min_delta: float = 0.1, patience: int = 5) -> None:
+        super().__init__(monitor, rule=rule, min_delta=min_delta, patience=patience, strict=True)
+
+    def after_val_epoch(self, runner: Runner, metrics: Dict[str, Any]) -> None:
+        self.wait_count, self.best_score = 0, -inf if self.rule == 'greater' else inf
+        results = runner.message_hub.get_scalar(f'val/{self.monitor}').data[0] if self.monitor in metrics else ()
+        for result in results[:-1]:
+            self._check_stop_condition(result)
+        super().after_val_epoch(runner, metrics)

@@ -1,0 +1,35 @@
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+VALIDATED = 'validated_iter'
+
+
+@HOOKS.register_module()
+class ValidateOnResumeHook(Hook):
+    """Make up for the validation that a killed run had before it when it wrote its last checkpoint.
+
+    MMEngine writes the checkpoint of an epoch before it validates. A run resumed from there would go on with the next
+    epoch: learning-rate schedules that wait for a plateau, early stopping and the choice of the best checkpoint would
+    miss one result each, and decide otherwise than a run that was never killed. The validation that is due is therefore
+    run before training goes on. Nothing is run where the checkpoint knows its result.
+    """
+
+    # All other hooks must be ready for a validation.
+    priority = 'LOWEST'
+
+    def before_val(self, runner: Runner) -> None:
+        # The best checkpoint is written at the end of this validation, and then knows its result.
+        runner.message_hub.update_info(VALIDATED, runner.iter)
+
+    def before_train(self, runner: Runner) -> None:
+        loop = runner.train_loop
+        by_epoch = hasattr(loop, 'run_epoch')
+        done, last = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
+        known = runner.message_hub.runtime_info.get(VALIDATED) == runner.iter
+        if runner.val_loop is None or done == 0 or known:
+            return
+        loop._decide_current_val_interval()
+        if done >= loop.val_begin and (done % loop.val_interval == 0 or done == last):
+            runner.logger.info(f'The validation after {"epoch" if by_epoch else "iteration"} {done} is made up for')
+            runner.val_loop.run()

@@ -1,0 +1,3 @@
+from .mckd_loop import MCKDLoop, OwnPartitionMCKDLoop
+
+__all__ = ['MCKDLoop', 'OwnPartitionMCKDLoop']

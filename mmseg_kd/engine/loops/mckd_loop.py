@@ -1,0 +1,342 @@
+"""Multistage collaborative distillation: a teacher labels, pairs of students label for each other, one student remains."""
+import copy
+import gc
+import json
+import re
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
+from mmengine.dist import barrier, is_main_process
+from mmengine.logging import print_log
+from mmengine.runner import BaseLoop, Runner
+from mmseg.registry import DATASETS, LOOPS, TRANSFORMS
+from PIL import Image
+
+from ...analysis.comparability import flatten
+from ...analysis.runs import read_run
+from ...distillers.configs import model_config
+from ...labelling import Labeller, agreement, class_shares, find_images, judge, read_summary, write_atomically, write_labels
+from .mckd_state import MCKDState, mckd_table
+
+HALVES = ('a', 'b')
+# What may be changed when a run goes on: it changes no weight.
+VOLATILE = ('work_dir', 'resume', 'load_from', 'launcher', 'log_level', 'log_processor', 'visualizer', 'vis_backends', 'env_cfg',
+            'experiment_name', 'model_wrapper_cfg')
+VOLATILE_KEYS = ('.default_hooks.logger', '.default_hooks.checkpoint.max_keep_ckpts', '.val_dataloader.num_workers',
+                 '.test_dataloader', '.test_cfg', '.test_evaluator')
+FINAL, TEACHER_LABELS = 'final', 'labels/teacher'
+
+
+@LOOPS.register_module()
+class MCKDLoop(BaseLoop):
+    """Multistage collaborative distillation of segmentation networks, from images without labels.
+
+    1. The teacher labels all images.
+    2. The images are split into two halves, once.
+    3. In every stage, two fresh students learn, each from one half; then each labels the *other* half. No network labels
+       an image that it, or what it started from, was trained on: what it memorised is not fed back.
+    4. One last student learns from the latest labels of all images.
+
+    The config is that of an ordinary training of the student but for ``train_cfg``; its ``train_dataloader`` holds a
+    ``PseudoLabelDataset`` with ``images`` (and ``ids``, to take some of them), to which the loop adds the labels, alone or
+    within wrappers; joined with others by ``ConcatDataset``, a few images with true labels are mixed in. Every training
+    is an ordinary Runner in a folder of its own (``stage_1/a``, ``final``), with the config's hooks, validation and early
+    stopping; its last checkpoint labels. Each has the seed of the config plus its place in the order.
+
+    Everything done is recorded in ``<work_dir>/mckd.json``. Kill it and start it again with ``--resume``: nothing that is
+    finished is repeated.
+
+    Args:
+        runner: of the whole; what it was configured with serves the trainings.
+        dataloader: the template of their ``train_dataloader``.
+        teacher: ``dict(config=..., checkpoint=...)`` of a segmentor of the same classes.
+        train: ``train_cfg`` of every training.
+        num_stages: stages with a pair of students; 0 is plain distillation by the teacher's labels.
+        group: regular expression whose first group, found in an id, says what belongs together (a city, a video) and
+            stays in one half; None splits image by image.
+        threshold: probability below which a pixel that is labelled becomes void.
+        warm_start: the students of a stage go on from those of the stage before that learnt from the same half.
+        tta: label with test-time augmentation.
+        truth: config of a data set that knows the true labels of the images, to judge the labels by; students never
+            see it.
+
+    Raises:
+        ValueError: in one line, if a setting is impossible, the classes of teacher and student differ, the work directory
+            holds another run, or a run of changed settings.
+
+    Paper: Zhao et al., "Multistage Collaborative Knowledge Distillation from a Large Language Model for Semi-Supervised
+    Sequence Generation" (ACL 2024, arXiv 2311.08640), taken from sequences to segmentation.
+    """
+
+    def __init__(self,
+                 runner: Runner,
+                 dataloader: dict,
+                 teacher: dict,
+                 train: dict,
+                 num_stages: int = 1,
+                 group: Optional[str] = None,
+                 threshold: float = 0.0,
+                 warm_start: bool = False,
+                 tta: bool = False,
+                 truth: Optional[dict] = None) -> None:
+        # The parent would build the template.
+        self._runner, self.dataloader = runner, dataloader
+        if not isinstance(num_stages, int) or num_stages < 0:
+            raise ValueError(f'train_cfg.num_stages must be 0, 1, 2, ..., but is {num_stages}')
+        if set(teacher) != {'config', 'checkpoint'}:
+            raise ValueError('train_cfg.teacher must be dict(config=..., checkpoint=...), but has '
+                             f'{", ".join(sorted(teacher)) or "nothing"}')
+        if group is not None and re.compile(group).groups < 1:
+            raise ValueError(f'train_cfg.group must be a regular expression with a group, such as "^([^_]+)_", but is {group}')
+        self._teacher, self._train_cfg, self._num_stages, self._group = teacher, train, num_stages, group
+        self._threshold, self._warm_start, self._tta, self._truth = threshold, warm_start, tta, truth
+        template = list(_templates(dataloader['dataset']))
+        if len(template) != 1:
+            raise ValueError('train_dataloader.dataset must hold one data set with the key "images" (PseudoLabelDataset), '
+                             f'but holds {len(template)}')
+        self._images, self._ids = template[0]['images'], template[0].get('ids')
+        self._folder = Path(runner.work_dir)
+        # What the Runner asks of a training loop.
+        self.iter = self.epoch = 0
+        self.max_iters = self.max_epochs = 1
+
+    def run(self) -> Any:
+        """Run what is not done yet.
+
+        Returns:
+            nn.Module: the Runner's model, which is not trained; the last student is that of ``final/``.
+        """
+        files = self._find_images()
+        self._state = MCKDState(self._folder, _settings(self._runner.cfg), self._runner._resume)
+        self._check_classes()
+        self._label(TEACHER_LABELS, files, lambda: Labeller(self._teacher['config'], self._teacher['checkpoint'], self._tta),
+                    {key: str(value) for key, value in self._teacher.items()})
+        halves = self._split(sorted(read_summary(str(self._folder / TEACHER_LABELS))['images']))
+        labels = {half: [str(self._folder / TEACHER_LABELS)] for half in HALVES}
+        seed = 0
+        for stage in range(1, self._num_stages + 1):
+            for half in HALVES:
+                seed += 1
+                self._train(f'stage_{stage}/{half}', seed, labels[half], half, len(halves[half]),
+                            f'stage_{stage - 1}/{half}' if self._warm_start and stage > 1 else None)
+            self._compare_pair(stage)
+            for half in HALVES:
+                student = f'stage_{stage}/{self.labelled_by(half)}'
+                name = f'labels/stage_{stage}/{half}'
+                self._label(name, {key: files[key] for key in halves[half]}, lambda: self._student(student),
+                            dict(student=student))
+                labels[half] = [str(self._folder / name)]
+        everything = list(dict.fromkeys(folder for half in HALVES for folder in labels[half]))
+        self._train(FINAL, seed + 1, everything, None, sum(map(len, halves.values())), None)
+        self._report()
+        return self._runner.model
+
+    @staticmethod
+    def labelled_by(half: str) -> str:
+        """The student that labels a half: the one that did not learn from it."""
+        return HALVES[1 - HALVES.index(half)]
+
+    def _find_images(self) -> Dict[str, str]:
+        """File by id, the path without its suffix."""
+        files = {str(Path(file).with_suffix('')): file for file in find_images(self._images)}
+        if self._ids is None:
+            return files
+        wanted = Path(self._ids).read_text(encoding='utf-8').split()
+        missing = [name for name in wanted if name not in files]
+        if missing or not wanted:
+            raise ValueError(f'train_dataloader.dataset.ids: {len(missing)} of {len(wanted)} ids of {self._ids} have no image '
+                             f'in {self._images}' + (f', such as {missing[0]}' if missing else '; the list is empty'))
+        return {name: files[name] for name in wanted}
+
+    def _check_classes(self) -> None:
+        teacher = model_config(self._teacher['config'])
+        student = self._runner.cfg.model.get('student') or self._runner.cfg.model
+        theirs, ours = _num_classes(teacher), _num_classes(student)
+        if theirs != ours:
+            raise ValueError(f'teacher and student must have the same classes, but train_cfg.teacher has {theirs} and the '
+                             f'student {ours}; set num_classes of the student, or take a teacher of the same classes')
+
+    def _split(self, names: Sequence[str]) -> Dict[str, List[str]]:
+        """Two halves, by images or by groups, recorded as list files."""
+        groups: Dict[str, List[str]] = {}
+        for name in names:
+            groups.setdefault(self._group_of(name), []).append(name)
+        halves: Dict[str, List[str]] = {half: [] for half in HALVES}
+        order = np.random.default_rng(self._seed()).permutation(len(groups))
+        members = [groups[key] for key in sorted(groups)]
+        # The larger groups first, each to the half that has fewer: groups are few, and of very different size.
+        for index in sorted(order, key=lambda index: -len(members[index])):
+            half = min(HALVES, key=lambda half: len(halves[half]))
+            halves[half].extend(members[index])
+        if not all(halves.values()):
+            raise ValueError(f'{len(names)} images in {len(groups)} groups cannot be split into two halves; give more images, '
+                             'or another train_cfg.group')
+        if not self._state.done('partition'):
+            for half, ids in halves.items():
+                self._write(self._list(half), '\n'.join(sorted(ids)) + '\n')
+            self._state.finish('partition', {half: len(ids) for half, ids in halves.items()})
+        return {half: sorted(ids) for half, ids in halves.items()}
+
+    def _group_of(self, name: str) -> str:
+        if self._group is None:
+            return name
+        found = re.search(self._group, name)
+        if found is None:
+            raise ValueError(f'train_cfg.group {self._group} must match every id, but does not match {name}')
+        return found[1]
+
+    def _list(self, half: str) -> Path:
+        return self._folder / 'partition' / f'{half}.txt'
+
+    def _label(self, name: str, files: Dict[str, str], build: Callable[[], Labeller], source: dict) -> None:
+        if self._state.done(name):
+            return
+        labeller = build()
+        print_log(f'{name}: labelling {len(files)} images', 'current')
+        summary = write_labels(
+            labeller, list(files.values()), self._images, str(self._folder / name), labeller.classes, labeller.palette,
+            self._threshold, source=dict(source, tta=self._tta), report=_progress(name))
+        shares = class_shares(summary)
+        facts = dict(images=len(files), void=shares['void'], confidence=shares['confidence'], **self._judge(name, summary))
+        self._state.finish(name, facts)
+
+    def _judge(self, name: str, summary: dict) -> Dict[str, float]:
+        """How the labels fare against the truth, and against the teacher's own."""
+        facts = {}
+        if self._truth is not None:
+            quality = judge(self._truth_pairs(name, summary), summary['classes'])
+            facts.update(miou=quality.miou, accuracy=quality.accuracy)
+        if name != TEACHER_LABELS:
+            pairs = ((_read(self._folder / name, key), _read(self._folder / TEACHER_LABELS, key)) for key in summary['images'])
+            facts['miou_to_teacher'] = judge(pairs, summary['classes']).miou
+        return facts
+
+    def _truth_pairs(self, name: str, summary: dict) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
+        truth = DATASETS.build(self._truth)
+        places = {Path(truth.get_data_info(index)['img_path']).resolve(): index for index in range(len(truth))}
+        load = TRANSFORMS.build(dict(type='LoadAnnotations'))
+        for key, image in summary['images'].items():
+            path = (Path(self._images) / image['image']).resolve()
+            if path not in places:
+                raise ValueError(f'train_cfg.truth must know the images of {self._images}, but does not know {path}')
+            yield _read(self._folder / name, key), load(truth.get_data_info(places[path]))['gt_seg_map']
+
+    def _train(self, name: str, number: int, labels: List[str], half: Optional[str], images: int,
+               parent: Optional[str]) -> None:
+        if self._state.done(name):
+            return
+        folder = self._folder / name
+        config = copy.deepcopy(self._runner.cfg)
+        config.train_cfg = copy.deepcopy(self._train_cfg)
+        for dataset in _templates(config.train_dataloader.dataset):
+            dataset.update(labels=labels)
+            if half is not None:
+                dataset.update(ids=str(self._list(half)))
+        begun = (folder / 'last_checkpoint').is_file()
+        unique = f'{self._runner.experiment_name}_{name.replace("/", "_")}'
+        config.update(
+            work_dir=str(folder),
+            # MMEngine keeps loggers and visualizers by name, and the trainings share a process.
+            experiment_name=unique,
+            randomness=dict(config.get('randomness') or {}, seed=self._seed() + number),
+            resume=begun,
+            load_from=str(self._checkpoint(parent)) if parent and not begun else None)
+        if config.get('visualizer'):
+            config.visualizer.name = unique
+        print_log(f'{name}: training on {images} images, in {folder}', 'current')
+        runner = Runner.from_cfg(config)
+        runner.train()
+        del runner
+        gc.collect()
+        barrier()
+        run = read_run(folder)
+        validated = dict(miou=run.miou) if run.validations else {}
+        self._state.finish(name, dict(images=images, iterations=run.iterations, **validated))
+
+    def _student(self, name: str) -> Labeller:
+        config = copy.deepcopy(self._runner.cfg)
+        return Labeller(config, str(self._checkpoint(name)), self._tta)
+
+    def _checkpoint(self, name: str) -> Path:
+        pointer = self._folder / name / 'last_checkpoint'
+        if not pointer.is_file():
+            raise ValueError(f'{name}: the training left no checkpoint; default_hooks.checkpoint must save one at the end')
+        return self._folder / name / Path(pointer.read_text().strip()).name
+
+    def _compare_pair(self, stage: int) -> None:
+        """How far the two students of a stage agree on the validation images, which neither has seen."""
+        name = f'stage_{stage}/pair'
+        loader = self._runner.cfg.get('val_dataloader')
+        if self._state.done(name) or loader is None:
+            return
+        dataset = DATASETS.build(loader.dataset)
+        paths = [dataset.get_data_info(index)['img_path'] for index in range(len(dataset))]
+        students = [self._student(f'stage_{stage}/{half}') for half in HALVES]
+        self._state.finish(name, dict(images=len(paths), agreement=agreement(*students, paths)))
+
+    def _report(self) -> None:
+        table = mckd_table(self._state.parts)
+        self._write(self._folder / 'mckd.md', table)
+        print_log('\n' + table, 'current')
+
+    def _write(self, path: Path, text: str) -> None:
+        if is_main_process():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, text.encode())
+        barrier()
+
+    def _seed(self) -> int:
+        return (self._runner.cfg.get('randomness') or {}).get('seed') or 0
+
+
+@LOOPS.register_module()
+class OwnPartitionMCKDLoop(MCKDLoop):
+    """The control of :class:`MCKDLoop`: every student relabels the half that it learnt from.
+
+    The same trainings on as many images; the difference is what labelling for each other brings.
+    """
+
+    @staticmethod
+    def labelled_by(half: str) -> str:
+        """The student that labels a half: the one that learnt from it."""
+        return half
+
+
+def _templates(node: Any) -> Iterator[dict]:
+    """The data sets that take labels, within whatever wraps or joins them."""
+    if isinstance(node, dict):
+        if 'images' in node:
+            yield node
+        else:
+            for value in node.values():
+                yield from _templates(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _templates(value)
+
+
+def _num_classes(model: dict) -> Optional[int]:
+    head = model.get('decode_head')
+    head = head[-1] if isinstance(head, (list, tuple)) else head
+    return (head or {}).get('num_classes')
+
+
+def _read(folder: Path, name: str) -> np.ndarray:
+    return np.asarray(Image.open(folder / f'{name}.png'))
+
+
+def _settings(config: Any) -> Dict[str, Any]:
+    plain = {key: value for key, value in config._cfg_dict.to_dict().items() if key not in VOLATILE}
+    return {key: value for key, value in flatten(json.loads(json.dumps(plain, default=str)), '').items()
+            if not key.startswith(VOLATILE_KEYS)}
+
+
+def _progress(name: str) -> Callable[[int, int], None]:
+    """A line in the log at every tenth of the images."""
+
+    def report(done: int, total: int) -> None:
+        if total and done and (done == total or done * 10 // total > (done - 1) * 10 // total):
+            print_log(f'{name}: {done} of {total} images', 'current')
+
+    return report

@@ -1,0 +1,86 @@
+"""What a multistage run has finished, in one small file."""
+import json
+from pathlib import Path
+from typing import Any, Dict
+
+from mmengine.dist import barrier, is_main_process
+
+from ...analysis.tables import markdown_table
+from ...labelling import write_atomically
+
+FILE, FORMAT, SHOWN = 'mckd.json', 1, 3
+
+
+class MCKDState:
+    """Finished parts by name, with what is known of each; every change is written at once, whole or not at all.
+
+    Args:
+        folder: work directory of the run.
+        settings: of the config, by dotted key, that must not change while it goes on.
+        resume: go on with the run that is there, if there is one.
+
+    Raises:
+        ValueError: if there is a run and ``resume`` is false, or its settings were others; nothing is changed then.
+    """
+
+    def __init__(self, folder: Path, settings: Dict[str, Any], resume: bool) -> None:
+        self._path, self._settings = folder / FILE, settings
+        self.parts: Dict[str, Dict[str, Any]] = {}
+        if self._path.is_file():
+            if not resume:
+                raise ValueError(f'{folder} holds a run already; give --resume to go on with it, or another --work-dir')
+            self._load()
+        barrier()  # nobody writes before all have read
+        self._save()
+
+    def done(self, name: str) -> bool:
+        """Whether a part is finished."""
+        return name in self.parts
+
+    def finish(self, name: str, facts: Dict[str, Any]) -> None:
+        """Record a finished part. All processes call this when all have finished it."""
+        barrier()
+        self.parts[name] = facts
+        self._save()
+        barrier()
+
+    def _load(self) -> None:
+        try:
+            before = json.loads(self._path.read_text())
+            settings, parts = before['settings'], before['parts']
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f'{self._path} is damaged; remove it to begin again from what the folders hold, or take another '
+                             '--work-dir') from None
+        if before.get('format') != FORMAT:
+            raise ValueError(f'{self._path} must have format {FORMAT}, but has {before.get("format")}; take another --work-dir')
+        changed = [key for key in {**settings, **self._settings} if settings.get(key) != self._settings.get(key)]
+        if changed:
+            told = '; '.join(f'{key.lstrip(".")} was {settings.get(key)!r}, but is {self._settings.get(key)!r}'
+                             for key in changed[:SHOWN])
+            more = f'; and {len(changed) - SHOWN} more' if len(changed) > SHOWN else ''
+            raise ValueError(f'{self._path.parent} was begun with another config: {told}{more}. Go on with the former one, or '
+                             'take another --work-dir')
+        self.parts = parts
+
+    def _save(self) -> None:
+        if is_main_process():
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(
+                self._path, json.dumps(dict(format=FORMAT, settings=self._settings, parts=self.parts), indent=1).encode())
+
+
+def mckd_table(parts: Dict[str, Dict[str, Any]]) -> str:
+    """The tree of labellings and trainings as a Markdown table.
+
+    Args:
+        parts: of :class:`MCKDState`.
+    """
+    columns = (('images', 'images', '{:d}'), ('mIoU', 'miou', '{:.2f}'), ('mIoU to the teacher\'s', 'miou_to_teacher', '{:.2f}'),
+               ('accuracy', 'accuracy', '{:.2f}'), ('void', 'void', '{:.1%}'), ('confidence', 'confidence', '{:.3f}'),
+               ('agreement', 'agreement', '{:.2f}'))
+    used = [column for column in columns if any(column[1] in facts for facts in parts.values())]
+    rows = [('', *(title for title, _, _ in used))]
+    for name, facts in parts.items():
+        if name != 'partition':
+            rows.append((name, *(form.format(facts[key]) if key in facts else '' for _, key, form in used)))
+    return markdown_table(rows) + '\n'

@@ -1,0 +1,73 @@
+"""How good labels are: against the truth where there is one, and against each other."""
+from typing import Callable, Dict, Iterable, NamedTuple, Sequence, Tuple
+
+import numpy as np
+import torch
+from mmengine.dist import all_reduce, get_dist_info
+from torch import Tensor
+
+
+class Quality(NamedTuple):
+    """Of label maps against others.
+
+    Args:
+        miou: mean over the classes that occur in either, in percent.
+        accuracy: share of the pixels that agree, in percent.
+        iou: of every class, in percent; NaN for one that occurs in neither.
+        judged: share of the pixels that could be judged, in percent: those that are void in neither.
+    """
+
+    miou: float
+    accuracy: float
+    iou: Dict[str, float]
+    judged: float
+
+
+def judge(pairs: Iterable[Tuple[np.ndarray, np.ndarray]], classes: Sequence[str]) -> Quality:
+    """Compare label maps with the truth, over all images at once.
+
+    Args:
+        pairs: label map and truth of each image, (H, W) both, with classes 0.. and 255 for void.
+        classes: names.
+
+    Raises:
+        ValueError: if a map and its truth differ in size, or hold other classes.
+    """
+    count = len(classes)
+    confusion, pixels = np.zeros((count, count), dtype=np.int64), 0
+    for labels, truth in pairs:
+        if labels.shape != truth.shape:
+            raise ValueError(f'label map and truth must have one size, but have {labels.shape} and {truth.shape}')
+        valid = (labels != 255) & (truth != 255)
+        if valid.any() and max(labels[valid].max(), truth[valid].max()) >= count:
+            raise ValueError(f'labels must lie in 0..{count - 1} or be 255 (void), but reach '
+                             f'{max(labels[valid].max(), truth[valid].max())}')
+        confusion += np.bincount(
+            truth[valid].astype(np.int64) * count + labels[valid], minlength=count**2).reshape(count, count)
+        pixels += labels.size
+    hits, total = np.diag(confusion), confusion.sum()
+    union = confusion.sum(0) + confusion.sum(1) - hits
+    iou = np.divide(100.0 * hits, union, out=np.full(count, np.nan), where=union > 0)
+    nothing = float('nan')
+    return Quality(
+        miou=float(np.nanmean(iou)) if union.any() else nothing,
+        accuracy=100.0 * float(hits.sum()) / float(total) if total else nothing,
+        iou=dict(zip(classes, iou.tolist())),
+        judged=100.0 * float(total) / pixels if pixels else nothing)
+
+
+def agreement(first: Callable[[str], Tensor], second: Callable[[str], Tensor], paths: Sequence[str]) -> float:
+    """Share of the pixels, in percent, that two networks give the same class; each process takes its share of the images.
+
+    Args:
+        first: gives the probabilities (C, H, W) of the image at a path.
+        second: the same of the other network.
+        paths: of the images.
+    """
+    rank, processes = get_dist_info()
+    counts = torch.zeros(2, dtype=torch.float64)
+    for path in paths[rank::processes]:
+        equal = first(path).argmax(0) == second(path).argmax(0)
+        counts += torch.tensor([float(equal.sum()), equal.numel()], dtype=torch.float64)
+    all_reduce(counts)
+    return float(100 * counts[0] / counts[1])

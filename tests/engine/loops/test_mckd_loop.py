@@ -1,0 +1,202 @@
+"""The order of the algorithm, by students and a teacher that only remember what they were shown."""
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+from mmseg_kd.engine import MCKDLoop, OwnPartitionMCKDLoop
+from mmseg_kd.engine.loops import mckd_loop
+from mmseg_kd.labelling import read_summary
+
+IMAGES = [f'{city}_{number}' for city in 'xyz' for number in range(4)]
+CLASSES = [f'class {number}' for number in range(8)]
+
+
+class Stubs:
+    """Each network labels every pixel with a class of its own, so that a map tells who made it."""
+
+    def __init__(self):
+        self.labelled, self.trained = [], []  # (who, image), (who, {image: who labelled it}, parent)
+        self.networks = ['teacher']
+
+    def labeller(self, config, checkpoint, tta=False):
+        name = 'teacher' if checkpoint == 'teacher.pth' else '/'.join(Path(checkpoint).parts[-3:-1])
+        number = self.networks.index(name)
+
+        def label(path):
+            self.labelled.append((name, Path(path).stem))
+            return torch.eye(8)[number][:, None, None].expand(-1, 2, 2)
+
+        label.classes, label.palette = CLASSES, None
+        return label
+
+    def runner(self, config):
+
+        def train():
+            name = Path(config.work_dir).parts[-2:]
+            name = '/'.join(name) if name[-1] in 'ab' else name[-1]
+            shown = config.train_dataloader.dataset
+            known = {image: Path(folder) for folder in shown.labels for image in read_summary(folder)['images']}
+            ids = Path(shown.ids).read_text().split() if 'ids' in shown else list(known)
+            made = {image: self.networks[np.asarray(Image.open(known[image] / f'{image}.png'))[0, 0]] for image in ids}
+            self.trained.append((name, made, config.load_from, config.randomness.seed))
+            self.networks.append(name)
+            folder = Path(config.work_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / 'epoch_2.pth').write_text('x')
+            (folder / 'last_checkpoint').write_text(str(folder / 'epoch_2.pth'))
+
+        return SimpleNamespace(train=train)
+
+
+@pytest.fixture
+def stubs(monkeypatch):
+    stubs = Stubs()
+    monkeypatch.setattr(mckd_loop, 'Labeller', stubs.labeller)
+    monkeypatch.setattr(mckd_loop, 'Runner', SimpleNamespace(from_cfg=stubs.runner))
+    monkeypatch.setattr(mckd_loop, 'model_config', lambda name: dict(decode_head=dict(num_classes=8)))
+    return stubs
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    for name in IMAGES:
+        (folder / f'{name}.png').write_bytes(b'')
+    return folder
+
+
+def make(images, loop=MCKDLoop, resume=False, work='work', classes=8, lr=0.1, **settings):
+    cfg = Config(dict(
+        model=dict(type='EncoderDecoder', decode_head=dict(num_classes=classes)),
+        optim_wrapper=dict(optimizer=dict(lr=lr)),
+        train_dataloader=dict(dataset=dict(type='PseudoLabelDataset', images=str(images), **settings.pop('dataset', {}))),
+        randomness=dict(seed=5)))
+    runner = SimpleNamespace(
+        cfg=cfg, work_dir=str(images.parent / work), _resume=resume, model=None, experiment_name='mckd')
+    return loop(runner, cfg.train_dataloader, teacher=dict(config='teacher.py', checkpoint='teacher.pth'),
+                train=dict(max_epochs=2), **settings)
+
+
+def halves(images, work='work'):
+    return {half: set((images.parent / work / 'partition' / f'{half}.txt').read_text().split()) for half in 'ab'}
+
+
+@pytest.mark.parametrize('stages', [1, 2, 3])
+def test_nobody_learns_from_labels_that_it_made_and_the_last_sees_all(stubs, images, stages):
+    make(images, num_stages=stages).run()
+    parts = halves(images)
+    assert parts['a'] | parts['b'] == set(IMAGES) and not parts['a'] & parts['b'] and len(parts['a']) == 6
+    names = [f'stage_{stage}/{half}' for stage in range(1, stages + 1) for half in 'ab']
+    assert [name for name, *_ in stubs.trained] == [*names, 'final']
+    for name, made, parent, _ in stubs.trained[:-1]:
+        stage, half = int(name[6]), name[-1]
+        assert set(made) == parts[half] and parent is None
+        # The student of the other half, of the stage before.
+        assert set(made.values()) == {'teacher' if stage == 1 else f'stage_{stage - 1}/{"ba"["ab".index(half)]}'}
+    _, made, *_ = stubs.trained[-1]
+    assert set(made) == set(IMAGES)
+    assert all(made[image] == f'stage_{stages}/{"b" if image in parts["a"] else "a"}' for image in IMAGES)
+    # No network ever labelled an image that it had learnt from.
+    learnt = {name: set(made) for name, made, *_ in stubs.trained}
+    assert all(image not in learnt[who] for who, image in stubs.labelled if who != 'teacher')
+    assert sorted(image for who, image in stubs.labelled if who == 'teacher') == IMAGES
+    assert [seed for *_, seed in stubs.trained] == list(range(6, 6 + 2 * stages + 1))
+
+
+def test_no_stage_is_plain_distillation(stubs, images):
+    make(images, num_stages=0).run()
+    (name, made, _, _), = stubs.trained
+    assert name == 'final' and made == dict.fromkeys(IMAGES, 'teacher')
+
+
+def test_the_control_relabels_what_it_learnt(stubs, images):
+    make(images, OwnPartitionMCKDLoop).run()
+    parts = halves(images)
+    _, made, *_ = stubs.trained[-1]
+    assert all(made[image] == f'stage_1/{"a" if image in parts["a"] else "b"}' for image in IMAGES)
+    assert parts == (make(images, work='cross').run(), halves(images, 'cross'))[1]
+
+
+def test_warm_students_go_on_from_that_of_their_own_half(stubs, images):
+    make(images, num_stages=2, warm_start=True).run()
+    parents = {name: parent for name, _, parent, _ in stubs.trained}
+    work = images.parent / 'work'
+    assert parents == {'stage_1/a': None, 'stage_1/b': None, 'stage_2/a': str(work / 'stage_1/a/epoch_2.pth'),
+                       'stage_2/b': str(work / 'stage_1/b/epoch_2.pth'), 'final': None}
+
+
+def test_a_group_stays_together(stubs, images):
+    make(images, group='^([a-z])_').run()
+    for half in halves(images).values():
+        assert all(f'{name[0]}_{number}' in half for name in half for number in range(4))
+    with pytest.raises(ValueError, match='12 images in 1 groups cannot be split'):
+        make(images, group='(_)', work='one').run()
+    with pytest.raises(ValueError, match=r'group \^\(y\) must match every id, but does not match x_0'):
+        make(images, group='^(y)', work='none').run()
+    with pytest.raises(ValueError, match='must be a regular expression with a group'):
+        make(images, group='^y')
+
+
+def test_only_listed_images_take_part(stubs, images, tmp_path):
+    (tmp_path / 'ids.txt').write_text('x_0\ny_1\n')
+    make(images, num_stages=0, dataset=dict(ids=str(tmp_path / 'ids.txt'))).run()
+    assert set(stubs.trained[0][1]) == {'x_0', 'y_1'}
+    (tmp_path / 'ids.txt').write_text('x_0\nq_1\n')
+    with pytest.raises(ValueError, match='1 of 2 ids of .*ids.txt have no image in .*, such as q_1'):
+        make(images, work='other', dataset=dict(ids=str(tmp_path / 'ids.txt'))).run()
+
+
+@pytest.mark.parametrize('break_at', range(1, 9))
+def test_what_is_finished_is_not_repeated(stubs, images, monkeypatch, break_at):
+    """Killed between any two parts; the rest is as if nothing had been."""
+    finish = mckd_loop.MCKDState.finish
+    count = []
+
+    def killed(self, name, facts):
+        finish(self, name, facts)
+        count.append(name)
+        if len(count) == break_at:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(mckd_loop.MCKDState, 'finish', killed)
+    parts = ['labels/teacher', 'partition', 'stage_1/a', 'stage_1/b', 'labels/stage_1/a', 'labels/stage_1/b', 'final']
+    if break_at <= len(parts):
+        with pytest.raises(KeyboardInterrupt):
+            make(images).run()
+        make(images, resume=True).run()
+    else:
+        make(images).run()
+    assert count == parts
+    assert [name for name, *_ in stubs.trained] == ['stage_1/a', 'stage_1/b', 'final']
+    assert len(stubs.labelled) == 2 * len(IMAGES)
+    table = (images.parent / 'work' / 'mckd.md').read_text()
+    assert [line.split('|')[1].strip() for line in table.splitlines()[2:]] == [part for part in parts if part != 'partition']
+
+
+def test_a_changed_config_is_refused_and_named(stubs, images):
+    make(images).run()
+    with pytest.raises(ValueError, match='holds a run already; give --resume'):
+        make(images).run()
+    before = json.loads((images.parent / 'work' / 'mckd.json').read_text())
+    with pytest.raises(ValueError, match='optim_wrapper.optimizer.lr was 0.1, but is 0.2. Go on with the former'):
+        make(images, resume=True, lr=0.2).run()
+    assert json.loads((images.parent / 'work' / 'mckd.json').read_text()) == before
+    make(images, resume=True).run()
+    assert len(stubs.trained) == 3
+
+
+def test_bad_settings_are_refused_before_anything_is_labelled(stubs, images):
+    with pytest.raises(ValueError, match='num_stages must be 0, 1, 2, ..., but is -1'):
+        make(images, num_stages=-1)
+    with pytest.raises(ValueError, match='train_cfg.teacher has 8 and the student 5'):
+        make(images, classes=5).run()
+    with pytest.raises(ValueError, match='must hold one data set with the key "images"'):
+        MCKDLoop(SimpleNamespace(work_dir='w'), dict(dataset=dict(type='CamVidDataset')), dict(config='', checkpoint=''), {})
+    assert not stubs.labelled

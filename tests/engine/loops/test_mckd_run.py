@@ -1,0 +1,118 @@
+"""The loop for real: a tiny teacher, tiny students, the command line, and SIGKILL."""
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+
+from mmseg_kd import config_file
+from mmseg_kd.datasets import write_digit_scenes
+
+pytest.importorskip('sklearn')
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory):
+    """A config file: 12 scenes, a teacher with random weights, three trainings of 4 iterations."""
+    folder = tmp_path_factory.mktemp('mckd')
+    write_digit_scenes(folder / 'data', num_train=12, num_val=4)
+    torch.manual_seed(0)
+    init_default_scope('mmseg')
+    teacher = MODELS.build(Config.fromfile(config_file('mmseg_kd::demo/teacher.py')).model)
+    torch.save(dict(state_dict=teacher.state_dict()), folder / 'teacher.pth')
+    data = folder / 'data'
+    (folder / 'tiny.py').write_text(f'''
+_base_ = 'mmseg_kd::mckd/r18_mlp_digits.py'
+train_cfg = dict(
+    teacher=dict(checkpoint='{folder / "teacher.pth"}'), train=dict(max_iters=4, val_interval=2),
+    truth=dict(data_root='{data}'))
+train_dataloader = dict(batch_size=4, dataset=dict(images='{data}/img_dir/train'))
+val_dataloader = dict(dataset=dict(data_root='{data}'))
+test_dataloader = dict(dataset=dict(data_root='{data}'))
+param_scheduler = [dict(type='PolyLR', begin=0, end=4, by_epoch=False)]
+default_hooks = dict(checkpoint=dict(interval=1))
+custom_hooks = [dict(type='StepSeedHook')]
+randomness = dict(seed=3)
+log_level = 'WARNING'
+''')
+    return folder / 'tiny.py'
+
+
+def start(config, work_dir, *arguments):
+    return subprocess.Popen(
+        [sys.executable, 'tools/train.py', str(config), '--work-dir', str(work_dir), *arguments],
+        cwd=ROOT, env=dict(os.environ, OMP_NUM_THREADS='1'), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True)
+
+
+@pytest.fixture(scope='module')
+def undisturbed(config):
+    folder = config.parent / 'undisturbed'
+    process = start(config, folder)
+    out, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, out[-3000:]
+    return folder
+
+
+def left(folder):
+    """What a run leaves, but for logs, which tell of every start."""
+    files = {str(path.relative_to(folder)): path for path in folder.rglob('*') if path.is_file()}
+    maps = {name: path.read_bytes() for name, path in files.items()
+            if path.suffix in ('.png', '.txt') or path.name in ('mckd.md', 'labels.json')}
+    weights = {name: torch.load(path, weights_only=False)['state_dict'] for name, path in files.items()
+               if path.name == 'iter_4.pth'}
+    return maps, weights
+
+
+def test_everything_is_left_in_its_place(undisturbed):
+    maps, weights = left(undisturbed)
+    assert sorted(weights) == ['final/iter_4.pth', 'stage_1/a/iter_4.pth', 'stage_1/b/iter_4.pth']
+    assert sum(name.startswith('labels/teacher/') and name.endswith('.png') for name in maps) == 12
+    assert sum(name.startswith('labels/stage_1/') and name.endswith('.png') for name in maps) == 12
+    table = maps['mckd.md'].decode().splitlines()
+    assert [cell.strip() for cell in table[0].split('|')[1:-1]] == [
+        '', 'images', 'mIoU', "mIoU to the teacher's", 'accuracy', 'void', 'confidence', 'agreement']
+    assert [line.split('|')[1].strip() for line in table[2:]] == [
+        'labels/teacher', 'stage_1/a', 'stage_1/b', 'stage_1/pair', 'labels/stage_1/a', 'labels/stage_1/b', 'final']
+    # Students of two halves and two seeds are two networks.
+    first, second = (weights[f'stage_1/{half}/iter_4.pth'] for half in 'ab')
+    assert any(not torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize('kills', [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(config, undisturbed, kills):
+    folder, chance = config.parent / f'killed_{kills}', random.Random(kills)
+    for _ in range(kills):
+        process = start(config, folder, '--resume')
+        # Starting takes a while; what is killed before it has begun proves nothing.
+        begun = time.monotonic()
+        before = len(list(folder.rglob('*')))
+        while process.poll() is None and len(list(folder.rglob('*'))) == before and time.monotonic() - begun < 300:
+            time.sleep(0.05)
+        time.sleep(chance.uniform(0, 3))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    process = start(config, folder, '--resume')
+    out, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, out[-3000:]
+    (maps, weights), (expected_maps, expected_weights) = left(folder), left(undisturbed)
+    assert maps == expected_maps
+    assert all(torch.equal(value, expected_weights[name][key]) for name, state in weights.items()
+               for key, value in state.items())
+    assert not list(folder.rglob('*.tmp')) or kills == 10
+
+
+def test_a_second_run_does_not_overwrite_the_first(config, undisturbed):
+    process = start(config, undisturbed)
+    out, _ = process.communicate(timeout=600)
+    assert process.returncode != 0 and 'holds a run already; give --resume to go on with it' in out.splitlines()[-1]

@@ -1,0 +1,27 @@
+"""Turn weights of torchvision's fcn_resnet50 into a checkpoint of configs/compact/fcn_r50_voc12.py."""
+import argparse
+from pathlib import Path
+
+import torch
+
+from mmseg_kd.models.torchvision_fcn import convert_torchvision_fcn
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('weights', type=Path, help='file that torchvision downloads, such as fcn_resnet50_coco-*.pth')
+    parser.add_argument('checkpoint', type=Path, help='file to write')
+    args = parser.parse_args()
+    converted = convert_torchvision_fcn(torch.load(args.weights, map_location='cpu', weights_only=True))
+    args.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    partial = args.checkpoint.with_suffix('.partial')
+    torch.save(dict(meta={}, state_dict=converted), partial)
+    partial.replace(args.checkpoint)
+    print(f'written: {args.checkpoint}')
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error))

@@ -1,0 +1,54 @@
+"""Choose the labelled images of a training set, and write list files of them and of the rest."""
+import argparse
+import contextlib
+import io
+import sys
+import warnings
+from pathlib import Path
+
+# What OpenMMLab says while it is imported is of no use here.
+warnings.filterwarnings('ignore')
+with contextlib.redirect_stdout(io.StringIO()):
+    from mmengine.config import Config, DictAction
+    from mmengine.registry import init_default_scope
+
+    from mmseg_kd.analysis.class_shares import balanced_part, count_classes, share_table, write_partition
+    from mmseg_kd.analysis.demo import ProgressLine
+    from mmseg_kd.analysis.tables import markdown_table
+    from mmseg_kd.datasets.image_list import ImageList
+    from mmseg_kd.datasets.partitions import labeled_part
+    from mmseg_kd.distillers.configs import config_file
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config with a train_dataloader, as a path or mmseg_kd::_base_/datasets/...')
+    parser.add_argument('--fraction', type=float, required=True, help='labelled images, such as 0.125')
+    parser.add_argument('--seed', type=int, default=0, help='of the draw')
+    parser.add_argument('--balance', action='store_true', help='choose images that also hold the rare classes')
+    parser.add_argument('--out', type=Path, required=True, metavar='FOLDER', help='for labeled.txt and unlabeled.txt')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='override settings')
+    args = parser.parse_args()
+
+    config = Config.fromfile(config_file(args.config))
+    config.merge_from_dict(args.cfg_options)
+    init_default_scope('mmseg')
+    dataset = config.train_dataloader.dataset
+    images = ImageList(dataset.get('labeled', dataset), 'train_dataloader.dataset')
+    labeled = labeled_part(images, dict(fraction=args.fraction, seed=args.seed))
+    line = ProgressLine('label maps', len(images), sys.stderr)
+    counts = count_classes(images, line.update)
+    line.close(f'{len(images)} read')
+    if args.balance:
+        labeled = balanced_part(counts, args.fraction, args.seed)
+    print(markdown_table(share_table(counts, labeled, images.metainfo['classes'])))
+    written = write_partition(args.out, images, labeled)
+    print(f'\nwritten: {written[0]} ({len(labeled)} images), {written[1]} ({len(images) - len(labeled)} images)')
+    print(f'in a config of a SemiSupervisedDataset: partition={str(written[0])!r}')
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error))

@@ -1,0 +1,52 @@
+"""Label a folder of images with any segmentor: PNG class maps, and a report of how the classes fare."""
+import argparse
+import os
+import sys
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+
+from mmseg_kd.analysis.demo import ProgressLine
+from mmseg_kd.distillers.configs import config_file
+from mmseg_kd.engine.launch import finish, prepare_launch, start_processes
+from mmseg_kd.labelling import Labeller, find_images, shares_report, write_labels
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config of the segmentor, as a path or mmseg::...; of a distiller, the student')
+    parser.add_argument('checkpoint', help="its weights; 'auto' for those that the library publishes")
+    parser.add_argument('images', help='folder of images, and of folders of them')
+    parser.add_argument('out', help='folder for the label maps and labels.json; a half-labelled one is gone on with')
+    parser.add_argument('--threshold', type=float, default=0.0, help='probability below which a pixel is void (255)')
+    parser.add_argument('--top-k', type=int, default=0, metavar='K',
+                        help='also write the K most probable classes and their probabilities, as .npz')
+    parser.add_argument('--stride', type=int, default=4, help='in pixels, of those')
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    parser.add_argument('--skip-unreadable', action='store_true', help='leave out images that cannot be read')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by torch.distributed.launch')
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    try:
+        images = find_images(args.images)
+        config = Config.fromfile(config_file(args.config))
+        config.launcher = args.launcher
+        prepare_launch(config)
+        start_processes(config)
+        labeller = Labeller(config, args.checkpoint, args.tta)
+        line = ProgressLine('labelling', len(images), sys.stderr)
+        summary = write_labels(
+            labeller, images, args.images, args.out, labeller.classes, labeller.palette, args.threshold, args.top_k,
+            args.stride, dict(config=args.config, checkpoint=args.checkpoint, tta=args.tta), args.skip_unreadable,
+            line.update)
+    except (FileNotFoundError, FloatingPointError, ValueError) as error:
+        raise SystemExit(str(error))
+    if is_main_process():
+        line.close(f'{len(summary["images"])} images, in {args.out}')
+        print(shares_report(summary))
+    finish()
+
+
+if __name__ == '__main__':
+    main()
