@@ -22,7 +22,10 @@ def expand(pattern):
     return [path for choice in match[1].split(',') for path in expand(pattern[:match.start()] + choice + pattern[match.end():])]
 
 
-@pytest.mark.parametrize('pattern', sorted(set(re.findall(r'(?:configs|tools|docs)/[\w{},./*-]*', README))))
+PAGES = README + ''.join(path.read_text(encoding='utf-8') for path in (ROOT / 'docs').glob('*_labels.md'))
+
+
+@pytest.mark.parametrize('pattern', sorted(set(re.findall(r'(?<![\w/])(?:configs|tools|docs)/[\w{},./*-]*', PAGES))))
 def test_every_path_exists(pattern):
     for path in expand(pattern.rstrip('.')):
         assert list(ROOT.glob(path)), path

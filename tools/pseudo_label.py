@@ -1,21 +1,27 @@
 """Label a folder of images with any segmentor: PNG class maps, and a report of how the classes fare."""
 import argparse
+import contextlib
+import io
 import os
 import sys
+import warnings
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
-from mmseg_kd.analysis.demo import ProgressLine
-from mmseg_kd.distillers.configs import config_file
-from mmseg_kd.engine.launch import finish, prepare_launch, start_processes
-from mmseg_kd.labelling import Labeller, find_images, shares_report, write_labels
+# What OpenMMLab says while it is imported is of no use here.
+warnings.filterwarnings('ignore')
+with contextlib.redirect_stdout(io.StringIO()):
+    from mmseg_kd.analysis.demo import ProgressLine
+    from mmseg_kd.distillers.configs import config_file
+    from mmseg_kd.engine.launch import finish, prepare_launch, start_processes
+    from mmseg_kd.labelling import Labeller, find_images, shares_report, write_labels
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config of the segmentor, as a path or mmseg::...; of a distiller, the student')
-    parser.add_argument('checkpoint', help="its weights; 'auto' for those that the library publishes")
+    parser.add_argument('checkpoint', help="its weights; 'auto' for those that the library publishes, 'none' if it comes with them")
     parser.add_argument('images', help='folder of images, and of folders of them')
     parser.add_argument('out', help='folder for the label maps and labels.json; a half-labelled one is gone on with')
     parser.add_argument('--threshold', type=float, default=0.0, help='probability below which a pixel is void (255)')
@@ -34,7 +40,7 @@ def main():
         config.launcher = args.launcher
         prepare_launch(config)
         start_processes(config)
-        labeller = Labeller(config, args.checkpoint, args.tta)
+        labeller = Labeller(config, None if args.checkpoint == 'none' else args.checkpoint, args.tta)
         line = ProgressLine('labelling', len(images), sys.stderr)
         summary = write_labels(
             labeller, images, args.images, args.out, labeller.classes, labeller.palette, args.threshold, args.top_k,

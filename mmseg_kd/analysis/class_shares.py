@@ -6,10 +6,10 @@ import numpy as np
 
 from ..datasets.image_list import ImageList
 from ..datasets.partitions import part_size
+from ..files import write_atomically
 from ..losses.ops import IGNORE_INDEX
 from .data_checks import read_labels
 from .tables import Rows
-from .training_process import write_atomically
 
 CANDIDATES = 32
 

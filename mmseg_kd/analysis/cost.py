@@ -3,9 +3,7 @@ import copy
 import json
 import logging
 import math
-import os
 import statistics
-import tempfile
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +16,7 @@ from torch import nn
 
 from ..distillers.checkpoint import load_weights
 from ..distillers.teacher import build_teachers
+from ..files import write_atomically
 from .runs import read_run
 from .summary import cost
 from .tables import Rows, csv_table, markdown_table
@@ -412,11 +411,7 @@ def training_energy(run: Union[str, Path], measured: Sequence[Energy]) -> Energy
 
 def save_energy(path: Path, energy: Energy) -> None:
     """Write it as JSON; the file appears, or changes, only when complete."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix='.json')
-    with os.fdopen(descriptor, 'w') as file:
-        json.dump(vars(energy), file, indent=1)
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    write_atomically(path, json.dumps(vars(energy), indent=1))
 
 
 def load_energy(path: Path) -> Energy:

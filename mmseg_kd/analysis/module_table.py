@@ -6,6 +6,7 @@ from typing import Any, Dict, Iterator, List, Sequence, Tuple
 import torch
 from torch import Tensor, nn
 
+from ..distillers.dry_run import to_zeros
 from ..distillers.inference import forward_inference
 from ..distillers.taps import LOGITS, PRELOGITS, PathError, Taps
 from .tables import markdown_table
@@ -43,8 +44,7 @@ def places(skeleton: nn.Module, size: Sequence[int]) -> List[Place]:
     try:
         values = _record(skeleton.to('meta'), size, 'meta')
     except Exception:
-        # A forward that looks at values needs some, if only arbitrary ones.
-        values = _record(skeleton.to_empty(device='cpu'), size, 'cpu')
+        values = _record(to_zeros(skeleton), size, 'cpu')
     found: Dict[int, Place] = {}
     kept = []  # so that no two tensors have the same id
     for path, value in values.items():

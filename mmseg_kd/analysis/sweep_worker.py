@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
+from ..files import write_atomically
 from .budget import stretch
 from .claims import Claim, ClaimLost, Claims
 from .search import Search
 from .sweep_board import Board
 from .sweep_plan import as_arguments
 from .sweep_progress import SweepProgress, duration
-from .training_process import (TrainingProcess, killed_from_outside, prepare_resume, reached, validations,
-                               write_atomically)
+from .training_process import TrainingProcess, killed_from_outside, prepare_resume, reached, validations
 
 # A run that is killed so often without coming any further is taken to be at fault itself.
 KILLS_IN_VAIN = 5

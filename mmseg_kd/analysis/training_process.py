@@ -10,6 +10,8 @@ import zipfile
 from pathlib import Path
 from typing import Dict, Iterator, Optional, Sequence
 
+from ..files import write_atomically
+
 GRACE = 10  # seconds from the request to end until the end
 # A process that outlives a killed parent would train on beside its successor. Only Linux can tie the two together.
 DIE_WITH_PARENT = """
@@ -120,10 +122,3 @@ def prepare_resume(work_dir: Path, before: float) -> Optional[Path]:
             return found[iteration]
     pointer.unlink(missing_ok=True)
     return None
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file that is seen with its old content or with the new one, and never between."""
-    partial = path.with_name(f'.{path.name}.{os.getpid()}')
-    partial.write_text(text)
-    partial.replace(path)

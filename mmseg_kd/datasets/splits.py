@@ -1,9 +1,10 @@
 """Divide a folder of images into training, validation and testing."""
-import os
 from pathlib import Path
 from typing import Dict, List, Union
 
 import numpy as np
+
+from ..files import write_atomically
 
 SPLITS = ('train', 'val', 'test')
 SHARES = (0.7, 0.2, 0.1)
@@ -53,7 +54,5 @@ def write_split(folder: Union[str, Path],
                          f'(*{suffix}) in {folder} are drawn; check the folder and its suffix, or raise fraction')
     Path(out).mkdir(parents=True, exist_ok=True)
     for name, part in parts.items():
-        unfinished = Path(out, f'{name}.txt.part')
-        unfinished.write_text(''.join(f'{line}\n' for line in part), encoding='utf-8')
-        os.replace(unfinished, Path(out, f'{name}.txt'))
+        write_atomically(Path(out, f'{name}.txt'), ''.join(f'{line}\n' for line in part))
     return parts

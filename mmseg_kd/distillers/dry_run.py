@@ -31,11 +31,18 @@ def run_skeleton(model: nn.Module, paths: Iterable[str], size: Sequence[int]) ->
     except PathError:
         raise
     except Exception:
-        # A forward that looks at values needs some. Zeros are also indices that exist, where a buffer holds such.
-        model.to_empty(device='cpu')
-        for tensor in (*model.parameters(), *model.buffers()):
-            tensor.detach().zero_()
-        return _run(model, paths, size, 'cpu')
+        return _run(to_zeros(model), paths, size, 'cpu')
+
+
+def to_zeros(model: nn.Module) -> nn.Module:
+    """The model on the CPU, all weights zero, for a forward that looks at values.
+
+    Zeros are also indices that exist, where a buffer holds such; what memory happens to hold is not.
+    """
+    model.to_empty(device='cpu')
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.detach().zero_()
+    return model
 
 
 @torch.no_grad()

@@ -21,7 +21,8 @@ class Labeller:
     Args:
         config: of a segmentor, as a path, ``mmseg::...``, or read; of a distiller, the student is taken. Its
             ``test_dataloader`` says how images are loaded, and its data set what the classes are.
-        checkpoint: path or address of the weights; ``'auto'`` for those that the library's metafile names.
+        checkpoint: path or address of the weights; ``'auto'`` for those that the library's metafile names; None for a
+            segmentor that comes with them, as :class:`~mmseg_kd.models.HFUniversalSegmentor` does.
         tta: the mean over the views of the config's ``tta_pipeline``.
 
     Attributes:
@@ -34,18 +35,20 @@ class Labeller:
             test-time augmentation and it is asked for.
     """
 
-    def __init__(self, config: Union[str, Config], checkpoint: str, tta: bool = False) -> None:
+    def __init__(self, config: Union[str, Config], checkpoint: Optional[str], tta: bool = False) -> None:
         self.config_name, self.checkpoint, self.tta = getattr(config, 'filename', config), checkpoint, tta
         config = Config.fromfile(config_file(config)) if isinstance(config, str) else config
         init_default_scope(config.get('default_scope') or 'mmseg')
         network = config.model.get('student') or config.model
         network = dict(network, data_preprocessor=network.get('data_preprocessor') or config.get('data_preprocessor'))
         model = MODELS.build(network)
-        path = published_weights(str(self.config_name)) if checkpoint == 'auto' else checkpoint
         try:
-            load_weights(model, path)
+            if checkpoint is not None:
+                load_weights(model, published_weights(str(self.config_name)) if checkpoint == 'auto' else checkpoint)
+            elif not getattr(model, 'comes_with_weights', False):
+                raise ValueError(f'{type(model).__name__} has random weights without one; give its path')
         except ValueError as error:
-            raise CheckpointError(f'the labeller\'s checkpoint: {error}') from None
+            raise CheckpointError(f"the labeller's checkpoint: {error}") from None
         dataset = config.test_dataloader.dataset
         pipeline = dataset.pipeline
         if tta:

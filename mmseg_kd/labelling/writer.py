@@ -11,6 +11,7 @@ from mmengine.dist import barrier, get_dist_info
 from PIL import Image
 from torch import Tensor
 
+from ..files import write_atomically
 from ..losses.ops import IGNORE_INDEX
 
 FORMAT = 1
@@ -91,7 +92,7 @@ def write_labels(label: Callable[[str], Tensor],
     summary['images'] = {name: found[name] for name in sorted(names) if 'unreadable' not in found[name]}
     summary['unreadable'] = {name: found[name]['unreadable'] for name in sorted(names) if 'unreadable' in found[name]}
     if rank == 0:
-        write_atomically(root / SUMMARY, json.dumps(summary).encode())
+        write_atomically(root / SUMMARY, json.dumps(summary))
     barrier()
     return summary
 
@@ -126,24 +127,6 @@ def read_summary(folder: str) -> Dict[str, Any]:
     if summary.get('format') != FORMAT:
         raise ValueError(f'{path} must have format {FORMAT}, but has {summary.get("format")}; label the images again')
     return summary
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        OSError: if it cannot be written, as on a full disk.
-    """
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        with open(temporary, 'wb') as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _label_share(label: Callable[[str], Tensor], todo: List[Any], folder: str, root: Path, settings: Dict[str, Any],
@@ -207,7 +190,7 @@ def _claim(root: Path, settings: Dict[str, Any]) -> None:
     if not path.is_file():
         if any(root.iterdir()):
             raise ValueError(f'{root} must be empty, or hold labels of the same source, but holds other files')
-        write_atomically(path, json.dumps(settings).encode())
+        write_atomically(path, json.dumps(settings))
 
 
 def _check_settings(root: Path, settings: Dict[str, Any]) -> None:

@@ -77,6 +77,8 @@ def test_what_does_not_fit_is_said(config, tmp_path):
             labeller(str(tmp_path / name))
     with pytest.raises(ValueError, match='no such checkpoint'):
         Labeller(config, str(tmp_path / 'nowhere.pth'))
+    with pytest.raises(ValueError, match='EncoderDecoder has random weights without one; give its path'):
+        Labeller(config, None)
     config.test_dataloader.dataset.metainfo = dict(classes=('x', 'y'))
     with pytest.raises(ValueError, match='tells 11 classes apart, but the data set CamVidDataset has 2'):
         Labeller(config, str(tmp_path / 'weights.pth'))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmseg_kd.labelling import find_images, read_summary, write_labels, writer
+from mmseg_kd.labelling import find_images, read_summary, write_labels
 
 CLASSES = ('sky', 'road', 'car')
 PALETTE = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
@@ -128,7 +128,7 @@ def test_a_full_disk_leaves_nothing_half_written(images, tmp_path, monkeypatch):
 
     write_labels(label, ['a/1.png'], images, str(tmp_path / 'out'), CLASSES)
     before = sorted(path.name for path in (tmp_path / 'out').rglob('*.png'))
-    monkeypatch.setattr(writer.os, 'fsync', full)
+    monkeypatch.setattr(os, 'fsync', full)
     with pytest.raises(OSError, match='No space left'):
         write_labels(label, ['a/1.png', 'b/3.png'], images, str(tmp_path / 'out'), CLASSES)
     assert sorted(path.name for path in (tmp_path / 'out').rglob('*.png')) == before

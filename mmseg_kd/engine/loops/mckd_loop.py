@@ -16,7 +16,8 @@ from PIL import Image
 from ...analysis.comparability import flatten
 from ...analysis.runs import read_run
 from ...distillers.configs import model_config
-from ...labelling import Labeller, agreement, class_shares, find_images, judge, read_summary, write_atomically, write_labels
+from ...files import write_atomically
+from ...labelling import Labeller, agreement, class_shares, find_images, judge, read_summary, write_labels
 from .mckd_state import MCKDState, mckd_table
 
 HALVES = ('a', 'b')
@@ -50,7 +51,8 @@ class MCKDLoop(BaseLoop):
     Args:
         runner: of the whole; what it was configured with serves the trainings.
         dataloader: the template of their ``train_dataloader``.
-        teacher: ``dict(config=..., checkpoint=...)`` of a segmentor of the same classes.
+        teacher: ``dict(config=..., checkpoint=...)`` of a segmentor of the same classes; one that comes with its weights
+            needs no checkpoint.
         train: ``train_cfg`` of every training.
         num_stages: stages with a pair of students; 0 is plain distillation by the teacher's labels.
         group: regular expression whose first group, found in an id, says what belongs together (a city, a video) and
@@ -84,7 +86,7 @@ class MCKDLoop(BaseLoop):
         self._runner, self.dataloader = runner, dataloader
         if not isinstance(num_stages, int) or num_stages < 0:
             raise ValueError(f'train_cfg.num_stages must be 0, 1, 2, ..., but is {num_stages}')
-        if set(teacher) != {'config', 'checkpoint'}:
+        if 'config' not in teacher or set(teacher) - {'config', 'checkpoint'}:
             raise ValueError('train_cfg.teacher must be dict(config=..., checkpoint=...), but has '
                              f'{", ".join(sorted(teacher)) or "nothing"}')
         if group is not None and re.compile(group).groups < 1:
@@ -110,7 +112,7 @@ class MCKDLoop(BaseLoop):
         files = self._find_images()
         self._state = MCKDState(self._folder, _settings(self._runner.cfg), self._runner._resume)
         self._check_classes()
-        self._label(TEACHER_LABELS, files, lambda: Labeller(self._teacher['config'], self._teacher['checkpoint'], self._tta),
+        self._label(TEACHER_LABELS, files, lambda: Labeller(self._teacher['config'], self._teacher.get('checkpoint'), self._tta),
                     {key: str(value) for key, value in self._teacher.items()})
         halves = self._split(sorted(read_summary(str(self._folder / TEACHER_LABELS))['images']))
         labels = {half: [str(self._folder / TEACHER_LABELS)] for half in HALVES}
@@ -153,7 +155,8 @@ class MCKDLoop(BaseLoop):
         teacher = model_config(self._teacher['config'])
         student = self._runner.cfg.model.get('student') or self._runner.cfg.model
         theirs, ours = _num_classes(teacher), _num_classes(student)
-        if theirs != ours:
+        # Some networks tell only when they are built; the data set, when it is read, and the labels are checked by it.
+        if None not in (theirs, ours) and theirs != ours:
             raise ValueError(f'teacher and student must have the same classes, but train_cfg.teacher has {theirs} and the '
                              f'student {ours}; set num_classes of the student, or take a teacher of the same classes')
 
@@ -283,7 +286,7 @@ class MCKDLoop(BaseLoop):
     def _write(self, path: Path, text: str) -> None:
         if is_main_process():
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, text.encode())
+            write_atomically(path, text)
         barrier()
 
     def _seed(self) -> int:

@@ -6,7 +6,7 @@ from typing import Any, Dict
 from mmengine.dist import barrier, is_main_process
 
 from ...analysis.tables import markdown_table
-from ...labelling import write_atomically
+from ...files import write_atomically
 
 FILE, FORMAT, SHOWN = 'mckd.json', 1, 3
 
@@ -66,7 +66,7 @@ class MCKDState:
         if is_main_process():
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(
-                self._path, json.dumps(dict(format=FORMAT, settings=self._settings, parts=self.parts), indent=1).encode())
+                self._path, json.dumps(dict(format=FORMAT, settings=self._settings, parts=self.parts), indent=1))
 
 
 def mckd_table(parts: Dict[str, Dict[str, Any]]) -> str:
