@@ -40,7 +40,6 @@ val_dataloader = dict(dataset=dict(data_root='{data}'))
 test_dataloader = dict(dataset=dict(data_root='{data}'))
 param_scheduler = [dict(type='PolyLR', begin=0, end=4, by_epoch=False)]
 default_hooks = dict(checkpoint=dict(interval=1))
-custom_hooks = [dict(type='StepSeedHook')]
 randomness = dict(seed=3)
 log_level = 'WARNING'
 ''')

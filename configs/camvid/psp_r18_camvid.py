@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/models/pspnet_r18.py', '../_base_/datasets/camvid.py', '../_base_/schedules/sgd_8k.py',
+    '../_base_/default_runtime.py'
+]
+model = dict(
+    data_preprocessor=dict(size=_base_.crop_size),
+    decode_head=dict(num_classes=11),
+    auxiliary_head=dict(num_classes=11))
