@@ -4,7 +4,7 @@ from typing import List, Optional, Sequence
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+from ..labelling import SUFFIXES
 
 
 @DATASETS.register_module()

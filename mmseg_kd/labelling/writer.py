@@ -69,11 +69,7 @@ def write_labels(label: Callable[[str], Tensor],
         raise ValueError(f'a label map holds at most {IGNORE_INDEX} classes, but there are {len(classes)}')
     if top_k and not 0 < top_k <= len(classes):
         raise ValueError(f'top_k must be in 0..{len(classes)}, the number of classes, but is {top_k}')
-    names = {os.path.splitext(image)[0]: image for image in images}
-    if len(names) < len(images):
-        twice = sorted(image for image in images if names[os.path.splitext(image)[0]] != image)
-        raise ValueError(f'{len(twice)} images of {folder} differ from others in the suffix alone, such as {twice[0]}; '
-                         'rename them, since their labels would be one file')
+    names = by_name(images)
     rank, processes = get_dist_info()
     root = Path(out)
     settings = dict(format=FORMAT, classes=list(classes), threshold=threshold, top_k=top_k, stride=stride,
@@ -110,6 +106,20 @@ def find_images(folder: str) -> List[str]:
     if not found:
         raise ValueError(f'{folder} must hold images ({", ".join(SUFFIXES)}), but holds none')
     return found
+
+
+def by_name(images: Sequence[str]) -> Dict[str, str]:
+    """Images by their name, the path without its suffix.
+
+    Raises:
+        ValueError: if two have one name.
+    """
+    names = {os.path.splitext(image)[0]: image for image in images}
+    if len(names) < len(images):
+        twice = sorted(image for image in images if names[os.path.splitext(image)[0]] != image)
+        raise ValueError(f'{len(twice)} images differ from others in the suffix alone, such as {twice[0]}; rename them, '
+                         'since their labels would be one file')
+    return names
 
 
 def read_summary(folder: str) -> Dict[str, Any]:

@@ -15,9 +15,9 @@ from PIL import Image
 
 from ...analysis.comparability import flatten
 from ...analysis.runs import read_run
-from ...distillers.configs import model_config
+from ...datasets.partitions import read_ids
 from ...files import write_atomically
-from ...labelling import Labeller, agreement, class_shares, find_images, judge, read_summary, write_labels
+from ...labelling import Labeller, agreement, by_name, class_shares, find_images, judge, read_summary, write_labels
 from .mckd_state import MCKDState, mckd_table
 
 HALVES = ('a', 'b')
@@ -111,9 +111,7 @@ class MCKDLoop(BaseLoop):
         """
         files = self._find_images()
         self._state = MCKDState(self._folder, _settings(self._runner.cfg), self._runner._resume)
-        self._check_classes()
-        self._label(TEACHER_LABELS, files, lambda: Labeller(self._teacher['config'], self._teacher.get('checkpoint'), self._tta),
-                    {key: str(value) for key, value in self._teacher.items()})
+        self._label(TEACHER_LABELS, files, self._build_teacher, {key: str(value) for key, value in self._teacher.items()})
         halves = self._split(sorted(read_summary(str(self._folder / TEACHER_LABELS))['images']))
         labels = {half: [str(self._folder / TEACHER_LABELS)] for half in HALVES}
         seed = 0
@@ -141,24 +139,25 @@ class MCKDLoop(BaseLoop):
 
     def _find_images(self) -> Dict[str, str]:
         """File by id, the path without its suffix."""
-        files = {str(Path(file).with_suffix('')): file for file in find_images(self._images)}
+        files = by_name(find_images(self._images))
         if self._ids is None:
             return files
-        wanted = Path(self._ids).read_text(encoding='utf-8').split()
+        wanted = read_ids(self._ids)
         missing = [name for name in wanted if name not in files]
-        if missing or not wanted:
+        if missing:
             raise ValueError(f'train_dataloader.dataset.ids: {len(missing)} of {len(wanted)} ids of {self._ids} have no image '
-                             f'in {self._images}' + (f', such as {missing[0]}' if missing else '; the list is empty'))
+                             f'in {self._images}, such as {missing[0]}')
         return {name: files[name] for name in wanted}
 
-    def _check_classes(self) -> None:
-        teacher = model_config(self._teacher['config'])
-        student = self._runner.cfg.model.get('student') or self._runner.cfg.model
-        theirs, ours = _num_classes(teacher), _num_classes(student)
-        # Some networks tell only when they are built; the data set, when it is read, and the labels are checked by it.
-        if None not in (theirs, ours) and theirs != ours:
-            raise ValueError(f'teacher and student must have the same classes, but train_cfg.teacher has {theirs} and the '
-                             f'student {ours}; set num_classes of the student, or take a teacher of the same classes')
+    def _build_teacher(self) -> Labeller:
+        teacher = Labeller(self._teacher['config'], self._teacher.get('checkpoint'), self._tta)
+        model = self._runner.cfg.model.get('student') or self._runner.cfg.model
+        head = model.decode_head[-1] if isinstance(model.decode_head, (list, tuple)) else model.decode_head
+        if head.num_classes != len(teacher.classes):
+            raise ValueError(f'teacher and student must have the same classes, but train_cfg.teacher has '
+                             f'{len(teacher.classes)} and the student {head.num_classes}; set num_classes of the student, or '
+                             'take a teacher of the same classes')
+        return teacher
 
     def _split(self, names: Sequence[str]) -> Dict[str, List[str]]:
         """Two halves, by images or by groups, recorded as list files."""
@@ -196,12 +195,14 @@ class MCKDLoop(BaseLoop):
         if self._state.done(name):
             return
         labeller = build()
-        print_log(f'{name}: labelling {len(files)} images', 'current')
+        self._log(f'{name}: labelling {len(files)} images')
         summary = write_labels(
             labeller, list(files.values()), self._images, str(self._folder / name), labeller.classes, labeller.palette,
-            self._threshold, source=dict(source, tta=self._tta), report=_progress(name))
-        shares = class_shares(summary)
-        facts = dict(images=len(files), void=shares['void'], confidence=shares['confidence'], **self._judge(name, summary))
+            self._threshold, source=dict(source, tta=self._tta), report=self._progress(name))
+        facts: Dict[str, float] = {}
+        if is_main_process():  # which alone writes them down
+            shares = class_shares(summary)
+            facts = dict(images=len(files), void=shares['void'], confidence=shares['confidence'], **self._judge(name, summary))
         self._state.finish(name, facts)
 
     def _judge(self, name: str, summary: dict) -> Dict[str, float]:
@@ -247,7 +248,7 @@ class MCKDLoop(BaseLoop):
             load_from=str(self._checkpoint(parent)) if parent and not begun else None)
         if config.get('visualizer'):
             config.visualizer.name = unique
-        print_log(f'{name}: training on {images} images, in {folder}', 'current')
+        self._log(f'{name}: training on {images} images, in {folder}')
         runner = Runner.from_cfg(config)
         runner.train()
         del runner
@@ -281,13 +282,26 @@ class MCKDLoop(BaseLoop):
     def _report(self) -> None:
         table = mckd_table(self._state.parts)
         self._write(self._folder / 'mckd.md', table)
-        print_log('\n' + table, 'current')
+        self._log('\n' + table)
 
     def _write(self, path: Path, text: str) -> None:
         if is_main_process():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, text)
         barrier()
+
+    def _log(self, text: str) -> None:
+        # The logger that MMEngine calls the current one is that of the latest training.
+        print_log(text, self._runner.logger)
+
+    def _progress(self, name: str) -> Callable[[int, int], None]:
+        """A line in the log at every tenth of the images."""
+
+        def report(done: int, total: int) -> None:
+            if done == total or done * 10 // total > (done - 1) * 10 // total:
+                self._log(f'{name}: {done} of {total} images')
+
+        return report
 
     def _seed(self) -> int:
         return (self._runner.cfg.get('randomness') or {}).get('seed') or 0
@@ -319,12 +333,6 @@ def _templates(node: Any) -> Iterator[dict]:
             yield from _templates(value)
 
 
-def _num_classes(model: dict) -> Optional[int]:
-    head = model.get('decode_head')
-    head = head[-1] if isinstance(head, (list, tuple)) else head
-    return (head or {}).get('num_classes')
-
-
 def _read(folder: Path, name: str) -> np.ndarray:
     return np.asarray(Image.open(folder / f'{name}.png'))
 
@@ -333,13 +341,3 @@ def _settings(config: Any) -> Dict[str, Any]:
     plain = {key: value for key, value in config._cfg_dict.to_dict().items() if key not in VOLATILE}
     return {key: value for key, value in flatten(json.loads(json.dumps(plain, default=str)), '').items()
             if not key.startswith(VOLATILE_KEYS)}
-
-
-def _progress(name: str) -> Callable[[int, int], None]:
-    """A line in the log at every tenth of the images."""
-
-    def report(done: int, total: int) -> None:
-        if total and done and (done == total or done * 10 // total > (done - 1) * 10 // total):
-            print_log(f'{name}: {done} of {total} images', 'current')
-
-    return report

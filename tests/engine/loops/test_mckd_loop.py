@@ -59,7 +59,6 @@ def stubs(monkeypatch):
     stubs = Stubs()
     monkeypatch.setattr(mckd_loop, 'Labeller', stubs.labeller)
     monkeypatch.setattr(mckd_loop, 'Runner', SimpleNamespace(from_cfg=stubs.runner))
-    monkeypatch.setattr(mckd_loop, 'model_config', lambda name: dict(decode_head=dict(num_classes=8)))
     return stubs
 
 
@@ -79,7 +78,7 @@ def make(images, loop=MCKDLoop, resume=False, work='work', classes=8, lr=0.1, **
         train_dataloader=dict(dataset=dict(type='PseudoLabelDataset', images=str(images), **settings.pop('dataset', {}))),
         randomness=dict(seed=5)))
     runner = SimpleNamespace(
-        cfg=cfg, work_dir=str(images.parent / work), _resume=resume, model=None, experiment_name='mckd')
+        cfg=cfg, work_dir=str(images.parent / work), _resume=resume, model=None, experiment_name='mckd', logger=None)
     return loop(runner, cfg.train_dataloader, teacher=dict(config='teacher.py', checkpoint='teacher.pth'),
                 train=dict(max_epochs=2), **settings)
 
@@ -197,6 +196,9 @@ def test_bad_settings_are_refused_before_anything_is_labelled(stubs, images):
         make(images, num_stages=-1)
     with pytest.raises(ValueError, match='train_cfg.teacher has 8 and the student 5'):
         make(images, classes=5).run()
+    (images / 'x_0.jpg').write_bytes(b'')
+    with pytest.raises(ValueError, match='1 images differ from others in the suffix alone, such as x_0.jpg'):
+        make(images, work='twins').run()
     with pytest.raises(ValueError, match='must hold one data set with the key "images"'):
         MCKDLoop(SimpleNamespace(work_dir='w'), dict(dataset=dict(type='CamVidDataset')), dict(config='', checkpoint=''), {})
     assert not stubs.labelled

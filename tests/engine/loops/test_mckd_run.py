@@ -41,7 +41,6 @@ test_dataloader = dict(dataset=dict(data_root='{data}'))
 param_scheduler = [dict(type='PolyLR', begin=0, end=4, by_epoch=False)]
 default_hooks = dict(checkpoint=dict(interval=1))
 randomness = dict(seed=3)
-log_level = 'WARNING'
 ''')
     return folder / 'tiny.py'
 
@@ -82,6 +81,8 @@ def test_everything_is_left_in_its_place(undisturbed):
         '', 'images', 'mIoU', "mIoU to the teacher's", 'accuracy', 'void', 'confidence', 'agreement']
     assert [line.split('|')[1].strip() for line in table[2:]] == [
         'labels/teacher', 'stage_1/a', 'stage_1/b', 'stage_1/pair', 'labels/stage_1/a', 'labels/stage_1/b', 'final']
+    log, = undisturbed.glob('2*/*.log')
+    assert maps['mckd.md'].decode() in log.read_text() and 'labels/stage_1/a: 6 of 6 images' in log.read_text()
     # Students of two halves and two seeds are two networks.
     first, second = (weights[f'stage_1/{half}/iter_4.pth'] for half in 'ab')
     assert any(not torch.equal(first[key], second[key]) for key in first)
