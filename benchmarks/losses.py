@@ -159,6 +159,7 @@ ROWS = (
     Row(losses.MaskedGenerativeLoss, textbook.masked_generative, few_features, ['generator'], '{few} channels'),
     Row(losses.MaxPairWiseKDLoss, textbook.max_pair_wise, unequal_features, note='{few} and {channels} channels'),
     Row(losses.PairWiseKDLoss, textbook.pair_wise, unequal_features, note='{few} and {channels} channels'),
+    Row(losses.PairWiseKDLoss, textbook.pair_wise, few_features, note='{few} channels'),
     Row(losses.PixelWiseKDLoss, textbook.pixel_wise, logits),
     Row(losses.ProbabilityMSELoss, textbook.probability_mse, logits),
     Row(losses.ProjectedCosineLoss, textbook.projected_cosine, unequal_features, ['projections'],
@@ -260,12 +261,16 @@ def measure(row: Row, sizes: Sizes, repeats: int) -> dict:
     return dict(zip(COLUMNS, [row.name, *(f'{x:.3f}' for x in numbers), row.note.format(**sizes._asdict())]))
 
 
+def share(mine: float, textbook: float) -> str:
+    return f'{mine / textbook:.2f}' if textbook else 'of none'
+
+
 def table_line(line: dict) -> str:
     """Ratios are of what is printed in the CSV file."""
     values = {name: float(x) for name, x in line.items() if name not in ('loss', 'note')}
     name = line['loss'] + (f' ({line["note"]})' if line['note'] else '')
     times = f'{values["ms"]:.1f} | {values["ms"] / values["textbook_ms"]:.3f} | {values["ms"] / values["kl_ms"]:.1f}'
-    memory = ' | '.join(f'{values[f"{x}_mib"]:.1f} ({values[f"{x}_mib"] / values[f"textbook_{x}_mib"]:.2f})'
+    memory = ' | '.join(f'{values[f"{x}_mib"]:.1f} ({share(values[f"{x}_mib"], values[f"textbook_{x}_mib"])})'
                         for x in ('kept', 'peak'))
     return f'| {name} | {times} | {memory} |'
 

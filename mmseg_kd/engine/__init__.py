@@ -2,10 +2,10 @@ from .export import export_student
 from .hooks import (DistillSummaryHook, EnergyHook, ExportStudentHook, MeanTeacherHook, NonFiniteLossHook,
                     ResumableEarlyStoppingHook, StepSeedHook, TermWeightHook, ValidateOnResumeHook)
 from .loops import MCKDLoop, OwnPartitionMCKDLoop
-from .optim import DistillOptimWrapperConstructor, JointOptimWrapper
+from .optim import BFloat16OptimWrapper, DistillOptimWrapperConstructor, JointOptimWrapper
 
 __all__ = [
-    'DistillOptimWrapperConstructor', 'DistillSummaryHook', 'EnergyHook', 'ExportStudentHook', 'JointOptimWrapper',
-    'MCKDLoop', 'MeanTeacherHook', 'NonFiniteLossHook', 'OwnPartitionMCKDLoop', 'ResumableEarlyStoppingHook',
-    'StepSeedHook', 'TermWeightHook', 'ValidateOnResumeHook', 'export_student'
+    'BFloat16OptimWrapper', 'DistillOptimWrapperConstructor', 'DistillSummaryHook', 'EnergyHook', 'ExportStudentHook',
+    'JointOptimWrapper', 'MCKDLoop', 'MeanTeacherHook', 'NonFiniteLossHook', 'OwnPartitionMCKDLoop',
+    'ResumableEarlyStoppingHook', 'StepSeedHook', 'TermWeightHook', 'ValidateOnResumeHook', 'export_student'
 ]

@@ -75,18 +75,18 @@ def start_processes(config: Config) -> None:
 
 
 def enable_amp(config: Config) -> None:
-    """Turn on automatic mixed precision with dynamic loss scaling.
+    """Turn on automatic mixed precision: with dynamic loss scaling on a GPU, in bfloat16 without one.
 
     Raises:
-        ValueError: if there is no GPU, or the optimiser's wrapper is another than ``OptimWrapper``.
+        ValueError: if the optimiser's wrapper is another than ``OptimWrapper``.
     """
-    if not torch.cuda.is_available():
-        raise ValueError("--amp needs a GPU, and there is none: MMEngine's AmpOptimWrapper does not run on a CPU; leave --amp out")
+    wanted = 'AmpOptimWrapper' if torch.cuda.is_available() else 'BFloat16OptimWrapper'
     kind = config.optim_wrapper.get('type', 'OptimWrapper')
-    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+    if kind not in ('OptimWrapper', wanted):
         raise ValueError(f'--amp needs optim_wrapper.type to be OptimWrapper, but it is {kind}; leave --amp out')
-    config.optim_wrapper.type = 'AmpOptimWrapper'
-    config.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    config.optim_wrapper.type = wanted
+    if wanted == 'AmpOptimWrapper':
+        config.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
 def finish() -> None:

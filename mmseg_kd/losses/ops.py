@@ -70,10 +70,12 @@ class _SoftenedDivergence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, student: Tensor, teacher: Tensor, temperature: float, dim: int) -> Tensor:
-        logs, targets = (F.log_softmax(x / temperature, dim=dim) for x in (student, teacher))
+        # A division by 1 would cost as much as any.
+        logs, targets = (F.log_softmax(x if temperature == 1 else x / temperature, dim=dim) for x in (student, teacher))
         shares = targets.exp()
-        value = (shares * targets.sub_(logs)).sum()
-        ctx.save_for_backward(logs.exp_().sub_(shares).div_(temperature))
+        value = targets.sub_(logs).mul_(shares).sum()
+        gradient = logs.exp_().sub_(shares)
+        ctx.save_for_backward(gradient if temperature == 1 else gradient.div_(temperature))
         return value
 
     @staticmethod

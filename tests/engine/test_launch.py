@@ -17,9 +17,10 @@ def test_sync_bn_becomes_bn_everywhere():
 
 
 @needs_no_gpu
-def test_amp_without_a_gpu_is_refused():
-    with pytest.raises(ValueError, match='--amp needs a GPU'):
-        enable_amp(Config(dict(optim_wrapper=dict(type='OptimWrapper'))))
+def test_amp_without_a_gpu_is_that_in_bfloat16():
+    config = Config(dict(optim_wrapper=dict(type='OptimWrapper')))
+    enable_amp(config)
+    assert dict(config.optim_wrapper) == dict(type='BFloat16OptimWrapper')
 
 
 def test_with_a_gpu_nothing_changes_and_amp_is_set(monkeypatch):
