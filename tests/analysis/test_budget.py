@@ -57,6 +57,24 @@ def test_the_schedules_of_weights_stretch_with_training():
     }
 
 
+def test_the_schedules_of_terms_on_unlabelled_images_stretch_likewise():
+    terms = dict(loss_a=dict(weight=dict(type='CutoffWeight', weight=1.0, end=600)))
+    unlabeled_terms = dict(
+        loss_u=dict(weight=dict(type='WarmupWeight', weight=50.0, begin=40, iters=100)), loss_v=dict(weight=1.0))
+    changed = stretch(config(model=dict(terms=terms, unlabeled_terms=unlabeled_terms)), 200)
+    assert {key: value for key, value in changed.items() if key.startswith('model')} == {
+        'model.terms.loss_a.weight.end': 150,
+        'model.unlabeled_terms.loss_u.weight.begin': 10,
+        'model.unlabeled_terms.loss_u.weight.iters': 25,
+    }
+
+
+def test_a_model_with_unlabelled_terms_alone_stretches():
+    weight = dict(type='DelayedWeight', weight=1.0, begin=400)
+    changed = stretch(config(model=dict(terms=None, unlabeled_terms=dict(loss_u=dict(weight=weight)))), 1600)
+    assert changed['model.unlabeled_terms.loss_u.weight.begin'] == 800
+
+
 def test_policies_of_several_optimizers_stretch():
     policies = dict(main=[dict(type='PolyLR', end=800, by_epoch=False)], critic=dict(type='PolyLR', end=400, by_epoch=False))
     changed = stretch(config(param_scheduler=policies), 1600)

@@ -1,0 +1,11 @@
+_base_ = ['../_base_/tasks/semi_r18quarter_camvid.py', '../_base_/pairs/semi_camvid.py', '../_base_/terms/semi_kd.py']
+
+model = dict(
+    _delete_=True,
+    type='SemiSupervisedDistiller',
+    student=_base_.model,
+    teacher=dict(deep=_base_.teachers.deep),
+    terms=_base_.terms,
+    unlabeled_terms=_base_.unlabeled_terms,
+    mix=_base_.mix)
+custom_hooks = [*_base_.custom_hooks, *_base_.semi_hooks]
