@@ -1,5 +1,5 @@
-# A small network five ways with an eighth of the labels of CamVid, for the seeds alone: nothing is searched. The teachers
-# come first: `python tools/train.py configs/semi/cps_r34half_camvid.py --amp`, and `cps_r18half_camvid.py`.
+# A small network five ways with an eighth of the labels of CamVid, for the seeds alone: nothing is searched. The
+# teachers come first: `python tools/train.py configs/semi/cps_r34half_camvid.py --amp`, and `cps_r18half_camvid.py`.
 name = 'semi_camvid'
 budget = dict(kind='iterations', value=600)
 seeds = [0, 1]

@@ -1,4 +1,5 @@
-# What cross pseudo supervision on the same labels leaves behind: `python tools/train.py configs/semi/cps_r34half_camvid.py --amp`.
+# What cross pseudo supervision on the same labels leaves behind, such as that of
+# `python tools/train.py configs/semi/cps_r34half_camvid.py --amp`.
 # They run in bfloat16, which takes half the time on CPUs that have it.
 teachers = dict(
     deep=dict(
