@@ -67,7 +67,7 @@ setup(
     install_requires=requirements('runtime'),
     extras_require={
         name: requirements(name)
-        for name in ('onedl', 'openmmlab', 'demo', 'report', 'sweep', 'cost', 'hf', 'tests')
+        for name in ('onedl', 'openmmlab', 'demo', 'report', 'sweep', 'cost', 'export', 'hf', 'tests')
     },
     cmdclass={'build_py': BuildWithMim, 'editable_wheel': EditableWithStartup},
     zip_safe=False,

@@ -53,6 +53,9 @@ def student_config(config: Config) -> Config:
         result['model'].data_preprocessor = copy.deepcopy(config.data_preprocessor)
     if (result['model'].get('data_preprocessor') or {}).get('type') == 'BranchPreprocessor':
         result['model'].data_preprocessor.type = 'SegDataPreProcessor'
+    pipeline = config.get('test_pipeline') or config.get('test_dataloader', {}).get('dataset', {}).get('pipeline')
+    if pipeline:
+        result['test_pipeline'] = copy.deepcopy(pipeline)  # by this name MMSegmentation's inference looks for it
     result = _own_datasets_as_plain(result)
     imports = result.get('custom_imports', {})
     if 'mmseg_kd' in imports.get('imports', []) and not _uses_own_modules(result['model']):

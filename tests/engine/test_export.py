@@ -23,6 +23,9 @@ PLAIN = textwrap.dedent('''
     cfg.work_dir, cfg.load_from = sys.argv[3], sys.argv[2]
     metrics = Runner.from_cfg(cfg).test()
     assert not any(name.split('.')[0] == 'mmseg_kd' for name in sys.modules)
+    from mmseg.apis import inference_model, init_model
+    answer = inference_model(init_model(cfg, sys.argv[2], device='cpu'), sys.argv[4])
+    assert answer.pred_sem_seg.shape == answer.ori_shape
     print('mIoU', metrics['mIoU'])
 ''')
 
@@ -58,7 +61,7 @@ def camvid_config(tmp_path):
             custom_hooks=[dict(type='ExportStudentHook')]))
 
 
-def test_plain_mmsegmentation_tests_the_exported_student_to_the_same_miou(camvid_config, tmp_path):
+def test_plain_mmsegmentation_tests_the_exported_student_to_the_same_miou_and_infers_with_it(camvid_config, tmp_path):
     runner = Runner.from_cfg(camvid_config)
     runner.train()
     best, = (tmp_path / 'work').glob('best_mIoU_iter_*.pth')
@@ -67,8 +70,9 @@ def test_plain_mmsegmentation_tests_the_exported_student_to_the_same_miou(camvid
     folder = tmp_path / 'work' / 'student'
     assert sorted(p.name for p in folder.iterdir()) == ['config.py', 'student.pth']
     assert 'mmseg_kd' not in (folder / 'config.py').read_text()
+    image = next((tmp_path / 'camvid' / 'img_dir' / 'val').iterdir())
     plain = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', PLAIN, str(folder / 'config.py'), str(folder / 'student.pth'), str(tmp_path / 'plain')],
+        [sys.executable, '-W', 'ignore', '-c', PLAIN, *map(str, (folder / 'config.py', folder / 'student.pth', tmp_path, image))],
         capture_output=True, text=True)
     assert plain.returncode == 0, plain.stderr[-2000:]
     assert float(plain.stdout.split('mIoU')[-1]) == pytest.approx(expected, abs=1e-6)

@@ -1,0 +1,53 @@
+"""Show where a network succeeds and where it fails: the validation images that it segments best and worst."""
+import argparse
+import contextlib
+import io
+import sys
+import warnings
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+
+# What OpenMMLab says while it is imported is of no use here.
+warnings.filterwarnings('ignore')
+with contextlib.redirect_stdout(io.StringIO()):
+    from mmseg_kd.analysis.comparison_picture import check_matplotlib
+    from mmseg_kd.analysis.demo import ProgressLine
+    from mmseg_kd.analysis.prediction_picture import draw_examples, examples_report, find_examples
+    from mmseg_kd.distillers.configs import config_file
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config of a segmentor, or of a distiller: its student, beside its teachers')
+    parser.add_argument('checkpoint', help='of either')
+    parser.add_argument('--count', type=int, default=4, help='of the best, and of the worst')
+    parser.add_argument('--out', type=Path, metavar='FILE',
+                        help='PNG to write; work_dirs/<config>/analysis/predictions.png if left out')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
+                        help='override settings, such as val_dataloader.dataset.indices=100 for the first 100 images')
+    args = parser.parse_args()
+
+    check_matplotlib()
+    config = Config.fromfile(config_file(args.config))
+    config.merge_from_dict(args.cfg_options)
+    init_default_scope(config.get('default_scope', 'mmseg'))
+    title = Path(args.config).stem
+    line = ProgressLine(title, 1, sys.stderr)
+    examples = find_examples(config, args.checkpoint, args.count, line.update)
+    line.close(f'{len(examples.ious)} images')
+    print(examples_report(examples))
+    if examples.no_teacher is not None:
+        print(f'without the teacher: {examples.no_teacher}')
+    out = args.out or Path('work_dirs', title, 'analysis', 'predictions.png')
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draw_examples(examples, out)
+    print(f'written: {out}')
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (ImportError, OSError, ValueError) as error:
+        raise SystemExit(str(error))
