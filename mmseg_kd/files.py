@@ -12,7 +12,7 @@ def write_atomically(path: Path, content: Union[str, bytes]) -> None:
         content: text is written as UTF-8.
 
     Raises:
-        OSError: if it cannot be written, as on a full disk; nothing is left behind then.
+        OSError: naming the file, if it cannot be written, as on a full disk; nothing is left behind then.
     """
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
@@ -21,6 +21,9 @@ def write_atomically(path: Path, content: Union[str, bytes]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        # Of a full disk, the system does not say which file was too much.
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)
         raise

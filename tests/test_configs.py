@@ -4,19 +4,25 @@ import functools
 import math
 from pathlib import Path
 
+import mmcv
 import pytest
+import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.fileio import load
 from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import Runner
+from mmseg.registry import DATASETS
 
 from mmseg_kd.datasets import write_digit_scenes
-from mmseg_kd.distillers.configs import published_weights
+from mmseg_kd.distillers.configs import config_file, published_weights
+from mmseg_kd.labelling import Labeller, find_images, write_labels
+from mmseg_kd.testing.hf_networks import write_hf_network
 from mmseg_kd.testing.trees import TREES
 
 ROOT = Path(__file__).resolve().parents[1]
 LEAVES = sorted(str(path.relative_to(ROOT / 'configs')) for path in (ROOT / 'configs').rglob('*.py')
-                if '_base_' not in path.parts and path.parent.name != 'sweeps')
+                if '_base_' not in path.parts and path.parent.name not in ('sweeps', 'teachers'))
+TEACHERS = sorted(path.stem for path in (ROOT / 'configs' / 'teachers').glob('*.py'))
 SIDE = 65
 
 # Niemann et al., "Towards Comparable Knowledge Distillation in Semantic Image Segmentation" (arXiv 2309.03659).
@@ -114,6 +120,22 @@ def trees(tmp_path_factory):
     return dict(roots, DigitScenesDataset=str(root / 'DigitScenesDataset'))
 
 
+def images_of(dataset, trees):
+    return str(Path(trees[dataset.type], dataset.data_prefix.img_path))
+
+
+def label_by_chance(dataset, trees, out, top_k):
+    """Labels as a teacher leaves them, for the images of a data set."""
+    images, classes = images_of(dataset, trees), DATASETS.get(dataset.type).METAINFO['classes']
+
+    def label(path):
+        height, width, _ = mmcv.imread(path).shape
+        return torch.rand(len(classes), 1, 1).expand(-1, height, width).softmax(0)
+
+    write_labels(label, find_images(images), images, str(out), classes, top_k=top_k)
+    return dict(images=images, labels=str(out))
+
+
 @pytest.fixture
 def small(trees, tmp_path):
     """Cut a config down to one step on a few pixels, without downloads; what it trains and how stays as it is."""
@@ -122,13 +144,16 @@ def small(trees, tmp_path):
         cfg = read(leaf)
         if cfg.train_cfg.get('type') == 'MCKDLoop':
             # The loop has tests of its own; what it repeats is a training as any other.
-            cfg.train_cfg = cfg.train_cfg.train
-            cfg.train_dataloader.dataset = cfg.val_dataloader.dataset
+            loop, cfg.train_cfg = cfg.train_cfg, cfg.train_cfg.train
+            labels = label_by_chance(cfg.val_dataloader.dataset, trees, tmp_path / 'labels', loop.get('top_k', 0))
+            cfg.train_dataloader.dataset.update(labels, ids=None)
         for node in dicts(cfg._cfg_dict):
             if node.get('type') in trees:
                 node['data_root'] = trees[node['type']]
             if node.get('type') == 'RandomCrop':
                 node['crop_size'] = (SIDE, SIDE)
+            if node.get('type') == 'Pad':
+                node['size'] = (SIDE, SIDE)
             if node.get('type') in ('RandomResize', 'Resize'):
                 node['scale'] = (2 * SIDE, SIDE)
                 node.pop('scale_factor', None)
@@ -334,11 +359,76 @@ def test_compact_network_is_trained_as_published(way):
 
 
 @pytest.mark.parametrize('data,seeds', [('camvid', 2), ('digits', 3)])
-def test_compact_sweeps_repeat_the_four_ways_and_search_nothing(data, seeds):
+def test_compact_sweeps_repeat_all_ways_and_search_nothing(data, seeds):
     sweep = Config.fromfile(ROOT / f'configs/sweeps/compact_{data}.py')
-    assert {Path(leaf).stem for leaf in sweep.candidates.values()} == {f'{way}_{data}' for way in WAYS}
-    stage, = sweep.stages
-    assert stage.candidates == list(WAYS) and 'space' not in stage and len(sweep.seeds) == seeds
+    published, fixed = sweep.stages
+    assert published.candidates == list(WAYS) and fixed.candidates == [f'{way}_fixed' for way in ('feature', 'both')]
+    assert {name: Path(leaf).stem for name, leaf in sweep.candidates.items()} == {
+        way: f'{way}_{data}' for way in [*published.candidates, *fixed.candidates]}
+    assert not any('space' in stage for stage in sweep.stages) and len(sweep.seeds) == seeds
+
+
+@pytest.mark.parametrize('way', ['feature', 'both'])
+@pytest.mark.parametrize('data', ['camvid', 'digits'])
+def test_compact_network_with_a_fixed_target_differs_in_nothing_else(way, data):
+    published, fixed = (read(f'compact/{name}_{data}.py').model for name in (way, f'{way}_fixed'))
+    assert fixed.terms.loss_feature.loss.pop('type') == 'CosineFeatureLoss'
+    assert published.terms.loss_feature.loss.pop('type') == 'ProjectedCosineLoss' and fixed == published
+
+
+@pytest.mark.parametrize('name', TEACHERS)
+def test_teacher_that_comes_with_its_weights_labels_images_of_its_data_set(name, trees, tmp_path):
+    pytest.importorskip('transformers')
+    cfg = read(f'teachers/{name}.py')
+    assert cfg.model.pretrained == dict(
+        oneformer_swinl_cityscapes='shi-labs/oneformer_cityscapes_swin_large',
+        oneformer_swinl_coco133='shi-labs/oneformer_coco_swin_large')[name]
+    data = cfg.test_dataloader.dataset
+    classes = DATASETS.get(data.type).METAINFO['classes']
+    # Its own classes are in another order.
+    cfg.model.pretrained = str(write_hf_network(tmp_path, 'oneformer', classes[::-1]))
+    for node in dicts(cfg.test_dataloader):
+        if node.get('type') == 'Resize':
+            node['scale'] = (2 * SIDE, SIDE)
+    labeller, folder = Labeller(cfg, None), Path(images_of(data, trees))
+    image = str(folder / find_images(str(folder))[0])
+    probabilities = labeller(image)
+    assert labeller.classes == list(classes) and probabilities.shape == (len(classes), *mmcv.imread(image).shape[:2])
+    assert torch.allclose(probabilities.sum(0), torch.tensor(1.0), atol=1e-4)
+
+
+@pytest.mark.parametrize('leaf', [leaf for leaf in LEAVES if leaf.startswith('mckd/')])
+def test_mckd_teacher_and_student_tell_the_same_classes_apart(leaf):
+    cfg = read(leaf)
+    loop, student = cfg.train_cfg, cfg.model.get('student') or cfg.model
+    teacher = Config.fromfile(config_file(loop.teacher.config))
+    classes = DATASETS.get(cfg.val_dataloader.dataset.type).METAINFO['classes']
+    assert teacher.test_dataloader.dataset.type == cfg.val_dataloader.dataset.type
+    assert student.decode_head.num_classes == len(classes)
+    if 'checkpoint' in loop.teacher:
+        assert loop.teacher.checkpoint.endswith(f'iter_{teacher.train_cfg.max_iters}.pth')
+        assert teacher.model.decode_head.num_classes == len(classes)
+    else:
+        assert teacher.model.classes == cfg.val_dataloader.dataset.type
+
+
+@pytest.mark.parametrize('data', ['cityscapes', 'coco133'])
+def test_oneformer_teaches_as_published(data):
+    """Hard labels by CE and Dice, soft ones by KL of a low weight and a high temperature; 20 epochs, or fewer."""
+    cfg = read(f'mckd/oneformer_swinl_swint_{data}.py')
+    loop, student = cfg.train_cfg, cfg.model.student
+    assert (loop.num_stages, loop.top_k) == (1, 3) and 'checkpoint' not in loop.teacher
+    assert loop.train == dict(type='EpochBasedTrainLoop', max_epochs=20, val_interval=1)
+    assert loop.get('group') == dict(cityscapes='^([^_]+)_', coco133=None)[data]
+    assert student.backbone.type == 'SwinTransformer' and student.backbone.frozen_stages == 4
+    assert [loss.type for loss in student.decode_head.loss_decode] == ['CrossEntropyLoss', 'SoftDiceLoss']
+    assert student.data_preprocessor['size'] == (512, 512)
+    term, = cfg.model.terms.values()
+    assert term.loss.type == 'PixelWiseKDLoss' and term.loss.temperature > 2 and term.weight < 1
+    assert cfg.val_evaluator.iou_metrics == cfg.test_evaluator.iou_metrics == ['mIoU', 'mFscore']
+    stopping, = (hook for hook in cfg.custom_hooks if hook.type == 'ResumableEarlyStoppingHook')
+    assert stopping.monitor == cfg.default_hooks.checkpoint.save_best == 'mIoU' and stopping.patience < 20
+    assert {'ValidateOnResumeHook', 'StepSeedHook'} < {hook.type for hook in cfg.custom_hooks}
 
 
 def test_metafile_names_each_config_of_the_survey_once():

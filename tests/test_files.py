@@ -22,7 +22,7 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path, monkeypatch):
         raise OSError(28, 'No space left on device')
 
     monkeypatch.setattr(os, 'fsync', full)
-    with pytest.raises(OSError, match='No space left'):
+    with pytest.raises(OSError, match=f"No space left on device: '{path}'"):
         write_atomically(path, 'after')
     assert path.read_text() == 'before' and os.listdir(tmp_path) == ['file']
 

@@ -4,5 +4,7 @@ name = 'compact_camvid'
 budget = dict(kind='iterations', value=600)
 seeds = [0, 1]
 options = {'optim_wrapper.type': 'BFloat16OptimWrapper'}  # what --amp is on a CPU: two thirds of the time
-candidates = {way: f'mmseg_kd::compact/{way}_camvid.py' for way in ('none', 'feature', 'response', 'both')}
-stages = [dict(name='final', candidates=['none', 'feature', 'response', 'both'])]
+_ways = ['none', 'feature', 'response', 'both']
+_fixed = ['feature_fixed', 'both_fixed']
+candidates = {way: f'mmseg_kd::compact/{way}_camvid.py' for way in _ways + _fixed}
+stages = [dict(name='final', candidates=_ways), dict(name='fixed', candidates=_fixed)]

@@ -3,5 +3,7 @@
 name = 'compact_digits'
 budget = dict(kind='iterations', value=800)
 seeds = [0, 1, 2]
-candidates = {way: f'mmseg_kd::compact/{way}_digits.py' for way in ('none', 'feature', 'response', 'both')}
-stages = [dict(name='final', candidates=['none', 'feature', 'response', 'both'])]
+_ways = ['none', 'feature', 'response', 'both']
+_fixed = ['feature_fixed', 'both_fixed']
+candidates = {way: f'mmseg_kd::compact/{way}_digits.py' for way in _ways + _fixed}
+stages = [dict(name='final', candidates=_ways), dict(name='fixed', candidates=_fixed)]

@@ -2,7 +2,7 @@ _base_ = './demo.py'
 
 # The candidates of demo.py with the settings that it found, at equal time of training instead of equal iterations.
 name = 'demo_seconds'
-budget = dict(_delete_=True, kind='seconds', value=45)
+budget = dict(_delete_=True, kind='seconds', value=60)
 _pi = {
     'optim_wrapper.optimizer.lr': 3.2e-2,
     'optim_wrapper.optimizer.weight_decay': 1e-1,

@@ -21,7 +21,8 @@ class PseudoLabelDataset(BaseSegDataset):
         images: folder of the images, as they were labelled.
         labels: folder of the labels; or several, of which each image is in one.
         ids: list file of the images to take, one a line: the path below ``images``, without suffix. None: all.
-        pipeline: transforms, beginning with ``LoadImageFromFile`` and ``LoadAnnotations``.
+        pipeline: transforms, beginning with ``LoadImageFromFile`` and ``LoadAnnotations``; for soft labels,
+            :class:`LoadSoftLabels` follows, and :class:`PackSoftSegInputs` takes the place of ``PackSegInputs``.
         backend_args: as in :class:`mmseg.datasets.BaseSegDataset`.
 
     Raises:
@@ -74,6 +75,7 @@ class PseudoLabelDataset(BaseSegDataset):
         return dict(
             img_path=str(Path(self.data_prefix['img_path']) / image['image']),
             seg_map_path=str(Path(folder) / f'{name}.png'),
+            soft_label_path=str(Path(folder) / f'{name}.npz') if self._summaries[folder]['top_k'] else None,
             label_map=self.label_map,
             reduce_zero_label=False,
             seg_fields=[],

@@ -5,12 +5,13 @@ from .distiller import Distiller
 from .mean_teacher import MeanTeacher
 from .schedules import CosineDecayWeight, CutoffWeight, DelayedWeight, WarmupWeight
 from .semi_supervised_distiller import SemiSupervisedDistiller
+from .soft_label_distiller import SoftLabelDistiller
 from .taps import PathError, Taps
 from .teacher import EnsembleTeacher, FrozenTeacher
 from .term import Term
 
 __all__ = [
     'CheckpointError', 'CosineDecayWeight', 'CrossPseudoSupervision', 'CutMix', 'CutoffWeight', 'DelayedWeight',
-    'Distiller', 'EnsembleTeacher', 'FrozenTeacher', 'MeanTeacher', 'PathError', 'SemiSupervisedDistiller', 'Taps', 'Term',
-    'WarmupWeight'
+    'Distiller', 'EnsembleTeacher', 'FrozenTeacher', 'MeanTeacher', 'PathError', 'SemiSupervisedDistiller',
+    'SoftLabelDistiller', 'Taps', 'Term', 'WarmupWeight'
 ]

@@ -100,7 +100,7 @@ class Distiller(BaseSegmentor):
         if self._teacher_missing is not None:
             raise self._teacher_missing
         labels = self._labels(data_samples)
-        answers = self._read_teachers(inputs, wanted_paths(self.terms.values()))
+        answers = self._answers(inputs, data_samples, wanted_paths(self.terms.values()))
         with Taps(self.student, student_paths(self.terms.values()), inputs) as values:
             losses = self.student(inputs, data_samples, mode='loss')
         self._add_terms(losses, self.terms, values, answers, labels)
@@ -125,6 +125,10 @@ class Distiller(BaseSegmentor):
 
     def _forward(self, inputs: Tensor, data_samples: Optional[List[Any]] = None) -> Any:
         return self.student(inputs, data_samples, mode='tensor')
+
+    def _answers(self, inputs: Tensor, data_samples: List[Any], paths: Iterable[str]) -> Dict[str, Any]:
+        """What the paths of the terms hold in the teachers, for labelled images."""
+        return self._read_teachers(inputs, paths)
 
     def _read_teachers(self, inputs: Tensor, paths: Iterable[str]) -> Dict[str, Any]:
         """Each teacher runs once, for all the paths in it, and not at all if there is none."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..distillers.checkpoint import CheckpointError, load_weights
 from ..distillers.configs import config_file, published_weights
 
-LABEL_TRANSFORMS = ('LoadAnnotations', 'LoadBlankAnnotations')
+LABEL_TRANSFORMS = ('LoadAnnotations', 'LoadBlankAnnotations', 'LoadPanopticSemAnnotations')
 
 
 class Labeller:
@@ -59,7 +59,7 @@ class Labeller:
             model = revert_sync_batchnorm(model)
         self._model = model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
         self._pipeline = Compose(_without_labels(pipeline))
-        meta = _metainfo(dataset)
+        meta = metainfo(dataset)
         self.classes: List[str] = list(meta.get('classes') or ())
         self.palette: Optional[List[List[int]]] = meta.get('palette')
         outputs = model.out_channels
@@ -107,7 +107,8 @@ def _without_labels(pipeline: Sequence[dict]) -> List[dict]:
     return kept
 
 
-def _metainfo(dataset: dict) -> dict:
+def metainfo(dataset: dict) -> dict:
+    """Classes, palette and the like that the config of a data set stands for, within whatever wraps it."""
     while 'dataset' in dataset:
         dataset = dataset['dataset']
     kind = DATASETS.get(dataset['type'])

@@ -45,8 +45,9 @@ def write_labels(label: Callable[[str], Tensor],
         classes: names, in the order of the probabilities; at most 255.
         palette: red, green and blue of every class, for viewers of the maps.
         threshold: in 0..1.
-        top_k: also write ``<image>.npz`` with the ``top_k`` most probable classes (K, h, w), uint8, and their
-            probabilities (K, h, w), float16, at every ``stride``-th pixel; 0 for none.
+        top_k: also write ``<image>.npz`` with the ``top_k`` most probable ``classes`` (K, h, w), uint8, their
+            probabilities ``shares`` (K, h, w), and what is left for all others, ``rest`` (h, w), both float16, at every
+            ``stride``-th pixel; 0 for none.
         stride: in pixels.
         source: what made the labels, such as config and checkpoint; labels of different sources never share a folder.
         skip_unreadable: leave out images that cannot be read, and name them in the summary.
@@ -175,10 +176,13 @@ def _write_one(probabilities: Tensor, path: Path, settings: Dict[str, Any], colo
     path.parent.mkdir(parents=True, exist_ok=True)
     if settings['top_k']:
         stride = settings['stride']
-        shares, classes = probabilities[:, stride // 2::stride, stride // 2::stride].topk(settings['top_k'], dim=0)
+        sampled = probabilities[:, stride // 2::stride, stride // 2::stride]
+        shares, classes = sampled.topk(settings['top_k'], dim=0)
+        # Not 1 less the shares: next to 1, half precision knows no tail, and a high temperature is all about it.
+        rest = (sampled.double().sum(0) - shares.double().sum(0)).clamp_min(0)
         content = io.BytesIO()
         np.savez_compressed(content, classes=classes.to(torch.uint8).numpy(), shares=shares.half().numpy(),
-                            stride=np.int64(stride))
+                            rest=rest.half().numpy(), stride=np.int64(stride))
         write_atomically(path.with_name(path.name + '.npz'), content.getvalue())
     picture = Image.fromarray(labels.numpy())
     if colors is not None:

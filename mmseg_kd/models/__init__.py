@@ -1,3 +1,4 @@
+from .batch_statistics_norm import BatchStatisticsNorm
 from .branch_preprocessor import BranchPreprocessor
 from .compact_seg_net import CompactEncoder, CompactHead
 from .hf_universal_segmentor import HFUniversalSegmentor
@@ -6,6 +7,6 @@ from .softmax_focal_loss import SoftmaxFocalLoss
 from .wide_resnet import WideResNet
 
 __all__ = [
-    'BranchPreprocessor', 'CompactEncoder', 'CompactHead', 'HFUniversalSegmentor', 'SoftDiceLoss', 'SoftmaxFocalLoss',
-    'WideResNet'
+    'BatchStatisticsNorm', 'BranchPreprocessor', 'CompactEncoder', 'CompactHead', 'HFUniversalSegmentor', 'SoftDiceLoss',
+    'SoftmaxFocalLoss', 'WideResNet'
 ]

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -84,3 +86,12 @@ def test_an_image_that_could_not_be_read_is_left_out(folders):
     (folders / 'ids.txt').write_text('a/1\na/2\n')
     assert len(build(folders, 'some')) == 3 and len(build(folders, 'some', ids=str(folders / 'ids.txt'))) == 1
     assert np.isclose(build(folders, 'some').get_data_info(0)['present'], [0]).all()
+
+
+def test_soft_labels_are_found_beside_the_hard_ones_where_there_are_any(folders):
+    assert build(folders).get_data_info(0)['soft_label_path'] is None
+    images = str(folders / 'images')
+    write_labels(lambda path: torch.ones(3, 2, 4) / 3, find_images(images), images, str(folders / 'soft'), list('xyz'), top_k=1)
+    paths = [build(folders, 'soft').get_data_info(index)['soft_label_path'] for index in range(4)]
+    assert sorted(paths) == [str(folders / 'soft' / f'{name}.npz') for name in sorted(CLASS)]
+    assert all(Path(path).is_file() for path in paths)

@@ -64,6 +64,15 @@ def test_soft_labels_hold_the_best_classes_of_every_other_pixel(images, tmp_path
         assert soft['classes'].dtype == np.uint8 and soft['classes'].tolist() == [[[0]], [[2]]]
         assert soft['shares'].dtype == np.float16
         assert soft['shares'].ravel().tolist() == pytest.approx([0.45, 0.40], abs=1e-3) and soft['stride'] == 2
+        assert soft['rest'].dtype == np.float16 and soft['rest'].tolist() == [[pytest.approx(0.15, abs=1e-3)]]
+
+
+def test_what_soft_labels_leave_out_is_known_even_where_it_is_little(images, tmp_path):
+    """Half precision knows nothing between 0.9995 and 1, but 1e-5 itself to a hundredth."""
+    probabilities = torch.tensor([1e-5, 1 - 3e-5, 2e-5])[:, None, None].expand(-1, 4, 4)
+    write(images, tmp_path / 'out', lambda path: probabilities, top_k=1)
+    with np.load(tmp_path / 'out' / 'b' / '3.npz') as soft:
+        assert soft['shares'].item() == 1 and soft['rest'].item() == pytest.approx(3e-5, rel=0.01)
 
 
 def test_what_is_there_is_not_labelled_again(images, tmp_path):

@@ -1,5 +1,7 @@
 from .load_blank_annotations import LoadBlankAnnotations
 from .load_panoptic_sem_annotations import LoadPanopticSemAnnotations
+from .load_soft_labels import LoadSoftLabels
+from .pack_soft_seg_inputs import PackSoftSegInputs
 from .random_affine import RandomAffine
 
-__all__ = ['LoadBlankAnnotations', 'LoadPanopticSemAnnotations', 'RandomAffine']
+__all__ = ['LoadBlankAnnotations', 'LoadPanopticSemAnnotations', 'LoadSoftLabels', 'PackSoftSegInputs', 'RandomAffine']

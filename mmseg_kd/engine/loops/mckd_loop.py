@@ -10,14 +10,16 @@ import numpy as np
 from mmengine.dist import barrier, is_main_process
 from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
-from mmseg.registry import DATASETS, LOOPS, TRANSFORMS
+from mmseg.registry import DATASETS, LOOPS
 from PIL import Image
 
 from ...analysis.comparability import flatten
 from ...analysis.runs import read_run
+from ...datasets.image_list import ImageList
 from ...datasets.partitions import read_ids
 from ...files import write_atomically
 from ...labelling import Labeller, agreement, by_name, class_shares, find_images, judge, read_summary, write_labels
+from ...labelling.labeller import LABEL_TRANSFORMS, metainfo
 from .mckd_state import MCKDState, mckd_table
 
 HALVES = ('a', 'b')
@@ -58,6 +60,8 @@ class MCKDLoop(BaseLoop):
         group: regular expression whose first group, found in an id, says what belongs together (a city, a video) and
             stays in one half; None splits image by image.
         threshold: probability below which a pixel that is labelled becomes void.
+        top_k: classes of which labels also hold the probabilities, for students that learn from them
+            (:class:`~mmseg_kd.distillers.SoftLabelDistiller`); 0 for hard labels alone.
         warm_start: the students of a stage go on from those of the stage before that learnt from the same half.
         tta: label with test-time augmentation.
         truth: config of a data set that knows the true labels of the images, to judge the labels by; students never
@@ -79,6 +83,7 @@ class MCKDLoop(BaseLoop):
                  num_stages: int = 1,
                  group: Optional[str] = None,
                  threshold: float = 0.0,
+                 top_k: int = 0,
                  warm_start: bool = False,
                  tta: bool = False,
                  truth: Optional[dict] = None) -> None:
@@ -92,14 +97,18 @@ class MCKDLoop(BaseLoop):
         if group is not None and re.compile(group).groups < 1:
             raise ValueError(f'train_cfg.group must be a regular expression with a group, such as "^([^_]+)_", but is {group}')
         self._teacher, self._train_cfg, self._num_stages, self._group = teacher, train, num_stages, group
-        self._threshold, self._warm_start, self._tta, self._truth = threshold, warm_start, tta, truth
+        self._threshold, self._top_k, self._warm_start, self._tta, self._truth = threshold, top_k, warm_start, tta, truth
         template = list(_templates(dataloader['dataset']))
         if len(template) != 1:
             raise ValueError('train_dataloader.dataset must hold one data set with the key "images" (PseudoLabelDataset), '
                              f'but holds {len(template)}')
+        if not top_k and any(transform['type'] == 'LoadSoftLabels' for transform in template[0].get('pipeline', ())):
+            raise ValueError('train_cfg.top_k must be 1, 2, 3, ... where the pipeline of train_dataloader.dataset has '
+                             f'LoadSoftLabels, but is {top_k}; set it, or leave LoadSoftLabels out')
         self._images, self._ids = template[0]['images'], template[0].get('ids')
         self._folder = Path(runner.work_dir)
-        # What the Runner asks of a training loop.
+        # What the Runner and its hooks ask of a training loop.
+        self.stop_training = False
         self.iter = self.epoch = 0
         self.max_iters = self.max_epochs = 1
 
@@ -112,7 +121,8 @@ class MCKDLoop(BaseLoop):
         files = self._find_images()
         self._state = MCKDState(self._folder, _settings(self._runner.cfg), self._runner._resume)
         self._label(TEACHER_LABELS, files, self._build_teacher, {key: str(value) for key, value in self._teacher.items()})
-        halves = self._split(sorted(read_summary(str(self._folder / TEACHER_LABELS))['images']))
+        names = sorted(read_summary(str(self._folder / TEACHER_LABELS))['images'])
+        halves = self._split(names) if self._num_stages else {}
         labels = {half: [str(self._folder / TEACHER_LABELS)] for half in HALVES}
         seed = 0
         for stage in range(1, self._num_stages + 1):
@@ -128,7 +138,7 @@ class MCKDLoop(BaseLoop):
                             dict(student=student))
                 labels[half] = [str(self._folder / name)]
         everything = list(dict.fromkeys(folder for half in HALVES for folder in labels[half]))
-        self._train(FINAL, seed + 1, everything, None, sum(map(len, halves.values())), None)
+        self._train(FINAL, seed + 1, everything, None, len(names), None)
         self._report()
         return self._runner.model
 
@@ -157,6 +167,13 @@ class MCKDLoop(BaseLoop):
             raise ValueError(f'teacher and student must have the same classes, but train_cfg.teacher has '
                              f'{len(teacher.classes)} and the student {head.num_classes}; set num_classes of the student, or '
                              'take a teacher of the same classes')
+        loader = self._runner.cfg.get('val_dataloader')
+        known = list(metainfo(loader.dataset).get('classes') or ()) if loader is not None else teacher.classes
+        if known != teacher.classes and sorted(known) == sorted(teacher.classes):
+            first = next(index for index, pair in enumerate(zip(known, teacher.classes)) if pair[0] != pair[1])
+            raise ValueError(f'teacher and validation must have the classes in one order, but class {first} is '
+                             f'{teacher.classes[first]} to train_cfg.teacher and {known[first]} to val_dataloader.dataset; bring '
+                             'the classes of one of the two (metainfo) into the order of the other')
         return teacher
 
     def _split(self, names: Sequence[str]) -> Dict[str, List[str]]:
@@ -198,7 +215,7 @@ class MCKDLoop(BaseLoop):
         self._log(f'{name}: labelling {len(files)} images')
         summary = write_labels(
             labeller, list(files.values()), self._images, str(self._folder / name), labeller.classes, labeller.palette,
-            self._threshold, source=dict(source, tta=self._tta), report=self._progress(name))
+            self._threshold, self._top_k, source=dict(source, tta=self._tta), report=self._progress(name))
         facts: Dict[str, float] = {}
         if is_main_process():  # which alone writes them down
             shares = class_shares(summary)
@@ -217,14 +234,18 @@ class MCKDLoop(BaseLoop):
         return facts
 
     def _truth_pairs(self, name: str, summary: dict) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
-        truth = DATASETS.build(self._truth)
-        places = {Path(truth.get_data_info(index)['img_path']).resolve(): index for index in range(len(truth))}
-        load = TRANSFORMS.build(dict(type='LoadAnnotations'))
+        truth = ImageList(self._truth, 'train_cfg.truth')
+        places = {Path(path).resolve(): index for index, path in enumerate(truth.paths())}
         for key, image in summary['images'].items():
             path = (Path(self._images) / image['image']).resolve()
             if path not in places:
                 raise ValueError(f'train_cfg.truth must know the images of {self._images}, but does not know {path}')
-            yield _read(self._folder / name, key), load(truth.get_data_info(places[path]))['gt_seg_map']
+            index = places[path]
+            load = [transform for transform in truth.transforms(index) if type(transform).__name__ in LABEL_TRANSFORMS]
+            if not load:
+                raise ValueError('the pipeline of train_cfg.truth must load labels, but has none of '
+                                 f'{", ".join(LABEL_TRANSFORMS)}; give the data set with its pipeline')
+            yield _read(self._folder / name, key), load[0](truth.info(index))['gt_seg_map']
 
     def _train(self, name: str, number: int, labels: List[str], half: Optional[str], images: int,
                parent: Optional[str]) -> None:

@@ -1,11 +1,16 @@
 """The order of the algorithm, by students and a teacher that only remember what they were shown."""
+import errno
 import json
+import os
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 from mmengine.config import Config
 from PIL import Image
 
@@ -45,7 +50,8 @@ class Stubs:
             ids = Path(shown.ids).read_text().split() if 'ids' in shown else list(known)
             made = {image: self.networks[np.asarray(Image.open(known[image] / f'{image}.png'))[0, 0]] for image in ids}
             self.trained.append((name, made, config.load_from, config.randomness.seed))
-            self.networks.append(name)
+            if name not in self.networks:
+                self.networks.append(name)
             folder = Path(config.work_dir)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / 'epoch_2.pth').write_text('x')
@@ -57,6 +63,9 @@ class Stubs:
 @pytest.fixture
 def stubs(monkeypatch):
     stubs = Stubs()
+    # Most of the time of a run without networks.
+    monkeypatch.setattr(os, 'fsync', lambda descriptor: None)
+    monkeypatch.setattr(mckd_loop, 'gc', SimpleNamespace(collect=lambda: None))
     monkeypatch.setattr(mckd_loop, 'Labeller', stubs.labeller)
     monkeypatch.setattr(mckd_loop, 'Runner', SimpleNamespace(from_cfg=stubs.runner))
     return stubs
@@ -71,9 +80,10 @@ def images(tmp_path):
     return folder
 
 
-def make(images, loop=MCKDLoop, resume=False, work='work', classes=8, lr=0.1, **settings):
+def make(images, loop=MCKDLoop, resume=False, work='work', classes=8, lr=0.1, val=None, **settings):
     cfg = Config(dict(
         model=dict(type='EncoderDecoder', decode_head=dict(num_classes=classes)),
+        val_dataloader=val,
         optim_wrapper=dict(optimizer=dict(lr=lr)),
         train_dataloader=dict(dataset=dict(type='PseudoLabelDataset', images=str(images), **settings.pop('dataset', {}))),
         randomness=dict(seed=5)))
@@ -179,6 +189,98 @@ def test_what_is_finished_is_not_repeated(stubs, images, monkeypatch, break_at):
     assert [line.split('|')[1].strip() for line in table.splitlines()[2:]] == [part for part in parts if part != 'partition']
 
 
+FULL = [  # which file is written when the disk is full, and how often it was written before
+    ('y_1.png', 0), ('x_3.npz', 1), ('settings.json', 2), ('labels.json', 0), ('b.txt', 0), ('mckd.json', 0), ('mckd.json', 3),
+    ('mckd.md', 0)]
+
+
+@pytest.mark.parametrize('name, before', FULL)
+def test_a_full_disk_ends_the_run_in_one_line_and_loses_nothing(stubs, images, monkeypatch, name, before):
+    make(images, work='undisturbed', top_k=1).run()
+    whole, count = (stubs.trained.copy(), len(stubs.labelled)), []
+    stubs.__init__()
+
+    def fsync(descriptor):
+        path = Path(os.readlink(f'/proc/self/fd/{descriptor}'))
+        count.append(path.name.startswith(f'.{name}.'))
+        if count[-1] and sum(count) > before:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'fsync', fsync)
+        with pytest.raises(OSError, match=f"^.Errno 28. No space left on device: '.*{name}'$"):
+            make(images, top_k=1).run()
+    assert not list((images.parent / 'work').rglob('*.tmp'))
+    make(images, top_k=1, resume=True).run()
+    # A training whose end could not be recorded is gone on with, from its last checkpoint; all else is done once, but for
+    # the image in whose labelling it happened.
+    repeated = ['stage_1/a'] * ((name, before) == ('mckd.json', 3))
+    assert [training for training, *_ in stubs.trained] == repeated + [training for training, *_ in whole[0]]
+    assert [what[1:] for what in stubs.trained[len(repeated):]] == [what[1:] for what in whole[0]]
+    assert len(stubs.labelled) == whole[1] + name.endswith(('.png', '.npz'))
+    maps = {path.relative_to(images.parent / 'work'): path.read_bytes() for path in (images.parent / 'work').rglob('*.png')}
+    assert maps == {path.relative_to(images.parent / 'undisturbed'): path.read_bytes()
+                    for path in (images.parent / 'undisturbed').rglob('*.png')}
+
+
+def test_an_unreadable_image_is_named_and_may_be_taken_away(stubs, images, monkeypatch):
+    labeller = stubs.labeller
+
+    def broken(*arguments):
+        label = labeller(*arguments)
+
+        def labels(path):
+            if path.endswith('y_2.png'):
+                raise ValueError(f"{path} can't be read as an image")
+            return label(path)
+
+        labels.classes, labels.palette = label.classes, label.palette
+        return labels
+
+    monkeypatch.setattr(mckd_loop, 'Labeller', broken)
+    with pytest.raises(ValueError, match="y_2.png can't be read as an image"):
+        make(images).run()
+    known = len(stubs.labelled)
+    (images / 'y_2.png').unlink()
+    make(images, resume=True).run()
+    assert known == IMAGES.index('y_2') and len(stubs.labelled) == 2 * (len(IMAGES) - 1)
+    _, made, *_ = stubs.trained[-1]
+    assert set(made) == set(IMAGES) - {'y_2'}
+
+
+def test_what_cannot_be_split_is_said_unless_nothing_is_to_be_split(stubs, images):
+    for name in IMAGES[1:]:
+        (images / f'{name}.png').unlink()
+    with pytest.raises(ValueError, match='1 images in 1 groups cannot be split into two halves; give more images, or'):
+        make(images).run()
+    assert not stubs.trained and not (images.parent / 'work' / 'partition').exists()
+    make(images, work='plain', num_stages=0).run()
+    (name, made, _, _), = stubs.trained
+    assert (name, made) == ('final', {IMAGES[0]: 'teacher'}) and not (images.parent / 'plain' / 'partition').exists()
+    (images / f'{IMAGES[0]}.png').unlink()
+    with pytest.raises(ValueError, match='must hold images .*, but holds none'):
+        make(images, work='nothing').run()
+
+
+def test_soft_labels_are_written_with_the_hard_ones(stubs, images):
+    make(images, top_k=2).run()
+    for folder in ('teacher', 'stage_1/a', 'stage_1/b'):
+        labels = images.parent / 'work' / 'labels' / folder
+        assert {path.stem for path in labels.glob('*.npz')} == {path.stem for path in labels.glob('*.png')} > set()
+        assert read_summary(labels)['top_k'] == 2
+    pipeline = [dict(type='LoadAnnotations'), dict(type='LoadSoftLabels')]
+    make(images, top_k=1, dataset=dict(pipeline=pipeline))
+    with pytest.raises(ValueError, match='train_cfg.top_k must be 1, 2, 3, ... where the pipeline .* but is 0; set it'):
+        make(images, dataset=dict(pipeline=pipeline))
+
+
+def test_classes_in_another_order_than_those_of_validation_are_refused(stubs, images):
+    swapped = [CLASSES[1], CLASSES[0], *CLASSES[2:]]
+    with pytest.raises(ValueError, match='class 0 is class 0 to train_cfg.teacher and class 1 to val_dataloader.dataset; bring'):
+        make(images, val=dict(dataset=dict(type='CamVidDataset', metainfo=dict(classes=swapped)))).run()
+    assert not stubs.labelled
+
+
 def test_a_changed_config_is_refused_and_named(stubs, images):
     make(images).run()
     with pytest.raises(ValueError, match='holds a run already; give --resume'):
@@ -202,3 +304,36 @@ def test_bad_settings_are_refused_before_anything_is_labelled(stubs, images):
     with pytest.raises(ValueError, match='must hold one data set with the key "images"'):
         MCKDLoop(SimpleNamespace(work_dir='w'), dict(dataset=dict(type='CamVidDataset')), dict(config='', checkpoint=''), {})
     assert not stubs.labelled
+
+
+def work(rank, port, images):
+    """One of two processes, whose networks note who was shown which image."""
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', init_method=f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+    stubs = Stubs()
+    mckd_loop.Labeller, mckd_loop.Runner = stubs.labeller, SimpleNamespace(from_cfg=stubs.runner)
+    make(images, top_k=1).run()
+    (images.parent / f'shown_{rank}.json').write_text(json.dumps([stubs.labelled, [name for name, *_ in stubs.trained]]))
+    dist.barrier()
+    os._exit(0)
+
+
+@pytest.mark.skipif(not dist.is_gloo_available(), reason='torch without gloo')
+def test_two_processes_label_each_of_seven_images_once_and_train_together(stubs, images):
+    for name in IMAGES[7:]:
+        (images / f'{name}.png').unlink()
+    make(images, work='alone', top_k=1).run()
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    mp.spawn(work, (port, images), nprocs=2)
+    shown = [json.loads((images.parent / f'shown_{rank}.json').read_text()) for rank in range(2)]
+    assert [trained for _, trained in shown] == 2 * [[name for name, *_ in stubs.trained]]
+    (first, _), (second, _) = shown
+    assert sorted(map(tuple, first + second)) == sorted(stubs.labelled) and len(stubs.labelled) == 2 * 7
+    for who in ('teacher', 'stage_1/a', 'stage_1/b'):
+        counts = [sum(name == who for name, _ in images) for images in (first, second)]
+        assert abs(counts[0] - counts[1]) <= 1 and min(counts) > 0
+    for path in (images.parent / 'alone').rglob('*'):
+        if path.suffix in ('.png', '.txt', '.md'):
+            assert path.read_bytes() == (images.parent / 'work' / path.relative_to(images.parent / 'alone')).read_bytes()

@@ -1,6 +1,7 @@
 """The loop for real: a tiny teacher, tiny students, the command line, and SIGKILL."""
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -45,10 +46,10 @@ randomness = dict(seed=3)
     return folder / 'tiny.py'
 
 
-def start(config, work_dir, *arguments):
+def start(config, work_dir, *arguments, out=subprocess.PIPE):
     return subprocess.Popen(
         [sys.executable, 'tools/train.py', str(config), '--work-dir', str(work_dir), *arguments],
-        cwd=ROOT, env=dict(os.environ, OMP_NUM_THREADS='1'), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        cwd=ROOT, env=dict(os.environ, OMP_NUM_THREADS='1'), stdout=out, stderr=subprocess.STDOUT, text=True,
         start_new_session=True)
 
 
@@ -88,20 +89,29 @@ def test_everything_is_left_in_its_place(undisturbed):
     assert any(not torch.equal(first[key], second[key]) for key in first)
 
 
+def progress(folder):
+    """Images labelled and iterations made."""
+    steps = (re.search(r'iter_(\d+)', path.read_text()) for path in folder.rglob('last_checkpoint'))
+    return len(list(folder.glob('labels/**/*.png'))) + sum(int(found[1]) for found in steps if found)
+
+
 @pytest.mark.parametrize('kills', [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(config, undisturbed, kills):
     folder, chance = config.parent / f'killed_{kills}', random.Random(kills)
-    for _ in range(kills):
-        process = start(config, folder, '--resume')
-        # Starting takes a while; what is killed before it has begun proves nothing.
-        begun = time.monotonic()
-        before = len(list(folder.rglob('*')))
-        while process.poll() is None and len(list(folder.rglob('*'))) == before and time.monotonic() - begun < 300:
-            time.sleep(0.05)
-        time.sleep(chance.uniform(0, 3))
+    killed = 0
+    for kill in range(1, kills + 1):
+        # Nobody reads what it says meanwhile, and a full pipe would stop it.
+        process = start(config, folder, '--resume', out=subprocess.DEVNULL)
+        # All over the run, however fast the machine is.
+        goal, begun = max(kill * progress(undisturbed) // (kills + 1), progress(folder) + 1), time.monotonic()
+        while process.poll() is None and progress(folder) < goal and time.monotonic() - begun < 300:
+            time.sleep(0.02)
+        time.sleep(chance.uniform(0, 0.3))
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.wait()
+        killed += process.returncode == -signal.SIGKILL
+    assert killed >= kills - 1  # the last one may come late
     process = start(config, folder, '--resume')
     out, _ = process.communicate(timeout=600)
     assert process.returncode == 0, out[-3000:]

@@ -1,0 +1,150 @@
+"""What a step with unlabelled images costs beside its parts: the passes of the networks that it cannot do without.
+
+The parts are the student forward and backward on the labelled and on the mixed images, with the cross-entropy
+alone, and one forward pass of each teacher on every batch that terms read; both networks of cross pseudo supervision
+do either. Step and parts run in turns in one process, on images of noise and with random weights. Time is that of the
+processor; the data, the optimiser and the hook of Mean Teacher are in neither.
+
+    OMP_NUM_THREADS=1 python benchmarks/semi.py --crop 256 --batch 2 --repeats 5 --threads 1
+"""
+import argparse
+import statistics
+import time
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from mmseg_kd import config_file
+from mmseg_kd.analysis.budget import teachers
+from mmseg_kd.distillers import CrossPseudoSupervision, MeanTeacher, SemiSupervisedDistiller
+
+CONFIGS = tuple(f'mmseg_kd::semi/{way}_r18_voc12aug.py' for way in ('mt', 'cps', 'kd', 'mgd'))
+
+
+class Batch(NamedTuple):
+    """Preprocessed images and labels, as a segmentor gets them."""
+    inputs: dict
+    data_samples: dict
+
+
+class Part(NamedTuple):
+    """One pass of one network: which of the batches it sees, and whether it learns from it."""
+    network: nn.Module
+    sees: str
+    learns: bool
+
+
+def build(config: Config, crop: int) -> SemiSupervisedDistiller:
+    """The segmentor of a training, in train mode, with random weights; terms weigh what they do at its end."""
+    for spec in teachers(config):
+        spec['checkpoint'] = None
+    config.model.student.pretrained = None
+    config.model.student.data_preprocessor.size = (crop, crop)
+    model = revert_sync_batchnorm(MODELS.build(config.model))
+    for teacher in model.teachers.values():
+        revert_sync_batchnorm(teacher.module)
+    for term in model.all_terms.values():
+        if term.schedule is not None:
+            term.weight = term.schedule(config.train_cfg.max_iters)
+    return model.train()
+
+
+def draw(num_classes: int, batch: int, crop: int) -> Batch:
+    """Images of noise, with labels of any class."""
+    images = [torch.randn(batch, 3, crop, crop) for _ in range(3)]
+    samples = [[sample(label) for label in torch.randint(num_classes, (batch, 1, crop, crop))] for _ in images]
+    return Batch(dict(labeled=images[0], unlabeled=images[1:]), dict(labeled=samples[0], unlabeled=samples[1:]))
+
+
+def sample(label: Tensor) -> SegDataSample:
+    return SegDataSample(gt_sem_seg=PixelData(data=label), metainfo=dict(img_shape=tuple(label.shape[1:])))
+
+
+def parts(model: SemiSupervisedDistiller) -> List[Part]:
+    """What the terms of the configs need, by the papers and not by what the segmentor does."""
+    learning = [Part(model.student, batch, True) for batch in ('labeled', 'mixed')]
+    if isinstance(model, CrossPseudoSupervision):
+        learning += [part._replace(network=model.peer) for part in learning]
+        return learning + [Part(network, batch, False) for network in (model.student, model.peer)
+                           for batch in ('first', 'second')]
+    if isinstance(model, MeanTeacher):
+        return learning + [Part(model.teacher, batch, False) for batch in ('labeled', 'mixed')]
+    batches = ['labeled', 'mixed']
+    if any('unmixed' in path for term in model.all_terms.values() for path in term.teacher_paths):
+        batches += ['first', 'second']
+    return learning + [Part(teacher.module, batch, False) for teacher in model.teachers.values() for batch in batches]
+
+
+def step(model: SemiSupervisedDistiller, batch: Batch) -> None:
+    """Forward and backward."""
+    model.parse_losses(model.loss(batch.inputs, batch.data_samples))[0].backward()
+
+
+def run(part: Part, batch: Batch) -> None:
+    """One part by itself. Any images are as dear as mixed ones."""
+    first, second = batch.inputs['unlabeled']
+    images = dict(labeled=batch.inputs['labeled'], first=first, second=second, mixed=first)[part.sees]
+    if not part.learns:
+        with torch.no_grad():
+            part.network(images.to(next(part.network.parameters()).dtype), mode='tensor')
+    elif part.sees == 'labeled':
+        losses = part.network(images, batch.data_samples['labeled'], mode='loss')
+        sum(value for name, value in losses.items() if 'loss' in name).backward()
+    else:
+        logits = part.network(images, mode='tensor')
+        F.cross_entropy(logits, logits.argmax(1)).backward()
+
+
+def seconds(function: Callable[[], None]) -> float:
+    """Processor time of one call, user and system."""
+    start = time.process_time()
+    function()
+    return time.process_time() - start
+
+
+def measure(model: SemiSupervisedDistiller, batch: Batch, repeats: int) -> Tuple[float, float]:
+    """Seconds of the step, and of its parts; medians."""
+    times: List[Tuple[float, float]] = []
+    for _ in range(repeats + 1):
+        taken = []
+        for function in (lambda: step(model, batch), lambda: [run(part, batch) for part in parts(model)]):
+            model.zero_grad(set_to_none=True)
+            if isinstance(model, MeanTeacher):
+                model.update_teacher(0.99)
+            taken.append(seconds(function))
+        times.append(tuple(taken))
+    whole, sum_of_parts = zip(*times[1:])  # the first builds what is built once
+    return statistics.median(whole), statistics.median(sum_of_parts)
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('configs', nargs='*', default=CONFIGS, help='by default those for VOC with ResNet-18')
+    parser.add_argument('--crop', type=int, default=256)
+    parser.add_argument('--batch', type=int, default=2, help='labelled images, and as many of each unlabelled branch')
+    parser.add_argument('--repeats', type=int, default=5, help='runs of each (median)')
+    parser.add_argument('--threads', type=int, default=1)
+    args = parser.parse_args(arguments)
+    torch.set_num_threads(args.threads)
+    init_default_scope('mmseg')
+    print(f'torch {torch.__version__}, {args.threads} thread(s), batch {args.batch}, crops of {args.crop}, float32\n')
+    print('| config | passes that learn | passes without gradient | step, ms | its parts, ms | ratio |')
+    print('|---|---|---|---|---|---|', flush=True)
+    for name in args.configs:
+        model = build(Config.fromfile(config_file(name)), args.crop)
+        whole, sum_of_parts = measure(model, draw(model.num_classes, args.batch, args.crop), args.repeats)
+        learn = [part.learns for part in parts(model)]
+        print(f'| {name.rpartition("/")[2].removesuffix(".py")} | {learn.count(True)} | {learn.count(False)} | '
+              f'{1000 * whole:.0f} | {1000 * sum_of_parts:.0f} | {whole / sum_of_parts:.3f} |', flush=True)
+
+
+if __name__ == '__main__':
+    main()
