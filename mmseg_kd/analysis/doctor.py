@@ -111,8 +111,12 @@ def _examine(diagnosis: Diagnosis, config: Config, images: int, samples: int, se
     if not distilled:
         run('teacher', lambda say: say.skipped('the config has none'))
     num_classes, void = (0, IGNORE_INDEX) if isinstance(student, Missing) else (student.num_classes, student.void)
-    train = run('training data', check_data, config, 'train_dataloader', num_classes, void, samples)
-    val = Missing('validation data')
+    train, val = Missing('training data'), Missing('validation data')
+    loop = config.get('train_cfg') or {}
+    if 'teacher' in loop:
+        run('training data', lambda say: say.skipped(f'{loop.type} has its images labelled only when it runs'))
+    else:
+        train = run('training data', check_data, config, 'train_dataloader', num_classes, void, samples)
     if config.get('val_dataloader') is None:
         run('validation data', lambda say: say.skipped('the config has no val_dataloader, so nothing is validated'))
     else:

@@ -16,6 +16,10 @@ class ProjectedCosineLoss(CosineFeatureLoss):
     and the target moves with the projection. The projections, which :meth:`setup` builds, belong to training only. The
     teacher's maps come resized to the student's grid; a 1x1 convolution and bilinear resizing commute.
 
+    A target that moves can be met by saying nothing: where all vectors of a map point the same way, the loss is zero,
+    whatever the teacher sees. Students do go there (docs/benchmarks/compact.md);
+    :class:`~mmseg_kd.losses.CosineFeatureLoss` with the adapter of a term leaves the target where it is.
+
     Shape:
         features of student (N, C_s, H, W) and teacher (N, C_t, H, W), or tuples of such maps, one per level l; a scalar
         from 0 to 2. A zero vector counts 1 and gets no gradient.

@@ -192,6 +192,16 @@ def test_a_data_set_of_labelled_images_alone_is_told_where_others_are_needed(con
     assert not well and 'needs batches of labelled and unlabelled images' in line and 'SemiSupervisedDataset' in line
 
 
+def test_a_loop_that_has_its_images_labelled_first_is_examined_but_for_its_data(config):
+    config.model = config.model.student
+    config.train_cfg = dict(type='MCKDLoop', teacher=dict(config='teacher.py'), train=config.train_cfg)
+    config.train_dataloader.dataset = dict(type='PseudoLabelDataset', images='images', pipeline=[])
+    well, lines, text = look(config)
+    assert well, text
+    assert said(lines, 'skipped', 'training data') == ['MCKDLoop has its images labelled only when it runs']
+    assert said(lines, 'ok', 'optimiser') and said(lines, 'skipped', 'losses') and said(lines, 'ok', 'validation')
+
+
 def test_a_config_without_validation_is_examined_too(config):
     config.val_dataloader = config.val_evaluator = None
     well, lines, _ = look(config)
