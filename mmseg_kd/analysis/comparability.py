@@ -17,7 +17,8 @@ class Difference(NamedTuple):
     """One setting that must be the same in all runs, and is not.
 
     Args:
-        kind: what it belongs to: data, crop, iterations, batch, student, teacher or budget.
+        kind: what it belongs to: data, crop, iterations, batch, student, teacher (and its name, if it has one) or
+            budget.
         key: of the config. ``model[.student]`` is ``model`` of a student alone, ``model.student`` of a distiller.
         values: each value with the runs that have it, the most common first.
     """
@@ -48,7 +49,7 @@ def find_differences(runs: Sequence[Run]) -> List[Difference]:
             condition['budget'] = {'budget.kind': budget.get('kind'), 'budget.value': budget.get('value')}
     names = run_names(runs)
     found = []
-    for kind in ('data', 'crop', 'iterations', 'batch', 'student', 'teacher', 'budget'):
+    for kind in dict.fromkeys(kind for condition in conditions for kind in condition):
         concerned = [(name, condition[kind]) for name, condition in zip(names, conditions) if kind in condition]
         for key in dict.fromkeys(key for _, settings in concerned for key in settings):
             values: List[Tuple[Any, List[str]]] = []
@@ -155,7 +156,10 @@ def shown(value: Any) -> str:
 
 
 def fixed_settings(run: Run) -> Dict[str, Dict[str, Any]]:
-    """What a fair comparison holds fixed, by kind and dotted key. A student alone has no teacher.
+    """What a fair comparison holds fixed, by kind and dotted key.
+
+    Of data, these are the labelled images: whether a method looks at others, and how, is its own affair. So is how many
+    teachers it asks, and a student alone has none; those of one name must be the same.
 
     Args:
         run: with a config.
@@ -166,7 +170,7 @@ def fixed_settings(run: Run) -> Dict[str, Dict[str, Any]]:
     preprocessor = network.get('data_preprocessor') or config.get('data_preprocessor')
     train, val = config.get('train_dataloader') or {}, config.get('val_dataloader') or {}
     data = {
-        **flatten(train.get('dataset'), 'train_dataloader.dataset'),
+        **flatten(_labelled(train.get('dataset')), 'train_dataloader.dataset'),
         **flatten(val.get('dataset'), 'val_dataloader.dataset'),
         **flatten(config.get('val_evaluator'), 'val_evaluator'),
         **flatten(preprocessor, 'model[.student].data_preprocessor'),
@@ -189,9 +193,20 @@ def fixed_settings(run: Run) -> Dict[str, Dict[str, Any]]:
             **flatten(config.get('load_from'), 'load_from')
         },
     }
-    if 'teacher' in model:
-        settings['teacher'] = flatten(model['teacher'], 'model.teacher')
+    teacher = model.get('teacher')
+    if isinstance(teacher, dict) and not {'config', 'model'} & teacher.keys():
+        for name, member in teacher.items():
+            settings[f'teacher {name}'] = flatten(member, f'model.teacher.{name}')
+    elif teacher is not None:
+        settings['teacher'] = flatten(teacher, 'model.teacher')
     return settings
+
+
+def _labelled(dataset: Any) -> Any:
+    """A training set without the unlabelled images that it may have, and without what is done to them."""
+    if isinstance(dataset, dict) and 'labeled' in dataset:
+        return {key: dataset[key] for key in ('labeled', 'partition') if key in dataset}
+    return dataset
 
 
 def architecture(network: Any) -> Any:

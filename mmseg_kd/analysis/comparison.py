@@ -318,7 +318,8 @@ def _facts(runs: Sequence[Run], differences: Sequence[Difference]) -> List[Tuple
     """What the competing runs have in common."""
     conditions = [fixed_settings(run) for run in runs]
     first = conditions[0]
-    teacher = next((condition['teacher'] for condition in conditions if 'teacher' in condition), {})
+    teachers = {kind: settings for condition in conditions for kind, settings in condition.items()
+                if kind.split()[0] == 'teacher'}
     budget = (runs[0].sweep or {}).get('budget') or {}
     fixed = all(condition['iterations'] == first['iterations'] for condition in conditions)
     batch = f'{first["batch"]["train_dataloader.batch_size"]} images'
@@ -326,13 +327,14 @@ def _facts(runs: Sequence[Run], differences: Sequence[Difference]) -> List[Tuple
         batch += f' in each of {runs[0].processes} processes'
     parts = ('student].type', 'student].backbone.type', 'student].decode_head.type')
     told = {
-        'data': _ends(first['data'], 'train_dataloader.dataset.type', 'train_dataloader.dataset.data_root'),
+        'data': _ends(first['data'], *(f'train_dataloader.dataset.{key}' for key in (
+            'type', 'labeled.type', 'data_root', 'labeled.data_root', 'partition', 'partition.fraction'))),
         'crop': [' x '.join(map(str, size)) for size in _ends(first['crop'], 'crop_size') if isinstance(size, list)],
         'iterations': list(first['iterations'].values()) if fixed else [],
         'budget': [f'{budget["value"]:g} {budget["kind"]}'] if budget.get('kind') in OPEN_BUDGETS else [],
         'batch': [batch],
         'student': _ends(first['student'], *parts),
-        'teacher': _ends(teacher, 'teacher.config', 'teacher.checkpoint'),
+        **{kind: _ends(settings, '.config', '.checkpoint') for kind, settings in teachers.items()},
     }
     differing = {difference.kind for difference in differences}
     return [(kind, 'differs' if kind in differing else ', '.join(map(shown, values)))

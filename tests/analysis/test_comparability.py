@@ -46,6 +46,47 @@ def test_what_is_not_comparable_is_refused_with_key_and_both_values(tmp_path, ki
     assert list(map(str, comparison.differences)) == lines and len(comparison.rows) == 2
 
 
+def few_labels(config, kind, **more):
+    """The same training on an eighth of its labels."""
+    config['train_dataloader']['dataset'] = dict(
+        type=kind, labeled=config['train_dataloader']['dataset'], partition=dict(fraction=0.125, seed=0), **more)
+    return config
+
+
+def test_unlabelled_images_and_the_number_of_teachers_are_a_method_s_to_choose(tmp_path):
+    more = dict(unlabeled_pipelines=[PIPELINE], unlabeled=dict(type='UnlabeledFolderDataset'))
+    deep, both = (distilled(model__teacher=dict.fromkeys(names, TEACHER)) for names in (['deep'], ['deep', 'wide']))
+    write_run(tmp_path / 'alone', few_labels(alone(), 'LabeledPartDataset'), [30.0])
+    for name, config in (('deep', deep), ('both', both)):
+        write_run(tmp_path / name, few_labels(config, 'SemiSupervisedDataset', **more), [31.0])
+    comparison = compare(read(tmp_path))
+    assert len(comparison.rows) == 3 and not comparison.differences
+    facts = dict(comparison.facts)
+    assert facts['data'] == 'CamVidDataset, data/camvid, 0.125'
+    assert facts['teacher deep'] == facts['teacher wide'] == ', '.join(TEACHER.values())
+
+
+@pytest.mark.parametrize('change, line', [
+    (dict(train_dataloader__dataset__partition__seed=1),
+     'other data: train_dataloader.dataset.partition.seed is 0 in alone, but 1 in theirs'),
+    (dict(train_dataloader__dataset__labeled__data_root='x'),
+     'other data: train_dataloader.dataset.labeled.data_root is data/camvid in alone, but x in theirs'),
+])
+def test_other_labels_of_a_part_are_not_comparable(tmp_path, change, line):
+    write_run(tmp_path / 'alone', few_labels(alone(), 'LabeledPartDataset'), [30.0])
+    write_run(tmp_path / 'theirs', changed(few_labels(distilled(), 'SemiSupervisedDataset'), **change), [31.0])
+    with pytest.raises(ValueError) as caught:
+        compare(read(tmp_path))
+    assert str(caught.value).splitlines()[1:] == [line]
+
+
+def test_teachers_of_one_name_must_be_the_same(tmp_path):
+    for name, teachers in (('ours', dict(deep=TEACHER)), ('theirs', dict(deep=dict(TEACHER, checkpoint='y.pth'), wide=TEACHER))):
+        write_run(tmp_path / name, distilled(model__teacher=teachers), [30.0])
+    with pytest.raises(ValueError, match='other teacher deep: model.teacher.deep.checkpoint is .*iter_1200.pth in ours, but y.pth'):
+        compare(read(tmp_path))
+
+
 def test_more_processes_are_another_batch(tmp_path):
     write_run(tmp_path / 'a', alone(), [30.0])
     write_run(tmp_path / 'b', distilled(), [30.0], processes=4)
