@@ -81,9 +81,10 @@ def test_other_labels_of_a_part_are_not_comparable(tmp_path, change, line):
 
 
 def test_teachers_of_one_name_must_be_the_same(tmp_path):
-    for name, teachers in (('ours', dict(deep=TEACHER)), ('theirs', dict(deep=dict(TEACHER, checkpoint='y.pth'), wide=TEACHER))):
-        write_run(tmp_path / name, distilled(model__teacher=teachers), [30.0])
-    with pytest.raises(ValueError, match='other teacher deep: model.teacher.deep.checkpoint is .*iter_1200.pth in ours, but y.pth'):
+    write_run(tmp_path / 'ours', distilled(model__teacher=dict(deep=TEACHER)), [30.0])
+    other = dict(deep=dict(TEACHER, checkpoint='y.pth'), wide=TEACHER)
+    write_run(tmp_path / 'theirs', distilled(model__teacher=other), [30.0])
+    with pytest.raises(ValueError, match='other teacher deep: model.teacher.deep.checkpoint is .*1200.pth in ours, but y.pth'):
         compare(read(tmp_path))
 
 
