@@ -53,7 +53,8 @@ def student_config(config: Config) -> Config:
         result['model'].data_preprocessor = copy.deepcopy(config.data_preprocessor)
     if (result['model'].get('data_preprocessor') or {}).get('type') == 'BranchPreprocessor':
         result['model'].data_preprocessor.type = 'SegDataPreProcessor'
-    pipeline = config.get('test_pipeline') or config.get('test_dataloader', {}).get('dataset', {}).get('pipeline')
+    tested = (config.get('test_dataloader') or {}).get('dataset') or {}
+    pipeline = config.get('test_pipeline') or tested.get('pipeline')
     if pipeline:
         result['test_pipeline'] = copy.deepcopy(pipeline)  # by this name MMSegmentation's inference looks for it
     result = _own_datasets_as_plain(result)
