@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from ..distillers.configs import published_weights
-from ..distillers.teacher import EnsembleTeacher, FrozenTeacher, Teacher, build_teachers
+from ..distillers.teacher import EnsembleTeacher, FrozenTeacher, Teacher, build_teachers, teachers_by_name
 from ..losses.ops import IGNORE_INDEX
 from .tables import csv_table, markdown_table
 
@@ -227,7 +227,7 @@ def load_teachers(config: Config, checkpoint: Optional[str] = None, name: str = 
         return {'': FrozenTeacher(model=model, checkpoint=checkpoint)}
     spec = copy.deepcopy(config.model.teacher)
     if checkpoint is not None:
-        if not isinstance(spec, dict) or not {'config', 'model'} & spec.keys():
+        if not isinstance(spec, dict) or '' not in teachers_by_name(spec):
             raise ValueError(f'{checkpoint}: a checkpoint can be given for a single teacher, but model.teacher has '
                              'several; leave it out')
         spec.checkpoint = checkpoint

@@ -1,6 +1,7 @@
 """What makes runs comparable: the settings that must be the same, and those that a method may choose."""
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
+from ..distillers.teacher import teachers_by_name
 from .runs import Run
 
 # What decides what a network learns. All else in a config is about logging, checkpoints and tests.
@@ -193,12 +194,9 @@ def fixed_settings(run: Run) -> Dict[str, Dict[str, Any]]:
             **flatten(config.get('load_from'), 'load_from')
         },
     }
-    teacher = model.get('teacher')
-    if isinstance(teacher, dict) and not {'config', 'model'} & teacher.keys():
-        for name, member in teacher.items():
-            settings[f'teacher {name}'] = flatten(member, f'model.teacher.{name}')
-    elif teacher is not None:
-        settings['teacher'] = flatten(teacher, 'model.teacher')
+    if model.get('teacher') is not None:
+        for name, teacher in teachers_by_name(model['teacher']).items():
+            settings[f'teacher {name}'.strip()] = flatten(teacher, f'model.teacher.{name}'.rstrip('.'))
     return settings
 
 

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import DATASETS
 from torch import nn
 
-from ..distillers.checkpoint import load_weights
 from ..files import write_atomically
 from ..losses.ops import IGNORE_INDEX
 from .calibration import full_size_logits, load_teachers
 from .comparison_picture import VOID, check_matplotlib, colour_labels
+from .predictions import trained_network
 from .tables import markdown_table
 
 # Inches of the picture.
@@ -130,13 +130,7 @@ def find_examples(config: Config,
     """
     if count < 1:
         raise ValueError(f'count must be >= 1, but is {count}')
-    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    network = copy.deepcopy(config.model.get('student') or config.model)
-    if network.get('data_preprocessor') is None:
-        network.data_preprocessor = config.get('data_preprocessor')
-    student = MODELS.build(network)
-    load_weights(student, checkpoint)
-    student.to(device).eval()
+    student = trained_network(config, checkpoint)
     dataset = DATASETS.build(copy.deepcopy(config.val_dataloader.dataset))
     classes = list(dataset.metainfo['classes'])
     ious = []
@@ -157,7 +151,7 @@ def find_examples(config: Config,
             teachers = load_teachers(config)
             for teacher in teachers.values():
                 for member in teacher.members:
-                    member.module.to(device)
+                    member.module.to(next(student.parameters()).device)
         except (OSError, ValueError) as error:
             teachers, reason = {}, str(error)
     shown = []

@@ -1,4 +1,5 @@
 """What the networks of a comparison see, from their checkpoints."""
+import copy
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
+from torch import nn
 
 from ..distillers.checkpoint import load_weights
 from .comparison import Comparison
@@ -74,14 +76,28 @@ def last_checkpoint(run: Run) -> Optional[Path]:
     return next((path for path in candidates if path.is_file()), None)
 
 
+def trained_network(config: Config, checkpoint: str) -> nn.Module:
+    """A segmentor, or the student of a distiller, with its weights, in eval mode, on the GPU if there is one.
+
+    Args:
+        config: of either.
+        checkpoint: of either.
+
+    Raises:
+        CheckpointError: if the checkpoint is missing, unsafe or of another network.
+    """
+    network = copy.deepcopy(config.model.get('student') or config.model)
+    if network.get('data_preprocessor') is None:
+        network.data_preprocessor = config.get('data_preprocessor')
+    model = revert_sync_batchnorm(MODELS.build(network))
+    load_weights(model, checkpoint)
+    return model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
+
+
 def _predict_one(run: Run, name: str, count: int, found: Predictions) -> None:
     config = Config.fromfile(run.config_file)
     init_default_scope(config.get('default_scope') or 'mmseg')
-    network = config.model.get('student') or config.model
-    network.setdefault('data_preprocessor', config.get('data_preprocessor'))
-    model = revert_sync_batchnorm(MODELS.build(network))
-    load_weights(model, str(last_checkpoint(run)))
-    model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
+    model = trained_network(config, str(last_checkpoint(run)))
     dataset = DATASETS.build(config.val_dataloader.dataset)
     if not len(dataset):
         raise ValueError('there is no validation image')

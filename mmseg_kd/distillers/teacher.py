@@ -203,6 +203,15 @@ class LiveTeacher:
 Teacher = Union[FrozenTeacher, EnsembleTeacher]
 
 
+def teachers_by_name(spec: Union[Spec, Dict[str, Spec]]) -> Dict[str, Spec]:
+    """The teachers of ``model.teacher``, each under its name; a single one, or an ensemble, has the name ``''``.
+
+    Args:
+        spec: as of :func:`build_teachers`.
+    """
+    return spec if isinstance(spec, dict) and spec and not {'config', 'model'} & spec.keys() else {'': spec}
+
+
 def build_teachers(spec: Union[Spec, Dict[str, Spec]]) -> Dict[str, Teacher]:
     """One unnamed teacher (under the name ``''``), or several by name.
 
@@ -214,12 +223,11 @@ def build_teachers(spec: Union[Spec, Dict[str, Spec]]) -> Dict[str, Teacher]:
     """
     if isinstance(spec, dict) and 'type' in spec:
         raise ValueError(f'model.teacher is a {spec["type"]} itself; write teacher=dict(model=dict(type=...), checkpoint=...)')
-    if isinstance(spec, dict) and spec and not {'config', 'model'} & spec.keys():
-        for name, member in spec.items():
-            if not isinstance(member, (dict, list, tuple)):
-                raise ValueError(f'model.teacher needs config or model, or teachers by name, but has {name}={member!r}')
-        return {name: _build_teacher(member, f'model.teacher.{name}') for name, member in spec.items()}
-    return {'': _build_teacher(spec, 'model.teacher')}
+    members = teachers_by_name(spec)
+    for name, member in members.items():
+        if name and not isinstance(member, (dict, list, tuple)):
+            raise ValueError(f'model.teacher needs config or model, or teachers by name, but has {name}={member!r}')
+    return {name: _build_teacher(member, f'model.teacher.{name}'.rstrip('.')) for name, member in members.items()}
 
 
 def _build_teacher(spec: Spec, key: str) -> Teacher:

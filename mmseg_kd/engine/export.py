@@ -1,8 +1,7 @@
 """Take the student out of a distillation run, with no trace of the distiller."""
 import copy
 import inspect
-import os
-import tempfile
+import io
 from pathlib import Path
 from typing import Any, Union
 
@@ -12,6 +11,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from ..distillers.checkpoint import read_checkpoint, segmentor_weights
+from ..files import write_atomically
 
 KEPT = ('default_scope', 'env_cfg', 'vis_backends', 'visualizer', 'log_level', 'log_processor', 'test_dataloader',
         'test_evaluator', 'test_cfg', 'val_dataloader', 'val_evaluator', 'val_cfg', 'tta_model', 'tta_pipeline',
@@ -40,8 +40,10 @@ def export_student(config: Config, checkpoint: Union[str, Path], folder: Union[s
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = segmentor_weights(saved)
-    _write(folder / 'student.pth', lambda path: torch.save(dict(meta=meta, state_dict=weights), path))
-    _write(folder / 'config.py', student_config(config).dump)
+    content = io.BytesIO()
+    torch.save(dict(meta=meta, state_dict=weights), content)
+    write_atomically(folder / 'student.pth', content.getvalue())
+    write_atomically(folder / 'config.py', student_config(config).pretty_text)
     return folder
 
 
@@ -95,14 +97,3 @@ def _uses_own_modules(node: Any) -> bool:
         return False
     known = MODELS.get(node['type']) if isinstance(node.get('type'), str) else None
     return (known is not None and known.__module__.startswith('mmseg_kd.')) or any(map(_uses_own_modules, node.values()))
-
-
-def _write(path: Path, write: Any) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=path.suffix)
-    os.close(descriptor)
-    try:
-        write(temporary)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-_base_ = '../default_runtime.py'
+_base_ = './epochs.py'
 
 # Epochs as published: at most 300, fewer where the validation no longer improves. The two hooks at the end make a run
 # that was killed and resumed decide as one that was not.
@@ -7,19 +7,9 @@ param_scheduler = [
     dict(type='ReduceOnPlateauLR', monitor='mIoU', rule='greater', factor=0.2, patience=10, min_value=1e-7)
 ]
 train_cfg = dict(by_epoch=True, max_epochs=300, val_interval=1)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='mIoU'),
-    sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='SegVisualizationHook'))
 custom_hooks = [
     *_base_.custom_hooks,
     # mIoU is rounded to hundredths of a percent: any improvement counts.
     dict(type='ResumableEarlyStoppingHook', monitor='mIoU', min_delta=0.005, patience=30),
     dict(type='ValidateOnResumeHook'),
 ]
-log_processor = dict(by_epoch=True)

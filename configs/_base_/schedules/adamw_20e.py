@@ -1,19 +1,10 @@
-_base_ = '../default_runtime.py'
+_base_ = './epochs.py'
 
 # As published: 20 epochs, fewer where the validation no longer improves. Optimizer, learning rate and patience are not
 # known, and not tuned. The last hooks make a training that was killed and resumed decide as one that was not.
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.01))
 param_scheduler = [dict(type='PolyLR', eta_min=0.0, power=0.9, begin=0, end=20, by_epoch=True)]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20, val_interval=1)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='mIoU'),
-    sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='SegVisualizationHook'))
 custom_hooks = [
     *_base_.custom_hooks,
     # mIoU is rounded to hundredths of a percent: any improvement counts.
@@ -21,4 +12,3 @@ custom_hooks = [
     dict(type='ValidateOnResumeHook'),
     dict(type='StepSeedHook'),
 ]
-log_processor = dict(by_epoch=True)
