@@ -1,32 +1,22 @@
+_base_ = './_base_/comparable.py'
+
 # The protocol of the comparable sweeps on CamVid at 240x180, reduced to what two CPU cores bear: few values, two seeds.
 # The teacher is trained first: python tools/train.py configs/camvid/r18_camvid.py
 name = 'camvid_sweep'
-budget = dict(kind='iterations', value=300)
-# The search picks the best of many on its seed, so that seed would flatter: the final figures come from others.
+budget = dict(value=300)
 seeds = [1, 2]
 options = {'train_dataloader.dataset.pipeline.3.crop_size': (128, 128)}
 
 _alone = {'model.data_preprocessor.size': (128, 128)}
 # Half the time of a teacher in float32, on CPUs that have it.
-_pi = {'model.student.data_preprocessor.size': (128, 128), 'model.teacher.dtype': 'bfloat16'}
-_pa = dict(
-    model=dict(
-        terms=dict(
-            loss_pa=dict(
-                student='decode_head.bottleneck', teacher='decode_head.bottleneck', loss=dict(type='PairWiseKDLoss')))))
-_ho = dict(
-    model=dict(
-        terms=dict(loss_ho=dict(student=['logits', 'inputs'], teacher='logits', loss=dict(type='HolisticKDLoss')))),
-    optim_wrapper=dict(
-        constructor='DistillOptimWrapperConstructor',
-        critic=dict(optimizer=dict(type='Adam', lr=4e-4, betas=(0.9, 0.99)))))
+_distilled = {'model.student.data_preprocessor.size': (128, 128), 'model.teacher.dtype': 'bfloat16'}
 _pi_file, _ifvd_file = (f'mmseg_kd::camvid/{name}_r18_r18half_camvid.py' for name in ('pi', 'ifvd'))
 candidates = dict(
     alone=dict(config='mmseg_kd::camvid/r18half_camvid.py', options=_alone),
-    pi=dict(config=_pi_file, options=_pi),
-    pi_pa=dict(config=_pi_file, inherit='pi', options={**_pi, **_pa}),
-    pi_ho=dict(config=_pi_file, inherit='pi', options={**_pi, **_ho}),
-    pi_ifv=dict(config=_ifvd_file, inherit='pi', options=_pi))
+    pi=dict(config=_pi_file, options=_distilled),
+    pi_pa=dict(config=_pi_file, inherit='pi', options={**_distilled, **_base_._pa}),
+    pi_ho=dict(config=_pi_file, inherit='pi', options={**_distilled, **_base_._ho}),
+    pi_ifv=dict(config=_ifvd_file, inherit='pi', options=_distilled))
 stages = [
     dict(
         name='optimizer',
