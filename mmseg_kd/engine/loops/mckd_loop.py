@@ -102,9 +102,14 @@ class MCKDLoop(BaseLoop):
         if len(template) != 1:
             raise ValueError('train_dataloader.dataset must hold one data set with the key "images" (PseudoLabelDataset), '
                              f'but holds {len(template)}')
-        if not top_k and any(transform['type'] == 'LoadSoftLabels' for transform in template[0].get('pipeline', ())):
+        pipeline = str(template[0].get('pipeline', ()))  # as text: transforms may be wrapped in others
+        if not top_k and 'LoadSoftLabels' in pipeline:
             raise ValueError('train_cfg.top_k must be 1, 2, 3, ... where the pipeline of train_dataloader.dataset has '
                              f'LoadSoftLabels, but is {top_k}; set it, or leave LoadSoftLabels out')
+        for transform in ('LoadSoftLabels', 'PackSoftSegInputs'):
+            if 'SoftLabelDistiller' in str(runner.cfg.model.type) and transform not in pipeline:
+                raise ValueError('a SoftLabelDistiller learns from soft labels, but the pipeline of train_dataloader.dataset has '
+                                 f"no dict(type='{transform}'); add it, or take the student itself as model")
         self._images, self._ids = template[0]['images'], template[0].get('ids')
         self._folder = Path(runner.work_dir)
         # What the Runner and its hooks ask of a training loop.

@@ -80,9 +80,9 @@ def images(tmp_path):
     return folder
 
 
-def make(images, loop=MCKDLoop, resume=False, work='work', classes=8, lr=0.1, val=None, **settings):
+def make(images, loop=MCKDLoop, resume=False, work='work', classes=8, lr=0.1, val=None, model='EncoderDecoder', **settings):
     cfg = Config(dict(
-        model=dict(type='EncoderDecoder', decode_head=dict(num_classes=classes)),
+        model=dict(type=model, decode_head=dict(num_classes=classes)),
         val_dataloader=val,
         optim_wrapper=dict(optimizer=dict(lr=lr)),
         train_dataloader=dict(dataset=dict(type='PseudoLabelDataset', images=str(images), **settings.pop('dataset', {}))),
@@ -272,6 +272,15 @@ def test_soft_labels_are_written_with_the_hard_ones(stubs, images):
     make(images, top_k=1, dataset=dict(pipeline=pipeline))
     with pytest.raises(ValueError, match='train_cfg.top_k must be 1, 2, 3, ... where the pipeline .* but is 0; set it'):
         make(images, dataset=dict(pipeline=pipeline))
+
+
+def test_a_soft_label_distiller_without_soft_labels_is_refused_before_anything_is_labelled(stubs, images):
+    make(images, model='SoftLabelDistiller', top_k=2, dataset=dict(pipeline=[
+        dict(type='RandomApply', transforms=[dict(type='LoadSoftLabels')]), dict(type='PackSoftSegInputs')]))
+    for kept, missing in (('LoadSoftLabels', 'PackSoftSegInputs'), ('PackSoftSegInputs', 'LoadSoftLabels')):
+        with pytest.raises(ValueError, match=rf"pipeline of train_dataloader.dataset has no dict\(type='{missing}'\); add it"):
+            make(images, model='mmseg_kd.SoftLabelDistiller', top_k=2, dataset=dict(pipeline=[dict(type=kept)]))
+    assert not stubs.labelled
 
 
 def test_classes_in_another_order_than_those_of_validation_are_refused(stubs, images):
