@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 # What OpenMMLab says while it is imported is of no use here.
 warnings.filterwarnings('ignore')
 with contextlib.redirect_stdout(io.StringIO()):
-    from mmseg_kd.analysis.comparison_picture import check_matplotlib
+    from mmseg_kd.analysis.picture_grid import check_matplotlib
     from mmseg_kd.analysis.demo import ProgressLine
     from mmseg_kd.analysis.prediction_picture import draw_examples, examples_report, find_examples
     from mmseg_kd.distillers.configs import config_file

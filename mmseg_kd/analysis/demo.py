@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 from ..datasets import DigitScenesDataset, write_digit_scenes
 from ..distillers import Distiller
 from ..distillers.configs import config_file
-from .comparison_picture import check_matplotlib, comparison_picture
+from .comparison_picture import comparison_picture
 from .summary import cost
 
 RUNS = {'teacher': 'teacher', 'student alone': 'student', 'student distilled': 'distilled'}

@@ -1,6 +1,5 @@
 """Where a network succeeds and where it fails: its validation images sorted by IoU, as a picture."""
 import copy
-import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +13,11 @@ from mmengine.dataset import pseudo_collate
 from mmseg.registry import DATASETS
 from torch import nn
 
-from ..files import write_atomically
 from ..losses.ops import IGNORE_INDEX
 from .calibration import full_size_logits, load_teachers
-from .comparison_picture import VOID, check_matplotlib, colour_labels
+from .picture_grid import PictureRow, class_legend, colour_labels, draw_grid
 from .predictions import trained_network
 from .tables import markdown_table
-
-# Inches of the picture.
-SIDE, GAP, TITLE, LEGEND_LINE, LEGEND_ENTRY = 1.6, 0.05, 0.22, 0.2, 1.2
 
 
 @dataclass
@@ -201,44 +196,11 @@ def draw_examples(examples: Examples, path: Union[str, Path]) -> None:
     Raises:
         ImportError: if matplotlib is not installed.
     """
-    check_matplotlib()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
-
-    columns = ['image', *examples.shown[0].labels]
-    legend = _legend(examples)
-    width = len(columns) * (SIDE + GAP) + GAP
-    per_line = max(1, int(width / LEGEND_ENTRY))
-    sides = [SIDE * example.image.shape[0] / example.image.shape[1] for example in examples.shown]
-    height = TITLE + sum(TITLE + side for side in sides) + LEGEND_LINE * math.ceil(len(legend) / per_line) + 4 * GAP
-    figure = Figure(figsize=(width, height), dpi=120)
-    # A canvas of its own, so that neither the user's backend nor open figures are touched.
-    canvas = FigureCanvasAgg(figure)
-    lefts = [GAP + i * (SIDE + GAP) for i in range(len(columns))]
-    for left, column in zip(lefts, columns):
-        figure.text((left + SIDE / 2) / width, 1 - TITLE / 2 / height, column, fontsize=10, ha='center', va='center')
-    top = height - TITLE
-    for example, side in zip(examples.shown, sides):
-        title = f'{example.place}: {example.name}, IoU {100 * example.iou:.1f} %'
-        figure.text(GAP / width, (top - TITLE / 2) / height, title, fontsize=8, va='center')
-        top -= TITLE + side
-        pictures = [example.image, *(colour_labels(labels, examples.palette) for labels in example.labels.values())]
-        for left, picture in zip(lefts, pictures):
-            cell = figure.add_axes((left / width, top / height, SIDE / width, side / height))
-            cell.imshow(picture, interpolation='nearest', aspect='auto')
-            cell.set_axis_off()
-    figure.legend(
-        handles=[Patch(facecolor=np.divide(colour, 255), edgecolor='0.6', label=name) for name, colour in legend],
-        loc='lower center', ncols=per_line, frameon=False, fontsize=8, handlelength=1, handleheight=1, borderpad=0)
-    content = io.BytesIO()
-    canvas.print_png(content)
-    write_atomically(Path(path), content.getvalue())
-
-
-def _legend(examples: Examples) -> List[Tuple[str, Sequence[int]]]:
-    """Names and colours of what is to be seen in the label maps."""
+    palette = examples.palette
+    rows = [
+        PictureRow(f'{example.place}: {example.name}, IoU {100 * example.iou:.1f} %',
+                   [example.image, *(colour_labels(labels, palette) for labels in example.labels.values())])
+        for example in examples.shown
+    ]
     maps = [labels for example in examples.shown for labels in example.labels.values()]
-    seen = set().union(*(np.unique(labels).tolist() for labels in maps))
-    legend = [(examples.classes[i], examples.palette[i]) for i in sorted(seen - {IGNORE_INDEX})]
-    return legend + [('void', VOID)] * (IGNORE_INDEX in seen)
+    draw_grid(['image', *examples.shown[0].labels], rows, class_legend(maps, examples.classes, palette), path)

@@ -12,7 +12,6 @@ from PIL import Image
 from ..losses.ops import IGNORE_INDEX
 from .comparability import short_keys
 from .comparison import Comparison, Row, Variation
-from .comparison_picture import colour_labels
 from .comparison_tables import (NOTHING, Cell, Table, as_latex, as_markdown, as_text, chosen_table, class_csv,
                                 class_table, how_to_read, left_out_table, main_csv, main_table, notes, run_table,
                                 tried_table)

@@ -14,6 +14,7 @@ from mmseg.registry import DATASETS, LOOPS
 from PIL import Image
 
 from ...analysis.comparability import flatten
+from ...analysis.label_picture import draw_labels, spread_images
 from ...analysis.runs import read_run
 from ...datasets.image_list import ImageList
 from ...datasets.partitions import read_ids
@@ -29,6 +30,7 @@ VOLATILE = ('work_dir', 'resume', 'load_from', 'launcher', 'log_level', 'log_pro
 VOLATILE_KEYS = ('.default_hooks.logger', '.default_hooks.checkpoint.max_keep_ckpts', '.val_dataloader.num_workers',
                  '.test_dataloader', '.test_cfg', '.test_evaluator')
 FINAL, TEACHER_LABELS = 'final', 'labels/teacher'
+PICTURED = 4
 
 
 @LOOPS.register_module()
@@ -231,18 +233,21 @@ class MCKDLoop(BaseLoop):
         """How the labels fare against the truth, and against the teacher's own."""
         facts = {}
         if self._truth is not None:
-            quality = judge(self._truth_pairs(name, summary), summary['classes'])
+            files = {key: image['image'] for key, image in summary['images'].items()}
+            pairs = ((_read(self._folder / name, key), truth) for key, truth in self._true_labels(files))
+            quality = judge(pairs, summary['classes'])
             facts.update(miou=quality.miou, accuracy=quality.accuracy)
         if name != TEACHER_LABELS:
             pairs = ((_read(self._folder / name, key), _read(self._folder / TEACHER_LABELS, key)) for key in summary['images'])
             facts['miou_to_teacher'] = judge(pairs, summary['classes']).miou
         return facts
 
-    def _truth_pairs(self, name: str, summary: dict) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
+    def _true_labels(self, images: Dict[str, str]) -> Iterator[Tuple[str, np.ndarray]]:
+        """Id and true label map of images, given as file by id."""
         truth = ImageList(self._truth, 'train_cfg.truth')
         places = {Path(path).resolve(): index for index, path in enumerate(truth.paths())}
-        for key, image in summary['images'].items():
-            path = (Path(self._images) / image['image']).resolve()
+        for key, file in images.items():
+            path = (Path(self._images) / file).resolve()
             if path not in places:
                 raise ValueError(f'train_cfg.truth must know the images of {self._images}, but does not know {path}')
             index = places[path]
@@ -250,7 +255,7 @@ class MCKDLoop(BaseLoop):
             if not load:
                 raise ValueError('the pipeline of train_cfg.truth must load labels, but has none of '
                                  f'{", ".join(LABEL_TRANSFORMS)}; give the data set with its pipeline')
-            yield _read(self._folder / name, key), load[0](truth.info(index))['gt_seg_map']
+            yield key, load[0](truth.info(index))['gt_seg_map']
 
     def _train(self, name: str, number: int, labels: List[str], half: Optional[str], images: int,
                parent: Optional[str]) -> None:
@@ -309,6 +314,18 @@ class MCKDLoop(BaseLoop):
         table = mckd_table(self._state.parts)
         self._write(self._folder / 'mckd.md', table)
         self._log('\n' + table)
+        if is_main_process():
+            self._draw()
+        barrier()
+
+    def _draw(self) -> None:
+        """What labels some of the images had from stage to stage."""
+        columns = {'teacher': [self._folder / TEACHER_LABELS]}
+        for stage in range(1, self._num_stages + 1):
+            columns[f'stage {stage}'] = [self._folder / f'labels/stage_{stage}/{half}' for half in HALVES]
+        images = spread_images(self._folder / TEACHER_LABELS, PICTURED)
+        truth = dict(self._true_labels(images)) if self._truth is not None else {}
+        draw_labels(columns, Path(self._images), images, truth, self._folder / 'labels.png')
 
     def _write(self, path: Path, text: str) -> None:
         if is_main_process():

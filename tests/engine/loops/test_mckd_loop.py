@@ -66,6 +66,7 @@ def stubs(monkeypatch):
     # Most of the time of a run without networks.
     monkeypatch.setattr(os, 'fsync', lambda descriptor: None)
     monkeypatch.setattr(mckd_loop, 'gc', SimpleNamespace(collect=lambda: None))
+    monkeypatch.setattr(mckd_loop, 'draw_labels', lambda *args: None)
     monkeypatch.setattr(mckd_loop, 'Labeller', stubs.labeller)
     monkeypatch.setattr(mckd_loop, 'Runner', SimpleNamespace(from_cfg=stubs.runner))
     return stubs
@@ -321,6 +322,7 @@ def work(rank, port, images):
     dist.init_process_group('gloo', init_method=f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     stubs = Stubs()
     mckd_loop.Labeller, mckd_loop.Runner = stubs.labeller, SimpleNamespace(from_cfg=stubs.runner)
+    mckd_loop.draw_labels = lambda *args: None
     make(images, top_k=1).run()
     (images.parent / f'shown_{rank}.json').write_text(json.dumps([stubs.labelled, [name for name, *_ in stubs.trained]]))
     dist.barrier()

@@ -13,6 +13,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+from PIL import Image
 
 from mmseg_kd import config_file
 from mmseg_kd.datasets import write_digit_scenes
@@ -82,6 +83,8 @@ def test_everything_is_left_in_its_place(undisturbed):
         '', 'images', 'mIoU', "mIoU to the teacher's", 'accuracy', 'void', 'confidence', 'agreement']
     assert [line.split('|')[1].strip() for line in table[2:]] == [
         'labels/teacher', 'stage_1/a', 'stage_1/b', 'stage_1/pair', 'labels/stage_1/a', 'labels/stage_1/b', 'final']
+    # Image, truth, teacher and stage 1, each of 1.6 + 0.05 inches.
+    assert Image.open(undisturbed / 'labels.png').width == round(120 * (4 * 1.65 + 0.05))
     log, = undisturbed.glob('2*/*.log')
     assert maps['mckd.md'].decode() in log.read_text() and 'labels/stage_1/a: 6 of 6 images' in log.read_text()
     # Students of two halves and two seeds are two networks.

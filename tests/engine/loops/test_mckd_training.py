@@ -164,7 +164,7 @@ def test_every_training_stops_by_its_own_results_and_keeps_its_best_checkpoint_b
         assert (undisturbed / path / 'last_checkpoint').read_text().endswith(f'epoch_{ENDS[name]}.pth')
         # Their mIoU is that of their last validation.
         assert f'{RESULTS[name][ENDS[name] - 1]:.2f}' in next(line for line in table.splitlines() if f' {path} ' in line)
-    assert len(labels) == 8 and len(list(undisturbed.rglob('labels/**/*.npz'))) == 8
+    assert len(labels) == 9 and len(list(undisturbed.rglob('labels/**/*.npz'))) == 8
 
 
 @pytest.mark.parametrize('kill', [
@@ -189,5 +189,5 @@ def test_without_validation_every_training_runs_to_its_end(folder, tmp_path):
     run(folder, tmp_path, **nothing, default_hooks=dict(checkpoint=checkpoint, logger=dict(type='LoggerHook', interval=1)),
         custom_hooks=[dict(type='StepSeedHook')])
     weights, labels, table = left(tmp_path)
-    assert sorted(weights) == ['final/epoch_5.pth', 'stage_1/a/epoch_5.pth', 'stage_1/b/epoch_5.pth'] and len(labels) == 8
+    assert sorted(weights) == ['final/epoch_5.pth', 'stage_1/a/epoch_5.pth', 'stage_1/b/epoch_5.pth'] and len(labels) == 9
     assert 'agreement' not in table and 'stage_1/pair' not in table
