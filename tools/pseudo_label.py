@@ -21,7 +21,8 @@ with contextlib.redirect_stdout(io.StringIO()):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config of the segmentor, as a path or mmseg::...; of a distiller, the student')
-    parser.add_argument('checkpoint', help="its weights; 'auto' for those that the library publishes, 'none' if it comes with them")
+    parser.add_argument(
+        'checkpoint', help="its weights; 'auto' for those that the library publishes, 'none' if it comes with them")
     parser.add_argument('images', help='folder of images, and of folders of them')
     parser.add_argument('out', help='folder for the label maps and labels.json; a half-labelled one is gone on with')
     parser.add_argument('--threshold', type=float, default=0.0, help='probability below which a pixel is void (255)')

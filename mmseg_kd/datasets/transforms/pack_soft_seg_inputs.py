@@ -35,8 +35,8 @@ class PackSoftSegInputs(PackSegInputs):
         if cells.shape != results['img'].shape[:2]:
             sizes = ['x'.join(map(str, x.shape[:2])) for x in (results['img'], cells)]
             raise ValueError("PackSoftSegInputs needs soft labels that moved with the image (MMCV's Pad moves gt_seg_map "
-                             f'alone), but has an image of {sizes[0]} and soft_cells of {sizes[1]}; take the transform out that does '
-                             'not move all seg_fields: data_preprocessor.size pads')
+                             f'alone), but has an image of {sizes[0]} and soft_cells of {sizes[1]}; take the transform '
+                             'out that does not move all seg_fields: data_preprocessor.size pads')
         cells = cells[self.stride // 2::self.stride, self.stride // 2::self.stride]
         # What transforms turned in from outside names no cell; it has no label either.
         cells = np.minimum(cells, results['soft_labels']['classes'].shape[1] - 1)

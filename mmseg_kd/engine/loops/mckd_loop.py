@@ -25,8 +25,8 @@ from .mckd_state import MCKDState, mckd_table
 
 HALVES = ('a', 'b')
 # What may be changed when a run goes on: it changes no weight.
-VOLATILE = ('work_dir', 'resume', 'load_from', 'launcher', 'log_level', 'log_processor', 'visualizer', 'vis_backends', 'env_cfg',
-            'experiment_name', 'model_wrapper_cfg')
+VOLATILE = ('work_dir', 'resume', 'load_from', 'launcher', 'log_level', 'log_processor', 'visualizer', 'vis_backends',
+            'env_cfg', 'experiment_name', 'model_wrapper_cfg')
 VOLATILE_KEYS = ('.default_hooks.logger', '.default_hooks.checkpoint.max_keep_ckpts', '.val_dataloader.num_workers',
                  '.test_dataloader', '.test_cfg', '.test_evaluator')
 FINAL, TEACHER_LABELS = 'final', 'labels/teacher'
@@ -110,8 +110,9 @@ class MCKDLoop(BaseLoop):
                              f'LoadSoftLabels, but is {top_k}; set it, or leave LoadSoftLabels out')
         for transform in ('LoadSoftLabels', 'PackSoftSegInputs'):
             if 'SoftLabelDistiller' in str(runner.cfg.model.type) and transform not in pipeline:
-                raise ValueError('a SoftLabelDistiller learns from soft labels, but the pipeline of train_dataloader.dataset has '
-                                 f"no dict(type='{transform}'); add it, or take the student itself as model")
+                raise ValueError('a SoftLabelDistiller learns from soft labels, but the pipeline of '
+                                 f"train_dataloader.dataset has no dict(type='{transform}'); add it, or take the student "
+                                 'itself as model')
         self._images, self._ids = template[0]['images'], template[0].get('ids')
         self._folder = Path(runner.work_dir)
         # What the Runner and its hooks ask of a training loop.
@@ -179,8 +180,8 @@ class MCKDLoop(BaseLoop):
         if known != teacher.classes and sorted(known) == sorted(teacher.classes):
             first = next(index for index, pair in enumerate(zip(known, teacher.classes)) if pair[0] != pair[1])
             raise ValueError(f'teacher and validation must have the classes in one order, but class {first} is '
-                             f'{teacher.classes[first]} to train_cfg.teacher and {known[first]} to val_dataloader.dataset; bring '
-                             'the classes of one of the two (metainfo) into the order of the other')
+                             f'{teacher.classes[first]} to train_cfg.teacher and {known[first]} to '
+                             'val_dataloader.dataset; bring the classes of one of the two (metainfo) into the order of the other')
         return teacher
 
     def _split(self, names: Sequence[str]) -> Dict[str, List[str]]:

@@ -75,8 +75,9 @@ def mckd_table(parts: Dict[str, Dict[str, Any]]) -> str:
     Args:
         parts: of :class:`MCKDState`.
     """
-    columns = (('images', 'images', '{:d}'), ('mIoU', 'miou', '{:.2f}'), ('mIoU to the teacher\'s', 'miou_to_teacher', '{:.2f}'),
-               ('accuracy', 'accuracy', '{:.2f}'), ('void', 'void', '{:.1%}'), ('confidence', 'confidence', '{:.3f}'),
+    columns = (('images', 'images', '{:d}'), ('mIoU', 'miou', '{:.2f}'),
+               ("mIoU to the teacher's", 'miou_to_teacher', '{:.2f}'), ('accuracy', 'accuracy', '{:.2f}'),
+               ('void', 'void', '{:.1%}'), ('confidence', 'confidence', '{:.3f}'),
                ('agreement', 'agreement', '{:.2f}'))
     used = [column for column in columns if any(column[1] in facts for facts in parts.values())]
     rows = [('', *(title for title, _, _ in used))]

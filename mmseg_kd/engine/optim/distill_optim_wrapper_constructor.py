@@ -30,8 +30,8 @@ class DistillOptimWrapperConstructor:
         self._critic_cfg = self._main_cfg.pop('critic', None)
         self._paramwise_cfg = paramwise_cfg
         if self._critic_cfg is None:
-            raise ValueError('optim_wrapper.critic is missing; the constructor DistillOptimWrapperConstructor needs it, such as '
-                             "critic=dict(optimizer=dict(type='Adam', lr=4e-4, betas=(0.9, 0.99)))")
+            raise ValueError('optim_wrapper.critic is missing; the constructor DistillOptimWrapperConstructor needs it, '
+                             "such as critic=dict(optimizer=dict(type='Adam', lr=4e-4, betas=(0.9, 0.99)))")
 
     def __call__(self, model: nn.Module) -> JointOptimWrapper:
         critics = critic_parameters(model)
