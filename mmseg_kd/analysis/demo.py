@@ -18,6 +18,7 @@ from ..datasets import DigitScenesDataset, write_digit_scenes
 from ..distillers import Distiller
 from ..distillers.configs import config_file
 from .comparison_picture import comparison_picture
+from .picture_grid import check_matplotlib
 from .summary import cost
 
 RUNS = {'teacher': 'teacher', 'student alone': 'student', 'student distilled': 'distilled'}

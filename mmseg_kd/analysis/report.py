@@ -15,6 +15,7 @@ from .comparison import Comparison, Row, Variation
 from .comparison_tables import (NOTHING, Cell, Table, as_latex, as_markdown, as_text, chosen_table, class_csv,
                                 class_table, how_to_read, left_out_table, main_csv, main_table, notes, run_table,
                                 tried_table)
+from .picture_grid import colour_labels
 from .predictions import Predictions
 from .runs import METRIC, Curve, Run
 from .statistics import Spread
