@@ -46,7 +46,7 @@ def test_table_and_picture_are_left_behind(demo):
     folder, outcomes, said = demo
     table = (folder / 'work' / 'table.md').read_text()
     assert table == demo_table(outcomes) and table in said
-    assert Image.open(folder / 'work' / 'comparison.png').size == (1152, 192 * 6 + 66)
+    assert Image.open(folder / 'work' / 'comparison.png').size == (1194, 1262)  # 6 columns and 6 rows
     assert said.splitlines()[-2:] == [
         f'table:   {folder / "work" / "table.md"}',
         f'picture: {folder / "work" / "comparison.png"} (the first 6 validation scenes, seed 0)'
