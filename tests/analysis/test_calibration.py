@@ -55,15 +55,18 @@ def reference(pairs, temperature):
 
 
 def test_expected_calibration_error_of_four_pixels_by_hand():
-    """Two at confidence 0.9 (one right), one at 0.6 (right), one at 0.7 (wrong): |1 - 1.8| + |1 - 0.6| + |0 - 0.7|."""
-    confidence = torch.tensor([0.9, 0.9, 0.6, 0.7])
+    """Two at confidence 0.9 (one right), one at 0.62 (right), one at 0.7 (wrong): |1 - 1.8| + |1 - 0.62| + |0 - 0.7|.
+
+    No confidence lies on an edge k / 15 of a bin: rounding would decide on which side of it.
+    """
+    confidence = torch.tensor([0.9, 0.9, 0.62, 0.7])
     logits = torch.stack([confidence.log(), (1 - confidence).log()])[:, None]
     statistics = statistics_of([(logits, torch.tensor([[0, 1, 0, 1]]))], [1], classes=2)
-    assert statistics.ece == pytest.approx((0.8 + 0.4 + 0.7) / 4, abs=1e-6)
-    assert statistics.accuracy == 0.5 and statistics.confidence == pytest.approx(3.1 / 4, abs=1e-6)
+    assert statistics.ece == pytest.approx((0.8 + 0.38 + 0.7) / 4, abs=1e-6)
+    assert statistics.accuracy == 0.5 and statistics.confidence == pytest.approx(3.12 / 4, abs=1e-6)
     filled = [(round(low, 3), round(high, 3), pixels, accuracy, round(mean, 4))
               for low, high, pixels, accuracy, mean in statistics.reliability() if pixels]
-    assert filled == [(0.533, 0.6, 1, 1.0, 0.6), (0.667, 0.733, 1, 0.0, 0.7), (0.867, 0.933, 2, 0.5, 0.9)]
+    assert filled == [(0.6, 0.667, 1, 1.0, 0.62), (0.667, 0.733, 1, 0.0, 0.7), (0.867, 0.933, 2, 0.5, 0.9)]
 
 
 def test_calibration_matches_brute_force():
