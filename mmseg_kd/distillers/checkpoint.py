@@ -1,8 +1,9 @@
 """Read checkpoints without running code from them, and load them whole or not at all."""
 import os
 import pickle
+import re
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List, Tuple
 from urllib.parse import urlparse
 
 import numpy as np
@@ -82,25 +83,42 @@ def segmentor_weights(checkpoint: dict) -> Dict[str, Tensor]:
 def load_weights(model: nn.Module, path: str) -> None:
     """Load a checkpoint into a segmentor; every weight must fit.
 
-    Only what inference never uses may differ: auxiliary heads, and BatchNorm's step counters.
+    What fits is decided after the network's own load hooks, which may rename or resize weights (the relative position
+    tables of Swin, say). Only what inference never uses, or what the network computes itself, may differ: auxiliary heads,
+    BatchNorm's step counters, tables of indices, and buffers that a load hook drops.
 
     Raises:
         CheckpointError: if keys are missing or unexpected, or shapes differ. The model is then not to be used.
     """
     weights = {k: v for k, v in segmentor_weights(read_checkpoint(path)).items() if isinstance(v, Tensor)}
-    try:
-        missing, unexpected = model.load_state_dict(weights, strict=False)
-        shapes = []
-    except RuntimeError:
-        known = model.state_dict()
-        missing, unexpected = known.keys() - weights.keys(), weights.keys() - known.keys()
-        shapes = [key for key in known.keys() & weights.keys() if known[key].shape != weights[key].shape]
+    missing, unexpected, shapes = _load(model, weights, path)
+    computed = {name for name, buffer in model.named_buffers() if name in weights or not buffer.is_floating_point()}
+    missing = [key for key in missing if key not in computed]
     missing, unexpected, shapes = (sorted(k for k in keys if not _is_spare(k)) for keys in (missing, unexpected, shapes))
     if missing or unexpected or shapes:
         raise CheckpointError(
             f'{path} does not fit {type(model).__name__}: {len(missing)} keys missing, {len(unexpected)} unexpected, '
             f'{len(shapes)} of another shape (such as {(missing + unexpected + shapes)[0]}); give the config that it was '
             'trained with')
+
+
+def _load(model: nn.Module, weights: Dict[str, Tensor], path: str) -> Tuple[List[str], List[str], List[str]]:
+    """Keys that are missing, unexpected and of another shape, as PyTorch finds them behind all load hooks."""
+    found: List[List[str]] = [[], []]
+    # PyTorch forgets which keys are missing when it raises because of a shape; this hook runs before.
+    handle = model.register_load_state_dict_post_hook(lambda _, keys: found.__setitem__(slice(None), keys))
+    try:
+        model.load_state_dict(weights, strict=False)
+        return found[0], found[1], []
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        mismatches = [re.match(r'size mismatch for (\S+):', line) for line in lines[1:]]
+        if not mismatches or not all(mismatches):
+            raise CheckpointError(f'{path} cannot be loaded into {type(model).__name__}: '
+                                  f'{" ".join([type(error).__name__, *lines[:2]])}') from error
+        return found[0], found[1], [match[1] for match in mismatches]
+    finally:
+        handle.remove()
 
 
 def _is_spare(key: str) -> bool:

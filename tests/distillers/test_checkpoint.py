@@ -9,6 +9,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import load_checkpoint
 from mmseg.registry import MODELS
+from torch import nn
 
 from mmseg_kd.distillers import CheckpointError
 from mmseg_kd.distillers.checkpoint import load_weights, read_checkpoint, segmentor_weights
@@ -121,6 +122,74 @@ def test_counts_of_missing_and_unexpected_keys_are_right(tmp_path):
     torch.save(weights, tmp_path / 'c.pth')
     with pytest.raises(CheckpointError, match='2 keys missing, 1 unexpected'):
         load_weights(model(), str(tmp_path / 'c.pth'))
+
+
+class TableBackbone(nn.Module):
+    """Has what Swin Transformers have: a table that a load hook resizes, and buffers that are computed from its size."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(size))
+        self.register_buffer('index', torch.arange(size))
+        self.register_buffer('grid', torch.linspace(0, 1, size))
+        self._register_load_state_dict_pre_hook(self._resize)
+
+    def _resize(self, weights, prefix, *args):
+        if f'{prefix}old_table' in weights:
+            weights[f'{prefix}table'] = weights.pop(f'{prefix}old_table')
+        table = weights.get(f'{prefix}table')
+        if table is not None and len(table) != len(self.table):
+            weights[f'{prefix}table'] = table.repeat_interleave(len(self.table) // len(table))
+            del weights[f'{prefix}index'], weights[f'{prefix}grid']
+
+
+class TableSegmentor(nn.Module):
+
+    def __init__(self, size, classes=2, auxiliary=3):
+        super().__init__()
+        self.backbone, self.auxiliary_head = TableBackbone(size), nn.Linear(1, auxiliary)
+        self.decode_head = nn.Linear(1, classes)
+
+
+@pytest.mark.parametrize('change', [
+    lambda weights: None, lambda weights: weights.update({'backbone.old_table': weights.pop('backbone.table')}),
+    lambda weights: weights.update({'auxiliary_head.weight': torch.ones(7, 1)})
+], ids=['resized', 'renamed', 'another auxiliary head'])
+def test_what_a_load_hook_of_the_network_makes_of_a_checkpoint_fits(tmp_path, change):
+    weights = TableSegmentor(2).state_dict()
+    weights['backbone.table'] = torch.tensor([1.0, 2.0])
+    change(weights)
+    torch.save(weights, tmp_path / 'c.pth')
+    network = TableSegmentor(4)
+    load_weights(network, str(tmp_path / 'c.pth'))
+    assert network.backbone.table.tolist() == [1, 1, 2, 2] and network.backbone.index.tolist() == [0, 1, 2, 3]
+    assert torch.equal(network.backbone.grid, torch.linspace(0, 1, 4))
+    assert torch.equal(network.decode_head.weight, weights['decode_head.weight'])
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda weights: weights.pop('backbone.table'), r'1 keys missing.*such as backbone\.table'),
+    (lambda weights: weights.update({'decode_head.weight': torch.ones(5, 1)}), '0 keys missing, 0 unexpected, 1 of another'),
+    (lambda weights: weights.update({'backbone.other': torch.ones(1)}), r'0 keys missing, 1 unexpected'),
+    (lambda weights: weights.pop('backbone.grid'), r"cannot be loaded into TableSegmentor: KeyError 'backbone\.grid'")])
+def test_what_does_not_fit_behind_a_load_hook_is_refused(tmp_path, change, message):
+    weights = TableSegmentor(2).state_dict()
+    change(weights)
+    torch.save(weights, tmp_path / 'c.pth')
+    with pytest.raises(CheckpointError, match=message) as error:
+        load_weights(TableSegmentor(4), str(tmp_path / 'c.pth'))
+    assert '\n' not in str(error.value)
+
+
+def test_a_float_buffer_that_the_file_lacks_is_missing_and_a_table_of_indices_is_not(tmp_path):
+    weights = TableSegmentor(2).state_dict()
+    del weights['backbone.index']
+    torch.save(weights, tmp_path / 'c.pth')
+    load_weights(TableSegmentor(2), str(tmp_path / 'c.pth'))
+    del weights['backbone.grid']
+    torch.save(weights, tmp_path / 'c.pth')
+    with pytest.raises(CheckpointError, match=r'1 keys missing.*such as backbone\.grid'):
+        load_weights(TableSegmentor(2), str(tmp_path / 'c.pth'))
 
 
 def test_an_address_is_downloaded_once(tmp_path, monkeypatch):
