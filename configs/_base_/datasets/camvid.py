@@ -27,6 +27,8 @@ tta_pipeline = [
             [dict(type='PackSegInputs')],
         ])
 ]
+# The learning rate was found with this many images a step, over all GPUs.
+auto_scale_lr = dict(enable=False, base_batch_size=8)
 train_dataloader = dict(
     batch_size=8,
     num_workers=2,

@@ -19,6 +19,8 @@ test_pipeline = [
     dict(type='LoadAnnotations'),  # after `Resize`: predictions are judged at the size of the label maps
     dict(type='PackSegInputs'),
 ]
+# The learning rate was found with this many images a step, over all GPUs.
+auto_scale_lr = dict(enable=False, base_batch_size=8)
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

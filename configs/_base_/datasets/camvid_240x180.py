@@ -29,6 +29,8 @@ tta_pipeline = [
             [dict(type='PackSegInputs')],
         ])
 ]
+# The learning rate was found with this many images a step, over all GPUs.
+auto_scale_lr = dict(enable=False, base_batch_size=4)
 train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

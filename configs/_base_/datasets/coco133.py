@@ -17,6 +17,8 @@ test_pipeline = [
     dict(type='LoadPanopticSemAnnotations'),  # after `Resize`: predictions are judged at the size of the label maps
     dict(type='PackSegInputs'),
 ]
+# The learning rate was found with this many images a step, over all GPUs.
+auto_scale_lr = dict(enable=False, base_batch_size=8)
 train_dataloader = dict(
     batch_size=8,
     num_workers=4,

@@ -2,6 +2,8 @@
 data_root = 'data/digit_scenes'
 crop_size = (64, 64)
 load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
+# The learning rate was found with this many images a step, over all GPUs.
+auto_scale_lr = dict(enable=False, base_batch_size=16)
 train_dataloader = dict(
     batch_size=16,
     num_workers=0,

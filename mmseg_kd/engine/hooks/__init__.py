@@ -1,3 +1,4 @@
+from .batch_size_hook import BatchSizeHook
 from .distill_summary_hook import DistillSummaryHook
 from .energy_hook import EnergyHook
 from .export_student_hook import ExportStudentHook
@@ -9,6 +10,6 @@ from .term_weight_hook import TermWeightHook
 from .validate_on_resume_hook import ValidateOnResumeHook
 
 __all__ = [
-    'DistillSummaryHook', 'EnergyHook', 'ExportStudentHook', 'MeanTeacherHook', 'NonFiniteLossHook',
+    'BatchSizeHook', 'DistillSummaryHook', 'EnergyHook', 'ExportStudentHook', 'MeanTeacherHook', 'NonFiniteLossHook',
     'ResumableEarlyStoppingHook', 'StepSeedHook', 'TermWeightHook', 'ValidateOnResumeHook'
 ]

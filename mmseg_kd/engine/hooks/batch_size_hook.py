@@ -1,0 +1,43 @@
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+from torch.utils.data import DataLoader
+
+
+@HOOKS.register_module()
+class BatchSizeHook(Hook):
+    """Warn at the start of training if a step sees more or fewer items than the learning rate was found with.
+
+    That number is MMEngine's ``auto_scale_lr.base_batch_size``. Without it, or with ``auto_scale_lr.enable=True``, which
+    scales the learning rate, there is nothing to warn of. The number of a step is the images of one process, times the
+    processes, times ``optim_wrapper.accumulative_counts``. Where labelled and unlabelled images come together, one item
+    is a labelled image with its unlabelled ones.
+    """
+
+    # Before the hooks that take long.
+    priority = 'VERY_HIGH'
+
+    def before_train(self, runner: Runner) -> None:
+        scaling = runner.auto_scale_lr or {}
+        expected, per_process = scaling.get('base_batch_size'), _batch_size(runner.train_dataloader)
+        if not expected or not per_process or scaling.get('enable'):
+            return
+        accumulated = runner.cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
+        steps = runner.world_size * accumulated
+        if per_process * steps == expected:
+            return
+        processes = f'{runner.world_size} process{"es" * (runner.world_size > 1)}'
+        product = ' x '.join([f'train_dataloader.batch_size={per_process}', processes] +
+                             [f'accumulative_counts={accumulated}'] * (accumulated > 1))
+        remedy = f'set train_dataloader.batch_size={expected // steps}' if expected % steps == 0 else (
+            f'take a number of processes that divides {expected}')
+        runner.logger.warning(
+            f'the learning rate was found with {expected} items a step, but {product} are {per_process * steps}; '
+            f'{remedy}, or auto_scale_lr.enable=True to scale the learning rate')
+
+
+def _batch_size(dataloader: DataLoader) -> int | None:
+    """Items of one process; None where a batch sampler decides and does not say."""
+    if dataloader.batch_size is not None:
+        return dataloader.batch_size
+    return getattr(dataloader.batch_sampler, 'batch_size', None)
