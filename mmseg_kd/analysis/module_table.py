@@ -143,10 +143,9 @@ def _readable(model: nn.Module, path: str) -> bool:
 def _tensors(path: str, value: Any) -> Iterator[Tuple[str, Tensor]]:
     if isinstance(value, Tensor) and value.dim() > 1:
         yield path, value
-    elif isinstance(value, (tuple, list)):
-        for i, item in enumerate(value):
-            if isinstance(item, Tensor) and item.dim() > 1:
-                yield f'{path}[{i}]', item
+    elif isinstance(value, (tuple, list, dict)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _tensors(f'{path}[{key}]', item)
 
 
 def _stride(shape: Tuple[int, ...], size: Sequence[int]) -> int:

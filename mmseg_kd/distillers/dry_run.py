@@ -1,5 +1,6 @@
 """Find the shapes of a network's features without its weights, and mostly without computing."""
 import copy
+from collections.abc import Mapping
 from typing import Any, Dict, Iterable, Sequence
 
 import torch
@@ -54,4 +55,6 @@ def _run(model: nn.Module, paths: Iterable[str], size: Sequence[int], device: st
 def _to_meta(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return tuple(map(_to_meta, value))
+    if isinstance(value, Mapping):
+        return {key: _to_meta(item) for key, item in value.items()}
     return value.detach().to('meta') if isinstance(value, torch.Tensor) else value

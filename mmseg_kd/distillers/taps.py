@@ -1,6 +1,7 @@
 """Read what modules compute during one forward pass, and leave no trace."""
 import difflib
 import re
+from collections.abc import Mapping
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
 
 import torch
@@ -17,7 +18,7 @@ class _Probe(NamedTuple):
     """Where one path is read: a module's output (or its input), or one item of it."""
     path: str
     read_input: bool = False
-    index: Optional[int] = None
+    keys: Tuple[Union[int, str], ...] = ()
     as_map: bool = False
 
 
@@ -38,7 +39,8 @@ class Taps:
         paths: what to read, each one of
 
             - a dotted module path (``backbone.layer3``): its output; with an index (``backbone[2]``, ``neck[0]``): one item
-              of it;
+              of it; with several (``backbone[-1][0]``): an item of an item; with a name (``backbone[high]``): an entry of a
+              dict;
             - the path of a parameter (``decode_head.conv_seg.weight``);
             - ``logits``: the output of the (last) decode head, before it is resized;
             - ``prelogits``: what the classifier ``conv_seg`` of that head reads, after dropout;
@@ -144,16 +146,22 @@ def _resolve(model: nn.Module, path: str) -> Tuple[Optional[str], Optional[_Prob
             raise PathError(f'"prelogits" is what decode_head.conv_seg reads, but {type(head).__name__} has no conv_seg; '
                             'name a module of it instead')
         return f'{name}.conv_seg', _Probe(path, read_input=True)
-    match = re.fullmatch(r'(.+?)\[(-?\d+)\]', path)
-    name, index = (match[1], int(match[2])) if match else (path, None)
+    match = re.fullmatch(r'([^][]+)((?:\[[^][]+\])*)', path)
+    name, keys = (match[1], _keys(match[2])) if match else (path, ())
     found = _attribute(model, name)
     if isinstance(found, nn.Module):
-        return name, _Probe(path, index=index)
-    if isinstance(found, Tensor) and match is None:
+        return name, _Probe(path, keys=keys)
+    if isinstance(found, Tensor) and not keys:
         return None, None
     close = difflib.get_close_matches(path, known_paths(model), n=3, cutoff=0.4)
     raise PathError(f'"{path}" names no module or parameter of {type(model).__name__}; '
                     f'closest are: {_quoted(close) if close else "none"}')
+
+
+def _keys(indices: str) -> Tuple[Union[int, str], ...]:
+    """What stands in ``[...][...]``: numbers for items, and names for entries of a dict."""
+    keys = (key.strip('\'"') for key in re.findall(r'\[([^][]+)\]', indices))
+    return tuple(int(key) if re.fullmatch(r'-?\d+', key) else key for key in keys)
 
 
 def _attribute(model: nn.Module, path: str) -> Union[nn.Module, Tensor, None]:
@@ -168,13 +176,19 @@ def _item(container: Any, index: int) -> Any:
 
 
 def _select(value: Any, probe: _Probe) -> Any:
-    if probe.index is not None:
-        if not isinstance(value, (tuple, list)):
-            raise PathError(f'"{probe.path}" asks for one item, but the module returns one '
-                            f'{type(value).__name__}; leave the index out')
-        if not -len(value) <= probe.index < len(value):
-            raise PathError(f'"{probe.path}" asks for item {probe.index}, but the module returns {len(value)}')
-        return value[probe.index]
+    for position, key in enumerate(probe.keys):
+        what = f'"{probe.path}" asks for item {key}, but '
+        what += f'item {probe.keys[position - 1]}' if position else 'the module'
+        if isinstance(value, Mapping) and key in value:
+            value = value[key]
+        elif isinstance(value, Mapping):
+            raise PathError(f'{what} holds {_quoted(map(str, value))}')
+        elif not isinstance(value, (tuple, list)):
+            raise PathError(f'{what} is one {type(value).__name__}; leave the index out')
+        elif not isinstance(key, int) or not -len(value) <= key < len(value):
+            raise PathError(f'{what} holds {len(value)} items, [0] to [{len(value) - 1}]')
+        else:
+            value = value[key]
     if probe.as_map and isinstance(value, (tuple, list)):
         # DANet, EncNet and the like return extra outputs behind the one that their own predict() uses.
         return value[0]

@@ -168,8 +168,9 @@ class Term(nn.Module):
     def _tensor(self, values: Dict[str, Any], path: str, side: str) -> Tensor:
         value = values[path]
         if not isinstance(value, Tensor):
+            index = next(iter(value), 0) if isinstance(value, dict) else 0
             raise PathError(f'{self.key}.{side}: "{path}" must be a tensor, but is a {type(value).__name__}; '
-                            f'choose one item of it, such as "{path}[0]", or a module inside of it')
+                            f'choose one item of it, such as "{path}[{index}]", or a module inside of it')
         return value
 
     @staticmethod

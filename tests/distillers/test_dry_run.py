@@ -2,6 +2,7 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
+from mmseg_kd.analysis.module_table import places
 from mmseg_kd.distillers import PathError
 from mmseg_kd.distillers.dry_run import build_skeleton, run_skeleton
 from mmseg_kd.distillers.inference import forward_inference
@@ -40,3 +41,16 @@ def test_a_wrong_config_says_what_is_wrong():
 def test_a_path_that_cannot_be_read_is_not_retried():
     with pytest.raises(PathError, match='asks for item 9'):
         run_skeleton(build_skeleton(toy_segmentor(4)), ['backbone[9]'], (32, 32))
+
+
+def test_the_nested_outputs_of_dpt_are_read_by_two_indices():
+    backbone = dict(type='VisionTransformer', img_size=32, patch_size=8, embed_dims=8, num_layers=4, num_heads=2, mlp_ratio=1,
+                    out_indices=(0, 1, 2, 3), with_cls_token=True, output_cls_token=True)
+    head = dict(type='DPTHead', in_channels=(8, 8, 8, 8), channels=8, embed_dims=8, post_process_channels=[8, 8, 8, 8],
+                num_classes=3, in_index=(0, 1, 2, 3),
+                input_transform='multiple_select', norm_cfg=dict(type='BN'))
+    skeleton = build_skeleton(dict(toy_segmentor(4), backbone=backbone, decode_head=head, auxiliary_head=None))
+    found = run_skeleton(skeleton, ['backbone[-1][0]', 'backbone[-1][1]', 'logits'], (32, 32))
+    assert [found[path].shape for path in found] == [(1, 8, 4, 4), (1, 8), (1, 3, 32, 32)]
+    names = [name for place in places(skeleton, (32, 32)) for name in place.names]
+    assert 'backbone[3][0]' in names and 'backbone[3][1]' in names

@@ -102,8 +102,10 @@ def test_a_wrong_path_is_refused_with_the_closest_names(model, path, closest):
     assert closest in str(error.value)
 
 
-@pytest.mark.parametrize('path, message', [('backbone[7]', 'asks for item 7, but the module returns 4'),
-                                           ('backbone.layer1[0]', 'leave the index out'),
+@pytest.mark.parametrize('path, message', [('backbone[7]', r'item 7, but the module holds 4 items, \[0\] to \[3\]'),
+                                           ('backbone[low]', 'item low, but the module holds 4 items'),
+                                           ('backbone.layer1[0]', 'item 0, but the module is one Tensor; leave the index out'),
+                                           ('backbone[1][0]', 'item 0, but item 1 is one Tensor; leave the index out'),
                                            ('auxiliary_head.conv_seg', 'did not run')])
 def test_what_cannot_be_read_says_why(model, images, path, message):
     with pytest.raises(PathError, match=message), Taps(model, [path]):
@@ -116,3 +118,31 @@ def test_a_head_with_extra_outputs_is_read_at_its_first(model, images):
     with Taps(model, ['logits']) as values:
         model(images, mode='tensor')
     assert values['logits'].shape[1] == 4
+
+
+class Nested(nn.Module):
+    """Returns what DPT's backbones do, pairs of a map and a class token, and a dict of maps."""
+
+    def forward(self, x):
+        return [(x, x[:, :, 0, 0]), (x + 1, x[:, :, 0, 0] + 1)], dict(low=x + 2, high=(x + 3, x + 4))
+
+
+@pytest.mark.parametrize('path, more', [('net[0][-1][0]', 1), ('net[1][low]', 2), ("net[1]['high'][1]", 4)])
+def test_reads_an_item_of_an_item_and_an_entry_of_a_dict(path, more):
+    model = nn.ModuleDict(dict(net=Nested()))
+    x = torch.randn(1, 2, 3, 3)
+    with Taps(model, [path]) as values:
+        model.net(x)
+    assert torch.equal(values[path], x + more)
+
+
+def test_an_entry_that_a_dict_lacks_is_refused_with_those_that_it_has():
+    model = nn.ModuleDict(dict(net=Nested()))
+    with pytest.raises(PathError, match='asks for item mid, but item 1 holds "high", "low"'), Taps(model, ['net[1][mid]']):
+        model.net(torch.randn(1, 2, 3, 3))
+
+
+@pytest.mark.parametrize('path', ['backbone[0', 'backbone[]', 'backbone[0]layer1', 'decode_head.conv_seg.weight[0]'])
+def test_a_malformed_index_is_refused(model, path):
+    with pytest.raises(PathError, match='names no module or parameter'):
+        Taps(model, [path])
