@@ -8,6 +8,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 from mmengine.config import Config
 
+from ..files import walk
+
 METRIC = 'mIoU'
 SWEEP_FILE = 'run.json'
 SWEEP_KEYS = ('sweep', 'stage', 'candidate', 'params', 'state')
@@ -101,8 +103,12 @@ def find_runs(folders: Sequence[Union[str, Path]]) -> List[Path]:
             raise ValueError(f'no such folder: {folder}')
         if not folder.is_dir():
             continue
-        below = {path.parent.parent for path in folder.rglob('*/vis_data')}
-        below |= {path.parent for path in folder.rglob(SWEEP_FILE)}
+        below = set()
+        for path, entries in walk(folder):
+            if path.name == 'vis_data' and folder in path.parent.parents:
+                below.add(path.parent.parent)
+            if any(entry.name == SWEEP_FILE for entry in entries):
+                below.add(path)
         found.update(dict.fromkeys([folder] if folder in below or not below else sorted(below)))
     return list(found)
 

@@ -5,6 +5,7 @@ from typing import Dict, List, Tuple, Union
 
 import numpy as np
 
+from ..files import read_list
 from .image_list import ImageList
 
 Partition = Union[str, Dict[str, Union[str, float, int]]]
@@ -35,7 +36,7 @@ def published_ids(name: str) -> List[str]:
     """
     if name not in PARTITIONS:
         raise ValueError(f'the name of a partition must be one of {", ".join(PARTITIONS)}, but is {name}')
-    return (LISTS / f'{name}.txt').read_text().split()
+    return read_list(LISTS / f'{name}.txt')
 
 
 def read_ids(name: str) -> List[str]:
@@ -45,14 +46,14 @@ def read_ids(name: str) -> List[str]:
         name: one of :data:`PARTITIONS`, or a path.
 
     Raises:
-        ValueError: if it is neither, or the file holds nothing.
+        ValueError: if it is neither, or the file holds nothing or no text.
     """
     if name in PARTITIONS:
         return published_ids(name)
     path = Path(name)
     if not path.is_file():
         raise ValueError(f'partition must name a list file, or one of {", ".join(PARTITIONS)}, but there is no {name}')
-    ids = [line.strip() for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
+    ids = read_list(path)
     if not ids:
         raise ValueError(f'partition: the list file {name} must hold one id a line, but is empty')
     return ids

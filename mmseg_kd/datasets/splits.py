@@ -4,7 +4,7 @@ from typing import Dict, List, Union
 
 import numpy as np
 
-from ..files import write_atomically
+from ..files import find_files, write_atomically
 
 SPLITS = ('train', 'val', 'test')
 SHARES = (0.7, 0.2, 0.1)
@@ -22,17 +22,18 @@ def write_split(folder: Union[str, Path],
     alone, and no image is in two lists. The same lists are written again without harm.
 
     Args:
-        folder: the images, in it or in folders in it.
+        folder: the images, in it or in folders in it, as :func:`~mmseg_kd.files.find_files` lists them.
         out: folder for the three lists.
         fraction: of the images, drawn first; the others are in no list.
         seed: of the draw.
-        suffix: of the images.
+        suffix: of the images, in whatever case.
 
     Returns:
         dict: the lines of each list, by its name.
 
     Raises:
-        ValueError: if ``fraction`` is not in (0, 1], or fewer images are drawn than there are lists to fill.
+        ValueError: if ``fraction`` is not in (0, 1], two images differ in the case of their suffix alone, there is no
+            such folder, or fewer images are drawn than there are lists to fill.
 
     The shares, and the 10 % of COCO test2017, are those of the work that took MCKD (arXiv 2311.08640) to segmentation; its
     lists are not published.
@@ -44,8 +45,13 @@ def write_split(folder: Union[str, Path],
     """
     if not 0 < fraction <= 1:
         raise ValueError(f'write_split: fraction must lie in (0, 1], but is {fraction}')
-    paths = sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob(f'*{suffix}'))
-    ids = [path[:-len(suffix)] for path in paths]
+    if not Path(folder).is_dir():
+        raise ValueError(f'write_split: folder must be a folder of images, but there is no {folder}')
+    ids = [path[:-len(suffix)] for path in find_files(folder, [suffix])]
+    if len(set(ids)) < len(ids):
+        twice = next(name for name in ids if ids.count(name) > 1)
+        raise ValueError(f'write_split: an image must be told by its path without suffix, but {folder} holds two files '
+                         f'{twice}; rename one of them')
     drawn = np.random.default_rng(seed).permutation(len(ids))[:round(fraction * len(ids))]
     ends = np.round(np.cumsum(SHARES)[:-1] * len(drawn)).astype(int)
     parts = {name: sorted(ids[index] for index in part) for name, part in zip(SPLITS, np.split(drawn, ends))}

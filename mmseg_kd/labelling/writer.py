@@ -11,7 +11,7 @@ from mmengine.dist import barrier, get_dist_info
 from PIL import Image
 from torch import Tensor
 
-from ..files import write_atomically
+from ..files import find_files, write_atomically
 from ..losses.ops import IGNORE_INDEX
 
 FORMAT = 1
@@ -95,15 +95,14 @@ def write_labels(label: Callable[[str], Tensor],
 
 
 def find_images(folder: str) -> List[str]:
-    """The images in a folder and in the folders in it, as sorted paths below it; hidden files are passed over.
+    """The images in a folder and in the folders in it, as :func:`~mmseg_kd.files.find_files` lists them.
 
     Raises:
         ValueError: if it is no folder, or holds no image.
     """
     if not Path(folder).is_dir():
         raise ValueError(f'there is no folder {folder}')
-    paths = (path.relative_to(folder) for path in Path(folder).rglob('*') if path.suffix.lower() in SUFFIXES)
-    found = sorted(str(path) for path in paths if not any(part.startswith('.') for part in path.parts))
+    found = find_files(folder, SUFFIXES)
     if not found:
         raise ValueError(f'{folder} must hold images ({", ".join(SUFFIXES)}), but holds none')
     return found

@@ -227,6 +227,15 @@ def test_runs_are_found_below_the_folders(tmp_path):
         find_runs([tmp_path / 'elsewhere'])
 
 
+def test_runs_behind_links_are_found_but_once(tmp_path):
+    (tmp_path / 'disk' / 'run' / 'start' / 'vis_data').mkdir(parents=True)
+    (tmp_path / 'work_dirs').mkdir()
+    for name in ('first', 'second'):
+        (tmp_path / 'work_dirs' / name).symlink_to(tmp_path / 'disk' / 'run')
+    (tmp_path / 'disk' / 'run' / 'up').symlink_to(tmp_path / 'work_dirs')
+    assert find_runs([tmp_path / 'work_dirs']) == [tmp_path / 'work_dirs' / 'first']
+
+
 def test_the_table_of_the_helper_is_drawn_like_the_real_one():
     assert table({'Sky': 82.38}).splitlines()[:3] == ['+-------+-------+------+', '| Class |  IoU  | Acc  |',
                                                       '+-------+-------+------+']

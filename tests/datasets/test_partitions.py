@@ -106,6 +106,12 @@ def test_a_published_partition_is_found_among_joined_data_sets(tmp_path):
     assert last['img_path'].endswith(f'{names[-1]}.jpg') and 'SegmentationClassAug' in last['seg_map_path']
 
 
+def test_a_list_file_of_windows_is_read(tmp_path, images):
+    names = sorted(images.ids())[:2]
+    (tmp_path / 'list.txt').write_bytes(b'\xef\xbb\xbf' + '\r\n'.join([*names, '']).encode())
+    assert list(labeled_part(images, str(tmp_path / 'list.txt'))) == list(images.find(names, ''))
+
+
 def test_a_list_file_is_matched_by_name_or_by_folder_and_name(tmp_path, images):
     assert images.ids()[:2] == ['0001TP_000000', '0001TP_000001']
     assert list(labeled_part(images, listed(tmp_path, '0001TP_000004', '', ' 0001TP_000002 '))) == [2, 4]

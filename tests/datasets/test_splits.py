@@ -53,3 +53,15 @@ def test_too_few_images_or_a_wrong_fraction_are_refused_and_nothing_is_written(f
     with pytest.raises(ValueError, match=r'fraction must lie in \(0, 1\], but is 1.5'):
         write_split(folder, tmp_path / 'lists', fraction=1.5)
     assert not (tmp_path / 'lists').exists()
+
+
+def test_images_behind_links_and_in_capital_letters_are_divided_too_and_twins_are_refused(folder, tmp_path):
+    (tmp_path / 'disk').mkdir()
+    (tmp_path / 'disk' / 'new.JPG').touch()
+    (folder / 'linked').symlink_to(tmp_path / 'disk')
+    assert 'linked/new' in set().union(*write_split(folder, tmp_path / 'lists').values())
+    (tmp_path / 'disk' / 'new.jpg').touch()
+    with pytest.raises(ValueError, match='holds two files linked/new; rename one'):
+        write_split(folder, tmp_path / 'lists')
+    with pytest.raises(ValueError, match='there is no .*nowhere'):
+        write_split(tmp_path / 'nowhere', tmp_path / 'lists')

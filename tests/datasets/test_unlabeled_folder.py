@@ -15,13 +15,16 @@ def names(data):
 
 
 def test_lists_images_of_all_kinds_and_depths_and_nothing_else(tmp_path):
-    for name in ('b.JPG', 'deep/er/a.png', 'c.jpeg', 'notes.txt', '.hidden.png', 'd.jpg.bak'):
+    for name in ('b.JPG', 'deep/er/a.png', 'c.Jpeg', 'notes.txt', '.hidden.png', 'd.jpg.bak'):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     data = build(tmp_path)
-    assert names(data) == ['b.JPG', 'c.jpeg', 'a.png']
+    assert names(data) == ['b.JPG', 'c.Jpeg', 'a.png']
     assert 'seg_map_path' not in data.get_data_info(0)
     assert names(build(tmp_path, suffixes=('.png', ))) == ['a.png']
+    assert names(build(tmp_path, backend_args=dict(backend='local'))) == ['b.JPG', 'c.Jpeg', 'a.png']
+    (tmp_path / 'deep' / 'up').symlink_to(tmp_path)
+    assert names(build(tmp_path)) == ['b.JPG', 'c.Jpeg', 'a.png']
 
 
 def test_runs_a_pipeline_of_its_own(tmp_path):
