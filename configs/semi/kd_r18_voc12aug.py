@@ -5,7 +5,7 @@ model = dict(
     _delete_=True,
     type='SemiSupervisedDistiller',
     student=_base_.model,
-    teacher=dict(deep=_base_.teachers.deep),
+    teacher=_base_.teachers,
     terms=_base_.terms,
     unlabeled_terms=_base_.unlabeled_terms,
     mix=_base_.mix)

@@ -1,4 +1,3 @@
 _base_ = ['./mgd_r18_voc12_few.py', '../_base_/models/mbv2_for_r18.py']
 
-model = dict(
-    student=_base_.mbv2, unlabeled_terms=dict(loss_image=dict(weight=0.021), loss_region=dict(weight=50.0)))
+model = dict(student=_base_.mbv2)

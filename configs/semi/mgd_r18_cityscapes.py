@@ -7,7 +7,6 @@ model = dict(
     student=_base_.model,
     teacher=_base_.teachers,
     terms=_base_.terms,
-    unlabeled_terms=dict(
-        _base_.unlabeled_terms, loss_image=dict(_base_.unlabeled_terms.loss_image, weight=0.038)),
+    unlabeled_terms=_base_.unlabeled_terms,
     mix=_base_.mix)
 custom_hooks = [*_base_.custom_hooks, *_base_.semi_hooks]

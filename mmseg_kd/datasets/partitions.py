@@ -84,6 +84,18 @@ def labeled_part(images: ImageList, partition: Partition) -> np.ndarray:
     return np.sort(order[drawn[:part_size(len(images), partition['fraction'])]])
 
 
+def part_name(partition: Partition) -> str:
+    """A short name of a partition, for folders: ``1_8`` of ``cityscapes/1_8``, ``0.125_seed0`` of a draw.
+
+    Args:
+        partition: as of :func:`labeled_part`.
+    """
+    if isinstance(partition, dict) and 'fraction' in partition:
+        return f'{partition["fraction"]:.4g}_seed{partition.get("seed", 0)}'
+    name = partition['labeled'] if isinstance(partition, dict) else partition
+    return name.rsplit('/', 1)[-1].removesuffix('.txt')
+
+
 def part_size(total: int, fraction: float) -> int:
     """How many of ``total`` images a fraction is, rounded up, as in the published partitions.
 

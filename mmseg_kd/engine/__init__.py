@@ -1,11 +1,12 @@
 from .export import export_student
 from .hooks import (BatchSizeHook, DistillSummaryHook, EnergyHook, ExportStudentHook, MeanTeacherHook, NonFiniteLossHook,
-                    ResumableEarlyStoppingHook, StepSeedHook, TermWeightHook, ValidateOnResumeHook)
+                    ResumableEarlyStoppingHook, StepSeedHook, TeacherPartitionHook, TermWeightHook, ValidateOnResumeHook)
 from .loops import MCKDLoop, OwnPartitionMCKDLoop
 from .optim import BFloat16OptimWrapper, DistillOptimWrapperConstructor, JointOptimWrapper
 
 __all__ = [
     'BFloat16OptimWrapper', 'BatchSizeHook', 'DistillOptimWrapperConstructor', 'DistillSummaryHook', 'EnergyHook',
     'ExportStudentHook', 'JointOptimWrapper', 'MCKDLoop', 'MeanTeacherHook', 'NonFiniteLossHook', 'OwnPartitionMCKDLoop',
-    'ResumableEarlyStoppingHook', 'StepSeedHook', 'TermWeightHook', 'ValidateOnResumeHook', 'export_student'
+    'ResumableEarlyStoppingHook', 'StepSeedHook', 'TeacherPartitionHook', 'TermWeightHook', 'ValidateOnResumeHook',
+    'export_student'
 ]

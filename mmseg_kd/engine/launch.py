@@ -1,5 +1,6 @@
 """From a command line to the config of a Runner, on machines with and without a GPU."""
 import argparse
+import copy
 import logging
 import os
 import sys
@@ -12,12 +13,16 @@ from mmengine.dist import init_dist, is_distributed
 from mmengine.logging import print_log
 
 from ..distillers.configs import config_file
+from .partition_runs import follow_partition
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that MMSegmentation's tools have in common."""
     parser.add_argument('config', help='config file, as a path or mmseg_kd::kd/...')
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints; work_dirs/<config> if left out')
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs and checkpoints; work_dirs/<config> if left out, or work_dirs/<config>_<part> where an option '
+        'sets another partition')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -36,9 +41,10 @@ def load_config(args: argparse.Namespace) -> Config:
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     config = Config.fromfile(config_file(args.config))
+    file = copy.deepcopy(config)
     config.launcher = args.launcher
     config.merge_from_dict(args.cfg_options)
-    name = os.path.splitext(os.path.basename(args.config))[0]
+    name = follow_partition(config, file, os.path.splitext(os.path.basename(args.config))[0])
     config.work_dir = args.work_dir or config.get('work_dir') or os.path.join('work_dirs', name)
     return config
 

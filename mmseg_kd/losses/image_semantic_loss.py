@@ -19,10 +19,10 @@ class ImageSemanticLoss(DistillLoss):
         ValueError: if the shapes differ.
 
     Paper: Qin et al., "Multi-Granularity Distillation Scheme Towards Lightweight Semi-Supervised Semantic Segmentation"
-    (ECCV 2022, arXiv 2208.10169), the image level. Deviations: a mean over images and classes, where the paper sums over
-    the classes and its code over classes and images of one GPU, so that its weights of 0.002 (VOC) and 0.001 (Cityscapes),
-    at two images per GPU, are 0.084 and 0.038 here; and the means are those of the logits as they are, where the code
-    first resizes them to the image, which is nearly equal.
+    (ECCV 2022, arXiv 2208.10169), the image level: equation 4 is the mean over the classes, with weight 0.002 for all
+    networks and data sets. Deviations of its published code: a sum over the classes and the 2 images of a GPU, with
+    weights 0.002 (VOC), 0.0005 (VOC, MobileNetV2) and 0.001 (Cityscapes), which are 0.084, 0.021 and 0.038 here; and it
+    resizes the logits to the image first, which changes their means little.
     """
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmseg_kd.datasets.image_list import ImageList, overlap
-from mmseg_kd.datasets.partitions import PARTITIONS, labeled_part, part_size, published_ids, read_ids
+from mmseg_kd.datasets.partitions import PARTITIONS, labeled_part, part_name, part_size, published_ids, read_ids
 from mmseg_kd.testing.trees import write_camvid_tree, write_voc12aug_tree
 
 COUNTS = dict(cityscapes=(186, 372, 744, 1488), voc12aug=(662, 1323, 2646, 5291), voc12_few=(92, 183, 366, 732))
@@ -200,3 +200,10 @@ def test_data_sets_that_wrap_another_are_refused(tmp_path):
 def test_overlap_sees_through_spellings_of_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert overlap(['a/x.jpg', 'b.jpg'], [str(tmp_path / 'a' / 'x.jpg'), 'c.jpg']) == [str(tmp_path / 'a' / 'x.jpg')]
+
+
+@pytest.mark.parametrize('partition, name', [
+    ('cityscapes/1_16', '1_16'), ('lists/mine.txt', 'mine'), (dict(labeled='a/b.txt', unlabeled='c.txt'), 'b'),
+    (dict(fraction=0.125), '0.125_seed0'), (dict(fraction=1 / 3, seed=2), '0.3333_seed2')])
+def test_a_partition_has_a_short_name_for_folders(partition, name):
+    assert part_name(partition) == name

@@ -13,9 +13,9 @@ augment = [
 train_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), *augment]
 unlabeled_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadBlankAnnotations'), *augment]
 
-# Eight labelled and eight unlabelled images a step, over all GPUs: as published on eight.
+# As published, a step has 8 labelled images in all, and 8 + 8 unlabelled ones, which CutMix makes 8 of: one
+# GPU has them all (batch_size 8), of n GPUs each has 8 / n.
 train_dataloader = dict(
-    batch_size=1,
     sampler=dict(_delete_=True, type='StreamSampler'),
     dataset=dict(
         _delete_=True,

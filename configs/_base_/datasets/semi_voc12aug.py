@@ -17,9 +17,9 @@ dataset_train = dict(_base_.dataset_train, pipeline=train_pipeline)
 dataset_aug = dict(_base_.dataset_aug, pipeline=train_pipeline)
 labeled = dict(type='ConcatDataset', datasets=[dataset_train, dataset_aug])
 
-# Eight labelled and eight unlabelled images a step, over all GPUs: as published on four.
+# As published, a step has 8 labelled images in all, and 8 + 8 unlabelled ones, which CutMix makes 8 of: one
+# GPU has them all (batch_size 8), of n GPUs each has 8 / n.
 train_dataloader = dict(
-    batch_size=2,
     sampler=dict(_delete_=True, type='StreamSampler'),
     dataset=dict(
         _delete_=True,

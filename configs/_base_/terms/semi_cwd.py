@@ -1,9 +1,14 @@
-# Channel-wise distillation from the deep teacher on all images, as a baseline for multi-granularity distillation (arXiv
-# 2208.10169); with the weight and temperature of its own paper (arXiv 2011.13256).
+# Channel-wise distillation from both teachers on all images: the baseline "CWD" of multi-granularity distillation (arXiv
+# 2208.10169). That paper gives no settings for it: weight and temperature are those of CWD's own (arXiv 2011.13256).
 mix = dict(type='CutMix')
 terms = dict(
-    loss_cwd=dict(student='logits', teacher='deep.logits', loss=dict(type='CWDLoss', temperature=4.0), weight=3.0))
+    loss_cwd_deep=dict(
+        student='logits', teacher='deep.logits', loss=dict(type='CWDLoss', temperature=4.0), weight=3.0),
+    loss_cwd_wide=dict(
+        student='logits', teacher='wide.logits', loss=dict(type='CWDLoss', temperature=4.0), weight=3.0))
 unlabeled_terms = dict(
-    loss_unlabeled_cwd=dict(
-        student='logits', teacher='deep.logits', loss=dict(type='CWDLoss', temperature=4.0), weight=3.0))
-semi_hooks = [dict(type='StepSeedHook')]
+    loss_unlabeled_cwd_deep=dict(
+        student='logits', teacher='deep.logits', loss=dict(type='CWDLoss', temperature=4.0), weight=3.0),
+    loss_unlabeled_cwd_wide=dict(
+        student='logits', teacher='wide.logits', loss=dict(type='CWDLoss', temperature=4.0), weight=3.0))
+semi_hooks = [dict(type='StepSeedHook'), dict(type='TeacherPartitionHook')]

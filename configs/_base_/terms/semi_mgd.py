@@ -1,5 +1,6 @@
 # Qin et al., "Multi-Granularity Distillation Scheme Towards Lightweight Semi-Supervised Semantic Segmentation" (ECCV
-# 2022, arXiv 2208.10169). The weight of the image level is its 0.002 for a sum over the classes and two images of a GPU.
+# 2022, arXiv 2208.10169), with the paper's weights: 0.002 for the mean over the classes, which is what ImageSemanticLoss
+# is, and 100. The published code sums over classes and images instead: see `mgd_code_*`.
 mix = dict(type='CutMix')
 terms = dict(
     loss_deep=dict(student='logits', teacher='deep.logits', loss=dict(type='PseudoLabelLoss'), weight=1.0),
@@ -9,7 +10,7 @@ unlabeled_terms = dict(
         student='logits', teacher='deep.unmixed.logits', loss=dict(type='PseudoLabelLoss'), weight=1.0),
     loss_unlabeled_wide=dict(
         student='logits', teacher='wide.unmixed.logits', loss=dict(type='PseudoLabelLoss'), weight=1.0),
-    loss_image=dict(student='logits', teacher='deep.logits', loss=dict(type='ImageSemanticLoss'), weight=0.084),
+    loss_image=dict(student='logits', teacher='deep.logits', loss=dict(type='ImageSemanticLoss'), weight=0.002),
     loss_region=dict(
         student='prelogits', teacher='wide.prelogits', loss=dict(type='RegionContentLoss'), weight=100.0))
-semi_hooks = [dict(type='StepSeedHook')]
+semi_hooks = [dict(type='StepSeedHook'), dict(type='TeacherPartitionHook')]

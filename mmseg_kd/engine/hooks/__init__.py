@@ -6,10 +6,11 @@ from .mean_teacher_hook import MeanTeacherHook
 from .non_finite_loss_hook import NonFiniteLossHook
 from .resumable_early_stopping_hook import ResumableEarlyStoppingHook
 from .step_seed_hook import StepSeedHook
+from .teacher_partition_hook import TeacherPartitionHook
 from .term_weight_hook import TermWeightHook
 from .validate_on_resume_hook import ValidateOnResumeHook
 
 __all__ = [
     'BatchSizeHook', 'DistillSummaryHook', 'EnergyHook', 'ExportStudentHook', 'MeanTeacherHook', 'NonFiniteLossHook',
-    'ResumableEarlyStoppingHook', 'StepSeedHook', 'TermWeightHook', 'ValidateOnResumeHook'
+    'ResumableEarlyStoppingHook', 'StepSeedHook', 'TeacherPartitionHook', 'TermWeightHook', 'ValidateOnResumeHook'
 ]
