@@ -13,7 +13,7 @@ from mmseg.registry import DATASETS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from ..distillers.configs import published_weights
+from ..distillers.configs import outer_preprocessor, published_weights, segmentor_config
 from ..distillers.teacher import EnsembleTeacher, FrozenTeacher, Teacher, build_teachers, teachers_by_name
 from ..losses.ops import IGNORE_INDEX
 from .tables import csv_table, markdown_table
@@ -220,18 +220,15 @@ def load_teachers(config: Config, checkpoint: Optional[str] = None, name: str = 
         if checkpoint is None:
             raise ValueError('a plain segmentor needs its checkpoint as the second argument; a distiller names that of '
                              'its teacher')
-        model = copy.deepcopy(config.model)
-        if model.get('data_preprocessor') is None:
-            model.data_preprocessor = copy.deepcopy(config.get('data_preprocessor'))
         checkpoint = published_weights(name) if checkpoint == 'auto' else checkpoint
-        return {'': FrozenTeacher(model=model, checkpoint=checkpoint)}
+        return {'': FrozenTeacher(model=segmentor_config(config), checkpoint=checkpoint)}
     spec = copy.deepcopy(config.model.teacher)
     if checkpoint is not None:
         if not isinstance(spec, dict) or '' not in teachers_by_name(spec):
             raise ValueError(f'{checkpoint}: a checkpoint can be given for a single teacher, but model.teacher has '
                              'several; leave it out')
         spec.checkpoint = checkpoint
-    return build_teachers(spec)
+    return build_teachers(spec, outer_preprocessor(config))
 
 
 def analyse_teacher(teacher: Teacher,

@@ -168,7 +168,7 @@ def fixed_settings(run: Run) -> Dict[str, Dict[str, Any]]:
     config = run.config
     model = config.get('model', {})
     network = model.get('student', model)
-    preprocessor = network.get('data_preprocessor') or config.get('data_preprocessor')
+    preprocessor = network.get('data_preprocessor') or outer_preprocessor(config)
     train, val = config.get('train_dataloader') or {}, config.get('val_dataloader') or {}
     data = {
         **flatten(_labelled(train.get('dataset')), 'train_dataloader.dataset'),

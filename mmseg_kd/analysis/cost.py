@@ -15,6 +15,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from ..distillers.checkpoint import load_weights
+from ..distillers.configs import outer_preprocessor, segmentor_config
 from ..distillers.teacher import build_teachers
 from ..files import write_atomically
 from .runs import read_run
@@ -259,15 +260,13 @@ def load_networks(config: Config, checkpoint: Optional[str] = None) -> List[Netw
         checkpoint: of the student, or of the segmentor.
     """
     distilled = 'teacher' in config.model
-    model = copy.deepcopy(config.model.student if distilled else config.model)
-    if model.get('data_preprocessor') is None:
-        model.data_preprocessor = copy.deepcopy(config.get('data_preprocessor'))
-    module = MODELS.build(model)
+    module = MODELS.build(segmentor_config(config))
     if checkpoint is not None:
         load_weights(module, checkpoint)
     weights = 'random' if checkpoint is None else 'trained'
     networks = [Network('student' if distilled else 'network', [module], [1], weights)]
-    for name, teacher in build_teachers(_at_hand(config.model.teacher)).items() if distilled else ():
+    teachers = build_teachers(_at_hand(config.model.teacher), outer_preprocessor(config)) if distilled else {}
+    for name, teacher in teachers.items():
         kinds = {'trained' if member.checkpoint else 'random' for member in teacher.members}
         networks.append(
             Network(f'teacher {name}'.strip(), [member.module for member in teacher.members],

@@ -22,6 +22,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 from .. import stack
+from ..distillers.configs import outer_preprocessor
 from ..distillers.teacher import build_teachers
 from ..losses.ops import IGNORE_INDEX
 from ..version import __version__
@@ -106,7 +107,7 @@ def _examine(diagnosis: Diagnosis, config: Config, images: int, samples: int, se
     run('versions', check_versions, device)
     student = run('student' if distilled else 'network', check_student, config)
     # Loaded once, for all checks.
-    teachers = run('teacher', lambda say: build_teachers(config.model.teacher)) if distilled else {}
+    teachers = run('teacher', lambda say: build_teachers(config.model.teacher, outer_preprocessor(config))) if distilled else {}
     networks = run('teacher', check_teachers, teachers) if distilled else []
     if not distilled:
         run('teacher', lambda say: say.skipped('the config has none'))

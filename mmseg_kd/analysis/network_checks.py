@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..distillers import FrozenTeacher
+from ..distillers.configs import segmentor_config
 from ..distillers.dry_run import build_skeleton
 from ..distillers.normalisation import Renormalise
 from ..distillers.taps import LOGITS
@@ -66,11 +67,9 @@ def check_student(say: Say, config: Config) -> Network:
     """The student, or the only segmentor of the config, as a skeleton."""
     if config.get('model') is None:
         raise ValueError('there is no model; add one to the config')
-    key, model = ('model.student', config.model.student) if 'student' in config.model else ('model', config.model)
-    if model.get('data_preprocessor') is None:
-        outer = config.model.get('data_preprocessor') or config.get('data_preprocessor')
-        model = dict(model, data_preprocessor=outer)
-    student = Network('student' if 'student' in config.model else 'network', key, model, build_skeleton(model))
+    label, key = ('student', 'model.student') if 'student' in config.model else ('network', 'model')
+    model = segmentor_config(config)
+    student = Network(label, key, model, build_skeleton(model))
     say.ok(_described(student))
     return student
 

@@ -1,5 +1,4 @@
 """What the networks of a comparison see, from their checkpoints."""
-import copy
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from mmseg.registry import DATASETS, MODELS
 from torch import nn
 
 from ..distillers.checkpoint import load_weights
+from ..distillers.configs import segmentor_config
 from .comparison import Comparison
 from .runs import Run
 
@@ -86,10 +86,7 @@ def trained_network(config: Config, checkpoint: str) -> nn.Module:
     Raises:
         CheckpointError: if the checkpoint is missing, unsafe or of another network.
     """
-    network = copy.deepcopy(config.model.get('student') or config.model)
-    if network.get('data_preprocessor') is None:
-        network.data_preprocessor = config.get('data_preprocessor')
-    model = revert_sync_batchnorm(MODELS.build(network))
+    model = revert_sync_batchnorm(MODELS.build(segmentor_config(config)))
     load_weights(model, checkpoint)
     return model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
 

@@ -1,4 +1,7 @@
 """Find configs and published weights by name."""
+from __future__ import annotations
+
+import copy
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,9 +23,31 @@ def config_file(name: str) -> Path:
 
 
 def model_config(name: str) -> ConfigDict:
-    """The segmentor that a config describes: its ``model``, or the student if that is a distiller."""
-    model = Config.fromfile(config_file(name)).model
-    return model.student if 'student' in model else model
+    """The segmentor of a config file; see :func:`segmentor_config`."""
+    return segmentor_config(Config.fromfile(config_file(name)))
+
+
+def segmentor_config(config: Config) -> ConfigDict:
+    """A copy of the segmentor that a config describes: its ``model``, or the student if that is a distiller.
+
+    A segmentor without ``data_preprocessor`` gets that of the distiller or, as MMEngine's Runner does it, the one at the
+    top level of the config.
+
+    Raises:
+        ValueError: if the config has no model.
+    """
+    if config.get('model') is None:
+        raise ValueError(f'{config.filename or "the config"} has no model; add one, or name another config')
+    network = copy.deepcopy(config.model.get('student') or config.model)
+    preprocessor = outer_preprocessor(config)
+    if network.get('data_preprocessor') is None and preprocessor is not None:
+        network.data_preprocessor = copy.deepcopy(preprocessor)
+    return network
+
+
+def outer_preprocessor(config: Config) -> ConfigDict | None:
+    """The data preprocessor of a config's networks that have none: the distiller's, or the one at the top level."""
+    return (config.get('model') or {}).get('data_preprocessor') or config.get('data_preprocessor')
 
 
 def published_weights(name: str) -> str:

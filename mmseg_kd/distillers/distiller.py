@@ -31,7 +31,8 @@ class Distiller(BaseSegmentor):
             ``dict(config='mmseg::pspnet/...', checkpoint='auto')``; a list of them for an ensemble; or a dict of either
             by name.
         terms: arguments of a :class:`~mmseg_kd.distillers.Term` each, by their name in the log.
-        data_preprocessor: serves a student that has none; MMEngine's Runner hands over that of the config here.
+        data_preprocessor: serves a student or an inline teacher that has none; MMEngine's Runner hands over that of the
+            config here.
         init_cfg: as in any MMEngine module.
 
     Raises:
@@ -66,7 +67,7 @@ class Distiller(BaseSegmentor):
         network = MODELS.build(copy.deepcopy(student))
         super().__init__(data_preprocessor=network.data_preprocessor, init_cfg=init_cfg)
         self.student = network
-        self.teachers = build_teachers(teacher)
+        self.teachers = build_teachers(teacher, data_preprocessor)
         for group, terms in groups.items():
             setattr(self, group, nn.ModuleDict({name: _build_term(name, term, group) for name, term in terms.items()}))
         self._labels_checked = False

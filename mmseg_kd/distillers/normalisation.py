@@ -1,11 +1,13 @@
-from typing import Tuple
+"""Images as the student's preprocessor left them, turned into what the teacher's would have made of them."""
+from __future__ import annotations
 
 import torch
+from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
 
 class Renormalise:
-    """Convert normalised images from one data preprocessor's mean, deviation and channel order to another's.
+    """Convert normalised images from one data preprocessor's mean, std and channel order to another's.
 
     Working on the normalised images, rather than preprocessing the raw ones twice, also serves images that were mixed
     after preprocessing. Padding, 0 for the source, becomes the source's mean colour as the target sees it.
@@ -15,31 +17,65 @@ class Renormalise:
         target: data preprocessor of the teacher.
 
     Shape:
-        (N, 3, H, W), equal in and out; the very same tensor where the two preprocessors agree.
+        (N, C, H, W), equal in and out; the very same tensor where the two preprocessors agree. Channels are swapped where
+        there are three.
+
+    Raises:
+        ValueError: if the preprocessors differ and one of them is of a kind whose mean and std are not known.
     """
 
     def __init__(self, source: nn.Module, target: nn.Module) -> None:
-        mean, std, swapped = _statistics(source)
-        target_mean, target_std, target_swapped = _statistics(target)
-        self._order = [2, 1, 0] if swapped != target_swapped else [0, 1, 2]
-        mean, std = mean[self._order], std[self._order]
-        self._gain, self._offset = std / target_std, (mean - target_mean) / target_std
-        self._same = swapped == target_swapped and torch.equal(mean, target_mean) and torch.equal(std, target_std)
+        self._same = type(source) is type(target) and _buffers_equal(source, target) and _swaps(source) == _swaps(target)
+        if self._same:
+            return
+        for preprocessor in (source, target):
+            if not _is_known(preprocessor):
+                raise ValueError(
+                    f'images of a {type(source).__name__} cannot be converted to those of a {type(target).__name__}, since '
+                    f'the mean and std of a {type(preprocessor).__name__} are not known; give student and teacher the same '
+                    'data_preprocessor, or derive yours from SegDataPreProcessor')
+        mean, std = _statistics(source)
+        target_mean, target_std = _statistics(target)
+        self._swap = _swaps(source) != _swaps(target)
+        # A swap goes first, so the source's values have to come in the target's order.
+        self._scaling = {
+            swap: [s / target_std, (m - target_mean) / target_std]
+            for swap, m, s in ((False, mean, std), (True, mean.flip(0), std.flip(0)))
+        }
+        self._same = not self._swap and torch.equal(*torch.broadcast_tensors(mean, target_mean)) and \
+            torch.equal(*torch.broadcast_tensors(std, target_std))
 
     def __call__(self, inputs: Tensor) -> Tensor:
         if self._same:
             return inputs
-        self._gain, self._offset = self._gain.to(inputs), self._offset.to(inputs)
-        return inputs[:, self._order] * self._gain + self._offset
+        swap = self._swap and inputs.shape[1] == 3
+        gain, offset = self._scaling[swap] = [value.to(inputs) for value in self._scaling[swap]]
+        return (inputs.flip(1) if swap else inputs) * gain + offset
 
 
-def _statistics(preprocessor: nn.Module) -> Tuple[Tensor, Tensor, bool]:
-    """Mean and standard deviation (3, 1, 1), and whether channels were swapped.
+def normalises(preprocessor: nn.Module) -> bool:
+    """Whether a data preprocessor has a mean and a std; one of an unknown kind is taken to see to that itself."""
+    return not _is_known(preprocessor) or bool(getattr(preprocessor, '_enable_normalize', False))
 
-    Upstream's preprocessor for segmentation and MMEngine's own, on which the continuation's builds, name these alike but
-    for the swap.
-    """
-    swapped = any(getattr(preprocessor, name, False) for name in ('channel_conversion', '_channel_conversion'))
+
+def _is_known(preprocessor: nn.Module) -> bool:
+    """Whether mean and std can be read, or there are none."""
+    # Upstream's preprocessor for segmentation and MMEngine's own, on which the continuation's builds, have the attribute.
+    return hasattr(preprocessor, '_enable_normalize') or type(preprocessor) in (BaseDataPreprocessor, nn.Identity)
+
+
+def _swaps(preprocessor: nn.Module) -> bool:
+    """Whether channels were swapped; upstream's preprocessor and MMEngine's spell it differently."""
+    return any(getattr(preprocessor, name, False) for name in ('channel_conversion', '_channel_conversion'))
+
+
+def _statistics(preprocessor: nn.Module) -> tuple[Tensor, Tensor]:
+    """Mean and std, (C, 1, 1) or (1, 1, 1) for all channels."""
     if not getattr(preprocessor, '_enable_normalize', False):
-        return torch.zeros(3, 1, 1), torch.ones(3, 1, 1), swapped
-    return preprocessor.mean.cpu().expand(3, 1, 1), preprocessor.std.cpu().expand(3, 1, 1), swapped
+        return torch.zeros(1, 1, 1), torch.ones(1, 1, 1)
+    return preprocessor.mean.cpu(), preprocessor.std.cpu()
+
+
+def _buffers_equal(source: nn.Module, target: nn.Module) -> bool:
+    first, second = dict(source.named_buffers()), dict(target.named_buffers())
+    return first.keys() == second.keys() and all(torch.equal(first[key].cpu(), second[key].cpu()) for key in first)

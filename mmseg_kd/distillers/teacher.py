@@ -13,7 +13,7 @@ from ..adapters import align
 from .checkpoint import CheckpointError, load_weights
 from .configs import model_config, published_weights
 from .inference import forward_inference
-from .normalisation import Renormalise
+from .normalisation import Renormalise, normalises
 from .taps import LOGITS, PathError, Taps
 
 Spec = Union[dict, List[dict]]
@@ -28,13 +28,16 @@ class FrozenTeacher:
 
     Args:
         config: config of the teacher, as a path or ``mmseg::pspnet/...``; its ``model`` (or, of a distiller, the student)
-            is built. Give this or ``model``.
+            is built, with the ``data_preprocessor`` at the top level of that file if it has none. Give this or ``model``.
         model: config of the segmentor itself.
         checkpoint: path or address of its weights, or ``'auto'`` for those that the library's metafile names for ``config``.
             None leaves it as it was built: random, with a warning, unless the segmentor comes with its weights.
         scale: the teacher sees the images this much larger, on a side.
         dtype: precision it runs in, such as ``'bfloat16'``; None for that of the surrounding autocast.
         memory_format: such as ``'channels_last'``.
+        data_preprocessor: serves a ``model`` that has none, unless that comes with its weights, and so with its own. A
+            distiller hands over that at the top level of its config. A teacher that has none at all sees images of 0..255,
+            as it would in MMSegmentation, with a warning.
 
     Raises:
         ValueError: if not exactly one of ``config`` and ``model`` is given, or ``dtype`` or ``memory_format`` is none of
@@ -47,7 +50,8 @@ class FrozenTeacher:
                  checkpoint: Optional[str] = None,
                  scale: float = 1.0,
                  dtype: Optional[str] = None,
-                 memory_format: str = 'contiguous_format') -> None:
+                 memory_format: str = 'contiguous_format',
+                 data_preprocessor: Optional[dict] = None) -> None:
         if (config is None) == (model is None):
             raise ValueError('model.teacher needs either config (a path, or mmseg::...) or model (a segmentor as dict), but '
                              f'has {"neither" if config is None else "both"}')
@@ -55,6 +59,9 @@ class FrozenTeacher:
             raise ValueError(f'model.teacher.scale must be > 0, but is {scale}')
         self.config, self.checkpoint, self.scale = config, checkpoint, scale
         self._model_config = model
+        if model is not None and model.get('data_preprocessor') is None and data_preprocessor is not None and \
+                not getattr(MODELS.get(model['type']), 'comes_with_weights', False):
+            self._model_config = dict(model, data_preprocessor=data_preprocessor)
         self._dtype = _torch_name('dtype', dtype, torch.dtype) if dtype else None
         self._memory_format = _torch_name('memory_format', memory_format, torch.memory_format)
         self._module: Optional[nn.Module] = None
@@ -95,6 +102,10 @@ class FrozenTeacher:
                 raise CheckpointError(f'model.teacher.checkpoint: {error}') from None
         elif not getattr(module, 'comes_with_weights', False):
             print_log(f'model.teacher.checkpoint is None: the teacher {self.config or ""} has random weights', 'current',
+                      logging.WARNING)
+        if not normalises(module.data_preprocessor):
+            print_log(f'the data_preprocessor of model.teacher has no mean and std, so the teacher {self.config or ""} sees '
+                      'images of 0..255; if it was trained otherwise, add mean and std to its config', 'current',
                       logging.WARNING)
         module.requires_grad_(False).eval()
         return module.to(dtype=self._dtype, memory_format=self._memory_format)
@@ -212,11 +223,12 @@ def teachers_by_name(spec: Union[Spec, Dict[str, Spec]]) -> Dict[str, Spec]:
     return spec if isinstance(spec, dict) and spec and not {'config', 'model'} & spec.keys() else {'': spec}
 
 
-def build_teachers(spec: Union[Spec, Dict[str, Spec]]) -> Dict[str, Teacher]:
+def build_teachers(spec: Union[Spec, Dict[str, Spec]], data_preprocessor: Optional[dict] = None) -> Dict[str, Teacher]:
     """One unnamed teacher (under the name ``''``), or several by name.
 
     Args:
         spec: arguments of one :class:`FrozenTeacher`; a list of such, for an ensemble; or a dict of either by name.
+        data_preprocessor: as of :class:`FrozenTeacher`.
 
     Raises:
         ValueError: if it is none of these.
@@ -227,21 +239,22 @@ def build_teachers(spec: Union[Spec, Dict[str, Spec]]) -> Dict[str, Teacher]:
     for name, member in members.items():
         if name and not isinstance(member, (dict, list, tuple)):
             raise ValueError(f'model.teacher needs config or model, or teachers by name, but has {name}={member!r}')
-    return {name: _build_teacher(member, f'model.teacher.{name}'.rstrip('.')) for name, member in members.items()}
+    return {name: _build_teacher(member, f'model.teacher.{name}'.rstrip('.'), data_preprocessor)
+            for name, member in members.items()}
 
 
-def _build_teacher(spec: Spec, key: str) -> Teacher:
+def _build_teacher(spec: Spec, key: str, data_preprocessor: Optional[dict]) -> Teacher:
     if isinstance(spec, (list, tuple)):
         if not spec:
             raise ValueError(f'{key} is an empty list; give at least one teacher')
-        return EnsembleTeacher([_build_teacher(member, f'{key}[{i}]') for i, member in enumerate(spec)])
+        return EnsembleTeacher([_build_teacher(member, f'{key}[{i}]', data_preprocessor) for i, member in enumerate(spec)])
     if not isinstance(spec, dict):
         raise ValueError(f'{key} must be a dict such as dict(config=..., checkpoint=...), but is {spec!r}')
     unknown = spec.keys() - {'config', 'model', 'checkpoint', 'scale', 'dtype', 'memory_format'}
     if unknown:
         raise ValueError(f'{key} has no key {", ".join(sorted(unknown))}; it takes config, model, checkpoint, scale, dtype and '
                          'memory_format')
-    return FrozenTeacher(**spec)
+    return FrozenTeacher(**spec, data_preprocessor=data_preprocessor)
 
 
 def _torch_name(key: str, name: str, kind: type) -> Any:

@@ -11,6 +11,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from ..distillers.checkpoint import read_checkpoint, segmentor_weights
+from ..distillers.configs import segmentor_config
 from ..files import write_atomically
 
 KEPT = ('default_scope', 'env_cfg', 'vis_backends', 'visualizer', 'log_level', 'log_processor', 'test_dataloader',
@@ -50,9 +51,7 @@ def export_student(config: Config, checkpoint: Union[str, Path], folder: Union[s
 def student_config(config: Config) -> Config:
     """The part of a distillation config that tests the student, in MMSegmentation's own terms."""
     result = {key: copy.deepcopy(config[key]) for key in KEPT if config.get(key) is not None}
-    result['model'] = copy.deepcopy(config.model.student)
-    if result['model'].get('data_preprocessor') is None and config.get('data_preprocessor') is not None:
-        result['model'].data_preprocessor = copy.deepcopy(config.data_preprocessor)
+    result['model'] = segmentor_config(config)
     if (result['model'].get('data_preprocessor') or {}).get('type') == 'BranchPreprocessor':
         result['model'].data_preprocessor.type = 'SegDataPreProcessor'
     tested = (config.get('test_dataloader') or {}).get('dataset') or {}

@@ -10,7 +10,7 @@ from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
 from ..distillers.checkpoint import CheckpointError, load_weights
-from ..distillers.configs import config_file, published_weights
+from ..distillers.configs import config_file, published_weights, segmentor_config
 
 LABEL_TRANSFORMS = ('LoadAnnotations', 'LoadBlankAnnotations', 'LoadPanopticSemAnnotations')
 
@@ -39,9 +39,7 @@ class Labeller:
         self.config_name, self.checkpoint, self.tta = getattr(config, 'filename', config), checkpoint, tta
         config = Config.fromfile(config_file(config)) if isinstance(config, str) else config
         init_default_scope(config.get('default_scope') or 'mmseg')
-        network = config.model.get('student') or config.model
-        network = dict(network, data_preprocessor=network.get('data_preprocessor') or config.get('data_preprocessor'))
-        model = MODELS.build(network)
+        model = MODELS.build(segmentor_config(config))
         try:
             if checkpoint is not None:
                 load_weights(model, published_weights(str(self.config_name)) if checkpoint == 'auto' else checkpoint)

@@ -56,6 +56,57 @@ def test_sees_the_images_in_its_own_normalisation(saved):
     assert torch.allclose(read['logits'], logits(network, expected), atol=1e-4)
 
 
+def without_preprocessor(model):
+    return {key: value for key, value in model.to_dict().items() if key != 'data_preprocessor'}
+
+
+@pytest.mark.parametrize('nested', [False, True], ids=['top level', 'of a distiller'])
+def test_a_config_file_gives_its_preprocessor_to_a_segmentor_that_has_none(saved, tmp_path, nested):
+    network, path = saved
+    model, own = toy_segmentor(8).to_dict(), toy_segmentor(8).data_preprocessor.to_dict()
+    del model['data_preprocessor']
+    if nested:
+        model = dict(type='Distiller', student=model, teacher=dict(), terms=dict(), data_preprocessor=own)
+    (tmp_path / 'teacher.py').write_text(f'model = {model!r}\n' + ('' if nested else f'data_preprocessor = {own!r}\n'))
+    teacher = FrozenTeacher(config=str(tmp_path / 'teacher.py'), checkpoint=path)
+    student = MODELS.build(toy_segmentor(4, mean=[0, 0, 0], std=[255, 255, 255])).data_preprocessor
+    expected = network.data_preprocessor(toy_batch(), True)['inputs']
+    read = teacher.read(student(toy_batch(), True)['inputs'], ['inputs', 'logits'], student)
+    assert torch.allclose(read['inputs'], expected, atol=1e-4)
+    assert torch.allclose(read['logits'], logits(network, expected), atol=1e-4)
+
+
+def test_an_inline_teacher_without_preprocessor_takes_that_at_the_top_level_of_the_distiller():
+    bare = without_preprocessor(toy_segmentor(8))
+    outer = toy_segmentor(8, mean=[1, 2, 3]).data_preprocessor
+    terms = dict(loss_pi=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss')))
+    model = MODELS.build(dict(type='Distiller', student=toy_segmentor(4), teacher=[dict(model=bare)], terms=terms,
+                              data_preprocessor=outer))
+    assert model.teachers[''].members[0].module.data_preprocessor.mean.flatten().tolist() == [1, 2, 3]
+    assert model.data_preprocessor.mean.flatten().tolist() == pytest.approx([123.675, 116.28, 103.53])
+
+
+def test_a_network_that_comes_with_its_weights_keeps_its_own_preprocessor(monkeypatch):
+    monkeypatch.setattr(MODELS.get('EncoderDecoder'), 'comes_with_weights', True, raising=False)
+    teacher = FrozenTeacher(model=without_preprocessor(toy_segmentor(8)), data_preprocessor=toy_segmentor(8).data_preprocessor)
+    assert 'data_preprocessor' not in teacher.model_config
+
+
+@pytest.mark.parametrize('preprocessor, warned', [(None, True), (dict(type='SegDataPreProcessor', size=(32, 32)), True),
+                                                  (toy_segmentor(8).data_preprocessor, False)])
+def test_a_teacher_that_sees_raw_images_is_warned_of(preprocessor, warned, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmseg_kd.distillers.teacher.print_log', lambda text, *args: said.append(text))
+    FrozenTeacher(model=dict(without_preprocessor(toy_segmentor(8)), data_preprocessor=preprocessor)).module
+    assert any('has no mean and std, so the teacher' in text for text in said) == warned
+
+
+def test_a_config_without_a_model_is_one_line(tmp_path):
+    (tmp_path / 'a.py').write_text('backbone = 1')
+    with pytest.raises(ValueError, match='a.py has no model; add one, or name another config'):
+        FrozenTeacher(config=str(tmp_path / 'a.py')).module
+
+
 def test_scale_enlarges_the_images():
     read = FrozenTeacher(model=toy_segmentor(8), scale=1.5).read(IMAGES, ['inputs', 'logits'])
     assert read['inputs'].shape[-2:] == (48, 48) and read['logits'].shape[-2:] == (6, 6)
