@@ -5,6 +5,6 @@ budget = dict(kind='iterations', value=400)
 seeds = [0, 1]
 options = {'optim_wrapper.type': 'BFloat16OptimWrapper'}  # what --amp is on a CPU: two thirds of the time
 _ways = ['none', 'feature', 'response', 'both']
-_fixed = ['feature_fixed', 'both_fixed']
-candidates = {way: f'mmseg_kd::compact/{way}_camvid.py' for way in _ways + _fixed}
-stages = [dict(name='final', candidates=_ways), dict(name='fixed', candidates=_fixed)]
+_tuned = ['feature_tuned', 'both_tuned']
+candidates = {way: f'mmseg_kd::compact/{way}_camvid.py' for way in _ways + _tuned}
+stages = [dict(name='final', candidates=_ways), dict(name='tuned', candidates=_tuned)]

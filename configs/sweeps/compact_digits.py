@@ -4,6 +4,6 @@ name = 'compact_digits'
 budget = dict(kind='iterations', value=800)
 seeds = [0, 1, 2]
 _ways = ['none', 'feature', 'response', 'both']
-_fixed = ['feature_fixed', 'both_fixed']
-candidates = {way: f'mmseg_kd::compact/{way}_digits.py' for way in _ways + _fixed}
-stages = [dict(name='final', candidates=_ways), dict(name='fixed', candidates=_fixed)]
+_tuned = ['feature_tuned', 'both_tuned']
+candidates = {way: f'mmseg_kd::compact/{way}_digits.py' for way in _ways + _tuned}
+stages = [dict(name='final', candidates=_ways), dict(name='tuned', candidates=_tuned)]

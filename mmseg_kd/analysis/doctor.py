@@ -24,6 +24,7 @@ from mmengine.registry import init_default_scope
 from .. import stack
 from ..distillers.configs import outer_preprocessor
 from ..distillers.teacher import build_teachers
+from ..engine.partition_runs import partition_of
 from ..losses.ops import IGNORE_INDEX
 from ..version import __version__
 from .data_checks import check_data
@@ -33,7 +34,7 @@ from .module_table import Place, module_table, places
 from .network_checks import Network, check_classes, check_normalisation, check_student, check_teachers, check_void
 from .step_checks import check_batch, check_losses, check_model, check_optimizer, check_unused, check_validation
 from .step_cost import check_cost, cost_table
-from .teacher_checks import check_accuracy, check_weights
+from .teacher_checks import check_accuracy, check_partition, check_weights
 
 RANKS = dict(pytorch=('RANK', 'LOCAL_RANK'), slurm=('SLURM_PROCID', 'SLURM_LOCALID'),
              mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK'))
@@ -128,6 +129,8 @@ def _examine(diagnosis: Diagnosis, config: Config, images: int, samples: int, se
     run('void', check_void, config, student, networks)
     run('normalisation', check_normalisation, student, networks)
     loaded = run("teacher's weights", check_weights, networks, found) if distilled else []
+    if distilled and partition_of(config) is not None:
+        run("teacher's partition", check_partition, config)
     for network in [loaded] if isinstance(loaded, Missing) else loaded:
         run("teacher's mIoU", check_accuracy, network, val, device, images, seconds)
 

@@ -7,6 +7,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.fileio import load
 from mmseg.evaluation import IoUMetric
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from ..distillers.checkpoint import read_checkpoint
 from ..distillers.configs import config_file, published_weights
+from ..engine.partition_runs import check_teacher_partitions, partition_of
 from .diagnosis import Say
 from .network_checks import Network
 
@@ -64,6 +66,19 @@ def check_weights(say: Say, teachers: Sequence[Network], loaders: Dict[str, Data
         else:
             say.ok(f'{path}{of} fits{", and names the same classes" if theirs and theirs == classes else ""}')
     return teachers
+
+
+def check_partition(say: Say, config: Config) -> None:
+    """Compare the partition of the labels with those that the teachers were trained on.
+
+    Raises:
+        ValueError: if a teacher was trained on another one.
+    """
+    compared = check_teacher_partitions(config)
+    if compared:
+        say.ok(f'{" and ".join(compared)}: trained on {partition_of(config)}, as the student')
+    else:
+        say.skipped('no checkpoint tells which labels its teacher was trained on')
 
 
 def check_accuracy(say: Say, network: Network, loader: DataLoader, device: str, images: int, seconds: float) -> None:

@@ -4,13 +4,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import nn
 
 from mmseg_kd.analysis.diagnosis import Diagnosis
 from mmseg_kd.analysis.network_checks import Network
-from mmseg_kd.analysis.teacher_checks import Accuracy, check_accuracy, measure, published_miou, summarise
+from mmseg_kd.analysis.teacher_checks import Accuracy, check_accuracy, check_partition, measure, published_miou, summarise
 
 PUBLISHED = 'mmseg::pspnet/pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py'
 
@@ -144,3 +145,17 @@ def test_a_teacher_of_other_classes_is_skipped():
     diagnosis = Diagnosis(io.StringIO())
     diagnosis.run('mIoU', check_accuracy, teacher, SimpleNamespace(dataset=Images()), 'cpu', 50, 60)
     assert diagnosis.findings[0].status == 'skipped'
+
+
+def test_the_partition_of_a_teacher_is_told_or_refused(tmp_path):
+    def lines(partition, trained="train_dataloader = dict(dataset=dict(partition='a/1_8'))"):
+        torch.save(dict(meta=dict(cfg=trained)), tmp_path / 'a.pth')
+        config = Config(dict(train_dataloader=dict(dataset=dict(partition=partition)),
+                             model=dict(teacher=dict(config='a.py', checkpoint=str(tmp_path / 'a.pth')))))
+        out = io.StringIO()
+        Diagnosis(out).run("teacher's partition", check_partition, config)
+        return out.getvalue()
+
+    assert 'model.teacher: trained on a/1_8, as the student' in lines('a/1_8')
+    assert 'failed' in lines('a/1_4').lower() and "was trained on 'a/1_8'" in lines('a/1_4')
+    assert 'no checkpoint tells' in lines('a/1_4', trained='')
