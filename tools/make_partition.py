@@ -34,7 +34,8 @@ def main():
     config.merge_from_dict(args.cfg_options)
     init_default_scope('mmseg')
     dataset = config.train_dataloader.dataset
-    images = ImageList(dataset.get('labeled', dataset), 'train_dataloader.dataset')
+    # Of a data set that is divided already, the whole is divided anew.
+    images = ImageList.within(dataset.get('labeled', dataset), 'train_dataloader.dataset')
     labeled = labeled_part(images, dict(fraction=args.fraction, seed=args.seed))
     line = ProgressLine('label maps', len(images), sys.stderr)
     counts = count_classes(images, line.update)

@@ -6,9 +6,9 @@ import numpy as np
 
 from ..datasets.image_list import ImageList
 from ..datasets.partitions import part_size
+from ..datasets.reading import read_labels
 from ..files import write_atomically
 from ..losses.ops import IGNORE_INDEX
-from .data_checks import read_labels
 from .tables import Rows
 
 CANDIDATES = 32
@@ -29,7 +29,7 @@ def count_classes(images: ImageList, report: Optional[Callable[[int], None]] = N
         raise ValueError(f'{images.key} must name its classes (metainfo), but names none')
     counts = np.zeros((len(images), classes), np.int64)
     for index in range(len(images)):
-        labels, path = read_labels(*images.locate(index), 'train_dataloader')
+        labels, path, *_ = read_labels(*images.locate(index), 'train_dataloader')
         number = np.bincount(labels.ravel(), minlength=256)
         number[IGNORE_INDEX] = 0
         if number[classes:].any():

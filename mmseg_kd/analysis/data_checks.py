@@ -1,14 +1,18 @@
 """Is the data there, and does it mean what the config says?"""
 import copy
 import os
-from typing import Iterator, List, Tuple
+from typing import List, Sequence, Tuple
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
+from ..datasets.image_list import endings_beside, listed_images
+from ..datasets.reading import read_labels
 from .diagnosis import Say
+
+MASK = 255  # the second class of masks that are made to be looked at
 
 
 def check_data(say: Say, config: Config, loader: str, num_classes: int, void: int, samples: int) -> DataLoader:
@@ -35,63 +39,54 @@ def check_data(say: Say, config: Config, loader: str, num_classes: int, void: in
     except (OSError, ValueError, AssertionError) as error:
         # What MMEngine says of a data set without an image.
         empty = 'need at least one array' in str(error)
-        raise ValueError(f'{"no image was found" if empty else error}; {_where(config, loader)}, img_suffix') from None
-    number = len(built.dataset)
-    leaves = list(_leaves(built.dataset))
-    absent = [path for leaf in leaves for path in _absent_files(leaf)]
+        endings = endings_beside(config[loader].dataset) if empty else ''
+        raise ValueError(f'{"no image was found" if empty else error}; {_where(config, loader)}, img_suffix{endings}'
+                         ) from None
+    dataset = built.dataset
+    images = listed_images(dataset)
+    absent = _absent_files(dataset, images)
     if absent:
-        say.failed(f'{len(absent)} files are missing, such as {absent[0]}; {_where(config, loader)}, seg_map_suffix')
+        say.failed(f'{len(absent)} files are missing, such as {absent[0]}; {_where(config, loader)}, seg_map_suffix'
+                   f'{_list_mark(images, absent)}')
         return built
-    readable = [leaf for leaf in leaves if hasattr(leaf, 'get_data_info')]
-    if not readable:
-        say.ok(f'{number} images ({type(built.dataset).__name__}, which has no list of files to look at)')
+    if not images:
+        say.ok(f'{len(dataset)} images ({type(dataset).__name__}, which has no list of files to look at)')
         return built
 
-    num_classes = num_classes or len(built.dataset.metainfo['classes'])
-    share = max(1, samples // len(readable))
-    counts = np.zeros(num_classes, np.int64)
-    read = pixels = 0
-    for leaf in readable:
-        for index in np.unique(np.linspace(0, len(leaf) - 1, share).astype(int)):
-            labels, path = read_labels(leaf, int(index), loader)
-            values, numbers = np.unique(labels, return_counts=True)
-            known = values != void
-            strange = values[known & ((values < 0) | (values >= num_classes))]
-            if len(strange):
-                say.failed(f'labels must lie in 0..{num_classes - 1} or be {void} (void), but {path} holds '
-                           f'{", ".join(map(str, strange[:5]))}; check {loader}.dataset.reduce_zero_label, the label '
-                           'files, or num_classes of the heads')
-                return built
-            counts[values[known]] += numbers[known]
-            read, pixels = read + 1, pixels + labels.size
-    if not counts.any():
-        say.failed(f'the label maps of {read} images hold nothing but void ({void}); check the label files and '
+    # A network of one class has one channel, and tells it from background: labels 0 and 1.
+    num_classes = max(num_classes or len(dataset.metainfo['classes']), 2)
+    counts, stored, doubts = np.zeros(num_classes, np.int64), set(), []
+    pixels = 0
+    chosen = np.unique(np.linspace(0, len(images) - 1, samples).astype(int))
+    for place in chosen:
+        read = read_labels(*images[place], loader)
+        values, numbers = np.unique(read.labels, return_counts=True)
+        known = values != void
+        strange = values[known & ((values < 0) | (values >= num_classes))]
+        if len(strange):
+            say.failed(f'labels must lie in 0..{num_classes - 1} or be {void} (void), but {read.path} holds '
+                       f'{", ".join(map(str, strange[:5]))}; check {loader}.dataset.reduce_zero_label, the label '
+                       'files, or num_classes of the heads')
+            return built
+        counts[values[known]] += numbers[known]
+        pixels += read.labels.size
+        stored.update(read.stored)
+        doubts += [read.doubt] if read.doubt else []
+    if stored == {0, MASK} and void == MASK and num_classes == 2:
+        say.failed(f'the label files of {len(chosen)} images hold 0 and {MASK} alone, and {MASK} is void, so one class is '
+                   f'never learnt; save masks as 0 and 1 (labels // {MASK})')
+    elif not counts.any():
+        say.failed(f'the label maps of {len(chosen)} images hold nothing but void ({void}); check the label files and '
                    f'{loader}.dataset.reduce_zero_label')
-        return built
-    say.ok(f'{number} images, no file missing; labels of {read}: {np.count_nonzero(counts)} of {num_classes} classes, '
-           f'{100 - 100 * counts.sum() / pixels:.0f} % void')
+    elif np.count_nonzero(counts) == 1:
+        say.warning(f'the label maps of {len(chosen)} images hold one class alone, {counts.argmax()}; check the label files, '
+                    f'{loader}.dataset.reduce_zero_label and metainfo.classes, or look at more of them')
+    if doubts:
+        say.warning(doubts[0] + (f' (so are {len(doubts)} of {len(chosen)} images)' if len(doubts) > 1 else ''))
+    if say.clean:
+        say.ok(f'{_numbers(dataset, images)}, no file missing; labels of {len(chosen)}: {np.count_nonzero(counts)} of '
+               f'{num_classes} classes, {100 - 100 * counts.sum() / pixels:.0f} % void')
     return built
-
-
-def read_labels(dataset: Dataset, index: int, loader: str) -> Tuple[np.ndarray, str]:
-    """A whole label map, as the first transforms of the pipeline load it, and its file.
-
-    Raises:
-        ValueError: if the pipeline loads none, or one of another size than the image.
-    """
-    sample = dataset.get_data_info(index)
-    for transform in dataset.pipeline.transforms:
-        sample = transform(sample)
-        if sample is None or 'gt_seg_map' in sample:
-            break
-    if not sample or 'gt_seg_map' not in sample:
-        raise ValueError(f"no transform loads labels; add dict(type='LoadAnnotations') to {loader}.dataset.pipeline")
-    labels, path = sample['gt_seg_map'], sample.get('seg_map_path', f'image {index}')
-    size = sample.get('ori_shape')
-    if size is not None and tuple(size) != labels.shape:
-        raise ValueError(f'{path} is {labels.shape[0]}x{labels.shape[1]}, but its image is {size[0]}x{size[1]}; check '
-                         f'{loader}.dataset.data_prefix')
-    return labels, path
 
 
 def without_workers(loader: dict) -> dict:
@@ -103,22 +98,28 @@ def without_workers(loader: dict) -> dict:
     return loader
 
 
-def _leaves(dataset: Dataset) -> Iterator[Dataset]:
-    """The data sets inside of those that join, repeat or mix others."""
-    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, name) for name in ('dataset', '_dataset')
-                                                   if hasattr(dataset, name)]
-    if not inner:
-        yield dataset
-    for child in inner:
-        yield from _leaves(child)
-
-
-def _absent_files(dataset: Dataset) -> List[str]:
-    if not hasattr(dataset, 'get_data_info') or getattr(dataset, 'backend_args', None):
-        return []
-    infos = (dataset.get_data_info(index) for index in range(len(dataset)))
-    paths = (info[key] for info in infos for key in ('img_path', 'seg_map_path') if info.get(key))
+def _absent_files(dataset: Dataset, images: Sequence[Tuple[Dataset, int]]) -> List[str]:
+    infos = (leaf.get_data_info(index) for leaf, index in images if not getattr(leaf, 'backend_args', None))
+    paths = [info[key] for info in infos for key in ('img_path', 'seg_map_path') if info.get(key)]
+    paths += dataset.unlabeled_paths() if hasattr(dataset, 'unlabeled_paths') else []
     return [path for path in paths if '://' not in path and not os.path.exists(path)]
+
+
+def _list_mark(images: Sequence[Tuple[Dataset, int]], absent: Sequence[str]) -> str:
+    """What makes MMSegmentation read names from a list that nobody wrote there."""
+    lists = ' and '.join(sorted({str(leaf.ann_file) for leaf, _ in images if getattr(leaf, 'ann_file', '')}))
+    if any('\ufeff' in path for path in absent):
+        return f'; {lists} begins with a byte-order mark: save it as UTF-8 without one'
+    if any(os.path.basename(path).startswith('.') for path in absent):
+        return f'; {lists} has empty lines: remove them'
+    return ''
+
+
+def _numbers(dataset: Dataset, images: Sequence[Tuple[Dataset, int]]) -> str:
+    if hasattr(dataset, 'unlabeled_paths'):
+        return f'{len(images)} labelled and {len(dataset.unlabeled_paths())} unlabelled images'
+    drawn = f' ({len(dataset)} items of {type(dataset).__name__})' if len(dataset) != len(images) else ''
+    return f'{len(images)} images{drawn}'
 
 
 def _where(config: Config, loader: str) -> str:

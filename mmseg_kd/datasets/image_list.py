@@ -7,6 +7,8 @@ import numpy as np
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
+from ..files import find_files
+
 NAMED = 3  # ids in a message
 
 
@@ -25,35 +27,41 @@ class ImageList:
     """
 
     def __init__(self, config: dict, key: str) -> None:
-        self.key = key
-        try:
-            dataset = DATASETS.build(config)
-            if hasattr(dataset, 'full_init'):
-                dataset.full_init()
-        except ValueError as error:
-            # What MMEngine says of a data set without an image.
-            if 'need at least one array' not in str(error):
-                raise
-            raise ValueError(f'{key}: no image was found; check its data_root ("{config.get("data_root", "")}"), '
-                             'data_prefix, img_suffix and ann_file') from None
-        self.metainfo = dataset.metainfo if hasattr(dataset, 'metainfo') else {}
-        self._parts = list(_parts(dataset))
-        for part in self._parts:
+        dataset = build_dataset(config, key)
+        for part in _parts(dataset):
             if not hasattr(part, 'get_data_info') or not hasattr(part, 'pipeline') or hasattr(part, 'dataset'):
                 raise ValueError(f'{key} must be a data set that lists images, as BaseSegDataset does, or a '
                                  f'ConcatDataset of such, but got {type(part).__name__}; give the data set that it '
                                  'wraps')
-        self._ends = np.cumsum([len(part) for part in self._parts])
-        if not len(self):
-            raise ValueError(f'{key} must hold at least one image, but is empty; check its ann_file')
+        self._take(dataset, key)
+
+    @classmethod
+    def within(cls, config: dict, key: str) -> 'ImageList':
+        """The images within whatever repeats, balances, mixes or divides them, each once; the labelled ones alone.
+
+        Args:
+            config: of any data set.
+            key: where that stands in the config, for messages.
+
+        Raises:
+            ValueError: if it is empty, or lists no images.
+        """
+        images = cls.__new__(cls)
+        images._take(build_dataset(config, key), key)
+        return images
+
+    def _take(self, dataset: Dataset, key: str) -> None:
+        self.key, self.metainfo = key, getattr(dataset, 'metainfo', None) or {}
+        self._images = listed_images(dataset)
+        if not self._images:
+            raise ValueError(f'{key} must hold at least one image, but is empty or lists none; check its ann_file')
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return len(self._images)
 
     def locate(self, index: int) -> Tuple[Dataset, int]:
         """The data set that an image belongs to, and its number there."""
-        part = int(np.searchsorted(self._ends, index, side='right'))
-        return self._parts[part], int(index) - (int(self._ends[part - 1]) if part else 0)
+        return self._images[index]
 
     def info(self, index: int) -> dict:
         """What its data set knows of an image before it is loaded."""
@@ -106,15 +114,72 @@ class ImageList:
         return found
 
     def _whole_ids(self) -> List[str]:
-        return [
-            _whole_id(part,
-                      part.get_data_info(index)['img_path']) for part in self._parts for index in range(len(part))
-        ]
+        return [_whole_id(part, part.get_data_info(index)['img_path']) for part, index in self._images]
+
+
+def build_dataset(config: dict, key: str) -> Dataset:
+    """Build a data set, and see that it finds an image.
+
+    Args:
+        config: of the data set.
+        key: where that stands in the config, for messages.
+
+    Raises:
+        ValueError: if it finds none.
+    """
+    try:
+        dataset = DATASETS.build(config)
+        if hasattr(dataset, 'full_init'):
+            dataset.full_init()
+    except ValueError as error:
+        # What MMEngine says of a data set without an image.
+        if 'need at least one array' not in str(error):
+            raise
+        raise ValueError(f'{key}: no image was found; check its data_root ("{config.get("data_root", "")}"), '
+                         f'data_prefix, img_suffix and ann_file{endings_beside(config)}') from None
+    return dataset
+
+
+def endings_beside(config: dict) -> str:
+    """What the files in the folder of the images end in, for a message that none was found; empty if there are none.
+
+    Args:
+        config: of a data set.
+    """
+    folder = (config.get('data_prefix') or {}).get('img_path', '')
+    folder = osp.join(config.get('data_root') or '', folder)
+    if not folder or not osp.isdir(folder):
+        return ''
+    endings = Counter(osp.splitext(name)[1] for name in find_files(folder)).most_common(NAMED)
+    return f'; the files in {folder} end in {", ".join(ending or "nothing" for ending, _ in endings)}' if endings else ''
+
+
+def listed_images(dataset: Dataset) -> List[Tuple[Dataset, int]]:
+    """The images within a data set, each once: the data set that lists an image, and its number there.
+
+    Data sets that join, repeat, balance or mix others are looked through by the attributes of MMEngine and PyTorch
+    (``datasets``, ``dataset``); one that chooses among images says which by a method of this name.
+
+    Args:
+        dataset: built.
+
+    Returns:
+        list: empty where a data set does not say what it lists.
+    """
+    if hasattr(dataset, 'listed_images'):
+        return dataset.listed_images()
+    inner = [part for part in getattr(dataset, 'datasets', None) or (getattr(dataset, 'dataset', None), )
+             if hasattr(part, '__getitem__') and not isinstance(part, (str, list, tuple, dict))]
+    if not inner:
+        return [(dataset, index) for index in range(len(dataset))] if hasattr(dataset, 'get_data_info') else []
+    images = [image for part in inner for image in listed_images(part)]
+    chosen = getattr(dataset, 'indices', None)  # of torch.utils.data.Subset
+    return images if chosen is None or len(images) != len(inner[0]) else [images[index] for index in chosen]
 
 
 def overlap(paths: Sequence[str], others: Sequence[str]) -> List[str]:
-    """The files that are among both, sorted."""
-    return sorted({osp.abspath(path) for path in paths} & {osp.abspath(path) for path in others})
+    """The files that are among both, under whatever path or link, sorted."""
+    return sorted({osp.realpath(path) for path in paths} & {osp.realpath(path) for path in others})
 
 
 def _whole_id(dataset: Dataset, path: str) -> str:

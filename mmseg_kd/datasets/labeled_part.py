@@ -1,4 +1,4 @@
-from typing import Any, Dict
+from typing import Any, Dict, List, Tuple
 
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
@@ -27,6 +27,10 @@ class LabeledPartDataset(Dataset):
     def metainfo(self) -> dict:
         """That of the labelled data set: classes and palette."""
         return self._images.metainfo
+
+    def listed_images(self) -> List[Tuple[Dataset, int]]:
+        """The labelled images: the data set that lists each, and its number there."""
+        return [self._images.locate(index) for index in self.labeled]
 
     def __len__(self) -> int:
         return len(self.labeled)

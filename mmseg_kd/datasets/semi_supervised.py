@@ -83,6 +83,14 @@ class SemiSupervisedDataset(Dataset):
         """That of the labelled data set: classes and palette."""
         return self._labeled_images.metainfo
 
+    def listed_images(self) -> List[Tuple[Dataset, int]]:
+        """The labelled images: the data set that lists each, and its number there."""
+        return [self._labeled_images.locate(index) for index in self.labeled]
+
+    def unlabeled_paths(self) -> List[str]:
+        """The files of the unlabelled images."""
+        return [self._unlabeled_images.info(index)['img_path'] for index in self.unlabeled]
+
     def __len__(self) -> int:
         """The longer list; numbers beyond it go on with the next permutation."""
         return max(len(self.labeled), len(self.unlabeled))

@@ -1,0 +1,150 @@
+"""Files as cameras, painters and other toolboxes leave them, through the pipeline of a data set."""
+import numpy as np
+import pytest
+from mmcv.transforms import BaseTransform
+from mmseg.datasets import BaseSegDataset
+from mmseg.datasets.transforms import LoadAnnotations
+from PIL import Image
+
+from mmseg_kd.datasets.reading import ORIENTATION, read_image, read_labels
+
+PALETTE = [[0, 0, 0], [255, 0, 0], [0, 255, 0]]
+LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+
+
+def data(folder, pipeline=LOAD, **settings):
+    settings.setdefault('metainfo', dict(classes=('a', 'b', 'c'), palette=PALETTE))
+    return BaseSegDataset(data_root=str(folder), img_suffix='.jpg', seg_map_suffix='.png', pipeline=pipeline,
+                          data_prefix=dict(img_path='img', seg_map_path='ann'), **settings)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A picture of 2 x 4 pixels, the upper row white, and its labels."""
+    for name in ('img', 'ann'):
+        (tmp_path / name).mkdir()
+    Image.fromarray(np.array([[255] * 4, [0] * 4], np.uint8)).convert('RGB').save(tmp_path / 'img' / 'x.jpg', quality=100)
+    write(tmp_path, np.array([[0, 1, 2, 255], [1, 1, 1, 1]], np.uint8))
+    return tmp_path
+
+
+def write(folder, labels, palette=None, **settings):
+    picture = Image.fromarray(labels)
+    if palette:
+        # With all of its 256 colours, or Pillow would save fewer bits and make void another number.
+        picture.putpalette(sum(palette, []) + [0] * (768 - 3 * len(palette)))
+    picture.save(folder / 'ann' / 'x.png', **settings)
+
+
+def turn(folder, tag):
+    picture = Image.open(folder / 'img' / 'x.jpg')
+    exif = picture.getexif()
+    exif[ORIENTATION] = tag
+    picture.save(folder / 'img' / 'x.jpg', exif=exif, quality=100)
+
+
+def refused(folder, words, **settings):
+    with pytest.raises(ValueError, match=words) as caught:
+        read_labels(data(folder, **settings), 0, 'train_dataloader')
+    assert '\n' not in str(caught.value)
+
+
+def test_labels_are_read_whole_with_what_is_stored(folder):
+    read = read_labels(data(folder), 0, 'train_dataloader')
+    assert read.labels.tolist() == [[0, 1, 2, 255], [1, 1, 1, 1]] and read.stored == [0, 1, 2, 255] and not read.doubt
+    assert read.path == str(folder / 'ann' / 'x.png')
+    read = read_labels(data(folder, reduce_zero_label=True), 0, 'train_dataloader')
+    assert read.labels[0].tolist() == [255, 0, 1, 255] and read.stored == [0, 1, 2, 255]
+
+
+def test_numbers_of_more_than_a_byte_are_refused_before_they_become_classes(folder):
+    write(folder, np.array([[0, 256, 7001, 2]], np.uint16).repeat(2, 0))
+    refused(folder, r'x.png holds numbers that need more than 8 bits \(.*\), of which LoadAnnotations keeps 8: '
+                    r'256 becomes 0, 7001 becomes 89; save the class numbers as an 8-bit PNG')
+    # Sixteen bits that hold classes, and void in all of its bits, lose nothing.
+    write(folder, np.array([[0, 1, 2, 65535]], np.uint16).repeat(2, 0))
+    assert read_labels(data(folder), 0, 'train_dataloader').labels[0].tolist() == [0, 1, 2, 255]
+
+
+def test_colours_are_no_labels(folder):
+    write(folder, np.array(PALETTE, np.uint8)[[[0, 1, 2, 1]] * 2])
+    refused(folder, r'x.png holds colours \(RGB\), .* 8-bit PNG with the number of each colour '
+                    r'\(its colours are those of metainfo.palette, by place\)')
+    write(folder, np.full((2, 4, 4), 7, np.uint8))
+    refused(folder, r'x.png holds colours \(RGBA\).* number of each colour$')
+
+
+def test_a_palette_is_no_colour_but_where_the_backend_makes_it_one(folder):
+    write(folder, np.array([[0, 1, 2, 255]] * 2, np.uint8), PALETTE)
+    assert read_labels(data(folder), 0, 'train_dataloader').labels[0].tolist() == [0, 1, 2, 255]
+    refused(folder, "which imdecode_backend='cv2' of LoadAnnotations turns into colours; leave imdecode_backend out",
+            pipeline=[LOAD[0], dict(LOAD[1], imdecode_backend='cv2')])
+
+
+def test_a_palette_in_another_order_than_that_of_the_classes_is_doubted(folder):
+    write(folder, np.array([[0, 1, 2, 255]] * 2, np.uint8), [PALETTE[0], PALETTE[2], PALETTE[1]])
+    read = read_labels(data(folder), 0, 'train_dataloader')
+    assert 'x.png draws the number 1 in the colour that metainfo.palette gives to 2' in read.doubt
+    # Of a label that is reduced, the number is one more than the class.
+    write(folder, np.array([[0, 1, 2, 3]] * 2, np.uint8), [[9, 9, 9], *PALETTE])
+    assert not read_labels(data(folder, reduce_zero_label=True), 0, 'train_dataloader').doubt
+
+
+def test_a_jpeg_is_no_label_file(folder):
+    write(folder, np.array([[0, 1, 2, 1]] * 2, np.uint8), format='JPEG')
+    refused(folder, 'x.png is a JPEG, whose compression changes the numbers of labels')
+
+
+def test_labels_of_a_turned_image_must_be_turned_like_it(folder):
+    turn(folder, 6)  # stored 2 x 4, to be seen 4 x 2
+    refused(folder, r"x.png is 2x4, but its image is 4x2; its EXIF orientation \(6\) turns the image .* set "
+                    r"color_type='color_ignore_orientation' of LoadImageFromFile in train_dataloader.dataset.pipeline")
+    ignored = [dict(LOAD[0], color_type='color_ignore_orientation'), LOAD[1]]
+    assert not read_labels(data(folder, ignored), 0, 'train_dataloader').doubt
+    write(folder, np.zeros((4, 2), np.uint8))
+    assert 'has the EXIF orientation 6 and is turned' in read_labels(data(folder), 0, 'train_dataloader').doubt
+
+
+def test_an_image_upside_down_is_doubted_where_sizes_tell_nothing(folder):
+    turn(folder, 3)
+    assert 'orientation 3 and is turned as it is loaded' in read_labels(data(folder), 0, 'train_dataloader').doubt
+    ignored = [dict(LOAD[0], color_type='color_ignore_orientation'), LOAD[1]]
+    assert not read_labels(data(folder, ignored), 0, 'train_dataloader').doubt
+
+
+def test_another_size_and_files_that_are_none_are_named(folder):
+    write(folder, np.zeros((3, 4), np.uint8))
+    refused(folder, 'x.png is 3x4, but its image is 2x4; check train_dataloader.dataset.data_prefix')
+    (folder / 'ann' / 'x.png').write_text('no picture')
+    refused(folder, "ann/x.png can't be loaded by LoadAnnotations .*; mend the file")
+    (folder / 'img' / 'x.jpg').write_text('no picture')
+    refused(folder, "img/x.jpg can't be loaded by LoadImageFromFile")
+    refused(folder, r"add dict\(type='LoadAnnotations'\) to train_dataloader.dataset.pipeline", pipeline=[])
+
+
+class LoadMask(LoadAnnotations):
+    """What users write for masks of 0 and 255."""
+
+    def _load_seg_map(self, results):
+        super()._load_seg_map(results)
+        results['gt_seg_map'] //= 255
+
+
+class LoadArray(BaseTransform):
+
+    def transform(self, results):
+        return dict(results, img=np.full((2, 4, 5), 1000, np.uint16), ori_shape=(2, 4))
+
+
+def test_a_loader_of_the_users_own_gives_files_their_meaning(folder):
+    write(folder, np.array([[0, 255, 255, 0]] * 2, np.uint8))
+    read = read_labels(data(folder, [*LOAD[:1], LoadMask()]), 0, 'train_dataloader')
+    assert read.labels[0].tolist() == [0, 1, 1, 0] and read.stored == [0, 1]
+
+
+def test_an_image_is_what_the_pipeline_loads_before_it_is_resized(folder):
+    dataset = data(folder, [LoadArray(), dict(type='Resize', scale=(8, 8)), LOAD[1]])
+    image, transform = read_image(dataset.pipeline.transforms, dataset.get_data_info(0))
+    assert image.shape == (2, 4, 5) and image.dtype == np.uint16 and isinstance(transform, LoadArray)
+    with pytest.raises(ValueError, match="x.jpg is loaded by no transform; add dict\\(type='LoadImageFromFile'\\)"):
+        read_image([], dataset.get_data_info(0))
