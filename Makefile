@@ -8,7 +8,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .PHONY: demo test test-slow test-upstream clean
 
 demo: $(VENV)/.ready
-	$(BIN)/python tools/demo.py
+	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest

@@ -62,7 +62,7 @@ setup(
     license='Apache-2.0',
     py_modules=['mmseg_kd_startup'],
     packages=find_packages(include=['mmseg_kd', 'mmseg_kd.*']),
-    package_data={'mmseg_kd.analysis': ['*.jinja'], 'mmseg_kd.datasets': ['partition_lists/*/*.txt']},
+    package_data={'mmseg_kd.comparison': ['*.jinja'], 'mmseg_kd.datasets': ['partition_lists/*/*.txt']},
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
     extras_require={

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmseg_kd import config_file
-from mmseg_kd.analysis.cost import cost_report, load_networks, measure_networks
+from mmseg_kd.profiling.cost import cost_report, load_networks, measure_networks
 
 NETWORKS = {
     'compact': 'mmseg_kd::compact/none_voc12.py',

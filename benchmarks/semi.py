@@ -23,7 +23,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from mmseg_kd import config_file
-from mmseg_kd.analysis.budget import teachers
+from mmseg_kd.sweep.budget import teachers
 from mmseg_kd.distillers import CrossPseudoSupervision, MeanTeacher, SemiSupervisedDistiller
 
 CONFIGS = tuple(f'mmseg_kd::semi/{way}_r18_voc12aug.py' for way in ('mt', 'cps', 'kd', 'mgd'))

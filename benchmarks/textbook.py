@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg_kd.losses.contourlet import pyramid_step, wedges
-from mmseg_kd.losses.ops import IGNORE_INDEX
+from mmseg_kd.constants import IGNORE_INDEX
 
 Maps = Tuple[Tensor, ...]
 

@@ -4,10 +4,10 @@ from .version import __version__
 
 stack.prepare()
 
-from . import adapters, analysis, datasets, distillers, engine, labelling, losses, masks, models, registry  # noqa: E402
-from .distillers.configs import config_file  # noqa: E402
+from . import adapters, datasets, distillers, engine, labeling, losses, masks, models, registry  # noqa: E402
+from .io.configs import config_file  # noqa: E402
 
 __all__ = [
-    '__version__', 'adapters', 'analysis', 'config_file', 'datasets', 'distillers', 'engine', 'labelling', 'losses',
+    '__version__', 'adapters', 'analysis', 'config_file', 'datasets', 'distillers', 'engine', 'labeling', 'losses',
     'masks', 'models', 'registry'
 ]

@@ -14,8 +14,8 @@ from mmengine.runner import Runner
 from mmseg.registry import DATASETS, MODELS
 
 from mmseg_kd.datasets import write_digit_scenes
-from mmseg_kd.distillers.configs import config_file, published_weights
-from mmseg_kd.labelling import Labeller, find_images, write_labels
+from mmseg_kd.io.configs import config_file, published_weights
+from mmseg_kd.labeling import Labeller, find_images, write_labels
 from mmseg_kd.testing.hf_networks import write_hf_network
 from mmseg_kd.testing.trees import TREES
 

@@ -12,7 +12,7 @@ from mmengine.fileio import load
 from mmseg.registry import MODELS
 
 from mmseg_kd import config_file
-from mmseg_kd.analysis.sweep_plan import load_sweep
+from mmseg_kd.sweep.plan import load_sweep
 from mmseg_kd.datasets.partitions import PARTITIONS
 from mmseg_kd.engine.launch import add_arguments, load_config
 

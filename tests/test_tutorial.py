@@ -21,9 +21,9 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 from mmseg_kd import config_file
-from mmseg_kd.analysis.sweep_plan import load_sweep
+from mmseg_kd.sweep.plan import load_sweep
 from mmseg_kd.datasets import write_digit_scenes
-from mmseg_kd.distillers.configs import model_config
+from mmseg_kd.io.configs import model_config
 from mmseg_kd.testing.trees import write_voc12aug_tree
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -139,7 +139,7 @@ def test_every_block_is_a_file_or_commands_that_are_run():
 def test_the_demo_leaves_what_the_page_takes_from_it():
     assert f'`{Config.fromfile(config_file("mmseg_kd::compact/both_digits.py")).model.teacher.checkpoint}`' in PAGE
     done = subprocess.run(['make', '-n', 'demo'], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0 and '.venv/bin/python tools/demo.py' in done.stdout
+    assert done.returncode == 0 and '.venv/bin/python examples/demo.py' in done.stdout
 
 
 class Parsed(Exception):

@@ -6,10 +6,10 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
-from mmseg_kd.analysis.calibration import (analyse_teacher, draw_teacher, entropy_csv, load_teachers, reliability_csv,
+from mmseg_kd.evaluation.calibration import (analyse_teacher, draw_teacher, entropy_csv, load_teachers, reliability_csv,
                                            teacher_report)
-from mmseg_kd.analysis.demo import ProgressLine
-from mmseg_kd.distillers.configs import config_file
+from mmseg_kd.io.progress import ProgressLine
+from mmseg_kd.io.configs import config_file
 
 
 def main():

@@ -8,10 +8,10 @@ from pathlib import Path
 # What OpenMMLab says while it is imported is of no use here.
 warnings.filterwarnings('ignore')
 with contextlib.redirect_stdout(io.StringIO()):
-    from mmseg_kd.analysis.comparison import compare
-    from mmseg_kd.analysis.predictions import predict
-    from mmseg_kd.analysis.report import page, text_report, write_tables
-    from mmseg_kd.analysis.runs import find_runs, read_run
+    from mmseg_kd.comparison.comparison import compare
+    from mmseg_kd.comparison.predictions import predict
+    from mmseg_kd.comparison.report import page, text_report, write_tables
+    from mmseg_kd.io.runs import find_runs, read_run
 
 
 def main():

@@ -9,9 +9,9 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
-from mmseg_kd.analysis.cost import (ENERGY_FILE, cost_csv, cost_report, load_networks, measure_networks,
+from mmseg_kd.profiling.cost import (ENERGY_FILE, cost_csv, cost_report, load_networks, measure_networks,
                                     training_energy, training_seconds)
-from mmseg_kd.distillers.configs import config_file
+from mmseg_kd.io.configs import config_file
 
 
 def size(text):

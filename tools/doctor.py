@@ -9,7 +9,7 @@ warnings.filterwarnings('ignore')
 with contextlib.redirect_stdout(io.StringIO()):
     from mmengine.config import DictAction
 
-    from mmseg_kd.analysis.doctor import examine
+    from mmseg_kd.doctor.doctor import examine
     from mmseg_kd.engine.launch import load_config, prepare_launch
 
 

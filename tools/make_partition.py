@@ -12,12 +12,12 @@ with contextlib.redirect_stdout(io.StringIO()):
     from mmengine.config import Config, DictAction
     from mmengine.registry import init_default_scope
 
-    from mmseg_kd.analysis.class_shares import balanced_part, count_classes, share_table, write_partition
-    from mmseg_kd.analysis.demo import ProgressLine
-    from mmseg_kd.analysis.tables import markdown_table
+    from mmseg_kd.datasets.class_shares import balanced_part, count_classes, share_table, write_partition
+    from mmseg_kd.io.progress import ProgressLine
+    from mmseg_kd.io.tables import markdown_table
     from mmseg_kd.datasets.image_list import ImageList
     from mmseg_kd.datasets.partitions import labeled_part
-    from mmseg_kd.distillers.configs import config_file
+    from mmseg_kd.io.configs import config_file
 
 
 def main():

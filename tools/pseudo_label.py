@@ -12,10 +12,10 @@ from mmengine.dist import is_main_process
 # What OpenMMLab says while it is imported is of no use here.
 warnings.filterwarnings('ignore')
 with contextlib.redirect_stdout(io.StringIO()):
-    from mmseg_kd.analysis.demo import ProgressLine
-    from mmseg_kd.distillers.configs import config_file
+    from mmseg_kd.io.progress import ProgressLine
+    from mmseg_kd.io.configs import config_file
     from mmseg_kd.engine.launch import finish, prepare_launch, start_processes
-    from mmseg_kd.labelling import Labeller, find_images, shares_report, write_labels
+    from mmseg_kd.labeling import Labeller, find_images, shares_report, write_labels
 
 
 def main():

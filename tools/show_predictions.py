@@ -12,10 +12,10 @@ from mmengine.registry import init_default_scope
 # What OpenMMLab says while it is imported is of no use here.
 warnings.filterwarnings('ignore')
 with contextlib.redirect_stdout(io.StringIO()):
-    from mmseg_kd.analysis.picture_grid import check_matplotlib
-    from mmseg_kd.analysis.demo import ProgressLine
-    from mmseg_kd.analysis.prediction_picture import draw_examples, examples_report, find_examples
-    from mmseg_kd.distillers.configs import config_file
+    from mmseg_kd.visualization.picture_grid import check_matplotlib
+    from mmseg_kd.io.progress import ProgressLine
+    from mmseg_kd.visualization.prediction_picture import draw_examples, examples_report, find_examples
+    from mmseg_kd.io.configs import config_file
 
 
 def main():

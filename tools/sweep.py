@@ -12,8 +12,8 @@ from mmengine.config import DictAction
 # What OpenMMLab says while it is imported is of no use here.
 warnings.filterwarnings('ignore')
 with contextlib.redirect_stdout(io.StringIO()):
-    from mmseg_kd.analysis.sweep import dry_run, run_sweep
-    from mmseg_kd.analysis.sweep_plan import load_sweep
+    from mmseg_kd.sweep.sweep import dry_run, run_sweep
+    from mmseg_kd.sweep.plan import load_sweep
 
 
 def main():

@@ -3,7 +3,7 @@ import argparse
 
 from mmengine.runner import Runner
 
-from mmseg_kd.distillers.checkpoint import read_checkpoint
+from mmseg_kd.io.checkpoint import read_checkpoint
 from mmseg_kd.engine.launch import add_arguments, finish, load_config, prepare_launch
 
 

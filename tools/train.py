@@ -4,7 +4,7 @@ import argparse
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
-from mmseg_kd.analysis.doctor import check_before_training
+from mmseg_kd.doctor.doctor import check_before_training
 from mmseg_kd.engine.launch import add_arguments, enable_amp, finish, load_config, prepare_launch
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
-from ..files import find_files
+from ..io.files import find_files
 
 NAMED = 3  # ids in a message
 

@@ -5,7 +5,7 @@ from typing import Dict, List, Tuple, Union
 
 import numpy as np
 
-from ..files import read_list
+from ..io.files import read_list
 from .image_list import ImageList
 
 Partition = Union[str, Dict[str, Union[str, float, int]]]

@@ -4,7 +4,7 @@ from typing import List, Optional, Sequence, Union
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from ..labelling import read_summary
+from ..labeling import read_summary
 from .partitions import read_ids
 
 LEAST_SHARE = 1e-3  # of an image's pixels; less of a class is noise more often than an object

@@ -4,7 +4,7 @@ from typing import Dict, List, Union
 
 import numpy as np
 
-from ..files import find_files, write_atomically
+from ..io.files import find_files, write_atomically
 
 SPLITS = ('train', 'val', 'test')
 SHARES = (0.7, 0.2, 0.1)
@@ -22,7 +22,7 @@ def write_split(folder: Union[str, Path],
     alone, and no image is in two lists. The same lists are written again without harm.
 
     Args:
-        folder: the images, in it or in folders in it, as :func:`~mmseg_kd.files.find_files` lists them.
+        folder: the images, in it or in folders in it, as :func:`~mmseg_kd.io.files.find_files` lists them.
         out: folder for the three lists.
         fraction: of the images, drawn first; the others are in no list.
         seed: of the draw.

@@ -6,8 +6,8 @@ import mmengine.fileio as fileio
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from ..files import find_files
-from ..labelling import SUFFIXES
+from ..io.files import find_files
+from ..labeling import SUFFIXES
 
 
 @DATASETS.register_module()
@@ -15,7 +15,7 @@ class UnlabeledFolderDataset(BaseSegDataset):
     """Images of a folder and of the folders in it, in the order of their paths, without labels.
 
     Args:
-        folder: path of the folder; see :func:`~mmseg_kd.files.find_files` for what is found in it.
+        folder: path of the folder; see :func:`~mmseg_kd.io.files.find_files` for what is found in it.
         suffixes: of the images, in whatever case.
         pipeline: transforms; :class:`SemiSupervisedDataset` brings its own.
         backend_args: as in :class:`mmseg.datasets.BaseSegDataset`.

@@ -1,4 +1,4 @@
-from .checkpoint import CheckpointError
+from ..io.checkpoint import CheckpointError
 from .cross_pseudo_supervision import CrossPseudoSupervision
 from .cutmix import CutMix
 from .distiller import Distiller

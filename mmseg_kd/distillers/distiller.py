@@ -9,7 +9,7 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ..losses.ops import IGNORE_INDEX
+from ..constants import IGNORE_INDEX
 from .dry_run import build_skeleton, run_skeleton
 from .taps import PathError, Taps
 from .teacher import Spec, build_teachers

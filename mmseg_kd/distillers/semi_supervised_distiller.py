@@ -5,7 +5,8 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ..losses.ops import IGNORE_INDEX, sample_labels
+from ..constants import IGNORE_INDEX
+from ..losses.ops import sample_labels
 from .distiller import Distiller
 from .inference import forward_inference
 from .taps import PathError

@@ -10,11 +10,11 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ..adapters import align
-from .checkpoint import CheckpointError, load_weights
-from .configs import model_config, published_weights
+from ..io.checkpoint import CheckpointError, load_weights
+from ..io.configs import model_config, published_weights
 from .inference import forward_inference
 from .normalisation import Renormalise, normalises
-from .taps import LOGITS, PathError, Taps
+from .taps import LOGITS, PathError
 
 Spec = Union[dict, List[dict]]
 

@@ -10,9 +10,9 @@ from mmengine.config import Config
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from ..distillers.checkpoint import read_checkpoint, segmentor_weights
-from ..distillers.configs import segmentor_config
-from ..files import write_atomically
+from ..io.checkpoint import read_checkpoint, segmentor_weights
+from ..io.configs import segmentor_config
+from ..io.files import write_atomically
 
 KEPT = ('default_scope', 'env_cfg', 'vis_backends', 'visualizer', 'log_level', 'log_processor', 'test_dataloader',
         'test_evaluator', 'test_cfg', 'val_dataloader', 'val_evaluator', 'val_cfg', 'tta_model', 'tta_pipeline',

@@ -12,7 +12,7 @@ from mmengine.config import Config, DictAction
 from mmengine.dist import init_dist, is_distributed
 from mmengine.logging import print_log
 
-from ..distillers.configs import config_file
+from ..io.configs import config_file
 from .partition_runs import follow_partition
 
 

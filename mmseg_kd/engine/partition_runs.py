@@ -6,8 +6,8 @@ from typing import Any, Iterator
 from mmengine.config import Config
 
 from ..datasets.partitions import Partition, part_name
-from ..distillers.checkpoint import read_checkpoint
-from ..distillers.configs import config_file
+from ..io.checkpoint import read_checkpoint
+from ..io.configs import config_file
 from ..distillers.teacher import teachers_by_name
 
 

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from .apd_context_loss import APDContextLoss
 from .apd_prototype_loss import APDPrototypeLoss
 from .base import AdversarialLoss
-from .ops import IGNORE_INDEX, class_masks
+from ..constants import IGNORE_INDEX
+from .ops import class_masks
 from .prototypes import prototype_cosines
 
 

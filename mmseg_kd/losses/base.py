@@ -5,7 +5,8 @@ from typing import Optional, Tuple, Union
 import torch
 from torch import Tensor, nn
 
-from .ops import IGNORE_INDEX, sample_labels
+from ..constants import IGNORE_INDEX
+from .ops import sample_labels
 
 Maps = Union[Tensor, Tuple[Tensor, ...]]
 

@@ -5,7 +5,8 @@ from torch import Tensor
 
 from .base import DistillLoss
 from .edges import edge_shares
-from .ops import IGNORE_INDEX, sample_labels, softened_divergence
+from ..constants import IGNORE_INDEX
+from .ops import sample_labels, softened_divergence
 
 
 @MODELS.register_module()

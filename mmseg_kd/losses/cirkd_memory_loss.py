@@ -5,7 +5,8 @@ from torch import Tensor
 
 from .base import DistillLoss
 from .memory_queue import MemoryQueue, pixel_keys, region_keys, stray_pixel_keys
-from .ops import IGNORE_INDEX, unit
+from ..constants import IGNORE_INDEX
+from .ops import unit
 from .relations import ProjectionHead, check_head, relation_divergence
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from .base import DistillLoss, check_same_shape
 from .class_levels import class_levels
 from .class_statistics import ClassStatistics
-from .ops import IGNORE_INDEX
+from ..constants import IGNORE_INDEX
 
 Student = Tuple[Tensor, Tensor, Tensor]
 

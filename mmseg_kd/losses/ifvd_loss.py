@@ -6,7 +6,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .base import DistillLoss
-from .ops import IGNORE_INDEX, class_masks, inverse_norm, squared_lengths
+from ..constants import IGNORE_INDEX
+from .ops import class_masks, inverse_norm, squared_lengths
 
 
 @MODELS.register_module()

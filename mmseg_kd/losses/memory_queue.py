@@ -5,7 +5,8 @@ import torch
 from mmengine.dist import all_gather
 from torch import Tensor, nn
 
-from .ops import IGNORE_INDEX, inverse_norm, unit
+from ..constants import IGNORE_INDEX
+from .ops import inverse_norm, unit
 
 
 class MemoryQueue(nn.Module):

@@ -6,8 +6,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-IGNORE_INDEX = 255
-
 
 def sample_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
     """Sample label maps (N, H, W) to ``size`` (h, w) by nearest neighbour; classes are never mixed."""

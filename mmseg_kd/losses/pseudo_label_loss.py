@@ -3,7 +3,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from .base import DistillLoss
-from .ops import IGNORE_INDEX
+from ..constants import IGNORE_INDEX
 
 
 @MODELS.register_module()

@@ -7,7 +7,8 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..losses.base import AdversarialLoss, DistillLoss, Maps, pairs
-from ..losses.ops import IGNORE_INDEX, sample_labels
+from ..constants import IGNORE_INDEX
+from ..losses.ops import sample_labels
 
 
 class MaskedLoss(DistillLoss):

@@ -4,7 +4,8 @@ from torch import Tensor
 
 from ..losses.base import Maps
 from .masked import MaskedLoss
-from ..losses.ops import IGNORE_INDEX, sample_labels
+from ..constants import IGNORE_INDEX
+from ..losses.ops import sample_labels
 
 
 @MODELS.register_module()

@@ -3,7 +3,7 @@ from torch import Tensor
 
 from ..losses.base import Maps
 from .masked import MaskedLoss
-from ..losses.ops import IGNORE_INDEX
+from ..constants import IGNORE_INDEX
 
 
 @MODELS.register_module()

@@ -7,7 +7,7 @@ from mmengine.dataset import ClassBalancedDataset
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from mmseg_kd.labelling import find_images, write_labels
+from mmseg_kd.labeling import find_images, write_labels
 
 PIPELINE = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
 # The class of every pixel but, in one image, of a few.

@@ -230,7 +230,7 @@ def test_the_teacher_follows_the_images():
 
 
 def pair(name):
-    from mmseg_kd.distillers.configs import model_config
+    from mmseg_kd.io.configs import model_config
     model = model_config(f'mmseg::{name}')
     model.pop('pretrained', None)
     model.backbone.pop('init_cfg', None)

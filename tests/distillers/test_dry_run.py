@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
-from mmseg_kd.analysis.module_table import places
+from mmseg_kd.doctor.module_table import places
 from mmseg_kd.distillers import PathError
 from mmseg_kd.distillers.dry_run import build_skeleton, run_skeleton
 from mmseg_kd.distillers.inference import forward_inference

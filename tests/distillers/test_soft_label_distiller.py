@@ -10,7 +10,7 @@ from PIL import Image
 from mmseg_kd.distillers import PathError
 from mmseg_kd.distillers.soft_label_distiller import soft_logits
 from mmseg_kd.engine.export import export_student
-from mmseg_kd.labelling import Labeller, find_images, write_labels
+from mmseg_kd.labeling import Labeller, find_images, write_labels
 from mmseg_kd.testing.toys import toy_batch, toy_runner, toy_segmentor
 
 TEMPERATURE, WEIGHT, STRIDE = 8.0, 0.1, 8  # that of the toy's logits

@@ -8,7 +8,7 @@ import torch
 from mmseg.registry import MODELS
 
 from mmseg_kd.distillers import CheckpointError, Distiller, EnsembleTeacher, FrozenTeacher, PathError
-from mmseg_kd.distillers.configs import config_file, model_config, published_weights
+from mmseg_kd.io.configs import config_file, model_config, published_weights
 from mmseg_kd.distillers.teacher import build_teachers
 from mmseg_kd.testing.toys import toy_batch, toy_segmentor
 

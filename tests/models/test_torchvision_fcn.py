@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from mmseg_kd import config_file
-from mmseg_kd.distillers.checkpoint import load_weights
+from mmseg_kd.io.checkpoint import load_weights
 from mmseg_kd.models.torchvision_fcn import convert_torchvision_fcn
 
 segmentation = pytest.importorskip('torchvision.models.segmentation', exc_type=Exception)

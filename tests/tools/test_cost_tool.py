@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_kd.analysis.cost import Energy, save_energy
+from mmseg_kd.profiling.cost import Energy, save_energy
 from mmseg_kd.testing.toys import toy_segmentor
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'cost.py'
@@ -22,8 +22,8 @@ def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # Energy without codecarbon: each call of the student 1 J, of the teacher 3 J.
     joules = iter((1.0, 3.0))
-    monkeypatch.setattr('mmseg_kd.analysis.cost.energy_tracker', lambda country: None)
-    monkeypatch.setattr('mmseg_kd.analysis.cost.measure_energy',
+    monkeypatch.setattr('mmseg_kd.profiling.cost.energy_tracker', lambda country: None)
+    monkeypatch.setattr('mmseg_kd.profiling.cost.measure_energy',
                         lambda *arguments: (10, Energy(5.0, 10 * next(joules) / 3.6e6, 1e-6, 'a fake')))
     return tmp_path
 

@@ -1,4 +1,4 @@
-# Written by `mmseg_kd.datasets.write_digit_scenes`; `tools/demo.py` does it.
+# Written by `mmseg_kd.datasets.write_digit_scenes`; `examples/demo.py` does it.
 data_root = 'data/digit_scenes'
 crop_size = (64, 64)
 load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]

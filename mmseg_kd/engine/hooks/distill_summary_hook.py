@@ -5,7 +5,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from ...analysis.summary import distillation_summary
+from ...profiling.summary import distillation_summary
 from ...distillers import Distiller
 from ..optim.distill_optim_wrapper_constructor import critic_parameters
 

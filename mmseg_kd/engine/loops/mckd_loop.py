@@ -13,14 +13,14 @@ from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import DATASETS, LOOPS
 from PIL import Image
 
-from ...analysis.comparability import flatten
-from ...analysis.label_picture import draw_labels, spread_images
-from ...analysis.runs import read_run
+from ...io.configs import flatten
+from ...visualization.label_picture import draw_labels, spread_images
+from ...io.runs import read_run
 from ...datasets.image_list import ImageList
 from ...datasets.partitions import read_ids
-from ...files import write_atomically
-from ...labelling import Labeller, agreement, by_name, class_shares, find_images, judge, read_summary, write_labels
-from ...labelling.labeller import LABEL_TRANSFORMS, metainfo
+from ...io.files import write_atomically
+from ...labeling import Labeller, agreement, by_name, class_shares, find_images, judge, read_summary, write_labels
+from ...labeling.labeler import LABEL_TRANSFORMS, metainfo
 from .mckd_state import MCKDState, mckd_table
 
 HALVES = ('a', 'b')

@@ -5,8 +5,8 @@ from typing import Any, Dict
 
 from mmengine.dist import barrier, is_main_process
 
-from ...analysis.tables import markdown_table
-from ...files import write_atomically
+from ...io.tables import markdown_table
+from ...io.files import write_atomically
 
 FILE, FORMAT, SHOWN = 'mckd.json', 1, 3
 

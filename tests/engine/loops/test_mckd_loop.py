@@ -16,7 +16,7 @@ from PIL import Image
 
 from mmseg_kd.engine import MCKDLoop, OwnPartitionMCKDLoop
 from mmseg_kd.engine.loops import mckd_loop
-from mmseg_kd.labelling import read_summary
+from mmseg_kd.labeling import read_summary
 
 IMAGES = [f'{city}_{number}' for city in 'xyz' for number in range(4)]
 CLASSES = [f'class {number}' for number in range(8)]

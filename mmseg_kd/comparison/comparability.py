@@ -1,0 +1,224 @@
+"""What makes runs comparable: the settings that must be the same, and those that a method may choose."""
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+
+from ..distillers.teacher import teachers_by_name
+from ..io.configs import flatten, outer_preprocessor
+from ..io.runs import Run
+
+# What decides what a network learns. All else in a config is about logging, checkpoints and tests.
+TRAINING = ('train_dataloader', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'custom_hooks', 'load_from',
+            'randomness', 'auto_scale_lr')
+BESIDE_TRAINING = ('randomness.seed', 'train_cfg.val_interval', 'train_cfg.val_begin', 'train_dataloader.num_workers',
+                   'train_dataloader.persistent_workers', 'train_dataloader.prefetch_factor',
+                   'train_dataloader.pin_memory')
+# With these, the iterations follow from the budget.
+OPEN_BUDGETS = ('epochs', 'seconds')
+
+
+class Difference(NamedTuple):
+    """One setting that must be the same in all runs, and is not.
+
+    Args:
+        kind: what it belongs to: data, crop, iterations, batch, student, teacher (and its name, if it has one) or
+            budget.
+        key: of the config. ``model[.student]`` is ``model`` of a student alone, ``model.student`` of a distiller.
+        values: each value with the runs that have it, the most common first.
+    """
+
+    kind: str
+    key: str
+    values: List[Tuple[str, List[str]]]
+
+    def __str__(self) -> str:
+        return f'other {self.kind}: {self.key} is ' + ', but '.join(
+            f'{value} in {_some(runs)}' for value, runs in self.values)
+
+
+def find_differences(runs: Sequence[Run]) -> List[Difference]:
+    """The settings that must be the same for a fair comparison, and are not.
+
+    Args:
+        runs: complete ones. Where a sweep gave all of them the same budget in epochs or seconds, their iterations may
+            differ.
+    """
+    conditions = [fixed_settings(run) for run in runs]
+    budgets = [(run.sweep or {}).get('budget') or {} for run in runs]
+    if budgets and all(budget == budgets[0] and budget.get('kind') in OPEN_BUDGETS for budget in budgets):
+        for condition in conditions:
+            del condition['iterations']
+    elif all(budgets):
+        for condition, budget in zip(conditions, budgets):
+            condition['budget'] = {'budget.kind': budget.get('kind'), 'budget.value': budget.get('value')}
+    names = run_names(runs)
+    found = []
+    for kind in dict.fromkeys(kind for condition in conditions for kind in condition):
+        concerned = [(name, condition[kind]) for name, condition in zip(names, conditions) if kind in condition]
+        for key in dict.fromkeys(key for _, settings in concerned for key in settings):
+            values: List[Tuple[Any, List[str]]] = []
+            for name, settings in concerned:
+                value = settings.get(key)
+                holders = next((holders for known, holders in values if known == value), None)
+                if holders is None:
+                    values.append((value, [name]))
+                else:
+                    holders.append(name)
+            if len(values) > 1:
+                told = {shown(value) for value, _ in values}
+                tell = shown if len(told) == len(values) else repr
+                values.sort(key=lambda item: -len(item[1]))
+                found.append(Difference(kind, key, [(tell(value), holders) for value, holders in values]))
+    return found
+
+
+def training_settings(run: Run) -> Dict[str, Any]:
+    """What decides what a run learns, by dotted key, without the seed.
+
+    Args:
+        run: with a config.
+    """
+    settings = {'processes': run.processes}
+    for key in TRAINING:
+        settings.update(flatten(run.config.get(key), key))
+    model = run.config.get('model', {})
+    settings.update(flatten(model, 'model'))
+    if model.get('student', model).get('data_preprocessor') is None:
+        settings.update(flatten(run.config.get('data_preprocessor'), 'data_preprocessor'))
+    fitted = _fitted_to_seconds(run)
+    return {
+        key: value
+        for key, value in settings.items()
+        if key not in BESIDE_TRAINING and not (fitted and _is_length(key))
+    }
+
+
+def run_names(runs: Sequence[Run]) -> List[str]:
+    """The folders, without what they have in common.
+
+    Args:
+        runs: in any order, which is kept.
+    """
+    parts = [run.folder.parts for run in runs]
+    same = 0
+    while parts and all(len(one) > same + 1 and one[same] == parts[0][same] for one in parts):
+        same += 1
+    return ['/'.join(one[same:]) or '.' for one in parts]
+
+
+def short_keys(keys: Sequence[str]) -> Dict[str, str]:
+    """The shortest ends of dotted keys that still tell them apart.
+
+    Args:
+        keys: all different.
+    """
+    found = {}
+    for key in keys:
+        parts = key.split('.')
+        for length in range(1, len(parts) + 1):
+            end = '.'.join(parts[-length:])
+            if sum(other == end or other.endswith(f'.{end}') for other in keys) == 1:
+                break
+        found[key] = end
+    return found
+
+
+def varied_keys(settings: Sequence[Dict[str, Any]]) -> List[str]:
+    """The keys whose values are not the same in all of several settings.
+
+    Args:
+        settings: by dotted key.
+    """
+    every = dict.fromkeys(key for one in settings for key in one)
+    return [key for key in every if any(one.get(key) != settings[0].get(key) for one in settings)]
+
+
+def shown(value: Any) -> str:
+    """A value of a config, short enough for a line.
+
+    Args:
+        value: None is a key that is not set.
+    """
+    if value is None:
+        return 'not set'
+    text = f'{value:g}' if isinstance(value, float) else str(value)
+    return text if len(text) <= 80 else f'{text[:77]}...'
+
+
+def fixed_settings(run: Run) -> Dict[str, Dict[str, Any]]:
+    """What a fair comparison holds fixed, by kind and dotted key.
+
+    Of data, these are the labelled images: whether a method looks at others, and how, is its own affair. So is how many
+    teachers it asks, and a student alone has none; those of one name must be the same.
+
+    Args:
+        run: with a config.
+    """
+    config = run.config
+    model = config.get('model', {})
+    network = model.get('student', model)
+    preprocessor = network.get('data_preprocessor') or outer_preprocessor(config)
+    train, val = config.get('train_dataloader') or {}, config.get('val_dataloader') or {}
+    data = {
+        **flatten(_labelled(train.get('dataset')), 'train_dataloader.dataset'),
+        **flatten(val.get('dataset'), 'val_dataloader.dataset'),
+        **flatten(config.get('val_evaluator'), 'val_evaluator'),
+        **flatten(preprocessor, 'model[.student].data_preprocessor'),
+    }
+    crop = {key: data.pop(key) for key in list(data) if key.endswith(('.crop_size', '.data_preprocessor.size'))}
+    train_cfg = config.get('train_cfg', {})
+    settings = {
+        'data': data,
+        'crop': crop,
+        'iterations': {
+            f'train_cfg.{key}': train_cfg[key]
+            for key in ('max_iters', 'max_epochs') if key in train_cfg
+        },
+        'batch': {
+            'train_dataloader.batch_size': train.get('batch_size'),
+            'processes': run.processes
+        },
+        'student': {
+            **flatten(architecture(network), 'model[.student]'),
+            **flatten(config.get('load_from'), 'load_from')
+        },
+    }
+    if model.get('teacher') is not None:
+        for name, teacher in teachers_by_name(model['teacher']).items():
+            settings[f'teacher {name}'.strip()] = flatten(teacher, f'model.teacher.{name}'.rstrip('.'))
+    return settings
+
+
+def _labelled(dataset: Any) -> Any:
+    """A training set without the unlabelled images that it may have, and without what is done to them."""
+    if isinstance(dataset, dict) and 'labeled' in dataset:
+        return {key: dataset[key] for key in ('labeled', 'partition') if key in dataset}
+    return dataset
+
+
+def architecture(network: Any) -> Any:
+    """A network without what it is trained by: its losses are a method's to choose.
+
+    Args:
+        network: config of a segmentor.
+    """
+    if isinstance(network, list):
+        return [architecture(item) for item in network]
+    if not isinstance(network, dict):
+        return network
+    return {
+        key: architecture(value)
+        for key, value in network.items() if key not in ('loss_decode', 'data_preprocessor')
+    }
+
+
+def _fitted_to_seconds(run: Run) -> bool:
+    return ((run.sweep or {}).get('budget') or {}).get('kind') == 'seconds'
+
+
+def _is_length(key: str) -> bool:
+    """Whether a key says how long to train: where seconds are given, a slower machine has another value."""
+    return key == 'train_cfg.max_iters' or (key.startswith('param_scheduler.') and key.endswith(
+        ('.begin', '.end', '.T_max')))
+
+
+def _some(names: List[str]) -> str:
+    return ', '.join(names) if len(names) < 4 else f'{names[0]}, {names[1]} and {len(names) - 2} more'

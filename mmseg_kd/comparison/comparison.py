@@ -1,0 +1,351 @@
+"""Runs, compared: by candidate, over seeds, with the student alone."""
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+from .comparability import (OPEN_BUDGETS, Difference, architecture, find_differences, fixed_settings, short_keys, shown, training_settings, varied_keys)
+from ..io.configs import flatten
+from ..io.runs import Run
+from .statistics import PairedDifference, Spread, as_good_as_best, paired_difference, spread
+
+ALONE, TEACHER = 'student alone', 'teacher'
+NAMED_KEYS = 3
+
+
+@dataclass
+class Row:
+    """Runs that differ in nothing but the seed.
+
+    Args:
+        name: unique in the comparison.
+        role: ``'alone'``, ``'distilled'``, ``'teacher'``, or ``'other'`` for a network that is neither.
+        runs: ordered by seed.
+        settings: of the config, by dotted key.
+        miou: in percent.
+        class_iou: of every class that the logs tell of, in percent.
+        lift: mean mIoU above that of the student alone; None without one, and for itself.
+        paired: the same by seed; None if no seed is in both.
+        standing: ``'best'``, ``'within'`` one deviation of the best, or ``''``.
+        class_standing: likewise for every class.
+        chosen: what a sweep varied for this candidate, and the value that is shown here.
+    """
+
+    name: str
+    role: str
+    runs: List[Run]
+    settings: Dict[str, Any]
+    miou: Spread
+    class_iou: Dict[str, Spread]
+    lift: Optional[float] = None
+    paired: Optional[PairedDifference] = None
+    standing: str = ''
+    class_standing: Dict[str, str] = field(default_factory=dict)
+    chosen: Dict[str, str] = field(default_factory=dict)
+
+    @property
+    def iterations(self) -> float:
+        """Mean of the runs."""
+        return sum(run.iterations for run in self.runs) / len(self.runs)
+
+    @property
+    def seconds(self) -> Optional[float]:
+        """Of training, mean of the runs that logged it."""
+        return _mean(run.seconds for run in self.runs)
+
+    @property
+    def memory(self) -> Optional[float]:
+        """Peak of all runs on the GPU, in MiB."""
+        return max((run.memory for run in self.runs if run.memory is not None), default=None)
+
+
+class Variation(NamedTuple):
+    """What became of one candidate when some of its settings were varied.
+
+    Args:
+        name: of the candidate, and of the sweep's stage.
+        keys: of the config that were varied.
+        points: a value for each key, and the mIoU that came out, in percent.
+    """
+
+    name: str
+    keys: List[str]
+    points: List[Tuple[Tuple[Any, ...], Spread]]
+
+
+@dataclass
+class Comparison:
+    """What came out.
+
+    Args:
+        rows: the student alone first, then the others, the best first; the teacher last.
+        baseline: the row that the others are compared with; None if the student alone is not among them.
+        differences: what should have been the same and is not.
+        left_out: runs that are in no row, with the reason.
+        tried: rows that a sweep tried and did not choose.
+        variations: of the settings that were varied.
+        facts: what the runs have in common, as label and text.
+        confidence: of the intervals.
+    """
+
+    rows: List[Row]
+    baseline: Optional[Row]
+    differences: List[Difference]
+    left_out: List[Tuple[Run, str]]
+    tried: List[Row]
+    variations: List[Variation]
+    facts: List[Tuple[str, str]]
+    confidence: float
+
+    @property
+    def ranked(self) -> List[Row]:
+        """The rows that compete: all but the teacher."""
+        return [row for row in self.rows if row.role != 'teacher']
+
+    @property
+    def classes(self) -> List[str]:
+        """The classes that the logs tell of, in their order."""
+        return list(dict.fromkeys(name for row in self.rows for name in row.class_iou))
+
+
+def compare(runs: Sequence[Run], anyway: bool = False, confidence: float = 0.95) -> Comparison:
+    """Group runs by config, and compare the groups.
+
+    Runs that differ only in the seed are one row. The student alone is known by its config: a plain segmentor that is
+    built like the student of the distillers. Another plain segmentor whose folder holds the teacher's checkpoint is the
+    teacher; it is shown, and takes no part. Of a sweep, each candidate is one row: of its settings that were run with
+    the most seeds in one stage, the one with the highest mean, without the runs of other stages; the student alone that
+    the others are compared with is chosen in the same way.
+
+    Args:
+        runs: those with a problem are listed in ``left_out``.
+        anyway: compare even what should not be compared.
+        confidence: of the intervals.
+
+    Raises:
+        ValueError: if no run is complete; or if they have other data, crops, iterations, batches, students or teachers;
+            the message has a line for every key that differs.
+    """
+    left_out = [(run, run.problem) for run in runs if run.problem]
+    complete = [run for run in runs if not run.problem]
+    if not complete:
+        raise ValueError('nothing to compare: none of the runs is complete: ' + '; '.join(
+            f'{run.folder} {reason}' for run, reason in left_out[:5]))
+    roles = _roles(complete, runs)
+    competing = [run for run, role in zip(complete, roles) if role != 'teacher']
+    differences = find_differences(competing)
+    if differences and not anyway:
+        raise ValueError('these runs cannot be compared (--anyway does it nevertheless):\n' +
+                         '\n'.join(map(str, differences)))
+    groups: List[Tuple[str, Dict[str, Any], List[Run]]] = []
+    for run, role in zip(complete, roles):
+        settings = training_settings(run)
+        known = next((group for group in groups if group[1] == settings), None)
+        if known is None:
+            groups.append((role, settings, [run]))
+        else:
+            known[2].append(run)
+    every = [_row(role, settings, _one_a_seed(_one_stage(members, left_out), left_out))
+             for role, settings, members in groups]
+    rows, tried = _choose(every)
+    _name(rows)
+    _name(tried)
+    baseline = _representative([row for row in rows if row.role == 'alone'])
+    for row in rows:
+        if baseline is not None and row is not baseline and row.role != 'teacher':
+            row.lift = row.miou.mean - baseline.miou.mean
+            row.paired = paired_difference(_by_seed(row), _by_seed(baseline), confidence)
+    order = {'alone': 0, 'teacher': 2}
+    rows.sort(key=lambda row: (order.get(row.role, 1), row is not baseline, -row.miou.mean))
+    comparison = Comparison(rows, baseline, differences, left_out, tried, _variations(complete, every),
+                            _facts(competing, differences), confidence)
+    _rank(comparison)
+    return comparison
+
+
+def _roles(runs: Sequence[Run], every: Sequence[Run]) -> List[str]:
+    """What each run is, judged by all of them: one that was killed still tells who teaches whom."""
+    models = [run.config.get('model', {}) for run in every]
+    students = [flatten(architecture(model['student']), '') for model in models if 'student' in model]
+    teachers = {path for model in models for path in _checkpoints(model.get('teacher'))}
+    roles = []
+    for run in runs:
+        model, folder = run.config.get('model', {}), run.folder.resolve()
+        if 'student' in model:
+            roles.append('distilled')
+        elif not students or flatten(architecture(model), '') in students:
+            roles.append('alone')
+        else:
+            roles.append('teacher' if any(folder in path.parents for path in teachers) else 'other')
+    return roles
+
+
+def _checkpoints(teacher: Any) -> List[Path]:
+    """The files of a teacher, of an ensemble, or of teachers by name. A run names them from where it was started."""
+    return [Path(value).resolve() for key, value in flatten(teacher, 'teacher').items()
+            if key.endswith('.checkpoint') and isinstance(value, str) and '://' not in value]
+
+
+def _row(role: str, settings: Dict[str, Any], runs: List[Run]) -> Row:
+    runs = sorted(runs, key=lambda run: (run.seed is None, run.seed, str(run.folder)))
+    classes = {}
+    for name in dict.fromkeys(name for run in runs for name in run.class_iou):
+        values = [run.class_iou[name] for run in runs if name in run.class_iou]
+        values = [value for value in values if value == value]
+        if values:
+            classes[name] = spread(values)
+    return Row(_title(runs[0]), role, runs, settings, spread([run.miou for run in runs]), classes)
+
+
+def _one_stage(runs: List[Run], left_out: List[Tuple[Run, str]]) -> List[Run]:
+    """Of a sweep, the stage that repeated these settings most often. The seed by which they were chosen flatters them."""
+    stages: Dict[str, List[Run]] = defaultdict(list)
+    for run in runs:
+        stages[run.sweep['stage'] if run.sweep else ''].append(run)
+    kept = max(stages, key=lambda stage: (len(stages[stage]), max(run.started for run in stages[stage])))
+    left_out += [(run, f'its settings were repeated in the stage {kept}')
+                 for stage, members in stages.items() if stage != kept for run in members]
+    return stages[kept]
+
+
+def _one_a_seed(runs: List[Run], left_out: List[Tuple[Run, str]]) -> List[Run]:
+    """A seed counts once: the same training again is no further sample."""
+    kept: Dict[Any, Run] = {}
+    for run in sorted(runs, key=lambda run: run.started):
+        key = run.folder if run.seed is None else run.seed
+        if key in kept:
+            left_out.append((kept[key], 'a newer run has the same config and seed'))
+        kept[key] = run
+    return list(kept.values())
+
+
+def _choose(rows: List[Row]) -> Tuple[List[Row], List[Row]]:
+    """Every row that no sweep made, and one for each candidate of a sweep; and the others."""
+    candidates: Dict[Any, List[Row]] = defaultdict(list)
+    for row in rows:
+        sweep = row.runs[0].sweep
+        candidates[(sweep['sweep'], sweep['candidate']) if sweep else id(row)].append(row)
+    chosen = []
+    for members in candidates.values():
+        row = _representative(members)
+        keys = short_keys(varied_keys([member.settings for member in members]))
+        row.chosen = {short: shown(row.settings.get(key)) for key, short in keys.items()}
+        chosen.append(row)
+    return chosen, [row for row in rows if not any(row is one for one in chosen)]
+
+
+def _representative(rows: List[Row]) -> Optional[Row]:
+    return max(rows, key=lambda row: (row.miou.count, row.miou.mean), default=None)
+
+
+def _by_seed(row: Row) -> Dict[int, float]:
+    return {run.seed: run.miou for run in row.runs if run.seed is not None}
+
+
+def _rank(comparison: Comparison) -> None:
+    ranked = comparison.ranked
+    for row, standing in zip(ranked, as_good_as_best([row.miou for row in ranked])):
+        row.standing = standing
+    for name in comparison.classes:
+        having = [row for row in ranked if name in row.class_iou]
+        for row, standing in zip(having, as_good_as_best([row.class_iou[name] for row in having])):
+            row.class_standing[name] = standing
+
+
+def _title(run: Run) -> str:
+    return run.sweep['candidate'] if run.sweep else run.title
+
+
+def _name(rows: List[Row]) -> None:
+    """Short names, and different ones: what all methods have in common goes, what tells namesakes apart is added."""
+    files = {row.name for row in rows if row.role == 'distilled' and not row.runs[0].sweep}
+    common = _common_end(sorted(files)) if len(files) > 1 else ''
+    namesakes: Dict[str, List[Row]] = defaultdict(list)
+    for row in rows:
+        if row.role == 'teacher' or (row.role == 'alone' and not row.runs[0].sweep):
+            row.name = TEACHER if row.role == 'teacher' else ALONE
+        elif row.role == 'distilled' and not row.runs[0].sweep:
+            row.name = row.name.removesuffix(common)
+        namesakes[row.name].append(row)
+    for name, members in namesakes.items():
+        if len(members) < 2:
+            continue
+        keys = varied_keys([row.settings for row in members])
+        short = short_keys(keys)
+        seen: Dict[str, int] = defaultdict(int)
+        for row in members:
+            told = [f'{short[key]} {shown(row.settings.get(key))}' for key in keys[:NAMED_KEYS]]
+            row.name = f'{name} ({", ".join(told)}{", ..." * (len(keys) > NAMED_KEYS)})'
+            seen[row.name] += 1
+            if seen[row.name] > 1:
+                row.name += f' #{seen[row.name]}'
+
+
+def _common_end(names: List[str]) -> str:
+    """What the names have in common at their end, from an underscore on, without emptying one."""
+    parts = [name.split('_') for name in names]
+    same = 0
+    while all(len(one) > same + 1 and one[-same - 1] == parts[0][-same - 1] for one in parts):
+        same += 1
+    return ''.join(f'_{part}' for part in parts[0][len(parts[0]) - same:])
+
+
+def _variations(runs: Sequence[Run], rows: Sequence[Row]) -> List[Variation]:
+    """What a sweep varied in each stage, as it says itself; and what rows of the same config file differ in."""
+    stages: Dict[Any, List[Tuple[Dict[str, Any], Run]]] = defaultdict(list)
+    for run in runs:
+        if run.sweep:
+            stages[run.sweep['sweep'], run.sweep['stage'], run.sweep['candidate']].append((run.sweep['params'], run))
+    for row in rows:
+        if not row.runs[0].sweep and row.role != 'teacher':
+            stages[row.runs[0].title, row.role].extend((row.settings, run) for run in row.runs)
+    found = []
+    for key, members in stages.items():
+        keys = varied_keys([settings for settings, _ in members])
+        # A config that differs in many keys is another experiment, not one setting at several values.
+        if not keys or (len(key) == 2 and len(keys) > 2):
+            continue
+        points: Dict[Tuple[Any, ...], List[float]] = defaultdict(list)
+        for settings, run in members:
+            values = tuple(settings.get(name) for name in keys)
+            points[tuple(str(value) if isinstance(value, (list, dict)) else value for value in values)].append(run.miou)
+        name = f'{key[2]}, {key[1]}' if len(key) == 3 else ALONE if key[1] == 'alone' else key[0]
+        found.append(Variation(name, keys, [(values, spread(mious)) for values, mious in points.items()]))
+    return found
+
+
+def _facts(runs: Sequence[Run], differences: Sequence[Difference]) -> List[Tuple[str, str]]:
+    """What the competing runs have in common."""
+    conditions = [fixed_settings(run) for run in runs]
+    first = conditions[0]
+    teachers = {kind: settings for condition in conditions for kind, settings in condition.items()
+                if kind.split()[0] == 'teacher'}
+    budget = (runs[0].sweep or {}).get('budget') or {}
+    fixed = all(condition['iterations'] == first['iterations'] for condition in conditions)
+    batch = f'{first["batch"]["train_dataloader.batch_size"]} images'
+    if runs[0].processes > 1:
+        batch += f' in each of {runs[0].processes} processes'
+    parts = ('student].type', 'student].backbone.type', 'student].decode_head.type')
+    told = {
+        'data': _ends(first['data'], *(f'train_dataloader.dataset.{key}' for key in (
+            'type', 'labeled.type', 'data_root', 'labeled.data_root', 'partition', 'partition.fraction'))),
+        'crop': [' x '.join(map(str, size)) for size in _ends(first['crop'], 'crop_size') if isinstance(size, list)],
+        'iterations': list(first['iterations'].values()) if fixed else [],
+        'budget': [f'{budget["value"]:g} {budget["kind"]}'] if budget.get('kind') in OPEN_BUDGETS else [],
+        'batch': [batch],
+        'student': _ends(first['student'], *parts),
+        **{kind: _ends(settings, '.config', '.checkpoint') for kind, settings in teachers.items()},
+    }
+    differing = {difference.kind for difference in differences}
+    return [(kind, 'differs' if kind in differing else ', '.join(map(shown, values)))
+            for kind, values in told.items() if values or kind in differing]
+
+
+def _ends(settings: Dict[str, Any], *ends: str) -> List[Any]:
+    """The values of the keys that end so, in the order of the ends."""
+    return [value for end in ends for key, value in settings.items() if key.endswith(end)]
+
+
+def _mean(values: Iterable[Optional[float]]) -> Optional[float]:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,91 @@
+"""What the networks of a comparison see, from their checkpoints."""
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+import mmcv
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+
+from .comparison import Comparison
+from ..evaluation.trained_network import trained_network
+from ..io.runs import Run
+
+
+@dataclass
+class Predictions:
+    """A few validation images through several networks.
+
+    Args:
+        images: (H, W, 3), uint8, RGB, at their size on the disk.
+        truth: label maps (H, W), 255 = void.
+        labels: label maps (H, W) of every row of the comparison that could be run, by its name.
+        classes: names.
+        palette: red, green and blue in 0..255 of every class.
+        missing: names of the other rows, with the reason.
+    """
+
+    images: List[np.ndarray]
+    truth: List[np.ndarray]
+    labels: Dict[str, List[np.ndarray]]
+    classes: List[str]
+    palette: List[List[int]]
+    missing: List[Tuple[str, str]]
+
+
+def predict(comparison: Comparison, count: int) -> Predictions:
+    """Run one network of every row, that of the first seed with a checkpoint, over a few images.
+
+    Args:
+        comparison: its runs say where checkpoints and data are.
+        count: of validation images, spread over the data set.
+    """
+    found = Predictions([], [], {}, [], [], [])
+    for row in comparison.rows:
+        run = next((run for run in row.runs if last_checkpoint(run) is not None), None)
+        if run is None:
+            found.missing.append((row.name, 'no checkpoint is left'))
+            continue
+        # Data or modules of the user may be gone, or not be what they were: the rest is shown all the same.
+        try:
+            _predict_one(run, row.name, count, found)
+        except Exception as error:
+            found.missing.append((row.name, (str(error).splitlines() or [''])[0] or type(error).__name__))
+    return found
+
+
+def last_checkpoint(run: Run) -> Optional[Path]:
+    """The newest checkpoint in a work directory, and else its exported student.
+
+    Args:
+        run: whose folder may have been moved since.
+    """
+    pointer = run.folder / 'last_checkpoint'
+    named = [run.folder / Path(pointer.read_text().strip()).name] if pointer.is_file() else []
+    counted = sorted((int(match[1]), path) for path in run.folder.glob('*.pth')
+                     for match in [re.fullmatch(r'(?:iter|epoch)_(\d+)\.pth', path.name)] if match)
+    candidates = [*named, *(path for _, path in reversed(counted)), run.folder / 'student' / 'student.pth']
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _predict_one(run: Run, name: str, count: int, found: Predictions) -> None:
+    config = Config.fromfile(run.config_file)
+    init_default_scope(config.get('default_scope') or 'mmseg')
+    model = trained_network(config, str(last_checkpoint(run)))
+    dataset = DATASETS.build(config.val_dataloader.dataset)
+    if not len(dataset):
+        raise ValueError('there is no validation image')
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
+    with torch.no_grad():
+        samples = [model.test_step(pseudo_collate([dataset[int(i)]]))[0] for i in chosen]
+    labels = [sample.pred_sem_seg.data[0].cpu().numpy() for sample in samples]
+    if not found.images:
+        found.images = [mmcv.imread(sample.img_path, channel_order='rgb') for sample in samples]
+        found.truth = [sample.gt_sem_seg.data[0].cpu().numpy() for sample in samples]
+        found.classes, found.palette = list(dataset.metainfo['classes']), [list(c) for c in dataset.metainfo['palette']]
+    found.labels[name] = labels

@@ -1,0 +1,3 @@
+"""Numbers that every room agrees on."""
+
+IGNORE_INDEX = 255  # the label of ignored pixels

@@ -1,0 +1,191 @@
+"""Examine a config before hours of training: data, networks, teacher, every loss of a step, and its cost."""
+import contextlib
+import copy
+import gc
+import io
+import logging
+import os
+import platform
+import random
+import sys
+import warnings
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Sequence, TextIO, Tuple
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import get_rank, is_distributed
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+
+from .. import stack
+from ..io.configs import outer_preprocessor
+from ..distillers.teacher import build_teachers
+from ..constants import IGNORE_INDEX
+from ..engine.partition_runs import partition_of
+from ..version import __version__
+from .data_checks import check_data
+from .diagnosis import Diagnosis, Missing, Say
+from .loss_parts import loss_table
+from .module_table import Place, module_table, places
+from .network_checks import Network, check_classes, check_normalisation, check_student, check_teachers, check_void
+from .step_checks import check_batch, check_losses, check_model, check_optimizer, check_unused, check_validation
+from .step_cost import check_cost, cost_table
+from .teacher_checks import check_accuracy, check_partition, check_weights
+
+RANKS = dict(pytorch=('RANK', 'LOCAL_RANK'), slurm=('SLURM_PROCID', 'SLURM_LOCALID'),
+             mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK'))
+
+
+def examine(config: Config,
+            images: int = 50,
+            samples: int = 32,
+            seconds: float = 60.0,
+            distributed: bool = False,
+            out: Optional[TextIO] = None) -> bool:
+    """Run all checks and print a line for each as it is done, and then tables: modules, losses, cost of a step.
+
+    Nothing is written, the config and the states of the random generators stay as they are, and a check that raises
+    does not end the others. It runs on the device that a training of the config would choose.
+
+    Args:
+        config: of a training, distilled or not.
+        images: validation images for the teacher's mIoU.
+        samples: label maps of each data set to look at.
+        seconds: after which neither a further image of the teacher's nor a further timed step is begun.
+        distributed: whether the training has several processes, which makes parameters without a gradient a failure.
+        out: where to; standard output if None.
+
+    Returns:
+        bool: whether nothing was found that would ruin the run.
+    """
+    config, diagnosis = copy.deepcopy(config), Diagnosis(out or sys.stdout)
+    with _undisturbed(config):
+        tables = _examine(diagnosis, config, images, samples, seconds, distributed)
+    for title, table in tables.items():
+        diagnosis.write(f'\n{title}\n\n{table}')
+    diagnosis.write(f'\n{diagnosis.verdict()}')
+    return not diagnosis.ruined
+
+
+def check_before_training(config: Config) -> None:
+    """Examine a config in each process of a training that is about to begin; the first one prints.
+
+    To be called before the Runner is built: processes that do not know of each other yet cannot wait for each other.
+
+    Args:
+        config: as the Runner will get it, with ``launcher`` set.
+
+    Raises:
+        SystemExit: with status 1, if something would ruin the run.
+    """
+    rank, local_rank = (int(os.environ.get(name, 0)) for name in RANKS.get(config.launcher, ('', '')))
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local_rank % torch.cuda.device_count())
+    rank = get_rank() if is_distributed() else rank
+    if not examine(config, distributed=config.launcher != 'none', out=io.StringIO() if rank else None):
+        raise SystemExit(1)
+
+
+def check_versions(say: Say, device: str) -> None:
+    """What is installed, and what it will run on."""
+    names = ['torch', 'numpy', *stack.STACKS[stack.installed_stack()]]
+    versions = ', '.join(f'{name} {metadata.version(name)}' for name in names)
+    where = torch.cuda.get_device_name() if device == 'cuda' else device
+    text = f'mmseg_kd {__version__}, Python {platform.python_version()}, {versions}; on {where}'
+    if device == 'cpu' and Path('/proc/driver/nvidia/version').exists():
+        say.warning(f'{text}, though the machine has an NVIDIA driver: install a torch that was built for it')
+    else:
+        say.ok(text)
+
+
+def _examine(diagnosis: Diagnosis, config: Config, images: int, samples: int, seconds: float,
+             distributed: bool) -> Dict[str, str]:
+    run, device, distilled = diagnosis.run, get_device(), 'teacher' in (config.get('model') or {})
+    run('versions', check_versions, device)
+    student = run('student' if distilled else 'network', check_student, config)
+    # Loaded once, for all checks.
+    teachers = run('teacher', lambda say: build_teachers(config.model.teacher, outer_preprocessor(config))) if distilled else {}
+    networks = run('teacher', check_teachers, teachers) if distilled else []
+    if not distilled:
+        run('teacher', lambda say: say.skipped('the config has none'))
+    num_classes, void = (0, IGNORE_INDEX) if isinstance(student, Missing) else (student.num_classes, student.void)
+    train, val = Missing('training data'), Missing('validation data')
+    loop = config.get('train_cfg') or {}
+    if 'teacher' in loop:
+        run('training data', lambda say: say.skipped(f'{loop.type} has its images labelled only when it runs'))
+    else:
+        train = run('training data', check_data, config, 'train_dataloader', num_classes, void, samples)
+    if config.get('val_dataloader') is None:
+        run('validation data', lambda say: say.skipped('the config has no val_dataloader, so nothing is validated'))
+    else:
+        val = run('validation data', check_data, config, 'val_dataloader', num_classes, void, samples)
+    loaders = dict(train_dataloader=train, val_dataloader=val)
+    found = {key: loader for key, loader in loaders.items() if not isinstance(loader, Missing)}
+    run('classes', check_classes, config, student, networks, found)
+    run('void', check_void, config, student, networks)
+    run('normalisation', check_normalisation, student, networks)
+    loaded = run("teacher's weights", check_weights, networks, found) if distilled else []
+    if distilled and partition_of(config) is not None:
+        run("teacher's partition", check_partition, config)
+    for network in [loaded] if isinstance(loaded, Missing) else loaded:
+        run("teacher's mIoU", check_accuracy, network, val, device, images, seconds)
+
+    model = run('model', check_model, config, device, teachers, needs=[student, networks])
+    optimizer = run('optimiser', check_optimizer, config, model)
+    batch, loading = _pair(run('batch', check_batch, model, train, num_classes, void))
+    parts = run('losses', check_losses, config, model, train, batch, needs=[loaded])
+    run('unused parameters', check_unused, config, model, batch, distributed, needs=[parts])
+    run('validation', check_validation, config, model, val)
+    cost = run('step', check_cost, config, model, optimizer, train, batch, loading, parts, seconds)
+
+    tables = {}
+    if not isinstance(student, Missing):
+        size = student.preprocessor.get('size') or (512, 512)
+        shapes = run('module table', _places, [student, *([] if isinstance(networks, Missing) else networks)], size)
+        if not isinstance(shapes, Missing):
+            title = f'What terms can read: channels x height x width for images of {size[0]}x{size[1]}'
+            tables[title] = module_table(shapes)
+    if not isinstance(parts, Missing):
+        title = 'Losses: weighted values, and their gradients with respect to the parameters of the student'
+        tables[title] = loss_table(parts, model)
+    if not isinstance(cost, Missing) and distilled:
+        tables[f'Cost of a step on {device}'] = cost_table(cost)
+    return tables
+
+
+def _places(say: Say, networks: Sequence[Network], size: Sequence[int]) -> Dict[str, List[Place]]:
+    scales = [getattr(network.teacher, 'scale', 1) for network in networks]
+    return {network.label: places(network.skeleton, [round(side * scale) for side in size])
+            for network, scale in zip(networks, scales)}
+
+
+def _pair(loaded: Any) -> Tuple[Any, Any]:
+    return (loaded, loaded) if isinstance(loaded, Missing) else loaded
+
+
+@contextlib.contextmanager
+def _undisturbed(config: Config) -> Iterator[None]:
+    """The same random numbers every time, silence but for the checks, and afterwards everything as it was."""
+    init_default_scope(config.get('default_scope') or 'mmseg')
+    logger = MMLogger.get_current_instance()
+    level, states = logger.level, (random.getstate(), np.random.get_state())
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter('ignore')
+        logger.setLevel(logging.CRITICAL)
+        torch.manual_seed(0)
+        random.seed(0)
+        np.random.seed(0)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+            random.setstate(states[0])
+            np.random.set_state(states[1])
+    if devices:
+        gc.collect()
+        torch.cuda.empty_cache()

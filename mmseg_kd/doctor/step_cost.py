@@ -1,0 +1,199 @@
+"""What a training step costs, and who takes it."""
+import copy
+import math
+import statistics
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+import torch
+from mmengine.config import Config
+from mmengine.optim import OptimWrapper
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ..distillers import Distiller
+from ..distillers.teacher import Teacher
+from .diagnosis import Say
+from .loss_parts import Part, labeled_part
+from ..io.tables import markdown_table
+
+WARM_UP, STEPS = 1, 5
+
+
+@dataclass
+class Cost:
+    """Seconds (medians) and bytes of a step.
+
+    Args:
+        step: seconds of the whole step, without loading the data.
+        teachers: of it, reading the teachers.
+        student: seconds of a step of the student alone.
+        memory: most bytes that were held in a step; of the process, where the device does not count them.
+        student_memory: likewise, of a step of the student alone, without the weights of the teachers; None where the
+            device does not count them.
+    """
+    step: float
+    teachers: float
+    student: float
+    memory: int
+    student_memory: Optional[int] = None
+
+    @property
+    def terms(self) -> float:
+        """Seconds of the step that are neither the teachers' nor the student's."""
+        return max(0.0, self.step - self.teachers - self.student)
+
+
+def check_cost(say: Say, config: Config, model: nn.Module, optimizer: OptimWrapper, loader: DataLoader, batch: dict,
+               loading: float, parts: List[Part], seconds: float) -> Cost:
+    """Time and memory of steps as training takes them, beside those of the student alone.
+
+    Args:
+        say: to speak through.
+        config: of the run.
+        model: what is trained; its weights move.
+        optimizer: what moves them.
+        loader: of training data.
+        batch: before its preprocessing.
+        loading: seconds that it took to load.
+        parts: what :func:`check_losses` found; what was not finite then is not reported again.
+        seconds: after which no further step is begun.
+    """
+    device = next(model.parameters()).device
+    teachers = getattr(model, 'teachers', {})
+    held = sum(p.numel() * p.element_size() for teacher in teachers.values() for member in teacher.members
+               for p in member.module.parameters())
+    whole, alone, read = [], [], []
+    memory, student_memory, losses = 0, 0, {}
+    begin = time.monotonic()
+    model.train()
+    _lower_rates(optimizer, config)
+    with _timed(teachers, device) as clock:
+        for step in range(WARM_UP + STEPS):
+            if whole and time.monotonic() - begin > seconds:
+                break
+            clock.clear()
+            data = copy.deepcopy(batch)
+            taken, peak, losses = _measured(device, lambda: model.train_step(data, optimizer))
+            taken_alone, peak_alone = taken, peak
+            if isinstance(model, Distiller):
+                data = copy.deepcopy(batch)
+                taken_alone, peak_alone, _ = _measured(device, lambda: _train_alone(model, data, optimizer))
+            if step >= WARM_UP:
+                whole.append(taken)
+                alone.append(taken_alone)
+                read.append(sum(clock))
+            memory, student_memory = max(memory, peak), max(student_memory, peak_alone)
+    strange = [f'{name} = {float(value):g}' for name, value in losses.items()
+               if 'loss' in name and not math.isfinite(value)]
+    if strange and all(math.isfinite(part.value) and math.isfinite(part.gradient) for part in parts):
+        say.failed(f'after {len(whole) + WARM_UP} steps {", ".join(strange)}; lower optim_wrapper.optimizer.lr or the '
+                   'weight of the term, or clip gradients (optim_wrapper.clip_grad)')
+    counted = device.type == 'cuda'
+    cost = Cost(*map(statistics.median, (whole, read, alone)), memory, student_memory - held if counted else None)
+    total = iterations(config, loader)
+    workers = max(1, config.train_dataloader.get('num_workers', 0))
+    text = f'{cost.step:.3g} s, {memory / 2**30:.2f} GiB {"of the GPU" if counted else "held by the process"}'
+    if total:
+        text += f'; {total} of them take {duration(cost.step * total)}, without validation'
+    if loading / workers > cost.step:
+        say.warning(f'{text}; a batch takes {loading:.2f} s to load, so {workers} workers are too few: raise '
+                    'train_dataloader.num_workers')
+    else:
+        say.ok(text)
+    return cost
+
+
+def cost_table(cost: Cost) -> str:
+    """Seconds and memory of a distilled step by who takes them."""
+    def gib(value: Optional[int]) -> str:
+        return '' if value is None else f'{value / 2**30:.2f}'
+
+    rows = [['step', 'seconds', 'of the student alone', 'peak memory, GiB']]
+    parts = (('student alone', cost.student, cost.student_memory), ('teachers', cost.teachers, None),
+             ('terms (the rest)', cost.terms, None), ('whole', cost.step, cost.memory))
+    for name, seconds, memory in parts:
+        rows.append([name, f'{seconds:.3g}', f'{seconds / cost.student:.2f} x', gib(memory)])
+    return markdown_table(rows)
+
+
+def iterations(config: Config, loader: DataLoader) -> int:
+    """Length of training; 0 if the config does not say."""
+    train = config.get('train_cfg') or {}
+    return train.get('max_iters') or train.get('max_epochs', 0) * len(loader)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that people would use."""
+    for unit, size in (('days', 86400), ('h', 3600), ('min', 60)):
+        if seconds >= 2 * size:
+            return f'{seconds / size:.1f} {unit}'
+    return f'{seconds:.1f} s'
+
+
+def _lower_rates(optimizer: OptimWrapper, config: Config) -> None:
+    """Begin as training does where it has a warm-up, which some networks do not survive without."""
+    schedulers = config.get('param_scheduler') or []
+    for scheduler in schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]:
+        if scheduler.get('type') == 'LinearLR' and not scheduler.get('begin'):
+            for wrapper in getattr(optimizer, 'optim_wrappers', dict(main=optimizer)).values():
+                for group in wrapper.optimizer.param_groups:
+                    group['lr'] *= scheduler.get('start_factor', 1 / 3)
+
+
+def _train_alone(model: Distiller, batch: dict, optimizer: OptimWrapper) -> None:
+    with optimizer.optim_context(model):
+        losses = model.student(**labeled_part(model.data_preprocessor(batch, True)), mode='loss')
+        loss, _ = model.parse_losses(losses)
+    optimizer.update_params(loss)
+
+
+@contextmanager
+def _timed(teachers: Dict[str, Teacher], device: torch.device) -> Iterator[List[float]]:
+    """Collect the seconds of each reading of a teacher."""
+    clock: List[float] = []
+
+    def timed(read: Any) -> Any:
+
+        def reading(*args, **kwargs):
+            seconds, _, values = _measured(device, lambda: read(*args, **kwargs), peak=False)
+            clock.append(seconds)
+            return values
+
+        return reading
+
+    for teacher in teachers.values():
+        teacher.read = timed(teacher.read)
+    try:
+        yield clock
+    finally:
+        for teacher in teachers.values():
+            del teacher.read
+
+
+def _measured(device: torch.device, function: Any, peak: bool = True) -> Tuple[float, int, Any]:
+    """Seconds, peak memory in bytes, and result."""
+    cuda = device.type == 'cuda'
+    if cuda:
+        torch.cuda.synchronize(device)
+        if peak:
+            torch.cuda.reset_peak_memory_stats(device)
+    begin = time.monotonic()
+    result = function()
+    if cuda:
+        torch.cuda.synchronize(device)
+    seconds = time.monotonic() - begin
+    return seconds, torch.cuda.max_memory_allocated(device) if cuda else _process_memory(), result
+
+
+def _process_memory() -> int:
+    """Most bytes that this process ever held; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return held if sys.platform == 'darwin' else held * 1024

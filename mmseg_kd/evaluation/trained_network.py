@@ -1,0 +1,24 @@
+"""A network as a training left it."""
+import torch
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmseg.registry import MODELS
+from torch import nn
+
+from ..io.checkpoint import load_weights
+from ..io.configs import segmentor_config
+
+
+def trained_network(config: Config, checkpoint: str) -> nn.Module:
+    """A segmentor, or the student of a distiller, with its weights, in eval mode, on the GPU if there is one.
+
+    Args:
+        config: of either.
+        checkpoint: of either.
+
+    Raises:
+        CheckpointError: if the checkpoint is missing, unsafe or of another network.
+    """
+    model = revert_sync_batchnorm(MODELS.build(segmentor_config(config)))
+    load_weights(model, checkpoint)
+    return model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()

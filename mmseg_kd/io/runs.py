@@ -1,0 +1,285 @@
+"""Training runs, read from what MMEngine left in their work directories."""
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+
+from mmengine.config import Config
+
+from .files import walk
+
+METRIC = 'mIoU'
+SWEEP_FILE = 'run.json'
+SWEEP_KEYS = ('sweep', 'stage', 'candidate', 'params', 'state')
+OWN_LOSS = re.compile(r'decode(_\d+)?\..*loss')
+CLASS_TABLE = re.compile(r'per class results:.*\n(?:.*\n)??((?:[+|].*(?:\n|$))+)')
+# What EarlyStoppingHook says.
+STOPPED_EARLY = re.compile(r'did not improve in the last \d+ records|Stopping threshold reached')
+
+Curve = List[Tuple[int, float]]
+
+
+@dataclass
+class Run:
+    """One training.
+
+    Args:
+        folder: its work directory.
+        config_file: of its last start; None if there is none.
+        config: that it was last started with, as plain dicts and lists without ``_scope_``; empty if there is none.
+        title: name of the config file; of the folder, where it holds none or several.
+        seed: of training; None if neither config nor log names one.
+        processes: that trained together.
+        iterations: made.
+        validations: iteration and mIoU of every validation, in percent.
+        losses: iteration and the decode head's own loss of every entry of the log, unless it is 0, that is turned off.
+        step_seconds: mean time of one iteration, waiting for data included; None if it was not logged.
+        memory: peak on the GPU in MiB; None if it was not logged.
+        class_iou: IoU of every class in the last validation, in percent, NaN for one that is not there; empty if the
+            log holds no table.
+        started: the timestamp of its last start.
+        sweep: what the sweep that made it says of it; None if none did.
+        problem: why there is nothing to compare; None of a run that is complete.
+    """
+
+    folder: Path
+    config_file: Optional[Path] = None
+    config: Dict[str, Any] = field(default_factory=dict, repr=False)
+    title: str = ''
+    seed: Optional[int] = None
+    processes: int = 1
+    iterations: int = 0
+    validations: Curve = field(default_factory=list)
+    losses: Curve = field(default_factory=list)
+    step_seconds: Optional[float] = None
+    memory: Optional[float] = None
+    class_iou: Dict[str, float] = field(default_factory=dict)
+    started: str = ''
+    sweep: Optional[Dict[str, Any]] = None
+    problem: Optional[str] = None
+
+    @property
+    def miou(self) -> float:
+        """Of the last validation, in percent. A best one would favour who was validated more often."""
+        return self.validations[-1][1]
+
+    @property
+    def seconds(self) -> Optional[float]:
+        """Of training, without validation."""
+        return None if self.step_seconds is None else self.step_seconds * self.iterations
+
+
+@dataclass
+class _Attempt:
+    """One start of a training: it may be resumed by the next, or start from the beginning again."""
+
+    started: str
+    config: Path
+    log: str
+    steps: List[dict]
+    validations: List[dict]
+
+    @property
+    def begin(self) -> int:
+        """The iteration that it went on from."""
+        resumed = re.findall(r'resumed epoch: \d+, iter: (\d+)', self.log)
+        return int(resumed[-1]) if resumed else 0
+
+
+def find_runs(folders: Sequence[Union[str, Path]]) -> List[Path]:
+    """The work directories among the folders and below them. A folder without any stands for itself; files are skipped.
+
+    Args:
+        folders: such as ``work_dirs/*``.
+
+    Raises:
+        ValueError: if something does not exist.
+    """
+    found: Dict[Path, None] = {}
+    for folder in map(Path, folders):
+        if not folder.exists():
+            raise ValueError(f'no such folder: {folder}')
+        if not folder.is_dir():
+            continue
+        below = set()
+        for path, entries in walk(folder):
+            if path.name == 'vis_data' and folder in path.parent.parents:
+                below.add(path.parent.parent)
+            if any(entry.name == SWEEP_FILE for entry in entries):
+                below.add(path)
+        found.update(dict.fromkeys([folder] if folder in below or not below else sorted(below)))
+    return list(found)
+
+
+def read_run(folder: Union[str, Path]) -> Run:
+    """Read one work directory: all its starts as the one training that they make up. Never fails; see ``Run.problem``.
+
+    Args:
+        folder: with ``<timestamp>/vis_data/`` in it.
+    """
+    run = Run(Path(folder))
+    # A Runner whose config came from no file writes it under its timestamp.
+    configs = [path for path in run.folder.glob('*.py') if not path.with_suffix('').is_dir()]
+    run.title = configs[0].stem if len(configs) == 1 else run.folder.resolve().name
+    try:
+        run.sweep = _read_sweep(run.folder)
+        attempts = [_read_attempt(path.parent) for path in sorted(run.folder.glob('*/vis_data'))]
+        # What was only tested, or killed before its first entry, says nothing.
+        attempts = [attempt for attempt in attempts if attempt.steps or attempt.validations] or attempts[-1:]
+        if attempts:
+            run.config_file = attempts[-1].config
+            run.config = _plain(Config.fromfile(
+                run.config_file, use_predefined_variables=False, import_custom_modules=False,
+                use_environment_variables=False)._cfg_dict.to_dict())
+            _read_logs(run, attempts)
+        run.problem = _problem(run, attempts)
+    # A config is code and may raise anything.
+    except Exception as error:
+        run.problem = f'cannot be read: {(str(error).splitlines() or [""])[0] or type(error).__name__}'
+    return run
+
+
+def read_class_iou(log: str) -> Dict[str, float]:
+    """The IoU of every class, in percent, from the last table of ``IoUMetric`` in a log; empty if there is none.
+
+    Args:
+        log: the text.
+    """
+    tables = CLASS_TABLE.findall(log)
+    rows = [line.strip().strip('|') for line in tables[-1].splitlines() if line.startswith('|')] if tables else []
+    if not rows:
+        return {}
+    header = [cell.strip() for cell in rows[0].split('|')]
+    if 'IoU' not in header:
+        return {}
+    # Counted from the right: the name of a class may hold the separator.
+    place = header.index('IoU') - len(header)
+    found = {}
+    for row in rows[1:]:
+        cells = row.rsplit('|', len(header) - 1)
+        try:
+            found[cells[0].strip()] = float(cells[place])
+        except (ValueError, IndexError):
+            return {}
+    return found
+
+
+def by_epoch(config: Dict[str, Any]) -> bool:
+    """Whether a config counts its training in epochs."""
+    return 'max_epochs' in config.get('train_cfg', {})
+
+
+def _read_sweep(folder: Path) -> Optional[Dict[str, Any]]:
+    path = folder / SWEEP_FILE
+    if not path.is_file():
+        return None
+    sweep = json.loads(path.read_text(encoding='utf-8'))
+    missing = [key for key in SWEEP_KEYS if key not in sweep]
+    if missing:
+        raise ValueError(f'{SWEEP_FILE} must have {", ".join(SWEEP_KEYS)}, but lacks {", ".join(missing)}')
+    return sweep
+
+
+def _read_attempt(folder: Path) -> _Attempt:
+    log = folder / f'{folder.name}.log'
+    entries = []
+    scalars = folder / 'vis_data' / 'scalars.json'
+    for line in scalars.read_text(encoding='utf-8', errors='replace').splitlines() if scalars.is_file() else ():
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            continue  # the last line of a process that was killed while it wrote
+    text = log.read_text(encoding='utf-8', errors='replace') if log.is_file() else ''
+    epoch = _number(r'Epoch\(train\) *\[\d+\]\[ *\d+/(\d+)\]', text) or 0
+    steps, validations, last = [], [], 0
+    for entry in entries:
+        if 'iter' in entry:
+            last = entry['step']
+            steps.append(entry)
+        elif any(_is_metric(key) for key in entry):
+            # Validations are counted in epochs where LoggerHook.log_metric_by_epoch says so, else in iterations.
+            in_epochs = entry['step'] * epoch <= last + epoch
+            iteration = entry['step'] * epoch if epoch and in_epochs else max(last, entry['step'])
+            validations.append(dict(entry, iteration=iteration))
+    return _Attempt(folder.name, folder / 'vis_data' / 'config.py', text, steps, validations)
+
+
+def _read_logs(run: Run, attempts: List[_Attempt]) -> None:
+    last = attempts[-1]
+    run.started = last.started
+    steps: List[dict] = []
+    validations: List[dict] = []
+    for attempt in attempts:
+        steps = [entry for entry in steps if entry['step'] <= attempt.begin] + attempt.steps
+        validations = [entry for entry in validations if entry['iteration'] <= attempt.begin] + attempt.validations
+    run.validations = [(entry['iteration'], _metric(entry)) for entry in validations]
+    run.losses = [(entry['step'], loss) for entry in steps for loss in [_own_loss(entry)] if loss]
+    run.iterations = max(
+        [entry['step'] for entry in steps] + [iteration for iteration, _ in run.validations], default=0)
+    timed, total, before = 0, 0.0, 0
+    for entry in steps:
+        if 'time' in entry:
+            total += entry['time'] * (entry['step'] - before)
+            timed += entry['step'] - before
+        before = entry['step']
+    run.step_seconds = total / timed if timed else None
+    run.memory = max((entry['memory'] for entry in steps if 'memory' in entry), default=None)
+    run.class_iou = read_class_iou(last.log)
+    seed = run.config.get('randomness', {}).get('seed')
+    run.seed = seed if seed is not None else _number(r'^ +seed: (\d+)$', last.log)
+    run.processes = _number(r'^ +GPU number: (\d+)$', last.log) or 1
+
+
+def _problem(run: Run, attempts: List[_Attempt]) -> Optional[str]:
+    sweep = run.sweep or {}
+    if sweep.get('state') == 'failed':
+        return 'failed: ' + ' '.join(str(sweep.get('error') or 'the sweep names no error').split())
+    if sweep.get('state') == 'pruned':
+        return f'given up by its sweep at iteration {run.iterations}'
+    if not attempts:
+        return 'holds no log of a training'
+    last = attempts[-1]
+    if not last.steps and not last.validations:
+        return 'stopped before the first entry of its log'
+    train_cfg = run.config.get('train_cfg', {})
+    goal = train_cfg.get('max_epochs', train_cfg.get('max_iters'))
+    if goal is None:
+        return 'its config has no train_cfg.max_iters, nor max_epochs'
+    if by_epoch(run.config):
+        unit, made = 'epoch', max([entry.get('epoch', 0) - 1 for entry in last.steps] +
+                                  [entry['step'] for entry in last.validations])
+        validated = bool(last.validations) and last.validations[-1]['step'] >= goal
+    else:
+        unit, made = 'iteration', run.iterations
+        validated = bool(last.validations) and last.validations[-1]['iteration'] >= goal
+    if not validated and not (last.validations and STOPPED_EARLY.search(last.log)):
+        return f'stopped at {unit} {made} of {goal}' + ', before its last validation' * (made >= goal)
+    if not math.isfinite(run.miou):
+        return f'its last mIoU is {run.miou}'
+    return None
+
+
+def _is_metric(key: str) -> bool:
+    return key == METRIC or key.endswith(f'/{METRIC}')
+
+
+def _metric(entry: dict) -> float:
+    return next(value for key, value in entry.items() if _is_metric(key))
+
+
+def _own_loss(entry: dict) -> Optional[float]:
+    values = [value for key, value in entry.items() if OWN_LOSS.match(key)]
+    return sum(values) if values else None
+
+
+def _number(pattern: str, log: str) -> Optional[int]:
+    found = re.search(pattern, log, re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _plain(value) for key, value in node.items() if key != '_scope_'}
+    return [_plain(value) for value in node] if isinstance(node, (list, tuple)) else node

@@ -1,0 +1,113 @@
+"""A segmentor that labels single images."""
+from typing import List, Optional, Sequence, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS, MODELS
+from torch import Tensor
+
+from ..io.checkpoint import CheckpointError, load_weights
+from ..io.configs import config_file, published_weights, segmentor_config
+
+LABEL_TRANSFORMS = ('LoadAnnotations', 'LoadBlankAnnotations', 'LoadPanopticSemAnnotations')
+
+
+class Labeller:
+    """Class probabilities of single images by a segmentor, as it is tested: sliding windows, resizing and all.
+
+    Args:
+        config: of a segmentor, as a path, ``mmseg::...``, or read; of a distiller, the student is taken. Its
+            ``test_dataloader`` says how images are loaded, and its data set what the classes are.
+        checkpoint: path or address of the weights; ``'auto'`` for those that the library's metafile names; None for a
+            segmentor that comes with them, as :class:`~mmseg_kd.models.HFUniversalSegmentor` does.
+        tta: the mean over the views of the config's ``tta_pipeline``.
+
+    Attributes:
+        classes: names, in the order of the labels.
+        palette: red, green and blue in 0..255 of every class.
+
+    Raises:
+        FileNotFoundError: if there is no such config.
+        ValueError: if the checkpoint is missing, unsafe or of another network; or if the config names no classes, or has no
+            test-time augmentation and it is asked for.
+    """
+
+    def __init__(self, config: Union[str, Config], checkpoint: Optional[str], tta: bool = False) -> None:
+        self.config_name, self.checkpoint, self.tta = getattr(config, 'filename', config), checkpoint, tta
+        config = Config.fromfile(config_file(config)) if isinstance(config, str) else config
+        init_default_scope(config.get('default_scope') or 'mmseg')
+        model = MODELS.build(segmentor_config(config))
+        try:
+            if checkpoint is not None:
+                load_weights(model, published_weights(str(self.config_name)) if checkpoint == 'auto' else checkpoint)
+            elif not getattr(model, 'comes_with_weights', False):
+                raise ValueError(f'{type(model).__name__} has random weights without one; give its path')
+        except ValueError as error:
+            raise CheckpointError(f"the labeller's checkpoint: {error}") from None
+        dataset = config.test_dataloader.dataset
+        pipeline = dataset.pipeline
+        if tta:
+            if 'tta_pipeline' not in config:
+                raise ValueError(f'{self.config_name} must have a tta_pipeline for test-time augmentation')
+            pipeline = config.tta_pipeline
+        if not torch.cuda.is_available():
+            model = revert_sync_batchnorm(model)
+        self._model = model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
+        self._pipeline = Compose(_without_labels(pipeline))
+        meta = metainfo(dataset)
+        self.classes: List[str] = list(meta.get('classes') or ())
+        self.palette: Optional[List[List[int]]] = meta.get('palette')
+        outputs = model.out_channels
+        if not self.classes:
+            raise ValueError(f'{self.config_name}: test_dataloader.dataset must name its classes')
+        if outputs != len(self.classes):
+            raise ValueError(f'{self.config_name}: the network tells {outputs} classes apart, but the data set '
+                             f'{dataset.type} has {len(self.classes)}; take the config of the data that it was trained on')
+
+    @torch.no_grad()
+    def __call__(self, path: str) -> Tensor:
+        """Probabilities (C, H, W), float32, on the CPU, of an image at its size on the disk.
+
+        Args:
+            path: of the image.
+
+        Raises:
+            ValueError: naming the image, if it cannot be read.
+        """
+        results = dict(img_path=path, reduce_zero_label=False, seg_fields=[])
+        try:
+            item = self._pipeline(results)
+        except Exception as error:
+            if 'img' in results:
+                raise
+            reason = ' '.join(str(error).split()) or type(error).__name__
+            raise ValueError(f"{path} can't be read as an image ({reason}); mend it, or take it away") from error
+        views = [item] if not self.tta else [dict(zip(item, view)) for view in zip(*item.values())]
+        return sum(map(self._probabilities, views)).cpu() / len(views)
+
+    def _probabilities(self, view: dict) -> Tensor:
+        return self._model.test_step(pseudo_collate([view]))[0].seg_logits.data.float().softmax(0)
+
+
+def _without_labels(pipeline: Sequence[dict]) -> List[dict]:
+    """The transforms, those of ``TestTimeAug`` too, without those that load labels."""
+    kept = []
+    for transform in pipeline:
+        if transform['type'] in LABEL_TRANSFORMS:
+            continue
+        if 'transforms' in transform:
+            branches = [_without_labels(branch) for branch in transform['transforms']]
+            transform = dict(transform, transforms=[branch for branch in branches if branch])
+        kept.append(transform)
+    return kept
+
+
+def metainfo(dataset: dict) -> dict:
+    """Classes, palette and the like that the config of a data set stands for, within whatever wraps it."""
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    kind = DATASETS.get(dataset['type'])
+    return {**(getattr(kind, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})}

@@ -1,0 +1,60 @@
+"""What two students see, side by side, as a picture."""
+from pathlib import Path
+from typing import Sequence, Union
+
+import numpy as np
+
+from ..constants import IGNORE_INDEX
+from .picture_grid import VOID, PictureRow, colour_labels, draw_grid
+
+TITLES = ('image', 'truth', 'teacher', 'student alone', 'student distilled', 'difference')
+BOTH_OR_NEITHER, ONLY_DISTILLED, ONLY_ALONE = (128, 128, 128), (0, 170, 60), (215, 25, 30)
+
+
+def comparison_picture(images: Sequence[np.ndarray], truth: Sequence[np.ndarray], teacher: Sequence[np.ndarray],
+                       student: Sequence[np.ndarray], distilled: Sequence[np.ndarray],
+                       palette: Sequence[Sequence[int]], path: Union[str, Path]) -> None:
+    """Write a PNG with one row per image: image, truth, the three predictions, and where the two students differ.
+
+    Args:
+        images: (H, W, 3), uint8, RGB; at least one.
+        truth: label maps (H, W), 255 = void.
+        teacher: what the teacher predicts, (H, W).
+        student: what the student that learned alone predicts, (H, W).
+        distilled: what the distilled student predicts, (H, W).
+        palette: red, green and blue in 0..255 of every class.
+        path: of the PNG; its folder exists.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+        ValueError: if there is no image, or the lists differ in length.
+    """
+    lengths = [len(column) for column in (images, truth, teacher, student, distilled)]
+    if not lengths[0] or len(set(lengths)) > 1:
+        raise ValueError('comparison_picture needs as many label maps of each kind as images, and at least one, but '
+                         f'images, truth, teacher, student and distilled have {lengths}')
+    rows = [
+        PictureRow('', [image, *(colour_labels(labels, palette) for labels in row), difference_map(row[0], *row[2:])])
+        for image, *row in zip(images, truth, teacher, student, distilled)
+    ]
+    legend = [('only the distilled student is right', ONLY_DISTILLED), ('only the student alone is right', ONLY_ALONE),
+              ('both or neither', BOTH_OR_NEITHER)]
+    draw_grid(TITLES, rows, legend, path)
+
+
+def difference_map(truth: np.ndarray, student: np.ndarray, distilled: np.ndarray) -> np.ndarray:
+    """Green where only the distilled student is right, red where only the other is, grey elsewhere, white in void.
+
+    Args:
+        truth: label map (H, W), 255 = void.
+        student: prediction (H, W).
+        distilled: prediction (H, W).
+
+    Returns:
+        an RGB picture (H, W, 3), uint8.
+    """
+    picture = np.full((*truth.shape, 3), BOTH_OR_NEITHER, np.uint8)
+    picture[(distilled == truth) & (student != truth)] = ONLY_DISTILLED
+    picture[(student == truth) & (distilled != truth)] = ONLY_ALONE
+    picture[truth == IGNORE_INDEX] = VOID
+    return picture

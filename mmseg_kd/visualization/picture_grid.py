@@ -1,0 +1,95 @@
+"""Images and label maps side by side: a PNG with a row per image."""
+import io
+import math
+from pathlib import Path
+from typing import List, NamedTuple, Sequence, Tuple, Union
+
+import numpy as np
+
+from ..io.files import write_atomically
+from ..constants import IGNORE_INDEX
+
+# Inches of the picture.
+SIDE, GAP, TITLE, LEGEND_LINE, LEGEND_LETTER, LEGEND_MARK = 1.6, 0.05, 0.22, 0.2, 0.065, 0.4
+VOID = (255, 255, 255)
+
+
+class PictureRow(NamedTuple):
+    """One image in all columns.
+
+    Args:
+        title: what stands above it; nothing, and no room for it, if empty.
+        pictures: (H, W, 3), uint8, RGB; one per column.
+    """
+
+    title: str
+    pictures: List[np.ndarray]
+
+
+def draw_grid(columns: Sequence[str], rows: Sequence[PictureRow], legend: Sequence[Tuple[str, Sequence[int]]],
+              path: Union[str, Path]) -> None:
+    """Write the PNG.
+
+    Args:
+        columns: their titles.
+        rows: at least one; each keeps the proportions of its first picture.
+        legend: names, and red, green and blue in 0..255; below the rows, in as many lines as it takes.
+        path: of the PNG; its folder exists.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+    """
+    check_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    width = len(columns) * (SIDE + GAP) + GAP
+    entry = LEGEND_MARK + LEGEND_LETTER * max((len(name) for name, _ in legend), default=0)
+    per_line = max(1, int(width / entry))
+    sides = [SIDE * row.pictures[0].shape[0] / row.pictures[0].shape[1] for row in rows]
+    above = [TITLE if row.title else GAP for row in rows]
+    height = TITLE + sum(above) + sum(sides) + LEGEND_LINE * math.ceil(len(legend) / per_line) + 4 * GAP
+    figure = Figure(figsize=(width, height), dpi=120)
+    # A canvas of its own, so that neither the user's backend nor open figures are touched.
+    canvas = FigureCanvasAgg(figure)
+    lefts = [GAP + i * (SIDE + GAP) for i in range(len(columns))]
+    for left, column in zip(lefts, columns):
+        figure.text((left + SIDE / 2) / width, 1 - TITLE / 2 / height, column, fontsize=10, ha='center', va='center')
+    top = height - TITLE
+    for row, room, side in zip(rows, above, sides):
+        figure.text(GAP / width, (top - room / 2) / height, row.title, fontsize=8, va='center')
+        top -= room + side
+        for left, picture in zip(lefts, row.pictures):
+            cell = figure.add_axes((left / width, top / height, SIDE / width, side / height))
+            cell.imshow(picture, interpolation='nearest', aspect='auto')
+            cell.set_axis_off()
+    figure.legend(
+        handles=[Patch(facecolor=np.divide(colour, 255), edgecolor='0.6', label=name) for name, colour in legend],
+        loc='lower center', ncols=per_line, frameon=False, fontsize=8, handlelength=1, handleheight=1, borderpad=0)
+    content = io.BytesIO()
+    canvas.print_png(content)
+    write_atomically(Path(path), content.getvalue())
+
+
+def check_matplotlib() -> None:
+    """Raise ImportError, with the command that mends it, unless matplotlib is installed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError('pictures need matplotlib: pip install "mmseg-kd[demo]"') from error
+
+
+def colour_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
+    """A label map (H, W) as an RGB picture (H, W, 3), uint8; void is white."""
+    colours = np.full((256, 3), VOID, np.uint8)
+    colours[:len(palette)] = palette
+    return colours[labels]
+
+
+def class_legend(maps: Sequence[np.ndarray], classes: Sequence[str],
+                 palette: Sequence[Sequence[int]]) -> List[Tuple[str, Sequence[int]]]:
+    """Names and colours of what is to be seen in label maps (H, W), 255 = void."""
+    seen = set().union(*(np.unique(labels).tolist() for labels in maps))
+    legend = [(classes[i], palette[i]) for i in sorted(seen - {IGNORE_INDEX})]
+    return legend + [('void', VOID)] * (IGNORE_INDEX in seen)

@@ -1,0 +1,206 @@
+"""Where a network succeeds and where it fails: its validation images sorted by IoU, as a picture."""
+import copy
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
+
+import mmcv
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmseg.registry import DATASETS
+from torch import nn
+
+from ..constants import IGNORE_INDEX
+from ..evaluation.calibration import full_size_logits, load_teachers
+from .picture_grid import PictureRow, class_legend, colour_labels, draw_grid
+from ..evaluation.trained_network import trained_network
+from ..io.tables import markdown_table
+
+
+@dataclass
+class Example:
+    """One validation image through the networks.
+
+    Args:
+        name: of its file.
+        place: ``'best 1'`` for the image that the network segments best, ``'worst 1'`` for that which it segments
+            worst.
+        iou: of the network's prediction, in [0, 1]; see :func:`image_iou`.
+        image: (H, W, 3), uint8, RGB, at its size on the disk.
+        labels: label maps (H, W), 255 = void: ``'truth'``, ``'prediction'``, and that of every teacher, by column.
+    """
+
+    name: str
+    place: str
+    iou: float
+    image: np.ndarray
+    labels: Dict[str, np.ndarray]
+
+
+@dataclass
+class Examples:
+    """The images of a validation set that a network segments best and worst.
+
+    Args:
+        shown: the best, the very best first; then the worst, the very worst first.
+        ious: of every image in the order of the data set; NaN for one that is void throughout.
+        classes: names.
+        palette: red, green and blue in 0..255 of every class.
+        no_teacher: why a distiller's teachers are not among the columns; None if they are, or there are none.
+    """
+
+    shown: List[Example]
+    ious: List[float]
+    classes: List[str]
+    palette: List[List[int]]
+    no_teacher: Optional[str] = None
+
+
+def image_iou(predicted: np.ndarray, truth: np.ndarray, num_classes: int) -> float:
+    """Intersection over union of one image, in [0, 1]: the mean over the classes that occur or are predicted in it.
+
+    A class that is predicted where it does not occur counts as 0, one that is in neither map does not count. The mean
+    of this over images is not the mIoU of a validation, which sums intersections and unions over all images first.
+
+    Args:
+        predicted: classes (H, W).
+        truth: label map (H, W), 255 = void, which counts for nothing.
+        num_classes: of the data set.
+
+    Returns:
+        float: NaN if all is void.
+
+    Raises:
+        ValueError: if the sizes differ, or a label is no class.
+    """
+    if predicted.shape != truth.shape:
+        raise ValueError(f'labels must have the size of the original image, {predicted.shape}, but have {truth.shape}; '
+                         "put LoadAnnotations after Resize in val_dataloader's pipeline")
+    kept = truth != IGNORE_INDEX
+    predicted, truth = predicted[kept].astype(np.int64), truth[kept].astype(np.int64)
+    if truth.size and not 0 <= truth.min() <= truth.max() < num_classes:
+        raise ValueError(f'labels must lie in 0..{num_classes - 1} or be void, but an image holds {truth.min()}..'
+                         f'{truth.max()}; check reduce_zero_label and the label files')
+    counts = np.bincount(truth * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, num_classes)
+    hits = counts.diagonal()
+    union = counts.sum(0) + counts.sum(1) - hits
+    seen = union > 0
+    return float((hits[seen] / union[seen]).mean()) if seen.any() else math.nan
+
+
+def best_and_worst(ious: Sequence[float], count: int) -> Tuple[List[int], List[int]]:
+    """Indices of the highest values, the highest first, and of the lowest, the lowest first.
+
+    Of equal values the one that comes first in the list is the better one. NaN takes no part, and no index is in both
+    lists: where there are fewer than ``2 * count`` values, the best go first.
+
+    Args:
+        ious: values.
+        count: how many of each.
+    """
+    order = sorted((i for i, iou in enumerate(ious) if not math.isnan(iou)), key=lambda i: -ious[i])
+    return order[:count], order[count:][::-1][:count]
+
+
+def find_examples(config: Config,
+                  checkpoint: str,
+                  count: int,
+                  report: Optional[Callable[[int, int], None]] = None) -> Examples:
+    """Run a network over all validation images, and its teachers over those that it segments best and worst.
+
+    Args:
+        config: of a segmentor, or of a distiller, whose student is judged. Its ``val_dataloader`` has images and
+            labels.
+        checkpoint: of either.
+        count: how many of the best, and how many of the worst.
+        report: is called after every image with the number of images that are done, and of all.
+
+    Raises:
+        CheckpointError: if the checkpoint is missing, unsafe or of another network.
+        ValueError: if ``count`` is not >= 1, the pipeline loads no labels, or there is no image with a label that is
+            not void; see also :func:`image_iou`.
+    """
+    if count < 1:
+        raise ValueError(f'count must be >= 1, but is {count}')
+    student = trained_network(config, checkpoint)
+    dataset = DATASETS.build(copy.deepcopy(config.val_dataloader.dataset))
+    classes = list(dataset.metainfo['classes'])
+    ious = []
+    for index in range(len(dataset)):
+        _, truth, predicted = _predict(student, dataset[index])
+        ious.append(image_iou(predicted, truth, len(classes)))
+        if report is not None:
+            report(index + 1, len(dataset))
+    best, worst = best_and_worst(ious, count)
+    if not best:
+        raise ValueError(f'at least one pixel must not be void, but of {len(ious)} images all are; check the label '
+                         'files')
+
+    teachers, reason = {}, None
+    if 'teacher' in config.model:
+        # What a student does can be seen without its teacher, too.
+        try:
+            teachers = load_teachers(config)
+            for teacher in teachers.values():
+                for member in teacher.members:
+                    member.module.to(next(student.parameters()).device)
+        except (OSError, ValueError) as error:
+            teachers, reason = {}, str(error)
+    shown = []
+    for kind, indices in (('best', best), ('worst', worst)):
+        for rank, index in enumerate(indices, start=1):
+            item = dataset[index]
+            path, truth, predicted = _predict(student, item)
+            labels = dict(truth=truth, prediction=predicted)
+            for name, teacher in teachers.items():
+                logits = full_size_logits(teacher, pseudo_collate([item]))
+                labels[f'teacher {name}'.strip()] = logits.argmax(0).cpu().numpy()
+            image = mmcv.imread(path, channel_order='rgb')
+            shown.append(Example(Path(path).name, f'{kind} {rank}', ious[index], image, labels))
+    return Examples(shown, ious, classes, [list(colour) for colour in dataset.metainfo['palette']], reason)
+
+
+@torch.no_grad()
+def _predict(network: nn.Module, item: dict) -> Tuple[str, np.ndarray, np.ndarray]:
+    sample = network.test_step(pseudo_collate([item]))[0]
+    if 'gt_sem_seg' not in sample:
+        raise ValueError('val_dataloader.dataset.pipeline must load the labels, but its samples have none; put '
+                         "dict(type='LoadAnnotations') into it")
+    return sample.img_path, *(labels.data[0].cpu().numpy() for labels in (sample.gt_sem_seg, sample.pred_sem_seg))
+
+
+def examples_report(examples: Examples) -> str:
+    """The shown images with their IoU as a Markdown table, and how IoU spreads over all images.
+
+    Args:
+        examples: of a network.
+    """
+    known = [iou for iou in examples.ious if not math.isnan(iou)]
+    rows = [('', 'image', 'IoU, %')]
+    rows += [(example.place, example.name, f'{100 * example.iou:.1f}') for example in examples.shown]
+    spread = ', '.join(f'{word} {100 * value:.1f}' for word, value in (
+        ('lowest', min(known)), ('median', float(np.median(known))), ('highest', max(known))))
+    return f'{markdown_table(rows)}\n\nIoU of {len(known)} images, %: {spread}.\n'
+
+
+def draw_examples(examples: Examples, path: Union[str, Path]) -> None:
+    """Write a PNG with one row per image: image, truth, prediction, and what each teacher predicts.
+
+    Args:
+        examples: of a network.
+        path: of the PNG; its folder exists.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+    """
+    palette = examples.palette
+    rows = [
+        PictureRow(f'{example.place}: {example.name}, IoU {100 * example.iou:.1f} %',
+                   [example.image, *(colour_labels(labels, palette) for labels in example.labels.values())])
+        for example in examples.shown
+    ]
+    maps = [labels for example in examples.shown for labels in example.labels.values()]
+    draw_grid(['image', *examples.shown[0].labels], rows, class_legend(maps, examples.classes, palette), path)

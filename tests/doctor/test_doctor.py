@@ -1,0 +1,573 @@
+"""A healthy config, and one broken in each way, through the whole examination; and the parts where values count."""
+import copy
+import io
+import logging
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmseg.registry import MODELS
+from PIL import Image
+from torch import nn
+
+from mmseg_kd.doctor.diagnosis import Diagnosis, Missing
+from mmseg_kd.doctor.doctor import check_before_training, examine
+from mmseg_kd.doctor.loss_parts import gradient_shares, loss_table, read_parts
+from mmseg_kd.doctor.step_cost import Cost, cost_table, duration, iterations
+from mmseg_kd.datasets import write_digit_scenes
+from mmseg_kd.io.configs import config_file
+from mmseg_kd.losses.base import DistillLoss
+
+pytest.importorskip('sklearn')
+CWD = dict(student='logits', teacher='logits', loss=dict(type='CWDLoss', temperature=4.0), weight=3.0)
+
+
+class DetachedLoss(DistillLoss):
+
+    def compute(self, student, teacher):
+        return (student.detach() - teacher).abs().mean()
+
+
+class RootLoss(DistillLoss):
+    """Finite, but for its gradient at 0."""
+
+    def compute(self, student, teacher):
+        return (student - student).square().sum().sqrt() + 1
+
+
+class SpareLoss(DistillLoss):
+
+    def __init__(self):
+        super().__init__()
+        self.spare = nn.Parameter(torch.zeros(3))
+
+    def compute(self, student, teacher):
+        return (student - teacher).square().mean()
+
+
+class BrokenLoss(DistillLoss):
+
+    def compute(self, student, teacher):
+        return {}['nothing']
+
+
+@pytest.fixture(scope='module', autouse=True)
+def losses():
+    """For this module alone: other tests look at all that is registered."""
+    kinds = [DetachedLoss, RootLoss, SpareLoss, BrokenLoss]
+    for kind in kinds:
+        MODELS.register_module(module=kind)
+    yield
+    for kind in kinds:
+        MODELS.module_dict.pop(kind.__name__)
+
+
+@pytest.fixture(scope='module')
+def healthy(tmp_path_factory):
+    """configs/demo/distilled.py on few scenes, with a teacher that has learnt those for validation by heart."""
+    init_default_scope('mmseg')  # before that of each test
+    root = tmp_path_factory.mktemp('doctor')
+    write_digit_scenes(root / 'data', num_train=32, num_val=16)
+    config = Config.fromfile(config_file('mmseg_kd::demo/distilled.py'))
+    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+        loader.dataset.data_root = str(root / 'data')
+    config.work_dir = str(root / 'work')
+    torch.manual_seed(0)
+    teacher, loader = MODELS.build(config.model.student), Runner.build_dataloader(config.val_dataloader)
+    batch = next(iter(loader))
+    optimizer = torch.optim.AdamW(teacher.parameters(), lr=1.6e-2)
+    level = MMLogger.get_current_instance().level
+    MMLogger.get_current_instance().setLevel(logging.ERROR)
+    teacher.init_weights()
+    MMLogger.get_current_instance().setLevel(level)
+    for _ in range(40):
+        optimizer.zero_grad()
+        teacher(**teacher.data_preprocessor(batch, True), mode='loss')['decode.loss_ce'].backward()
+        optimizer.step()
+    meta = dict(dataset_meta=dict(classes=loader.dataset.metainfo['classes']))
+    torch.save(dict(state_dict=teacher.state_dict(), meta=meta), root / 'teacher.pth')
+    config.model.teacher = dict(model=copy.deepcopy(config.model.student), checkpoint=str(root / 'teacher.pth'))
+    return config
+
+
+@pytest.fixture
+def config(healthy):
+    return copy.deepcopy(healthy)
+
+
+def look(config, **settings):
+    """The verdict, the lines by (status, check), and all that is printed."""
+    out = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('mmseg_kd.doctor.step_cost.STEPS', 1)
+        well = examine(config, out=out, samples=8, **settings)
+    text = out.getvalue()
+    lines = [(line[:8].strip(), line[9:27].strip(), line[28:]) for line in text.split('\n\n')[0].splitlines()]
+    return well, lines, text
+
+
+def said(lines, status, check):
+    return [text for kind, name, text in lines if (kind, name) == (status, check)]
+
+
+@pytest.fixture(scope='module')
+def healthy_report(healthy):
+    return look(healthy)
+
+
+def test_a_healthy_config_passes_every_check(healthy_report):
+    well, lines, text = healthy_report
+    assert well and {kind for kind, _, _ in lines} == {'ok'}
+    assert list(dict.fromkeys(name for _, name, _ in lines)) == [
+        'versions', 'student', 'teacher', 'training data', 'validation data', 'classes', 'void', 'normalisation',
+        "teacher's weights", "teacher's mIoU", 'model', 'optimiser', 'batch', 'losses', 'unused parameters',
+        'validation', 'step'
+    ]
+    assert said(lines, 'ok', 'training data')[0].startswith('32 images, no file missing; labels of 8: ')
+    assert len(said(lines, 'ok', 'losses')) == 2
+    assert text.splitlines()[-1] == '18 ok: ready to train'
+
+
+def test_the_tables_follow_the_checks(healthy_report):
+    _, _, text = healthy_report
+    assert '| backbone[3] = backbone.layer4               |   48x8x8 |      8 |   48x8x8 |      8 |' in text
+    assert '| logits = decode_head = decode_head.conv_seg | 11x16x16 |      4 | 11x16x16 |      4 |' in text
+    assert '\n| decode.loss_ce | ' in text and '\n| loss_cwd       |      3 | ' in text
+    rows = text[text.index('| step'):].splitlines()[:6]
+    assert [row.split('|')[1].strip() for row in rows if '---' not in row] == [
+        'step', 'student alone', 'teachers', 'terms (the rest)', 'whole'
+    ]
+
+
+def test_nothing_is_written_everything_is_as_before_and_the_same_is_found_again(
+        config, healthy_report, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before, level = copy.deepcopy(config._cfg_dict), MMLogger.get_current_instance().level
+    states = torch.random.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    _, lines, _ = look(config)
+    assert not list(tmp_path.iterdir()) and not Path(config.work_dir).exists()
+    assert config._cfg_dict == before and MMLogger.get_current_instance().level == level
+    assert torch.equal(torch.random.get_rng_state(), states[0])
+    assert (np.random.get_state()[1] == states[1]).all() and random.getstate() == states[2]
+    assert said(lines, 'ok', 'losses') == said(healthy_report[1], 'ok', 'losses')
+
+
+def test_a_config_without_a_teacher_is_examined_too(config):
+    config.model = config.model.student
+    well, lines, text = look(config)
+    assert well and said(lines, 'skipped', 'teacher') == ['the config has none']
+    assert said(lines, 'ok', 'classes') == ['11 in network, train_dataloader, val_dataloader']
+    assert '| decode.loss_ce |' in text and 'Cost of a step' not in text and not said(lines, 'ok', "teacher's mIoU")
+
+
+def semi_supervised(config):
+    """Terms on labelled and unlabelled images."""
+    terms = dict(terms=dict(loss_cwd=CWD), unlabeled_terms=dict(loss_u=dict(CWD, loss=dict(type='PseudoLabelLoss'))))
+    config.model = dict(config.model, type='SemiSupervisedDistiller', **terms)
+    return config
+
+
+def test_training_with_unlabelled_images_is_examined_too(config):
+    config = semi_supervised(config)
+    blank = [dict(type='LoadImageFromFile'), dict(type='LoadBlankAnnotations'), dict(type='PackSegInputs')]
+    config.train_dataloader.sampler = dict(type='StreamSampler')
+    config.train_dataloader.dataset = dict(
+        type='SemiSupervisedDataset', labeled=config.train_dataloader.dataset, unlabeled_pipelines=[blank],
+        partition=dict(fraction=0.5, seed=0))
+    well, lines, text = look(config)
+    assert well, text
+    assert len(said(lines, 'ok', 'losses')) == 3 and '\n| loss_u         |      3 | ' in text
+
+
+def test_a_data_set_of_labelled_images_alone_is_told_where_others_are_needed(config):
+    well, lines, _ = look(semi_supervised(config))
+    line, = said(lines, 'failed', 'losses')
+    assert not well and 'needs batches of labelled and unlabelled images' in line and 'SemiSupervisedDataset' in line
+
+
+def test_a_loop_that_has_its_images_labelled_first_is_examined_but_for_its_data(config):
+    config.model = config.model.student
+    config.train_cfg = dict(type='MCKDLoop', teacher=dict(config='teacher.py'), train=config.train_cfg)
+    config.train_dataloader.dataset = dict(type='PseudoLabelDataset', images='images', pipeline=[])
+    well, lines, text = look(config)
+    assert well, text
+    assert said(lines, 'skipped', 'training data') == ['MCKDLoop has its images labelled only when it runs']
+    assert said(lines, 'ok', 'optimiser') and said(lines, 'skipped', 'losses') and said(lines, 'ok', 'validation')
+
+
+def test_a_config_without_validation_is_examined_too(config):
+    config.val_dataloader = config.val_evaluator = None
+    well, lines, _ = look(config)
+    assert well and said(lines, 'skipped', 'validation data')
+    assert said(lines, 'skipped', "teacher's mIoU") == ['needs "validation data", see above']
+    assert said(lines, 'skipped', 'validation') == ['needs "validation data", see above']
+
+
+def wrong_classes(config):
+    config.model.student.decode_head.num_classes = 10
+
+
+def wrong_auxiliary(config):
+    head = config.model.student.decode_head
+    config.model.student.auxiliary_head = dict(
+        type='FCNHead', in_channels=48, in_index=3, channels=4, num_classes=7, norm_cfg=head.norm_cfg)
+
+
+def other_void(config):
+    config.model.student.decode_head.ignore_index = 0
+
+
+def padding_of_no_class(config):
+    config.model.student.data_preprocessor.seg_pad_val = 254
+
+
+def padding_is_learnt(config):
+    config.model.student.data_preprocessor.seg_pad_val = 0
+
+
+def no_data(config):
+    config.train_dataloader.dataset.data_root = '/nowhere'
+
+
+def no_images(config):
+    config.val_dataloader.dataset.img_suffix = '.tif'
+
+
+def no_label_files(config):
+    config.train_dataloader.dataset.seg_map_suffix = '_labels.png'
+
+
+def no_labels(config):
+    config.train_dataloader.dataset.pipeline.pop(1)
+
+
+def other_normalisation(config):
+    config.model.teacher.model.data_preprocessor.mean = [123.675, 116.28, 103.53]
+
+
+def no_normalisation(config):
+    for model in (config.model.student, config.model.teacher.model):
+        model.data_preprocessor.update(mean=None, std=None)
+
+
+def no_checkpoint_file(config):
+    config.model.teacher.checkpoint = 'nothing.pth'
+
+
+def no_checkpoint(config):
+    config.model.teacher.checkpoint = None
+
+
+def no_teacher_config(config):
+    config.model.teacher = dict(config='nothing.py', checkpoint='nothing.pth')
+
+
+def wrong_path(config):
+    config.model.terms.loss_cwd.student = 'backbone.layer9'
+
+
+def nan_term(config):
+    config.model.terms.loss_cwd.weight = float('nan')
+
+
+def nan_gradient(config):
+    config.model.terms.loss_root = dict(CWD, loss=dict(type='RootLoss'))
+
+
+def reads_images(config):
+    config.model.terms.loss_hint = dict(
+        student='inputs', teacher='backbone[3]', loss=dict(type='HintLoss'), weight=1.0)
+
+
+def cut_gradient(config):
+    config.model.terms.loss_cut = dict(CWD, loss=dict(type='DetachedLoss'))
+
+
+def no_weight(config):
+    config.model.terms.loss_cwd.weight = 0
+
+
+def never_begins(config):
+    config.model.terms.loss_cwd.weight = dict(type='DelayedWeight', weight=3.0, begin=800)
+
+
+def nothing_moves_the_weight(config):
+    config.model.terms.loss_cwd.weight = dict(type='WarmupWeight', weight=3.0, iters=100)
+    config.custom_hooks = [hook for hook in config.custom_hooks if hook.type != 'TermWeightHook']
+
+
+def faint_term(config):
+    config.model.terms.loss_cwd.weight = 1e-6
+
+
+def loud_term(config):
+    config.model.terms.loss_cwd.weight = 1e6
+
+
+def critic_without_optimiser(config):
+    config.model.terms.loss_ho = dict(CWD, loss=dict(type='HolisticKDLoss'))
+
+
+def unused_layer(config):
+    head = config.model.student.decode_head
+    head.update(in_index=[0, 1, 2], in_channels=head.in_channels[:3])
+
+
+def unused_in_a_term(config):
+    config.model.terms.loss_spare = dict(CWD, loss=dict(type='SpareLoss'))
+
+
+def too_high_a_rate(config):
+    config.optim_wrapper.optimizer.lr = 1e30
+
+
+def no_optimiser(config):
+    config.optim_wrapper = None
+
+
+def no_initial_weights(config):
+    config.model.student.pretrained = 'nothing.pth'
+
+
+def no_such_metric(config):
+    config.default_hooks.checkpoint.save_best = 'mDice'
+
+
+def raises_in_the_step(config):
+    config.model.terms.loss_broken = dict(CWD, loss=dict(type='BrokenLoss'))
+
+
+@pytest.mark.parametrize('damages, findings', [
+    ([wrong_classes, wrong_auxiliary], [
+        ('failed', 'training data', 'labels must lie in 0..9 or be 255 (void), but '),
+        ('failed', 'classes', 'model.student.auxiliary_head.num_classes is 7'),
+        ('failed', 'classes', 'train_dataloader.dataset has 11 classes, but model.student.decode_head.num_classes is '
+         '10; set num_classes=11 in all heads'),
+        ('failed', 'classes', 'val_dataloader.dataset has 11 classes'),
+        ('failed', 'classes', 'teacher has 11 classes and the student 10; set model.student.decode_head.num_classes, '
+         'or model.teacher'),
+        ('failed', 'model', 'model.terms.loss_cwd: student and teacher must have the same classes')]),
+    ([no_label_files, no_images, no_checkpoint_file, nothing_moves_the_weight], [
+        ('failed', 'training data', '32 files are missing, such as '),
+        ('failed', 'validation data', 'no image was found; check val_dataloader.dataset.data_root'),
+        ('failed', "teacher's weights", 'model.teacher.checkpoint: no such checkpoint: nothing.pth'),
+        ('skipped', "teacher's mIoU", 'needs "teacher\'s weights", see above'),
+        ('ok', 'model', 'built and initialised'),
+        ('failed', 'optimiser', "add dict(type='TermWeightHook') to custom_hooks"),
+        ('skipped', 'losses', 'needs "batch", see above')]),
+    ([no_data, other_void, padding_of_no_class, no_teacher_config], [
+        ('failed', 'training data', 'check train_dataloader.dataset.data_root ("/nowhere")'),
+        ('failed', 'teacher', 'model.teacher.config: no such config: nothing.py'),
+        ('ok', 'validation data', '16 images')]),
+    ([other_void, padding_of_no_class], [
+        ('failed', 'void', 'model.student.decode_head.ignore_index is 0, val_evaluator.ignore_index is 255'),
+        ('failed', 'void', 'terms take 255 for void'),
+        ('failed', 'void', 'seg_pad_val is 254; set it to 0')]),
+    ([other_normalisation, padding_is_learnt, unused_layer, unused_in_a_term], [
+        ('warning', 'void', 'padding would be learnt as class 0'),
+        ('warning', 'normalisation', 'teacher has mean 123.675, 116.28, 103.53, std 64, 64, 64, RGB, the student mean '
+         '128, 128, 128'),
+        ('warning', 'unused parameters', 'get no gradient: model.student.backbone.layer4.0.')]),
+    ([unused_in_a_term, faint_term], [
+        ('warning', 'unused parameters', '1 of 84 trained tensors (3 numbers) get no gradient: '
+         'model.terms.loss_spare.loss.spare;'),
+        ('warning', 'losses', 'it hardly counts; raise model.terms.loss_cwd.weight (1e-06)')]),
+    ([no_labels, no_weight], [
+        ('failed', 'training data', "add dict(type='LoadAnnotations') to train_dataloader.dataset.pipeline")]),
+    ([no_normalisation, loud_term, no_such_metric], [
+        ('warning', 'normalisation', 'model.student.data_preprocessor has no mean and std'),
+        ('warning', 'batch', 'images should have a mean near 0'),
+        ('warning', 'losses', 'nothing else counts; lower model.terms.loss_cwd.weight (1e+06)'),
+        ('failed', 'validation', 'default_hooks.checkpoint.save_best is "mDice", but validation gives aAcc, mIoU, '
+         'mAcc')]),
+    ([no_checkpoint, no_weight, nan_gradient, reads_images, cut_gradient], [
+        ('warning', "teacher's weights", 'model.teacher.checkpoint is None'),
+        ('failed', "teacher's mIoU", 'but one class everywhere would get'),
+        ('warning', 'losses', 'model.terms.loss_cwd.weight is 0, so the term never counts'),
+        ('failed', 'losses', 'model.terms.loss_root has a gradient of nan'),
+        ('failed', 'losses', 'model.terms.loss_hint.student (inputs) does not depend on any trained parameter'),
+        ('failed', 'losses', 'no gradient reaches the student; model.terms.loss_cut.loss cuts it')]),
+    ([nan_term], [
+        ('failed', 'losses', 'model.terms.loss_cwd is nan; what it reads is finite, so check weight and loss of')]),
+    ([never_begins, too_high_a_rate], [
+        ('failed', 'losses', 'model.terms.loss_cwd.weight is 0 from the first to the last iteration'),
+        ('failed', 'step', 'lower optim_wrapper.optimizer.lr')]),
+    ([wrong_path], [('failed', 'model', 'model.terms.loss_cwd.student: "backbone.layer9" names no module')]),
+    ([critic_without_optimiser, raises_in_the_step], [
+        ('failed', 'optimiser', "set optim_wrapper.constructor='DistillOptimWrapperConstructor'"),
+        ('failed', 'losses', "KeyError: 'nothing' (tests/doctor/test_doctor.py, line ")]),
+    ([no_optimiser, no_initial_weights], [
+        ('failed', 'model', 'nothing.pth can not be found.; see pretrained and init_cfg in model.student'),
+        ('failed', 'optimiser', 'there is no optim_wrapper; add one'),
+        ('ok', 'losses', 'decode.loss_ce')]),
+], ids=lambda value: '+'.join(getattr(damage, '__name__', '') for damage in value).strip('+'))
+def test_what_is_broken_is_found_and_named(config, damages, findings):
+    for damage in damages:
+        damage(config)
+    well, lines, text = look(config)
+    for status, check, words in findings:
+        assert any(words in line for line in said(lines, status, check)), f'{words}\n{text}'
+    assert well == all(status == 'warning' for status, _, _ in findings)
+    assert 'What terms can read' in text
+
+
+def test_labels_out_of_range_are_named_with_their_file_before_a_gpu_would_see_them(config, tmp_path):
+    shutil.copytree(config.train_dataloader.dataset.data_root, tmp_path / 'data')
+    for file in (tmp_path / 'data' / 'ann_dir' / 'train').iterdir():
+        labels = np.array(Image.open(file))
+        labels[:2] = 200
+        Image.fromarray(labels).save(file)
+    config.train_dataloader.dataset.data_root = str(tmp_path / 'data')
+    well, lines, _ = look(config)
+    message, = said(lines, 'failed', 'training data')
+    assert not well and 'ann_dir/train/' in message
+    assert 'holds 200; check train_dataloader.dataset.reduce_zero_label' in message
+    assert 'but lie in 0..200' in said(lines, 'failed', 'batch')[0]
+    assert said(lines, 'skipped', 'losses') == ['needs "batch", see above']
+
+
+def test_unused_parameters_are_a_failure_where_ddp_would_wait_for_them(config):
+    unused_layer(config)
+    well, lines, _ = look(config, distributed=True)
+    assert not well and 'set find_unused_parameters=True' in said(lines, 'failed', 'unused parameters')[0]
+    config.find_unused_parameters = True
+    well, lines, _ = look(config, distributed=True)
+    assert well and 'lets DDP live with that' in said(lines, 'warning', 'unused parameters')[0]
+
+
+def test_a_term_with_a_schedule_is_looked_at_where_it_counts_most(config, healthy_report):
+    config.model.terms.loss_cwd.weight = dict(type='WarmupWeight', weight=3.0, iters=100)
+    well, lines, text = look(config)
+    assert well and '| loss_cwd       |      3 |' in text
+    assert said(lines, 'ok', 'losses') == said(healthy_report[1], 'ok', 'losses')
+
+
+def test_classes_in_another_order_are_found(config, tmp_path):
+    checkpoint = torch.load(config.model.teacher.checkpoint, weights_only=True)
+    classes = list(checkpoint['meta']['dataset_meta']['classes'])
+    classes[1:3] = classes[2], classes[1]
+    torch.save(dict(checkpoint, meta=dict(dataset_meta=dict(classes=classes))), tmp_path / 'teacher.pth')
+    config.model.teacher.checkpoint = str(tmp_path / 'teacher.pth')
+    _, lines, _ = look(config)
+    assert 'calls class 1 "one", and the data set calls it "zero"' in said(lines, 'failed', "teacher's weights")[0]
+
+
+def test_members_of_an_ensemble_are_looked_at_singly(config):
+    config.model.teacher = [config.model.teacher, dict(config.model.teacher)]
+    well, lines, _ = look(config)
+    assert well and len(said(lines, 'ok', "teacher's mIoU")) == 2
+    assert said(lines, 'ok', 'classes') == ['11 in student, teacher [0], teacher [1], train_dataloader, val_dataloader']
+
+
+def test_the_check_before_training_stops_it(config, capsys, monkeypatch):
+    examined = 'mmseg_kd.doctor.doctor.examine'
+    monkeypatch.setattr(examined, lambda config, distributed, out: print(distributed, file=out))
+    config.launcher = 'slurm'
+    monkeypatch.setenv('SLURM_PROCID', '1')
+    with pytest.raises(SystemExit) as stopped:
+        check_before_training(config)
+    assert stopped.value.code == 1 and capsys.readouterr().out == ''
+    monkeypatch.setenv('SLURM_PROCID', '0')
+    with pytest.raises(SystemExit):
+        check_before_training(config)
+    assert capsys.readouterr().out == 'True\n'
+    monkeypatch.setattr(examined, lambda config, distributed, out: not distributed)
+    config.launcher = 'none'
+    check_before_training(config)
+
+
+def test_training_goes_on_as_if_nobody_had_looked(config, tmp_path, monkeypatch):
+    # MMEngine formats the config several times a run, which takes longer than the training here.
+    for module in ('yapf.yapflib.yapf_api', 'mmengine.config.config'):
+        monkeypatch.setattr(f'{module}.FormatCode', lambda text, **_: (text, False), raising=False)
+
+    def train(name):
+        run = copy.deepcopy(config)
+        run.train_cfg.update(max_iters=2, val_interval=2)
+        run.update(work_dir=str(tmp_path / name), experiment_name=name, log_level='ERROR', randomness=dict(seed=0),
+                   val_dataloader=None, val_cfg=None, val_evaluator=None, test_dataloader=None, test_cfg=None,
+                   test_evaluator=None)
+        runner = Runner.from_cfg(run)
+        runner.train()
+        return runner.model.state_dict()
+
+    untouched = train('untouched')
+    look(config)
+    after = train('after')
+    assert all(torch.equal(value, after[key]) for key, value in untouched.items())
+
+
+def test_losses_and_gradients_are_those_of_autograd(healthy):
+    torch.manual_seed(0)
+    config = copy.deepcopy(healthy)
+    config.model.student.decode_head.dropout_ratio = 0.0
+    model = MODELS.build(config.model)
+    batch = next(iter(Runner.build_dataloader(config.val_dataloader)))
+    parts = read_parts(model, batch)
+    losses = model(**model.data_preprocessor(batch, True), mode='loss')
+    for name in ('decode.loss_ce', 'loss_cwd'):
+        gradients = torch.autograd.grad(
+            losses[name], list(model.student.parameters()), retain_graph=True, allow_unused=True)
+        norm = np.sqrt(sum(float(g.double().square().sum()) for g in gradients if g is not None))
+        assert parts[name].value == pytest.approx(losses[name].item(), rel=1e-5)
+        assert parts[name].gradient == pytest.approx(norm, rel=1e-4) and parts[name].connected
+    assert all(p.grad is None for p in model.parameters())
+    shares = gradient_shares(list(parts.values()))
+    own, term = parts['decode.loss_ce'].gradient, parts['loss_cwd'].gradient
+    assert shares == dict([('decode.loss_ce', pytest.approx(own / (own + term))),
+                           ('loss_cwd', pytest.approx(term / (own + term)))])
+    value = parts['loss_cwd'].value
+    row = [cell.strip() for cell in loss_table(list(parts.values()), model).splitlines()[-1].split('|')[1:-1]]
+    assert row == ['loss_cwd', '3', f'{value:.4g}', f'{100 * value / (value + parts["decode.loss_ce"].value):.1f} %',
+                   f'{term:.3g}', f'{100 * term / (own + term):.1f} %']
+
+
+def test_the_cost_of_the_terms_is_what_is_left():
+    table = cost_table(Cost(step=1.0, teachers=0.25, student=0.5, memory=3 * 2**30, student_memory=2**30))
+    rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in table.splitlines()[2:]]
+    assert rows == [['student alone', '0.5', '1.00 x', '1.00'], ['teachers', '0.25', '0.50 x', ''],
+                    ['terms (the rest)', '0.25', '0.50 x', ''], ['whole', '1', '2.00 x', '3.00']]
+
+
+@pytest.mark.parametrize('seconds, words', [(5.04, '5.0 s'), (119, '119.0 s'), (600, '10.0 min'), (9000, '2.5 h'),
+                                            (3 * 86400, '3.0 days')])
+def test_durations_read_as_people_say_them(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_the_length_of_training_by_iterations_or_epochs():
+    assert iterations(Config(dict(train_cfg=dict(max_iters=7))), [0] * 5) == 7
+    assert iterations(Config(dict(train_cfg=dict(max_epochs=3))), [0] * 5) == 15
+    assert iterations(Config(dict()), [0] * 5) == 0
+
+
+class Terminal(io.StringIO):
+
+    def isatty(self):
+        return True
+
+
+def test_a_check_that_raises_takes_down_only_what_needs_it():
+    out = io.StringIO()
+    diagnosis = Diagnosis(out)
+    first = diagnosis.run('first', lambda say: [][1])
+    second = diagnosis.run('second', lambda say, value: say.ok('never'), first)
+    third = diagnosis.run('third', lambda say: say.ok('well') or 3, needs=[4])
+    assert isinstance(first, Missing) and second == Missing('first') and third == 3 and diagnosis.ruined
+    assert out.getvalue().splitlines()[1:] == ['skipped  second             needs "first", see above',
+                                               'ok       third              well']
+    assert out.getvalue().startswith('failed   first              IndexError: list index out of range (tests/doctor/')
+    assert diagnosis.verdict() == '1 failed, 1 ok, 1 skipped: this would ruin the run; mend it from the top'
+
+
+def test_a_terminal_shows_what_is_looked_at():
+    out = Terminal()
+    Diagnosis(out).run('first', lambda say: say.warning('odd'))
+    assert out.getvalue() == '\r\x1b[K...      first\r\x1b[Kwarning  first              odd\n'

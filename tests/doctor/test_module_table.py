@@ -1,0 +1,92 @@
+import pytest
+import torch
+from torch import nn
+
+from mmseg_kd.doctor.module_table import Place, module_table, places
+from mmseg_kd.distillers.dry_run import build_skeleton
+from mmseg_kd.distillers.taps import Taps
+from mmseg_kd.testing.toys import toy_segmentor
+
+
+def test_places_are_what_taps_reads_there():
+    skeleton = build_skeleton(toy_segmentor(4))
+    found = places(skeleton, (64, 32))
+    model = skeleton.to_empty(device='cpu').eval()
+    names = [name for place in found for name in place.names]
+    assert len(names) == len(set(names))
+    with Taps(model, [name for name in names if not name.startswith('auxiliary_head')]) as values:
+        model(torch.zeros(1, 3, 64, 32), mode='tensor')
+    for place in found[:-2]:
+        assert all(tuple(values[name].shape[1:]) == place.shape for name in place.names)
+
+
+def test_places_of_a_pspnet_in_the_order_of_computation():
+    # Stem and pooling halve twice, the second stage once more; dilation keeps the rest.
+    found = places(build_skeleton(toy_segmentor(4)), (64, 32))
+    assert [(place.names, place.shape, place.stride) for place in found] == [
+        (['backbone.stem'], (4, 32, 16), 2),
+        (['backbone[0]', 'backbone.layer1'], (4, 16, 8), 4),
+        (['backbone[1]', 'backbone.layer2'], (8, 8, 4), 8),
+        (['backbone[2]', 'backbone.layer3'], (16, 8, 4), 8),
+        (['backbone[3]', 'backbone.layer4'], (32, 8, 4), 8),
+        (['decode_head.psp_modules[0]'], (8, 8, 4), 8),
+        (['decode_head.psp_modules[1]'], (8, 8, 4), 8),
+        (['decode_head.bottleneck'], (8, 8, 4), 8),
+        (['prelogits'], (8, 8, 4), 8),
+        (['logits', 'decode_head', 'decode_head.conv_seg'], (4, 8, 4), 8),
+        (['auxiliary_head.convs'], (4, 8, 4), 8),
+        (['auxiliary_head', 'auxiliary_head.conv_seg'], (4, 8, 4), 8),
+    ]
+
+
+class Cascade(nn.Module):
+    """Neither backbone nor heads: tokens, a list of modules, and an output of two maps."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Conv2d(3, 6, 4, 4)
+        self.blocks = nn.ModuleList([nn.Linear(6, 6), nn.Linear(6, 6)])
+        self.idle = nn.Linear(6, 6)
+        self.norm = nn.LayerNorm(6)
+
+    def forward(self, inputs, mode):
+        tokens = self.embed(inputs).flatten(2).transpose(1, 2)
+        for block in self.blocks:
+            tokens = block(tokens)
+        if bool(tokens.sum() > 1e9):  # looks at a value, which the meta device has not
+            raise AssertionError
+        return self.norm(tokens)
+
+
+def test_tokens_lists_and_forwards_that_look_at_values():
+    found = places(Cascade(), (16, 32))
+    assert [(place.names, place.shape, place.stride) for place in found] == [
+        (['embed'], (6, 4, 8), 4), (['blocks.0'], (32, 6), 4), (['blocks.1'], (32, 6), 4)
+    ]
+
+
+def test_a_row_is_shared_by_those_who_have_the_place():
+    student = [Place(['backbone[0]', 'backbone.layer1'], (4, 8, 8), 4), Place(['logits', 'decode_head'], (2, 8, 8), 4)]
+    teacher = [Place(['backbone[0]', 'backbone.stages.0'], (9, 8, 8), 4), Place(['neck[0]'], (9, 1, 1), 0),
+               Place(['logits', 'decode_head'], (2, 8, 8), 4)]
+    assert module_table(dict(student=student, teacher=teacher)).splitlines()[2:] == [
+        '| backbone[0]          |   4x8x8 |      4 |   9x8x8 |      4 |',
+        '| neck[0]              |         |        |   9x1x1 |      - |',
+        '| logits = decode_head |   2x8x8 |      4 |   2x8x8 |      4 |',
+    ]
+
+
+@pytest.mark.parametrize('names, shown', [
+    (['a.0', 'a.1', 'a.2'], ['a.0..2']),
+    (['a[0]', 'a[1]', 'b[2]'], ['a[0..1]', 'b[2]']),
+    (['a.0', 'a.2'], ['a.0', 'a.2']),
+    (['a.9.b', 'a.10.b', 'a.11.c'], ['a.9..10.b', 'a.11.c']),
+])
+def test_rows_that_differ_in_a_running_number_become_one(names, shown):
+    rows = module_table(dict(student=[Place([name], (4, 8, 8), 4) for name in names])).splitlines()[2:]
+    assert [row.split('|')[1].strip() for row in rows] == shown
+
+
+def test_rows_of_other_shapes_stay_apart():
+    rows = module_table(dict(student=[Place(['a.0'], (4, 8, 8), 4), Place(['a.1'], (4, 4, 4), 8)])).splitlines()[2:]
+    assert len(rows) == 2

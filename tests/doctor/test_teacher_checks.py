@@ -1,0 +1,161 @@
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from torch import nn
+
+from mmseg_kd.doctor.diagnosis import Diagnosis
+from mmseg_kd.doctor.network_checks import Network
+from mmseg_kd.doctor.teacher_checks import Accuracy, check_accuracy, check_partition, measure, published_miou, summarise
+
+PUBLISHED = 'mmseg::pspnet/pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py'
+
+
+def network(config=None, checkpoint=None, module=None, scale=1):
+    head = SimpleNamespace(num_classes=3, ignore_index=255)
+    return Network('teacher', 'model.teacher', {}, SimpleNamespace(decode_head=head),
+                   SimpleNamespace(config=config, checkpoint=checkpoint, module=module, scale=scale))
+
+
+def test_accuracy_of_a_hand_computed_case():
+    # Two images of 10 pixels. Class 0: 8 + 6 labelled, 7 + 6 of them right; class 1: 2 + 4 labelled, 2 + 1 right; what
+    # is wrong is taken for the other class, but for two pixels, which go to class 2, which occurs in no label.
+    intersections = np.array([[7, 2, 0], [6, 1, 0]], float)
+    labels = np.array([[8, 2, 0], [6, 4, 0]], float)
+    predicted = np.array([[7, 3, 0], [7, 1, 2]], float)
+    unions = labels + predicted - intersections
+    found = summarise(intersections, unions, labels)
+    ious = [13 / (14 + 14 - 13), 3 / (6 + 4 - 3), 0]
+    assert found.miou == pytest.approx(100 * np.mean(ious))
+    assert found.pixels == pytest.approx(100 * 16 / 20)
+    # Class 0 everywhere: 14 of 20 pixels, the IoU of class 1 is 0, and class 2 does not occur.
+    assert found.constant_miou == pytest.approx(100 * 0.7 / 2) and found.constant_pixels == pytest.approx(70)
+
+
+def test_deviation_is_that_over_images_drawn_with_replacement():
+    one = np.array([[10.0, 0.0], [5.0, 5.0]])
+    intersections, unions = np.array([[10.0, 0.0], [2.0, 3.0]]), np.array([[10.0, 0.0], [7.0, 8.0]])
+    # Both twice: 100; 100 * (2 / 7 + 3 / 8) / 2; both once, which is as likely as the two together.
+    twice, mixed = 100 * (2 / 7 + 3 / 8) / 2, 100 * (12 / 17 + 3 / 8) / 2
+    values = np.array([100, twice, mixed, mixed])
+    assert summarise(intersections, unions, one).deviation == pytest.approx(values.std(), rel=0.1)
+    same = np.repeat(intersections[1:], 4, axis=0), np.repeat(unions[1:], 4, axis=0), np.repeat(one[1:], 4, axis=0)
+    assert summarise(*same).deviation == pytest.approx(0, abs=1e-9)
+
+
+class Oracle(nn.Module):
+    """Predicts the remainder of its input's first channel by 3."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.sizes = []
+
+    def data_preprocessor(self, batch, training):
+        assert not training
+        return dict(inputs=torch.stack(batch['inputs']), data_samples=batch['data_samples'])
+
+    def predict(self, inputs, samples):
+        self.sizes.append(tuple(inputs.shape[-2:]))
+        for sample, image in zip(samples, inputs):
+            labels = image[:1, :sample.gt_sem_seg.shape[0], :sample.gt_sem_seg.shape[1]] % 3
+            sample.pred_sem_seg = PixelData(data=labels.long())
+        return samples
+
+
+class Images:
+    """Image i is i everywhere; its label 0, with a row of void."""
+
+    metainfo = dict(classes=('a', 'b', 'c'))
+
+    def __len__(self):
+        return 30
+
+    def __getitem__(self, index):
+        labels = torch.zeros(1, 4, 4, dtype=torch.long)
+        labels[:, 0] = 255
+        sample = SegDataSample(gt_sem_seg=PixelData(data=labels))
+        return dict(inputs=torch.full((3, 4, 4), float(index)), data_samples=sample)
+
+
+def test_images_are_spread_over_the_data_and_void_counts_for_nothing():
+    intersections, unions, labels = measure(network(module=Oracle()), SimpleNamespace(dataset=Images()), 'cpu', 4, 60)
+    # Images 0, 9, 19 and 29 are predicted as 0, 0, 1 and 2.
+    assert intersections.tolist() == [[12, 0, 0], [12, 0, 0], [0, 0, 0], [0, 0, 0]]
+    assert unions.tolist() == [[12, 0, 0], [12, 0, 0], [12, 12, 0], [12, 0, 12]]
+    assert labels.tolist() == [[12, 0, 0]] * 4
+
+
+def test_time_ends_it_but_not_before_one_image():
+    oracle = Oracle()
+    assert len(measure(network(module=oracle, scale=2), SimpleNamespace(dataset=Images()), 'cpu', 30, 0)[0]) == 1
+    assert oracle.sizes == [(8, 8)]
+
+
+@pytest.mark.parametrize('checkpoint, value', [
+    ('auto', 79.76),
+    ('downloads/pspnet_r101-d8_512x1024_80k_cityscapes_20200606_112211-e1e1100f.pth', 79.76),
+    ('work_dirs/mine.pth', 'the metafile of mmseg speaks of other weights'),
+    (None, 'the metafile of mmseg speaks of other weights'),
+])
+def test_the_metafile_speaks_of_its_own_weights(checkpoint, value):
+    found, reason = published_miou(network(PUBLISHED, checkpoint))
+    assert (found, reason) == (value, '') if isinstance(value, float) else (found, reason) == (None, value)
+
+
+@pytest.mark.parametrize('config, reason', [
+    (None, 'an inline model is no config of a library, so there is no metafile'),
+    ('work/teacher.py', 'work/teacher.py is no config of a library, so there is no metafile'),
+    ('mmseg_kd::demo/teacher.py', 'no metafile of mmseg_kd states an mIoU for demo/teacher.py'),
+])
+def test_what_no_metafile_speaks_of(config, reason):
+    assert published_miou(network(config, 'teacher.pth')) == (None, reason)
+
+
+@pytest.mark.parametrize('number, stated, accuracy, status, words', [
+    (50, 60.0, (58, 1.0, 90, 20, 60), 'ok', '58.0 % on 50 of 30 validation images (+-1.0); 60.0 % are published'),
+    (50, 60.0, (56, 1.0, 90, 20, 60), 'warning', 'compare the pipeline of val_dataloader'),
+    (5, 60.0, (56, 1.0, 90, 20, 60), 'ok', '60.0 % are published'),
+    (50, 60.0, (29, 30.0, 90, 20, 60), 'failed', 'but 60.0 % are published; check checkpoint and config'),
+    (5, 60.0, (29, 30.0, 90, 20, 60), 'warning', 'or look at more images'),
+    (50, None, (20, 1.0, 60, 20, 60), 'failed', '20.0 % on 50 of 30 validation images (60 % of the pixels), but one '
+     'class everywhere would get 20.0 % (60 %)'),
+    (50, None, (19, 1.0, 70, 20, 60), 'ok', 'nothing to compare with: why'),
+    (9, None, (20, 1.0, 60, 20, 60), 'warning', 'but one class everywhere'),
+])
+def test_the_verdict_on_an_accuracy(monkeypatch, number, stated, accuracy, status, words):
+    room = 'mmseg_kd.doctor.teacher_checks'
+    monkeypatch.setattr(f'{room}.measure', lambda *_: [np.zeros(number)] * 3)
+    monkeypatch.setattr(f'{room}.summarise', lambda *_: Accuracy(*accuracy))
+    monkeypatch.setattr(f'{room}.published_miou', lambda _: (stated, 'why'))
+    diagnosis = Diagnosis(io.StringIO())
+    diagnosis.run('mIoU', check_accuracy, network(), SimpleNamespace(dataset=Images()), 'cpu', 50, 60)
+    finding, = diagnosis.findings
+    assert finding.status == status and words in finding.text
+
+
+def test_a_teacher_of_other_classes_is_skipped():
+    teacher = network()
+    teacher.skeleton.decode_head.num_classes = 19
+    diagnosis = Diagnosis(io.StringIO())
+    diagnosis.run('mIoU', check_accuracy, teacher, SimpleNamespace(dataset=Images()), 'cpu', 50, 60)
+    assert diagnosis.findings[0].status == 'skipped'
+
+
+def test_the_partition_of_a_teacher_is_told_or_refused(tmp_path):
+    def lines(partition, trained="train_dataloader = dict(dataset=dict(partition='a/1_8'))"):
+        torch.save(dict(meta=dict(cfg=trained)), tmp_path / 'a.pth')
+        config = Config(dict(train_dataloader=dict(dataset=dict(partition=partition)),
+                             model=dict(teacher=dict(config='a.py', checkpoint=str(tmp_path / 'a.pth')))))
+        out = io.StringIO()
+        Diagnosis(out).run("teacher's partition", check_partition, config)
+        return out.getvalue()
+
+    assert 'model.teacher: trained on a/1_8, as the student' in lines('a/1_8')
+    assert 'failed' in lines('a/1_4').lower() and "was trained on 'a/1_8'" in lines('a/1_4')
+    assert 'no checkpoint tells' in lines('a/1_4', trained='')

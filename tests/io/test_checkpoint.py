@@ -1,0 +1,218 @@
+import http.server
+import os
+import pickle
+import threading
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import load_checkpoint
+from mmseg.registry import MODELS
+from torch import nn
+
+from mmseg_kd.distillers import CheckpointError
+from mmseg_kd.io.checkpoint import load_weights, read_checkpoint, segmentor_weights
+from mmseg_kd.testing.toys import toy_segmentor
+
+
+def model(*args, **kwargs):
+    return MODELS.build(toy_segmentor(*args, **kwargs))
+
+
+def test_reads_what_mmengine_saves(tmp_path):
+    history = HistoryBuffer([1.0, 2.0], [1, 1])
+    torch.save(
+        dict(state_dict=model().state_dict(), message_hub=dict(log_scalars=dict(loss=history)), meta=dict(epoch=np.int64(3)),
+             optimizer=dict(state={})), tmp_path / 'c.pth')
+    checkpoint = read_checkpoint(str(tmp_path / 'c.pth'))
+    assert checkpoint['message_hub']['log_scalars']['loss'].mean() == 1.5 and checkpoint['meta']['epoch'] == 3
+    assert torch.load(tmp_path / 'c.pth', weights_only=True).keys() == checkpoint.keys()  # as MMEngine itself loads it
+
+
+def test_reads_it_also_after_others_took_the_permission_back(tmp_path):
+    torch.save(dict(log=HistoryBuffer([1.0], [1])), tmp_path / 'c.pth')
+    load_checkpoint(torch.nn.Identity(), str(tmp_path / 'c.pth'))
+    assert read_checkpoint(str(tmp_path / 'c.pth'))['log'].current() == 1.0
+
+
+class Bomb:
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path, )
+
+
+class GetattrBomb:
+
+    def __reduce__(self):
+        return getattr, (np.ndarray, 'tofile')
+
+
+@pytest.mark.parametrize('make', [lambda p: Bomb(str(p / 'ran')), lambda p: GetattrBomb()])
+def test_code_in_a_checkpoint_is_never_run(tmp_path, make):
+    torch.save(dict(state_dict={}, extra=make(tmp_path)), tmp_path / 'c.pth')
+    with pytest.raises(CheckpointError, match='could run code when loaded'):
+        read_checkpoint(str(tmp_path / 'c.pth'))
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_old_pickles_that_run_code_are_refused_as_well(tmp_path):
+    (tmp_path / 'c.pth').write_bytes(pickle.dumps(Bomb(str(tmp_path / 'ran'))))
+    with pytest.raises(CheckpointError):
+        read_checkpoint(str(tmp_path / 'c.pth'))
+    assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize('content', [b'', b'not a checkpoint', b'PK\x03\x04broken'])
+def test_a_corrupt_file_is_one_clear_line(tmp_path, content):
+    (tmp_path / 'c.pth').write_bytes(content)
+    with pytest.raises(CheckpointError) as error:
+        read_checkpoint(str(tmp_path / 'c.pth'))
+    assert str(tmp_path / 'c.pth') in str(error.value) and '\n' not in str(error.value)
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(CheckpointError, match='no such checkpoint: nowhere.pth'):
+        read_checkpoint('nowhere.pth')
+
+
+def test_a_checkpoint_that_holds_no_dict_is_refused(tmp_path):
+    torch.save(torch.ones(2), tmp_path / 'c.pth')
+    with pytest.raises(CheckpointError, match='must hold a dict'):
+        read_checkpoint(str(tmp_path / 'c.pth'))
+
+
+@pytest.mark.parametrize('wrap', [
+    lambda s: s, lambda s: dict(state_dict=s), lambda s: dict(state_dict={f'module.{k}': v for k, v in s.items()}),
+    lambda s: dict(state_dict={f'student.{k}': v for k, v in s.items()} | {'terms.x': torch.ones(1)})
+])
+def test_loads_plain_wrapped_and_distilled_weights(tmp_path, wrap):
+    source, target = model(), model()
+    torch.save(wrap(source.state_dict()), tmp_path / 'c.pth')
+    load_weights(target, str(tmp_path / 'c.pth'))
+    assert all(torch.equal(a, b) for a, b in zip(source.state_dict().values(), target.state_dict().values()))
+
+
+def test_an_auxiliary_head_may_be_missing_on_either_side(tmp_path):
+    torch.save(model(auxiliary=False).state_dict(), tmp_path / 'without.pth')
+    torch.save(model().state_dict(), tmp_path / 'with.pth')
+    for own, other in ((True, 'without'), (False, 'with')):
+        network, weights = model(auxiliary=own), torch.load(tmp_path / f'{other}.pth')
+        load_weights(network, str(tmp_path / f'{other}.pth'))
+        assert torch.equal(network.state_dict()['decode_head.conv_seg.weight'], weights['decode_head.conv_seg.weight'])
+
+
+@pytest.mark.parametrize('other, message', [(dict(depth=50), '[1-9]\\d* unexpected, [1-9]'),
+                                            (dict(depth=34), '0 keys missing, [1-9]\\d* unexpected, 0 of another shape'),
+                                            (dict(num_classes=7), '0 keys missing, 0 unexpected, 2 of another shape')])
+def test_another_architecture_is_refused_with_counts(tmp_path, other, message):
+    torch.save(model(**other).state_dict(), tmp_path / 'c.pth')
+    with pytest.raises(CheckpointError, match=message) as error:
+        load_weights(model(), str(tmp_path / 'c.pth'))
+    assert '\n' not in str(error.value)
+
+
+def test_counts_of_missing_and_unexpected_keys_are_right(tmp_path):
+    weights = model().state_dict()
+    del weights['decode_head.conv_seg.weight'], weights['decode_head.conv_seg.bias']
+    weights['stranger'] = torch.ones(1)
+    torch.save(weights, tmp_path / 'c.pth')
+    with pytest.raises(CheckpointError, match='2 keys missing, 1 unexpected'):
+        load_weights(model(), str(tmp_path / 'c.pth'))
+
+
+class TableBackbone(nn.Module):
+    """Has what Swin Transformers have: a table that a load hook resizes, and buffers that are computed from its size."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(size))
+        self.register_buffer('index', torch.arange(size))
+        self.register_buffer('grid', torch.linspace(0, 1, size))
+        self._register_load_state_dict_pre_hook(self._resize)
+
+    def _resize(self, weights, prefix, *args):
+        if f'{prefix}old_table' in weights:
+            weights[f'{prefix}table'] = weights.pop(f'{prefix}old_table')
+        table = weights.get(f'{prefix}table')
+        if table is not None and len(table) != len(self.table):
+            weights[f'{prefix}table'] = table.repeat_interleave(len(self.table) // len(table))
+            del weights[f'{prefix}index'], weights[f'{prefix}grid']
+
+
+class TableSegmentor(nn.Module):
+
+    def __init__(self, size, classes=2, auxiliary=3):
+        super().__init__()
+        self.backbone, self.auxiliary_head = TableBackbone(size), nn.Linear(1, auxiliary)
+        self.decode_head = nn.Linear(1, classes)
+
+
+@pytest.mark.parametrize('change', [
+    lambda weights: None, lambda weights: weights.update({'backbone.old_table': weights.pop('backbone.table')}),
+    lambda weights: weights.update({'auxiliary_head.weight': torch.ones(7, 1)})
+], ids=['resized', 'renamed', 'another auxiliary head'])
+def test_what_a_load_hook_of_the_network_makes_of_a_checkpoint_fits(tmp_path, change):
+    weights = TableSegmentor(2).state_dict()
+    weights['backbone.table'] = torch.tensor([1.0, 2.0])
+    change(weights)
+    torch.save(weights, tmp_path / 'c.pth')
+    network = TableSegmentor(4)
+    load_weights(network, str(tmp_path / 'c.pth'))
+    assert network.backbone.table.tolist() == [1, 1, 2, 2] and network.backbone.index.tolist() == [0, 1, 2, 3]
+    assert torch.equal(network.backbone.grid, torch.linspace(0, 1, 4))
+    assert torch.equal(network.decode_head.weight, weights['decode_head.weight'])
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda weights: weights.pop('backbone.table'), r'1 keys missing.*such as backbone\.table'),
+    (lambda weights: weights.update({'decode_head.weight': torch.ones(5, 1)}), '0 keys missing, 0 unexpected, 1 of another'),
+    (lambda weights: weights.update({'backbone.other': torch.ones(1)}), r'0 keys missing, 1 unexpected'),
+    (lambda weights: weights.pop('backbone.grid'), r"cannot be loaded into TableSegmentor: KeyError 'backbone\.grid'")])
+def test_what_does_not_fit_behind_a_load_hook_is_refused(tmp_path, change, message):
+    weights = TableSegmentor(2).state_dict()
+    change(weights)
+    torch.save(weights, tmp_path / 'c.pth')
+    with pytest.raises(CheckpointError, match=message) as error:
+        load_weights(TableSegmentor(4), str(tmp_path / 'c.pth'))
+    assert '\n' not in str(error.value)
+
+
+def test_a_float_buffer_that_the_file_lacks_is_missing_and_a_table_of_indices_is_not(tmp_path):
+    weights = TableSegmentor(2).state_dict()
+    del weights['backbone.index']
+    torch.save(weights, tmp_path / 'c.pth')
+    load_weights(TableSegmentor(2), str(tmp_path / 'c.pth'))
+    del weights['backbone.grid']
+    torch.save(weights, tmp_path / 'c.pth')
+    with pytest.raises(CheckpointError, match=r'1 keys missing.*such as backbone\.grid'):
+        load_weights(TableSegmentor(2), str(tmp_path / 'c.pth'))
+
+
+def test_an_address_is_downloaded_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+    torch.save(dict(state_dict=dict(x=torch.ones(1))), tmp_path / 'weights.pth')
+    requests = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(tmp_path))
+
+        def log_message(self, *args):
+            requests.append(args)
+
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f'http://127.0.0.1:{server.server_port}/weights.pth'
+    try:
+        for _ in range(2):
+            assert segmentor_weights(read_checkpoint(url))['x'] == 1
+        with pytest.raises(CheckpointError, match='cannot download'):
+            read_checkpoint(url + 'x')
+    finally:
+        server.shutdown()
+    assert len([r for r in requests if '200' in str(r)]) == 1

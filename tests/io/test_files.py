@@ -1,0 +1,85 @@
+import os
+import threading
+
+import pytest
+
+from mmseg_kd.io.files import find_files, read_list, write_atomically
+
+
+def test_text_and_bytes_replace_what_was_there(tmp_path):
+    path = tmp_path / 'file'
+    write_atomically(path, 'größer')
+    assert path.read_text(encoding='utf-8') == 'größer'
+    write_atomically(path, b'\x00\xff')
+    assert path.read_bytes() == b'\x00\xff' and os.listdir(tmp_path) == ['file']
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / 'file'
+    write_atomically(path, 'before')
+
+    def full(descriptor):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(os, 'fsync', full)
+    with pytest.raises(OSError, match=f"No space left on device: '{path}'"):
+        write_atomically(path, 'after')
+    assert path.read_text() == 'before' and os.listdir(tmp_path) == ['file']
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path):
+    path, seen, stop = tmp_path / 'file', set(), threading.Event()
+    write_atomically(path, 'a' * 100_000)
+
+    def read():
+        while not stop.is_set():
+            seen.add(path.read_text())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for letter in 'bc' * 20:
+        write_atomically(path, letter * 100_000)
+    stop.set()
+    reader.join()
+    assert seen <= {letter * 100_000 for letter in 'abc'}
+
+
+def tree(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def test_files_are_found_behind_links_in_any_case_and_but_once(tmp_path):
+    disk = tree(tmp_path / 'disk', 'far/2.JPG', '3.jpeg')
+    root = tree(tmp_path / 'root', 'b/1.jpg', 'b/notes.txt', 'b/c/4.Png', '.hidden.jpg', '.git/5.jpg', 'folder.jpg/6.jpg')
+    (root / 'a').symlink_to(root / 'b')  # before b in the order of the names, but not the folder's own path
+    (root / 'b' / 'up').symlink_to(root)
+    (root / 'elsewhere').symlink_to(disk)
+    (disk / 'back').symlink_to(root / 'b')
+    (root / 'again').symlink_to(disk / 'far')
+    (root / 'link.jpg').symlink_to(disk / '3.jpeg')
+    (root / 'gone.jpg').symlink_to(tmp_path / 'nowhere')
+    assert find_files(root, ['.jpg', '.jpeg', '.PNG']) == [
+        'again/2.JPG', 'b/1.jpg', 'b/c/4.Png', 'elsewhere/3.jpeg', 'folder.jpg/6.jpg', 'gone.jpg', 'link.jpg']
+    assert 'b/notes.txt' in find_files(root)
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(OSError, match='nowhere'):
+        find_files(tmp_path / 'nowhere')
+
+
+@pytest.mark.parametrize('content', [
+    b'\xef\xbb\xbfa/1\r\n\r\n  b 2\t\r\nc\xc3\xa93', b'a/1\n \nb 2\nc\xc3\xa93\n\n', b'a/1\rb 2\rc\xc3\xa93\r',
+    'a/1\r\nb 2\r\nc\u00e93\r\n'.encode('utf-16')])
+def test_a_list_is_read_whichever_system_wrote_it(tmp_path, content):
+    (tmp_path / 'list.txt').write_bytes(content)
+    assert read_list(tmp_path / 'list.txt') == ['a/1', 'b 2', 'c\u00e93']
+
+
+def test_a_list_that_is_no_text_is_named(tmp_path):
+    (tmp_path / 'list.txt').write_bytes(b'caf\xe9\n')
+    with pytest.raises(ValueError, match='list.txt must be a text file in UTF-8, but byte 3 is none of it'):
+        read_list(tmp_path / 'list.txt')

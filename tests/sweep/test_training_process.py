@@ -1,0 +1,108 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from mmseg_kd.sweep.training_process import (TrainingProcess, killed_from_outside, prepare_resume, reached,
+                                                validations)
+
+
+def python(code, log, **arguments):
+    return TrainingProcess([sys.executable, '-c', code], log, **arguments)
+
+
+def alive(pid):
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+def until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize('code, words', [
+    ('raise FloatingPointError("loss is nan")', 'FloatingPointError: loss is nan'),
+    ('import torch.nonsense', "ModuleNotFoundError: No module named 'torch.nonsense'"),
+    ('print("ValueError: no\\nlook\\nhere"); raise SystemExit("no such config: a.py")', 'ValueError: no look here'),
+    ('print("hm"); raise SystemExit("no such config: a.py")', 'no such config: a.py'),
+    ('raise SystemExit(3)', 'no output'),
+])
+def test_an_error_is_told_by_its_last_words(code, words, tmp_path):
+    log = tmp_path / 'log'
+    log.write_text('KeyError: of an earlier attempt\n')
+    with python(code, log) as process:
+        assert process.wait(20) != 0
+    assert process.last_words() == words
+
+
+def test_leaving_the_block_ends_the_process_and_what_it_started(tmp_path):
+    pids = tmp_path / 'pids'
+    code = ('import os, subprocess, sys, time; child = subprocess.Popen(["sleep", "60"]); '
+            f'open({str(pids)!r} + "_", "w").write(f"{{os.getpid()}} {{child.pid}}"); os.rename({str(pids)!r} + "_", '
+            f'{str(pids)!r}); time.sleep(60)')
+    with python(code, tmp_path / 'log') as process:
+        assert process.wait(0) is None
+        until(pids.exists)
+    assert killed_from_outside(process.wait(0))
+    until(lambda: not any(map(alive, pids.read_text().split())))
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='only Linux ties a process to its parent')
+def test_the_process_does_not_outlive_a_parent_that_is_killed(tmp_path):
+    pid = tmp_path / 'pid'
+    child = f'import os, time; open({str(pid)!r}, "w").write(str(os.getpid())); time.sleep(60)'
+    parent = ('import sys, time; from pathlib import Path; from mmseg_kd.sweep.training_process import TrainingProcess; '
+              f'TrainingProcess([sys.executable, "-c", {child!r}], Path(sys.argv[1])); time.sleep(300)')
+    process = subprocess.Popen([sys.executable, '-c', parent, str(tmp_path / 'log')])
+    until(lambda: pid.exists() and pid.read_text(), seconds=120)  # imports take their time on a busy machine
+    assert alive(pid.read_text())
+    process.kill()
+    process.wait()
+    until(lambda: not alive(pid.read_text()))
+
+
+@pytest.mark.parametrize('code, expected', [(-signal.SIGKILL, True), (137, True), (143, True), (-signal.SIGSEGV, False),
+                                            (1, False), (129, True), (2, False)])
+def test_a_kill_is_told_from_an_error(code, expected):
+    assert killed_from_outside(code) is expected
+
+
+def write_scalars(folder, *entries):
+    folder = folder / 'vis_data'
+    folder.mkdir(parents=True)
+    (folder / 'scalars.json').write_text('\n'.join(map(json.dumps, entries)))
+
+
+def test_a_resumed_run_counts_with_what_it_logged_last(tmp_path):
+    write_scalars(tmp_path / '20260101_000000', dict(loss=2, step=10), dict(mIoU=1.5, step=10), dict(mIoU=2.5, step=20))
+    write_scalars(tmp_path / '20260102_000000', dict(loss=2, step=15), dict(mIoU=3.5, step=20), dict(loss=1, step=25))
+    with (tmp_path / '20260102_000000' / 'vis_data' / 'scalars.json').open('a') as file:
+        file.write('\n{"mIoU": 9.')  # killed while it wrote
+    assert validations(tmp_path, 'mIoU') == {10: 1.5, 20: 3.5}
+    assert reached(tmp_path) == 25
+    assert validations(tmp_path / 'nothing', 'mIoU') == {} and reached(tmp_path / 'nothing') == 0
+
+
+def test_a_run_resumes_from_the_last_checkpoint_that_is_whole(tmp_path):
+    for iteration in (8, 16, 24):
+        with zipfile.ZipFile(tmp_path / f'iter_{iteration}.pth', 'w') as file:
+            file.writestr('data', 'x' * 1000)
+    half = tmp_path / 'iter_24.pth'
+    half.write_bytes(half.read_bytes()[:600])
+    (tmp_path / 'best_mIoU_iter_32.pth').write_text('not one to resume from')
+    pointer = tmp_path / 'last_checkpoint'
+    pointer.write_text('')  # killed between opening and writing it
+    assert prepare_resume(tmp_path, 100) == tmp_path / 'iter_16.pth'
+    assert pointer.read_text() == str(tmp_path / 'iter_16.pth')
+    assert prepare_resume(tmp_path, 16) == tmp_path / 'iter_8.pth'
+    assert prepare_resume(tmp_path, 8) is None and not pointer.exists()
