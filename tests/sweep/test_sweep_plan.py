@@ -136,7 +136,7 @@ def test_a_value_that_would_be_read_as_another_one_is_refused(value):
         as_arguments({'a.b': value})
 
 
-@pytest.mark.parametrize('data', ['cityscapes', 'ade20k', 'voc12aug'])
+@pytest.mark.parametrize('data', ['cityscapes', 'ade20k', 'voc12', 'voc12aug'])
 @pytest.mark.parametrize('student', ['', 'effb0_'])
 def test_the_papers_sweeps_search_what_the_paper_searched(student, data):
     sweep = load_sweep(f'mmseg_kd::sweeps/comparable_{student}{data}.py')
@@ -147,7 +147,7 @@ def test_the_papers_sweeps_search_what_the_paper_searched(student, data):
         LR: [1e-1, 5e-2, 1e-2, 5e-3], 'optim_wrapper.optimizer.weight_decay': [5e-4, 5e-5, 5e-6]}
     assert stages['temperature'].space == {TEMPERATURE: [1, 2, 3, 4, 6, 8]}
     weights = dict(pa=[10.0**k for k in range(-3, 2)], ho=[10.0**k for k in range(-4, 0)],
-                   ifv=[10.0**k for k in range(-4, 3)])
+                   ifv=[1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 50, 100])
     for term, values in weights.items():
         stage = stages[f'weight_{term}']
         assert stage.candidates == (f'pi_{term}', )
@@ -155,6 +155,21 @@ def test_the_papers_sweeps_search_what_the_paper_searched(student, data):
     assert stages['final'].seeds == (1, 2, 3) and stages['final'].space == {}
     assert stages['final'].candidates == tuple(sweep.candidates)
     assert all(stage.seeds == (0, ) for name, stage in stages.items() if name != 'final')
+
+
+@pytest.mark.parametrize('data', ['cityscapes', 'ade20k', 'voc12'])
+@pytest.mark.parametrize('prefix, student', [('', 'r18'), ('effb0_', 'effb0')])
+def test_the_papers_temperatures_and_random_starts_have_sweeps_that_search_nothing(prefix, student, data):
+    temperatures = load_sweep(f'mmseg_kd::sweeps/temperature_{prefix}{data}.py')
+    assert {(candidate.config, *candidate.options) for candidate in temperatures.candidates.values()} == {
+        (f'mmseg_kd::kd/pi_r101_{student}_{data}.py', TEMPERATURE)}
+    assert [candidate.options[TEMPERATURE] for candidate in temperatures.candidates.values()] == [1, 2, 3, 4, 6, 8]
+    scratch = load_sweep(f'mmseg_kd::sweeps/random_init_{prefix}{data}.py')
+    assert {name: (candidate.config, candidate.options) for name, candidate in scratch.candidates.items()} == dict(
+        alone=(f'mmseg_kd::kd/{student}_scratch_{data}.py', {}), pi=(f'mmseg_kd::kd/pi_r101_{student}_scratch_{data}.py', {}))
+    for sweep in (temperatures, scratch):
+        stage, = sweep.stages
+        assert stage.candidates == tuple(sweep.candidates) and stage.seeds == (1, 2, 3) and not stage.space
 
 
 def test_the_papers_candidates_differ_by_their_terms_alone():

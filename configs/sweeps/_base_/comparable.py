@@ -32,7 +32,7 @@ stages = [
         name='weight_ifv',
         candidates=['pi_ifv'],
         seeds=[0],
-        space={'model.terms.loss_ifv.weight': [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0]}),
+        space={'model.terms.loss_ifv.weight': [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 50.0, 100.0]}),
     dict(name='final', candidates=['alone', 'pi', 'pi_pa', 'pi_ho', 'pi_pa_ho', 'pi_ifv']),
 ]
 

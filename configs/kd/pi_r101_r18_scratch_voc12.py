@@ -1,0 +1,4 @@
+_base_ = './pi_r101_r18_voc12.py'
+
+# The study of random initialisation. Learning rate, decay and temperature are those of the pretrained student.
+model = dict(student=dict(pretrained=None))

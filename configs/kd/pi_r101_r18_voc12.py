@@ -1,0 +1,6 @@
+_base_ = '../_base_/tasks/r101_r18_voc12.py'
+
+model = dict(
+    terms=dict(
+        loss_pi=dict(
+            student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=1.0), weight=0.1)))

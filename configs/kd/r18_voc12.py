@@ -1,0 +1,9 @@
+_base_ = [
+    '../_base_/models/pspnet_r18.py', '../_base_/datasets/voc12.py', '../_base_/schedules/sgd_80k.py',
+    '../_base_/default_runtime.py'
+]
+model = dict(
+    data_preprocessor=dict(size=_base_.crop_size),
+    decode_head=dict(num_classes=21),
+    auxiliary_head=dict(num_classes=21))
+optim_wrapper = dict(optimizer=dict(lr=5e-3, weight_decay=5e-4))

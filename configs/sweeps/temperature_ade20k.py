@@ -1,0 +1,7 @@
+_base_ = './_base_/temperature.py'
+
+name = 'temperature_ade20k'
+candidates = {
+    name: dict(config='mmseg_kd::kd/pi_r101_r18_ade20k.py', options=options)
+    for name, options in _base_._temperatures.items()
+}

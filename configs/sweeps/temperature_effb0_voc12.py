@@ -1,0 +1,7 @@
+_base_ = './_base_/temperature.py'
+
+name = 'temperature_effb0_voc12'
+candidates = {
+    name: dict(config='mmseg_kd::kd/pi_r101_effb0_voc12.py', options=options)
+    for name, options in _base_._temperatures.items()
+}
