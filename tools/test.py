@@ -4,6 +4,7 @@ import argparse
 from mmengine.runner import Runner
 
 from mmseg_kd.io.checkpoint import read_checkpoint
+from mmseg_kd.io.configs import outer_preprocessor
 from mmseg_kd.engine.launch import add_arguments, finish, load_config, prepare_launch
 
 
@@ -27,7 +28,10 @@ def main():
             cfg.visualizer.save_dir = args.show_dir
     if args.tta:
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-        cfg.model = dict(cfg.tta_model, module=cfg.model)
+        # MMEngine's Runner would hand a preprocessor at the top level to the TTA wrapper, which has no use for it.
+        preprocessor = outer_preprocessor(cfg)
+        own = {} if preprocessor is None else dict(data_preprocessor=preprocessor)
+        cfg.model = dict(cfg.tta_model, module=dict(cfg.model, **own))
     if args.out:
         cfg.test_evaluator.update(output_dir=args.out, keep_results=True)
     prepare_launch(cfg)

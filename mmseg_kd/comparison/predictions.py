@@ -12,6 +12,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
+from ..distillers.labels import ignored_label, unify_ignored
 from .comparison import Comparison
 from ..evaluation.trained_network import trained_network
 from ..io.runs import Run
@@ -86,6 +87,6 @@ def _predict_one(run: Run, name: str, count: int, found: Predictions) -> None:
     labels = [sample.pred_sem_seg.data[0].cpu().numpy() for sample in samples]
     if not found.images:
         found.images = [mmcv.imread(sample.img_path, channel_order='rgb') for sample in samples]
-        found.truth = [sample.gt_sem_seg.data[0].cpu().numpy() for sample in samples]
+        found.truth = [unify_ignored(sample.gt_sem_seg.data[0], ignored_label(model)).cpu().numpy() for sample in samples]
         found.classes, found.palette = list(dataset.metainfo['classes']), [list(c) for c in dataset.metainfo['palette']]
     found.labels[name] = labels

@@ -31,7 +31,8 @@ def count_classes(images: ImageList, report: Optional[Callable[[int], None]] = N
     for index in range(len(images)):
         labels, path, *_ = read_labels(*images.locate(index), 'train_dataloader')
         number = np.bincount(labels.ravel(), minlength=256)
-        number[IGNORE_INDEX] = 0
+        ignored = getattr(images.locate(index)[0], 'ignore_index', IGNORE_INDEX)
+        number[[value for value in (IGNORE_INDEX, ignored) if value < len(number)]] = 0
         if number[classes:].any():
             raise ValueError(f'labels must lie in 0..{classes - 1} or be {IGNORE_INDEX} (void), but {path} holds '
                              f'{np.flatnonzero(number[classes:])[0] + classes}; check reduce_zero_label and the label '

@@ -9,8 +9,8 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ..constants import IGNORE_INDEX
 from .dry_run import build_skeleton, run_skeleton
+from .labels import ignored_label, unify_ignored
 from .taps import PathError, Taps
 from .teacher import Spec, build_teachers
 from .term import Term, student_paths, teacher_paths, wanted_paths
@@ -197,19 +197,22 @@ class Distiller(BaseSegmentor):
             term.fit(students, {path: teachers[own] for path, own in paths.items()}, self.num_classes)
 
     def _labels(self, data_samples: List[Any]) -> Optional[Tensor]:
-        """Label maps (N, H, W), if a term needs them; in the first step, all of them must lie within the classes."""
+        """Label maps (N, H, W) with 255 for ignored pixels, if a term needs them.
+
+        In the first step, all labels must be classes, or be what the student's own loss ignores.
+        """
         if self._labels_checked and not any(term.loss.needs_labels for term in self.terms.values()):
             return None
         labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples])
+        ignored = ignored_label(self.student)
         if not self._labels_checked:
-            void = getattr(self.decode_head, 'ignore_index', IGNORE_INDEX)
-            known = labels[(labels != IGNORE_INDEX) & (labels != void)]
+            known = labels[labels != ignored]
             if known.numel() and (known.max() >= self.num_classes or known.min() < 0):
-                raise ValueError(f'labels must lie in 0..{self.num_classes - 1} or be {void} (void), but the first '
-                                 f'batch holds {known.min()}..{known.max()}; check reduce_zero_label, the label files, or '
-                                 'decode_head.num_classes')
+                raise ValueError(f'labels must lie in 0..{self.num_classes - 1} or be {ignored} (ignored), but the first '
+                                 f'batch holds {known.min()}..{known.max()}; check reduce_zero_label, the label files, '
+                                 'data_preprocessor.seg_pad_val, or decode_head.num_classes and ignore_index')
             self._labels_checked = True
-        return labels
+        return unify_ignored(labels, ignored)
 
 
 def _build_term(name: str, term: dict, group: str) -> Term:

@@ -132,7 +132,7 @@ def _examine(diagnosis: Diagnosis, config: Config, images: int, samples: int, se
     if distilled and partition_of(config) is not None:
         run("teacher's partition", check_partition, config)
     for network in [loaded] if isinstance(loaded, Missing) else loaded:
-        run("teacher's mIoU", check_accuracy, network, val, device, images, seconds)
+        run("teacher's mIoU", check_accuracy, network, val, device, images, seconds, void)
 
     model = run('model', check_model, config, device, teachers, needs=[student, networks])
     optimizer = run('optimiser', check_optimizer, config, model)

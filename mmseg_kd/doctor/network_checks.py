@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from ..distillers import FrozenTeacher
 from ..io.configs import segmentor_config
 from ..distillers.dry_run import build_skeleton
+from ..distillers.labels import ignored_label
 from ..distillers.normalisation import Renormalise
 from ..distillers.taps import LOGITS
 from ..distillers.teacher import Teacher
@@ -54,8 +55,7 @@ class Network:
     @property
     def void(self) -> int:
         """Label that its head ignores."""
-        return next((head.ignore_index for _, head in self.heads if getattr(head, 'ignore_index', None) is not None),
-                    IGNORE_INDEX)
+        return ignored_label(self.skeleton)
 
     @property
     def preprocessor(self) -> dict:
@@ -133,6 +133,11 @@ def check_classes(say: Say, config: Config, student: Network, teachers: Sequence
 def check_void(say: Say, config: Config, student: Network, teachers: Sequence[Network]) -> None:
     """What counts for nothing is the same for heads, padding, terms and validation."""
     voids = {f'{key}.ignore_index': head.ignore_index for key, head in student.heads if hasattr(head, 'ignore_index')}
+    for key, head in student.heads:
+        losses = getattr(head, 'loss_decode', None)
+        for loss in losses if isinstance(losses, nn.ModuleList) else [losses]:
+            if hasattr(loss, 'ignore_label'):  # OHEM looks at its own
+                voids[f'{key}.loss_decode.ignore_label'] = loss.ignore_label
     metrics = config.get('val_evaluator') or []
     for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:
         if metric.get('type') == 'IoUMetric':
@@ -140,9 +145,6 @@ def check_void(say: Say, config: Config, student: Network, teachers: Sequence[Ne
     if len(set(voids.values())) > 1:
         stated = ', '.join(f'{key} is {void}' for key, void in voids.items())
         say.failed(f'void must be the same everywhere, but {stated}')
-    if teachers and student.void != IGNORE_INDEX:
-        say.failed(f'terms take {IGNORE_INDEX} for void, but {student.key}.decode_head.ignore_index is {student.void}; '
-                   f'let the data set turn it into {IGNORE_INDEX}, and leave ignore_index out')
     padding = student.preprocessor.get('seg_pad_val', IGNORE_INDEX)
     if padding != student.void:
         text = f'{student.key}.data_preprocessor.seg_pad_val is {padding}; set it to {student.void}, which is void: '
@@ -151,7 +153,7 @@ def check_void(say: Say, config: Config, student: Network, teachers: Sequence[Ne
         else:
             say.failed(f'{text}padding would be of no class')
     for teacher in teachers:
-        if teacher.void != student.void:
+        if teacher.void != student.void and min(teacher.void, student.void) < student.num_classes:
             say.warning(f'{teacher.label} was made for void = {teacher.void}, the student for {student.void}; see that '
                         f'both number the classes alike, or change {teacher.key}')
     if say.clean:

@@ -13,6 +13,8 @@ from mmengine.fileio import load
 from mmseg.evaluation import IoUMetric
 from torch.utils.data import DataLoader
 
+from ..constants import IGNORE_INDEX
+from ..distillers.labels import unify_ignored
 from ..engine.partition_runs import check_teacher_partitions, partition_of
 from ..io.checkpoint import read_checkpoint
 from ..io.configs import config_file, published_weights
@@ -81,7 +83,8 @@ def check_partition(say: Say, config: Config) -> None:
         say.skipped('no checkpoint tells which labels its teacher was trained on')
 
 
-def check_accuracy(say: Say, network: Network, loader: DataLoader, device: str, images: int, seconds: float) -> None:
+def check_accuracy(say: Say, network: Network, loader: DataLoader, device: str, images: int, seconds: float,
+                   ignored: int = IGNORE_INDEX) -> None:
     """The teacher's mIoU on validation images, beside that of its metafile.
 
     It is taken for broken if one class everywhere would get as much of both mIoU and pixels, or if it gets less than
@@ -100,7 +103,7 @@ def check_accuracy(say: Say, network: Network, loader: DataLoader, device: str, 
     if network.num_classes not in (0, classes):
         say.skipped(f'{network.label} has {network.num_classes} classes, and the data {classes}')
         return
-    areas = measure(network, loader, device, images, seconds)
+    areas = measure(network, loader, device, images, seconds, ignored)
     got, number = summarise(*areas), len(areas[0])
     of = '' if network.label == 'teacher' else f'{network.label}: '
     found = f'{of}{got.miou:.1f} % on {number} of {len(loader.dataset)} validation images'
@@ -124,8 +127,8 @@ def check_accuracy(say: Say, network: Network, loader: DataLoader, device: str, 
 
 
 @torch.no_grad()
-def measure(network: Network, loader: DataLoader, device: str, images: int,
-            seconds: float) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+def measure(network: Network, loader: DataLoader, device: str, images: int, seconds: float,
+            ignored: int = IGNORE_INDEX) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pixels of intersection, of union and of the label, each (images, classes)."""
     module, dataset = network.teacher.module.to(device), loader.dataset
     classes = len(dataset.metainfo['classes'])
@@ -139,9 +142,9 @@ def measure(network: Network, loader: DataLoader, device: str, images: int,
         if network.teacher.scale != 1:
             inputs = F.interpolate(inputs, scale_factor=network.teacher.scale, mode='bilinear', align_corners=False)
         sample, = module.predict(inputs, batch['data_samples'])
-        truth = sample.gt_sem_seg.data.squeeze()
+        truth = unify_ignored(sample.gt_sem_seg.data.squeeze(), ignored)
         predicted = sample.pred_sem_seg.data.squeeze().to(truth)
-        intersection, union, _, label = IoUMetric.intersect_and_union(predicted, truth, classes, network.void)
+        intersection, union, _, label = IoUMetric.intersect_and_union(predicted, truth, classes, IGNORE_INDEX)
         areas.append((intersection, union, label))
     return tuple(torch.stack(part).double().numpy() for part in zip(*areas))
 

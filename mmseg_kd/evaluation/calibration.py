@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from ..io.configs import outer_preprocessor, published_weights, segmentor_config
+from ..distillers.labels import ignored_label
 from ..distillers.teacher import EnsembleTeacher, FrozenTeacher, Teacher, build_teachers, teachers_by_name
 from ..constants import IGNORE_INDEX
 from ..io.tables import csv_table, markdown_table
@@ -257,9 +258,7 @@ def analyse_teacher(teacher: Teacher,
     chosen = np.unique(np.linspace(0, len(dataset) - 1, min(images, len(dataset))).round().astype(int)).tolist()
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     modules = [member.module.to(device) for member in teacher.members]
-    head = modules[0].decode_head
-    head = head[-1] if isinstance(head, nn.ModuleList) else head
-    void = {IGNORE_INDEX, getattr(head, 'ignore_index', IGNORE_INDEX)}
+    void = {IGNORE_INDEX, ignored_label(segmentor_config(config))}
     statistics = OutputStatistics(modules[0].out_channels, temperatures, void)
     loader = DataLoader(
         Subset(dataset, chosen), num_workers=config.val_dataloader.get('num_workers', 0), collate_fn=pseudo_collate)

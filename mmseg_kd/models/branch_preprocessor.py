@@ -3,6 +3,8 @@ from typing import Any, Dict
 from mmseg.models import SegDataPreProcessor
 from mmseg.registry import MODELS
 
+from ..constants import IGNORE_INDEX
+
 
 @MODELS.register_module()
 class BranchPreprocessor(SegDataPreProcessor):
@@ -10,7 +12,7 @@ class BranchPreprocessor(SegDataPreProcessor):
 
     Of a batch ``dict(labeled=..., unlabeled=[..., ...])``, as items of ``SemiSupervisedDataset`` are collated, every
     part is preprocessed by itself, as a batch of its own would be. A plain batch, as in validation, passes as it always
-    does.
+    does. Label maps of unlabelled images tell their padding only, which is 255 whatever ``seg_pad_val`` is.
     The arguments are those of :class:`mmseg.models.SegDataPreProcessor`.
     """
 
@@ -30,5 +32,9 @@ class BranchPreprocessor(SegDataPreProcessor):
         if 'labeled' not in data:
             return process(data, training)
         labeled = process(data['labeled'], training)
-        unlabeled = [process(branch, training) for branch in data['unlabeled']]
+        own, self.seg_pad_val = self.seg_pad_val, IGNORE_INDEX
+        try:
+            unlabeled = [process(branch, training) for branch in data['unlabeled']]
+        finally:
+            self.seg_pad_val = own
         return {key: dict(labeled=labeled[key], unlabeled=[branch[key] for branch in unlabeled]) for key in labeled}

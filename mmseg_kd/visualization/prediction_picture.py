@@ -14,6 +14,7 @@ from mmseg.registry import DATASETS
 from torch import nn
 
 from ..constants import IGNORE_INDEX
+from ..distillers.labels import ignored_label, unify_ignored
 from ..evaluation.calibration import full_size_logits, load_teachers
 from .picture_grid import PictureRow, class_legend, colour_labels, draw_grid
 from ..evaluation.trained_network import trained_network
@@ -169,7 +170,8 @@ def _predict(network: nn.Module, item: dict) -> Tuple[str, np.ndarray, np.ndarra
     if 'gt_sem_seg' not in sample:
         raise ValueError('val_dataloader.dataset.pipeline must load the labels, but its samples have none; put '
                          "dict(type='LoadAnnotations') into it")
-    return sample.img_path, *(labels.data[0].cpu().numpy() for labels in (sample.gt_sem_seg, sample.pred_sem_seg))
+    truth = unify_ignored(sample.gt_sem_seg.data[0], ignored_label(network))
+    return sample.img_path, truth.cpu().numpy(), sample.pred_sem_seg.data[0].cpu().numpy()
 
 
 def examples_report(examples: Examples) -> str:

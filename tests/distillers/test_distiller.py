@@ -304,8 +304,54 @@ def test_a_name_that_the_student_logs_is_refused():
 
 def test_labels_outside_the_classes_are_refused_in_the_first_step():
     model = build()
-    with pytest.raises(ValueError, match=r'labels must lie in 0\.\.3 or be 255 \(void\), but the first batch holds 0\.\.8'):
+    with pytest.raises(ValueError, match=r'labels must lie in 0\.\.3 or be 255 \(ignored\), but the first batch holds 0\.\.8'):
         model.train_step(toy_batch(num_classes=9), optimiser(model))
+
+
+@pytest.mark.parametrize('ignored', [0, 100])
+@pytest.mark.parametrize('cascade', [False, True])
+def test_what_the_head_ignores_is_255_to_the_terms(ignored, cascade):
+    def network(ignore_index):
+        student = toy_segmentor(4)
+        student.decode_head.ignore_index = student.auxiliary_head.ignore_index = ignore_index
+        if cascade:
+            first = dict(student.auxiliary_head, ignore_index=255 if ignore_index == 255 else 7)
+            student.update(type='CascadeEncoderDecoder', num_stages=2, decode_head=[first, dict(
+                type='OCRHead', in_channels=32, in_index=3, channels=8, ocr_channels=8, num_classes=4,
+                ignore_index=ignore_index, norm_cfg=dict(type='BN'))])
+            del student.auxiliary_head
+        torch.manual_seed(0)
+        ifvd = dict(student='logits', teacher='logits', loss=dict(type='IFVDLoss'))
+        return build(student=student, loss_ifvd=ifvd, loss_dkd=dict(ifvd, loss=dict(type='DKDLoss')))
+
+    plain, other = network(255), network(ignored)
+    other.teachers = plain.teachers
+    data = plain.data_preprocessor(toy_batch(), True)
+    if ignored == 0:
+        for sample in data['data_samples']:
+            labels = sample.gt_sem_seg.data
+            labels[labels == 0] = 255
+    renamed = copy.deepcopy(data)
+    for sample in renamed['data_samples']:
+        labels = sample.gt_sem_seg.data
+        labels[labels == 255] = ignored
+    assert torch.equal(other._labels(renamed['data_samples']), plain._labels(data['data_samples']))
+    for model in (plain, other):
+        model.student.eval()  # without dropout
+    expected = plain(**data, mode='loss')
+    if cascade:
+        other.student.decode_head[0].ignore_index = ignored  # or its own loss would refuse the labels
+    got = other(**renamed, mode='loss')
+    for name in ('loss_ifvd', 'loss_dkd'):
+        assert expected[name] > 0 and torch.equal(got[name], expected[name])
+
+
+def test_a_label_that_the_own_loss_does_not_ignore_is_refused_also_if_it_is_255():
+    student = toy_segmentor(4)
+    student.decode_head.ignore_index = 100
+    model = build(student=student, loss_pi=PI)
+    with pytest.raises(ValueError, match=r'be 100 \(ignored\), but the first batch holds 0\.\.255; .*seg_pad_val'):
+        model(**model.data_preprocessor(toy_batch(), True), mode='loss')
 
 
 def test_a_distiller_needs_terms():

@@ -54,3 +54,11 @@ def test_teachers_see_through_it_as_through_the_plain_one(preprocessors):
     teacher = SegDataPreProcessor(mean=[0.5], std=[2.0], size=(4, 4))
     first, second = [Renormalise(each, teacher)(images) for each in preprocessors]
     assert torch.equal(first, second) and not torch.equal(first, images)
+
+
+def test_the_padding_of_unlabelled_images_is_255_whatever_that_of_labels_is():
+    preprocessor = MODELS.build(dict(type='BranchPreprocessor', **SETTINGS, seg_pad_val=0))
+    samples = preprocessor(dict(labeled=toy_batch(1), unlabeled=[toy_batch(1)]), True)['data_samples']
+    assert (samples['labeled'][0].gt_sem_seg.data[:, 32:] == 0).all()
+    assert (samples['unlabeled'][0][0].gt_sem_seg.data[:, 32:] == 255).all()
+    assert preprocessor.seg_pad_val == 0

@@ -18,6 +18,8 @@ from ...visualization.label_picture import draw_labels, spread_images
 from ...io.runs import read_run
 from ...datasets.image_list import ImageList
 from ...datasets.partitions import read_ids
+from ...constants import IGNORE_INDEX
+from ...distillers.labels import ignored_label, unify_ignored
 from ...io.files import write_atomically
 from ...labeling import Labeller, agreement, by_name, class_shares, find_images, judge, read_summary, write_labels
 from ...labeling.labeler import LABEL_TRANSFORMS, metainfo
@@ -175,6 +177,9 @@ class MCKDLoop(BaseLoop):
             raise ValueError(f'teacher and student must have the same classes, but train_cfg.teacher has '
                              f'{len(teacher.classes)} and the student {head.num_classes}; set num_classes of the student, or '
                              'take a teacher of the same classes')
+        if ignored_label(model) != IGNORE_INDEX:
+            raise ValueError(f'model.decode_head.ignore_index must be {IGNORE_INDEX}, which ignored pixels are called where '
+                             f'{type(self).__name__} writes labels, but is {ignored_label(model)}; leave it out')
         loader = self._runner.cfg.get('val_dataloader')
         known = list(metainfo(loader.dataset).get('classes') or ()) if loader is not None else teacher.classes
         if known != teacher.classes and sorted(known) == sorted(teacher.classes):
@@ -256,7 +261,8 @@ class MCKDLoop(BaseLoop):
             if not load:
                 raise ValueError('the pipeline of train_cfg.truth must load labels, but has none of '
                                  f'{", ".join(LABEL_TRANSFORMS)}; give the data set with its pipeline')
-            yield key, load[0](truth.info(index))['gt_seg_map']
+            labels = load[0](truth.info(index))['gt_seg_map']
+            yield key, unify_ignored(labels, getattr(truth.locate(index)[0], 'ignore_index', IGNORE_INDEX))
 
     def _train(self, name: str, number: int, labels: List[str], half: Optional[str], images: int,
                parent: Optional[str]) -> None:
