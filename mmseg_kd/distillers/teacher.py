@@ -1,7 +1,8 @@
 """Teachers: networks that answer and never learn."""
 import logging
 import math
-from typing import Any, Dict, Iterable, List, Optional, Union
+from contextlib import nullcontext
+from typing import Any, ContextManager, Dict, Iterable, List, Optional, Union
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,8 @@ from .inference import forward_inference
 from .normalisation import Renormalise, normalises
 from .taps import LOGITS, PathError
 
+DTYPES = dict(bfloat16=torch.bfloat16, float16=torch.float16, float32=torch.float32)
+MEMORY_FORMATS = dict(contiguous_format=torch.contiguous_format, channels_last=torch.channels_last)
 Spec = Union[dict, List[dict]]
 
 
@@ -33,15 +36,16 @@ class FrozenTeacher:
         checkpoint: path or address of its weights, or ``'auto'`` for those that the library's metafile names for ``config``.
             None leaves it as it was built: random, with a warning, unless the segmentor comes with its weights.
         scale: the teacher sees the images this much larger, on a side.
-        dtype: precision it runs in, such as ``'bfloat16'``; None for that of the surrounding autocast.
+        dtype: precision it runs in: ``'bfloat16'`` or ``'float16'`` under autocast, which leaves the weights and what needs
+            it in float32; ``'float32'`` also where training is under autocast; None as training does.
         memory_format: such as ``'channels_last'``.
         data_preprocessor: serves a ``model`` that has none, unless that comes with its weights, and so with its own. A
             distiller hands over that at the top level of its config. A teacher that has none at all sees images of 0..255,
             as it would in MMSegmentation, with a warning.
 
     Raises:
-        ValueError: if not exactly one of ``config`` and ``model`` is given, or ``dtype`` or ``memory_format`` is none of
-            torch's.
+        ValueError: if not exactly one of ``config`` and ``model`` is given, ``dtype`` is none of these three, or
+            ``memory_format`` is neither ``'contiguous_format'`` nor ``'channels_last'``.
     """
 
     def __init__(self,
@@ -62,8 +66,8 @@ class FrozenTeacher:
         if model is not None and model.get('data_preprocessor') is None and data_preprocessor is not None and \
                 not getattr(MODELS.get(model['type']), 'comes_with_weights', False):
             self._model_config = dict(model, data_preprocessor=data_preprocessor)
-        self._dtype = _torch_name('dtype', dtype, torch.dtype) if dtype else None
-        self._memory_format = _torch_name('memory_format', memory_format, torch.memory_format)
+        self.dtype = _torch_name('dtype', dtype, DTYPES) if dtype else None
+        self._memory_format = _torch_name('memory_format', memory_format, MEMORY_FORMATS)
         self._module: Optional[nn.Module] = None
         self._renormalise: Optional[Renormalise] = None
 
@@ -108,7 +112,7 @@ class FrozenTeacher:
                       'images of 0..255; if it was trained otherwise, add mean and std to its config', 'current',
                       logging.WARNING)
         module.requires_grad_(False).eval()
-        return module.to(dtype=self._dtype, memory_format=self._memory_format)
+        return module.to(memory_format=self._memory_format)
 
     @property
     def members(self) -> List['FrozenTeacher']:
@@ -137,11 +141,8 @@ class FrozenTeacher:
                 inputs = self._renormalise(inputs)
             if self.scale != 1:
                 inputs = F.interpolate(inputs, scale_factor=self.scale, mode='bilinear', align_corners=False)
-            inputs = inputs.contiguous(memory_format=self._memory_format)
-            if self._dtype is None:
-                return forward_inference(module, inputs, paths)
-            with torch.autocast(inputs.device.type, enabled=False):
-                return forward_inference(module, inputs.to(self._dtype), paths)
+            with in_precision(self.dtype, inputs.device.type):
+                return forward_inference(module, inputs.contiguous(memory_format=self._memory_format), paths)
 
     def __deepcopy__(self, memo: dict) -> 'FrozenTeacher':
         return self
@@ -257,8 +258,24 @@ def _build_teacher(spec: Spec, key: str, data_preprocessor: Optional[dict]) -> T
     return FrozenTeacher(**spec, data_preprocessor=data_preprocessor)
 
 
-def _torch_name(key: str, name: str, kind: type) -> Any:
-    value = getattr(torch, str(name).removeprefix('torch.'), None)
-    if not isinstance(value, kind):
-        raise ValueError(f'model.teacher.{key} must name a torch.{kind.__name__}, but is {name!r}')
+def in_precision(dtype: Optional[torch.dtype], device: str) -> ContextManager:
+    """Where a network runs in a precision, with its weights in float32; as the surroundings say if it is None.
+
+    Casting the weights instead fails wherever a network makes tensors of its own in float32, and loses more digits.
+
+    Args:
+        dtype: float32, float16 or bfloat16.
+        device: type of the device, such as ``'cuda'``.
+    """
+    if dtype is None:
+        return nullcontext()
+    if dtype == torch.float32:
+        return torch.autocast(device, enabled=False)
+    return torch.autocast(device, dtype=dtype)
+
+
+def _torch_name(key: str, name: str, known: Dict[str, Any]) -> Any:
+    value = known.get(str(name).removeprefix('torch.'))
+    if value is None:
+        raise ValueError(f'model.teacher.{key} must be one of {", ".join(known)}, but is {name!r}')
     return value

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from ..constants import IGNORE_INDEX
 from ..distillers.labels import unify_ignored
+from ..distillers.teacher import in_precision
 from ..engine.partition_runs import check_teacher_partitions, partition_of
 from ..io.checkpoint import read_checkpoint
 from ..io.configs import config_file, published_weights
@@ -138,10 +139,11 @@ def measure(network: Network, loader: DataLoader, device: str, images: int, seco
         if areas and time.monotonic() - begin > seconds:
             break
         batch = module.data_preprocessor(pseudo_collate([dataset[int(index)]]), False)
-        inputs = batch['inputs'].to(next(module.parameters()).dtype)
+        inputs = batch['inputs']
         if network.teacher.scale != 1:
             inputs = F.interpolate(inputs, scale_factor=network.teacher.scale, mode='bilinear', align_corners=False)
-        sample, = module.predict(inputs, batch['data_samples'])
+        with in_precision(network.teacher.dtype, inputs.device.type):
+            sample, = module.predict(inputs, batch['data_samples'])
         truth = unify_ignored(sample.gt_sem_seg.data.squeeze(), ignored)
         predicted = sample.pred_sem_seg.data.squeeze().to(truth)
         intersection, union, _, label = IoUMetric.intersect_and_union(predicted, truth, classes, IGNORE_INDEX)

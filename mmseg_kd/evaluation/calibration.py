@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Subset
 
 from ..io.configs import outer_preprocessor, published_weights, segmentor_config
 from ..distillers.labels import ignored_label
-from ..distillers.teacher import EnsembleTeacher, FrozenTeacher, Teacher, build_teachers, teachers_by_name
+from ..distillers.teacher import EnsembleTeacher, FrozenTeacher, Teacher, build_teachers, in_precision, teachers_by_name
 from ..constants import IGNORE_INDEX
 from ..io.tables import csv_table, markdown_table
 
@@ -298,7 +298,8 @@ def _member_logits(member: FrozenTeacher, batch: dict) -> Tensor:
         images = F.interpolate(images, scale_factor=member.scale, mode='bilinear', align_corners=False)
     shape = tuple(images.shape[2:])
     metas = [dict(sample.metainfo, img_shape=shape, pad_shape=shape) for sample in samples]
-    logits = module.inference(images.to(next(module.parameters()).dtype), metas)
+    with in_precision(member.dtype, images.device.type):
+        logits = module.inference(images, metas)
     if logits.shape[2:] != size:
         logits = F.interpolate(logits, size=size, mode='bilinear', align_corners=module.align_corners)
     return module.postprocess_result(logits, samples)[0].seg_logits.data

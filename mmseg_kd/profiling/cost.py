@@ -16,7 +16,7 @@ from torch import nn
 
 from ..io.checkpoint import load_weights
 from ..io.configs import outer_preprocessor, segmentor_config
-from ..distillers.teacher import build_teachers
+from ..distillers.teacher import build_teachers, in_precision
 from ..io.files import write_atomically
 from ..io.runs import read_run
 from .summary import cost
@@ -199,10 +199,17 @@ class Network:
         modules: the segmentors.
         scales: how much larger than asked for each of them sees the images, on a side.
         weights: where they come from, in a word.
+        dtypes: precision that each of them runs in; float32 by default.
     """
 
-    def __init__(self, name: str, modules: Sequence[nn.Module], scales: Sequence[float], weights: str) -> None:
+    def __init__(self,
+                 name: str,
+                 modules: Sequence[nn.Module],
+                 scales: Sequence[float],
+                 weights: str,
+                 dtypes: Optional[Sequence[Optional[torch.dtype]]] = None) -> None:
         self.name, self.weights = name, weights
+        self._dtypes = dtypes or [None] * len(modules)
         self._modules = [module.eval().requires_grad_(False) for module in modules]
         self._scales = list(scales)
 
@@ -219,9 +226,7 @@ class Network:
 
     def cost(self, size: Size) -> Tuple[int, int]:
         """Parameters, and multiply-adds (which MMEngine calls FLOPs) for one image of the size (H, W)."""
-        # A copy, because the analysis asks for single precision, which a teacher need not have.
-        counts = [cost(copy.deepcopy(module).float(), _scaled(size, scale))
-                  for module, scale in zip(self._modules, self._scales)]
+        counts = [cost(module, _scaled(size, scale)) for module, scale in zip(self._modules, self._scales)]
         return sum(parameters for parameters, _ in counts), sum(flops for _, flops in counts)
 
     def bytes(self) -> int:
@@ -234,12 +239,13 @@ class Network:
         images = []
         for module, scale in zip(self._modules, self._scales):
             noise = torch.randn(batch, 3, *_scaled(size, scale), generator=generator)
-            images.append(noise.to(device, next(module.parameters()).dtype))
+            images.append(noise.to(device))
 
         def run() -> None:
             with torch.no_grad():
-                for module, inputs in zip(self._modules, images):
-                    module(inputs, mode='predict')
+                for module, inputs, dtype in zip(self._modules, images, self._dtypes):
+                    with in_precision(dtype, device.type):
+                        module(inputs, mode='predict')
             if device.type == 'cuda':
                 torch.cuda.synchronize(device)
 
@@ -270,7 +276,7 @@ def load_networks(config: Config, checkpoint: Optional[str] = None) -> List[Netw
         kinds = {'trained' if member.checkpoint else 'random' for member in teacher.members}
         networks.append(
             Network(f'teacher {name}'.strip(), [member.module for member in teacher.members],
-                    [member.scale for member in teacher.members], ' and '.join(sorted(kinds))))
+                    [member.scale for member in teacher.members], ' and '.join(sorted(kinds)), [member.dtype for member in teacher.members]))
     return networks
 
 

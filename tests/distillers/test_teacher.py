@@ -118,7 +118,44 @@ def test_another_precision_and_memory_format_answer_nearly_alike(saved):
     read = teacher.read(IMAGES, ['logits'])['logits']
     assert read.dtype == torch.bfloat16
     assert teacher.module.backbone.layer1[0].conv1.weight.is_contiguous(memory_format=torch.channels_last)
+    assert teacher.module.backbone.layer1[0].conv1.weight.dtype == torch.float32
     assert torch.allclose(read.float(), logits(network), atol=0.05)
+
+
+SMALL = dict(toy_segmentor(4), auxiliary_head=None)
+HEAD = dict(type='FCNHead', in_index=-1, channels=8, num_convs=1, num_classes=4, norm_cfg=dict(type='BN'))
+MAKES_TENSORS_OF_ITS_OWN = {
+    # The first four take float32 positions, noise, bases or biases to what the network computes.
+    'Twins-SVT': dict(SMALL, backbone=dict(type='SVT', embed_dims=[8, 8], num_heads=[1, 1], mlp_ratios=[1, 1], depths=[1, 1],
+                                           strides=[4, 2], sr_ratios=[2, 1], windiow_sizes=[2, 2], out_indices=(0, 1),
+                                           norm_after_stage=True), decode_head=dict(HEAD, in_channels=8)),
+    'SegNeXt': dict(SMALL, backbone=dict(type='MSCAN', embed_dims=[8, 8, 8, 8], mlp_ratios=[1] * 4, depths=[1] * 4,
+                                         norm_cfg=dict(type='BN')),
+                    decode_head=dict(type='LightHamHead', in_channels=[8, 8, 8], in_index=[1, 2, 3], channels=8,
+                                     ham_channels=8, num_classes=4, norm_cfg=dict(type='GN', num_groups=2),
+                                     ham_kwargs=dict(MD_S=1, MD_R=4, train_steps=2, eval_steps=2, rand_init=False))),
+    'BEiT': dict(SMALL, backbone=dict(type='BEiT', img_size=(32, 32), patch_size=8, embed_dims=8, num_layers=1, num_heads=2,
+                                      mlp_ratio=1, out_indices=(0, ), qv_bias=True), decode_head=dict(HEAD, in_channels=8)),
+    'Swin': dict(SMALL, backbone=dict(type='SwinTransformer', embed_dims=8, depths=(2, 2), num_heads=(1, 2), strides=(4, 2),
+                                      window_size=2, out_indices=(0, 1)), decode_head=dict(HEAD, in_channels=16)),
+}
+
+
+@pytest.mark.parametrize('name', MAKES_TENSORS_OF_ITS_OWN)
+@pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
+def test_networks_that_make_tensors_of_their_own_run_in_half_precision(name, dtype):
+    model = MAKES_TENSORS_OF_ITS_OWN[name]
+    exact, half = FrozenTeacher(model=model), FrozenTeacher(model=model, dtype=dtype)
+    half.module.load_state_dict(exact.module.state_dict())
+    expected, got = (teacher.read(IMAGES, ['logits'])['logits'] for teacher in (exact, half))
+    assert expected.dtype == torch.float32 and expected.std() > 0
+    assert (got.float() - expected).abs().mean() < 0.1 * expected.std()
+
+
+def test_float32_is_kept_where_training_runs_under_autocast():
+    for dtype, expected in (('float32', torch.float32), (None, torch.bfloat16), ('float16', torch.float16)):
+        with torch.autocast('cpu', dtype=torch.bfloat16):
+            assert FrozenTeacher(model=toy_segmentor(4), dtype=dtype).read(IMAGES, ['logits'])['logits'].dtype == expected
 
 
 def test_an_ensemble_answers_with_the_mean_probability():
@@ -166,7 +203,8 @@ def test_copies_share_it_and_pickles_leave_the_network_out():
     (dict(type='EncoderDecoder'), r'write teacher=dict\(model=dict\(type=...\), checkpoint=...\)'),
     (dict(config='a.py', model=dict()), 'either config .* or model .*but has both'),
     (dict(config='a.py', weights='b.pth'), 'model.teacher has no key weights'),
-    (dict(config='a.py', dtype='float7'), "model.teacher.dtype must name a torch.dtype, but is 'float7'"),
+    (dict(config='a.py', dtype='float7'), "model.teacher.dtype must be one of bfloat16, float16, float32, but is 'float7'"),
+    (dict(config='a.py', memory_format='preserve_format'), 'must be one of contiguous_format, channels_last'),
     (dict(config='a.py', scale=0), 'model.teacher.scale must be > 0'),
     (dict(checkpoint='a.pth'), "needs config or model, or teachers by name, but has checkpoint='a.pth'"),
     ([], 'model.teacher is an empty list'),

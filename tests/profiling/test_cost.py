@@ -152,7 +152,7 @@ def test_an_ensemble_costs_what_its_members_cost_each_at_its_scale_and_dtype():
     assert one.cost(SIZE) == student.cost(SIZE)
     assert both.cost(SIZE)[0] == 2 * one.cost(SIZE)[0]
     assert both.cost(SIZE)[1] == one.cost(SIZE)[1] + one.cost((64, 96))[1]
-    assert both.bytes() == pytest.approx(1.5 * one.bytes(), rel=0.01)
+    assert both.bytes() == 2 * one.bytes()  # autocast keeps weights in float32
     both.runner(1, SIZE, CPU)()
 
 
