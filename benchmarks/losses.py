@@ -130,6 +130,7 @@ ROWS = (
     Row(losses.AttentionTransferNormLoss, textbook.attention_transfer_norm, features),
     Row(losses.AttnFDLoss, textbook.attention_guided, features, ['refiners']),
     Row(losses.BPKDLoss, textbook.boundary_privileged, logits_and_full_labels, note='labels at full resolution'),
+    Row(losses.ChannelFAKDLoss, textbook.channel_feature_augmented, classifier, ['statistics']),
     Row(losses.CIRKDChannelLoss, textbook.channel_memory, small_features, ['head', 'memory'], SMALL),
     Row(losses.CIRKDMemoryLoss, textbook.memory, small_features, ['head', 'pixels', 'regions'], SMALL),
     Row(losses.CIRKDMiniBatchLoss, textbook.mini_batch, small_features, note=SMALL),
@@ -145,6 +146,8 @@ ROWS = (
     Row(losses.DSDPixelSimilarityLoss, textbook.pixel_similarity, layers,
         note='{classes}, {channels} and {classes} channels'),
     Row(losses.FAKDLoss, textbook.feature_augmented, classifier, ['statistics']),
+    Row(losses.HalfMapPairWiseKDLoss, textbook.half_map_pair_wise, unequal_features,
+        note='{few} and {channels} channels'),
     Row(losses.HingeHolisticKDLoss, textbook.hinge_holistic, logits_and_images, ['critic']),
     Row(losses.HintLoss, textbook.hint, features),
     Row(losses.HolisticKDLoss, textbook.holistic, logits_and_images, ['critic']),
@@ -165,6 +168,7 @@ ROWS = (
     Row(losses.ProjectedCosineLoss, textbook.projected_cosine, unequal_features, ['projections'],
         '{few} and {channels} channels'),
     Row(losses.PseudoLabelLoss, textbook.pseudo_label, logits),
+    Row(losses.RawHolisticKDLoss, textbook.raw_holistic, logits, ['critic']),
     Row(losses.RegionContentLoss, textbook.region_content, unequal_features, note='{few} and {channels} channels'),
     Row(losses.SALCAttentionLoss, textbook.long_range_attention, features),
     Row(losses.SALCContextLoss, textbook.layer_wise_context, stages, note='stages of up to {channels} channels'),
@@ -172,6 +176,7 @@ ROWS = (
     Row(losses.SSTKDStructuralTextureLoss, textbook.structural_texture, features),
     Row(losses.StandardizedKDLoss, textbook.standardized, logits),
     Row(losses.StrayCIRKDMemoryLoss, textbook.stray_memory, small_features, ['head', 'pixels', 'regions'], SMALL),
+    Row(losses.SummedPixelWiseKDLoss, textbook.summed_pixel_wise, logits),
 )
 
 

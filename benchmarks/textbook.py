@@ -48,6 +48,10 @@ def pixel_wise(student: Tensor, teacher: Tensor) -> Tensor:
     return divergence(student, teacher, dim=1).mean()
 
 
+def summed_pixel_wise(student: Tensor, teacher: Tensor) -> Tensor:
+    return divergence(student, teacher, dim=1).mean((1, 2)).sum()
+
+
 def standardized(student: Tensor, teacher: Tensor) -> Tensor:
     s, t = ((x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True) for x in (student, teacher))
     return 4 * divergence(s / 2, t / 2, dim=1).mean()
@@ -160,6 +164,21 @@ def feature_augmented(student: Maps, teacher: Tensor, labels: Tensor, statistics
     return (q * (q.log() - z + bounds)).sum(1).mean()
 
 
+def channel_feature_augmented(student: Maps, teacher: Tensor, labels: Tensor, statistics: nn.Module) -> Tensor:
+    """One class map of one image after the other."""
+    features, weight, bias = student[0], student[1].flatten(1), student[2]
+    for k in present(labels):
+        _show(statistics, k, vectors(features)[labels.flatten() == k].detach())
+    total = 0
+    for image, target, y in zip(features, teacher, labels):
+        valid = y != IGNORE_INDEX
+        for c in range(len(weight)):
+            z, spread = weight[c] @ image[:, valid] + bias[c], statistics.variance[y[valid]].clone() @ weight[c].pow(2)
+            q = target[c][valid].softmax(0)
+            total = total + (q * (q.log() - z)).sum() + (z + 2.5 / 2 * spread).exp().sum().log()
+    return total / (len(teacher) * len(weight))
+
+
 def _show(statistics: nn.Module, k: int, features: Tensor) -> None:
     statistics.count[k] += len(features)
     share = len(features) / statistics.count[k]
@@ -185,6 +204,14 @@ def hinge_holistic(student: Maps, teacher: Tensor, critic: nn.Module) -> Tensor:
     fake, real = _seen(student, teacher)
     own = -critic(fake).mean()
     return own + F.relu(1 - critic(real)).mean() + F.relu(1 + critic(fake.detach())).mean()
+
+
+def raw_holistic(student: Tensor, teacher: Tensor, critic: nn.Module) -> Tensor:
+    share = torch.rand(len(teacher), 1, 1, 1, dtype=teacher.dtype)
+    between = (share * teacher + (1 - share) * student).detach().requires_grad_()
+    slope, = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    penalty = 10 * (slope.flatten(1).norm(dim=1) - 1).pow(2).mean()
+    return -critic(student).mean() + 0.1 * (critic(student.detach()).mean() - critic(teacher).mean() + penalty)
 
 
 def _seen(student: Maps, teacher: Tensor) -> Tuple[Tensor, Tensor]:
@@ -215,7 +242,7 @@ def adaptive_perspective(student: Tensor, teacher: Tensor, labels: Tensor, criti
     prototypes = perspective_prototypes(code, labels)
     # A class that does not occur has the score 0.
     scores = code.new_zeros(int(valid.sum()), CLASSES)
-    scores[:, present(labels)] = 100 * vectors(F.normalize(code))[valid] @ prototypes.t()
+    scores[:, present(labels)] = 10 * vectors(F.normalize(code))[valid] @ prototypes.t()
     return own - scores.softmax(1).log()[torch.arange(len(scores)), labels.flatten()[valid]].mean()
 
 
@@ -254,7 +281,7 @@ def attention_transfer_norm(student: Tensor, teacher: Tensor) -> Tensor:
 def attention_guided(student: Tensor, teacher: Tensor, refiners: Iterable[nn.Module]) -> Tensor:
     refine, = refiners
     s, t = (x / x.pow(2).sum().sqrt() for x in (refine(student), teacher))
-    return (s - t).pow(2).sum() / len(student)
+    return (s - t).pow(2).sum()
 
 
 def pixel_similarity(student: Maps, teacher: Maps) -> Tensor:
@@ -301,6 +328,12 @@ def pair_wise(student: Tensor, teacher: Tensor) -> Tensor:
 def max_pair_wise(student: Tensor, teacher: Tensor) -> Tensor:
     s, t = (similarities(F.max_pool2d(x, 2, ceil_mode=True).flatten(2)) for x in (student, teacher))
     return (s - t).pow(2).mean()
+
+
+def half_map_pair_wise(student: Tensor, teacher: Tensor) -> Tensor:
+    s, t = (F.max_pool2d(x, [side // 2 for side in x.shape[2:]], ceil_mode=True).flatten(2) for x in (student, teacher))
+    s, t = (x / x.norm(dim=1, keepdim=True).detach() for x in (s, t))
+    return (s.transpose(1, 2) @ s - t.transpose(1, 2) @ t).pow(2).mean()
 
 
 def region_content(student: Tensor, teacher: Tensor) -> Tensor:
@@ -438,7 +471,7 @@ def perspective_prototypes(features: Tensor, labels: Tensor) -> Tensor:
 
 def perspective_context(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
     s, t = (10 * vectors(F.normalize(x)) @ perspective_prototypes(x, labels).t() for x in (student, teacher))
-    return divergence(s, t, dim=1)[labels.flatten() != IGNORE_INDEX].mean()
+    return divergence(s, t, dim=1)[labels.flatten() != IGNORE_INDEX].mean() / len(present(labels))
 
 
 def perspective_prototype(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:

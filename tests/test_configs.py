@@ -61,7 +61,7 @@ FRAMEWORKS = dict(
     afdcd=dict(PixelWiseKDLoss=1, AfDCDLoss=1),
     apd=dict(PixelWiseKDLoss=10 / 19, APDLoss=1),
     at=dict(PixelWiseKDLoss=1, AttentionTransferLoss=1e4),
-    attnfd=dict(AttnFDLoss=16),
+    attnfd=dict(AttnFDLoss=2),
     bpkd=dict(BPKDLoss=1),
     canonical_feature=dict(HintLoss=None),
     canonical_logit=dict(PixelWiseKDLoss=None),
@@ -78,14 +78,14 @@ FRAMEWORKS = dict(
     fitnet=dict(PixelWiseKDLoss=1, HintLoss=10),
     idd=dict(PixelWiseKDLoss=10, PairWiseKDLoss=10, HolisticKDLoss=0.1, CWDLoss=3, IDDInterClassDistanceLoss=None,
              IDDPositionLoss=None),
-    ifvd_code=dict(PixelWiseKDLoss=10 / 19, IFVDLoss=200, HolisticKDLoss=1e-3),
+    ifvd_code=dict(PixelWiseKDLoss=10 / 19, IFVDLoss=200, RawHolisticKDLoss=1e-3),
     ifvd_paper=dict(PixelWiseKDLoss=10 / 19, IFVDLoss=50, HolisticKDLoss=1e-3),
     ka=dict(KATranslatorLoss=None),
     lskd=dict(StandardizedKDLoss=None),
     mgd=dict(MaskedGenerativeLoss=2e-5),
     mgd_code=dict(MaskedGenerativeLoss=2e-5, CWDLoss=3),
     salc=dict(SALCAttentionLoss=None, SALCContextLoss=None),
-    skd_code=dict(PixelWiseKDLoss=80, MaxPairWiseKDLoss=0.5, HolisticKDLoss=0.1),
+    skd_code=dict(SummedPixelWiseKDLoss=10, HalfMapPairWiseKDLoss=0.5, RawHolisticKDLoss=0.1),
     skd_paper=dict(PixelWiseKDLoss=10, PairWiseKDLoss=10, HolisticKDLoss=0.1),
     sstkd=dict(PixelWiseKDLoss=5, HolisticKDLoss=0.01, SSTKDStructuralTextureLoss=0.9, SSTKDStatisticalTextureLoss=1.15),
 )
@@ -272,7 +272,7 @@ def test_framework_has_the_terms_that_were_published(leaf):
     if data == 'cityscapes':
         known = {loss: weight for loss, weight in FRAMEWORKS[method].items() if weight is not None}
         assert {loss: weights[loss] for loss in known} == known
-    critics = {'HolisticKDLoss', 'IDDPositionLoss', 'APDLoss', 'KATranslatorLoss'} & weights.keys()
+    critics = {'HolisticKDLoss', 'RawHolisticKDLoss', 'IDDPositionLoss', 'APDLoss', 'KATranslatorLoss'} & weights.keys()
     assert bool(critics) == (cfg.optim_wrapper.get('constructor') == 'DistillOptimWrapperConstructor')
 
 

@@ -1,5 +1,5 @@
 from .align import align
-from .conv_adapter import ConvAdapter, ConvBNAdapter, NoAdapter
+from .conv_adapter import BiasedConvAdapter, ConvAdapter, ConvBNAdapter, NoAdapter
 from .mlp_adapter import MLPAdapter
 
-__all__ = ['ConvAdapter', 'ConvBNAdapter', 'MLPAdapter', 'NoAdapter', 'align']
+__all__ = ['BiasedConvAdapter', 'ConvAdapter', 'ConvBNAdapter', 'MLPAdapter', 'NoAdapter', 'align']

@@ -21,6 +21,19 @@ class ConvAdapter(nn.Conv2d):
 
 
 @MODELS.register_module()
+class BiasedConvAdapter(nn.Conv2d):
+    """1x1 convolution with bias, as in the published code of MGD (masked generation) and Af-DCD.
+
+    Args:
+        in_channels: of the student.
+        out_channels: of the teacher.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=1)
+
+
+@MODELS.register_module()
 class ConvBNAdapter(nn.Sequential):
     """1x1 convolution, BatchNorm and ReLU, for teacher features that come out of a ReLU.
 

@@ -11,11 +11,12 @@ from .prototypes import prototype_cosines
 class APDContextLoss(DistillLoss):
     r"""Match how every pixel would be classified by prototypes of the classes in the batch (adaptive perspective).
 
-    .. math:: L = \frac{1}{|V|} \sum_{p \in V} \mathrm{KL}\big(\mathrm{softmax}_k(s\, v_p \cdot c^t_k) \,\|\,
+    .. math:: L = \frac{1}{K |V|} \sum_{p \in V} \mathrm{KL}\big(\mathrm{softmax}_k(s\, v_p \cdot c^t_k) \,\|\,
         \mathrm{softmax}_k(s\, u_p \cdot c^s_k)\big)
 
     with u and v the features of student and teacher, scaled to length one, :math:`c_k` the mean of those of class k in
-    the batch, scaled to length one, k the classes that occur and V the pixels that are not void.
+    the batch, scaled to length one, k the K classes that occur in it, and V the pixels that are not void. The batch is
+    that of one process.
 
     Args:
         scale: multiplies the cosines.
@@ -29,9 +30,10 @@ class APDContextLoss(DistillLoss):
 
     Paper: Tian et al., "Adaptive Perspective Distillation for Semantic Segmentation" (TPAMI 2023, DOI
     10.1109/TPAMI.2022.3159581), weight 10 on the features before the classifier. As in the published code the
-    prototypes are of the batch of one GPU; the abstract speaks of single samples. The features are compared as they
-    come; :class:`APDLoss` has the heads of the paper. Deviations: the code divides by the number of classes that occur
-    too, so that its 10 is 10 / K here, and counts void pixels.
+    prototypes are of the batch of one process, and the divergence is divided by the number K of classes that occur in
+    that batch, not by the number that the data set has; the abstract speaks of single samples. The features are
+    compared as they come; :class:`APDLoss` has the heads of the paper. Deviation: void pixels count for nothing, where
+    the code counts them.
     """
 
     needs_labels = True
@@ -44,9 +46,9 @@ class APDContextLoss(DistillLoss):
 
     def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         masks = class_masks(labels, self.classes, student.dtype)
-        absent = (masks.sum((0, 1)) == 0)[:, None]
+        occurs = masks.sum((0, 1)) > 0
         scores = (self.scale * prototype_cosines(x, masks) for x in (student, teacher))
-        logs, targets = (x.masked_fill(absent, torch.finfo(x.dtype).min).log_softmax(1) for x in scores)
+        logs, targets = (x.masked_fill(~occurs[:, None], torch.finfo(x.dtype).min).log_softmax(1) for x in scores)
         valid = masks.sum(2)
         divergence = (targets.exp() * (targets - logs)).sum(1)
-        return (valid * divergence).sum() / valid.sum().clamp_min(1)
+        return (valid * divergence).sum() / (valid.sum() * occurs.sum()).clamp_min(1)

@@ -38,9 +38,10 @@ class APDLoss(AdversarialLoss):
             exist yet or was set up for other channels.
 
     Paper: Tian et al., "Adaptive Perspective Distillation for Semantic Segmentation" (TPAMI 2023, DOI
-    10.1109/TPAMI.2022.3159581), whose published code has Adam at 1e-5 for H, and a student's head at ten times the
-    learning rate. Deviations: its cross-entropy is taken on the grid of the features, where the code resizes the scores to
-    the labels; and those of :class:`APDContextLoss`.
+    10.1109/TPAMI.2022.3159581), whose published code has both scales at 10, divides the context by the number of classes
+    that occur in the batch of the process, and has Adam at 1e-5 for H and a student's head at ten times the learning
+    rate. Deviations: its cross-entropy is taken on the grid of the features, where the code resizes the scores to the
+    labels; and those of :class:`APDContextLoss`.
     """
 
     needs_labels = True
@@ -49,7 +50,7 @@ class APDLoss(AdversarialLoss):
                  context: float = 10.0,
                  prototype: float = 10.0,
                  scale: float = 10.0,
-                 head_scale: float = 100.0) -> None:
+                 head_scale: float = 10.0) -> None:
         super().__init__()
         if min(context, prototype) < 0 or head_scale <= 0:
             raise ValueError(f'APDLoss: context and prototype must be >= 0 and head_scale > 0, but are {context}, '

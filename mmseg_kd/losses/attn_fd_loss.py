@@ -10,7 +10,7 @@ class AttnFDLoss(DistillLoss):
     r"""Match the direction of the whole feature tensor after attention has refined the student's (attention-guided
     feature distillation).
 
-    .. math:: L = \frac{1}{N} \sum_l \Big\| \frac{A_l(f^s_l)}{\|A_l(f^s_l)\|_2} - \frac{f^t_l}{\|f^t_l\|_2} \Big\|_2^2
+    .. math:: L = \sum_l \Big\| \frac{A_l(f^s_l)}{\|A_l(f^s_l)\|_2} - \frac{f^t_l}{\|f^t_l\|_2} \Big\|_2^2
 
     with norms over the whole batch, and A a :class:`~mmseg_kd.losses.cbam.CBAM` followed by a 1x1 convolution without
     bias and batch normalisation to the teacher's channels. :meth:`setup` creates one per level; they train with the
@@ -18,7 +18,7 @@ class AttnFDLoss(DistillLoss):
 
     Shape:
         features (N, C, H, W) of student and teacher, channels may differ, or tuples of such maps, one per level. A
-        scalar, at most 4 / N for each level: the same weight means less at a larger batch.
+        scalar, at most 4 for each level, whatever the size of the batch.
 
     Raises:
         ValueError: if batch or spatial sizes, or the numbers of maps, differ.
@@ -27,7 +27,8 @@ class AttnFDLoss(DistillLoss):
     weight 2 at the last stage (before its ReLU), after ASPP, and in the decoder. Deviations from the published code,
     whose teacher passes through attention that is never trained, is read in training mode, and whose connectors train
     in the first epoch alone: the teacher's features are taken as they are, and all of A trains throughout. The code
-    also divides the cross-entropy by N, so that its weight w is N w here.
+    divides this loss by the number of images, and its cross-entropy, a mean over pixels, once more by the same. Here
+    neither is divided, so that the published weight means the same at every batch size.
     """
 
     needs_equal_channels = False
@@ -55,4 +56,4 @@ class AttnFDLoss(DistillLoss):
 def _distance(student: Tensor, teacher: Tensor) -> Tensor:
     # One sum over so many float32 numbers loses digits on CPU; a sum of the sums over maps does not.
     student, teacher = (x / x.flatten(2).norm(dim=2).norm().clamp_min(1e-12) for x in (student, teacher))
-    return (student - teacher).square().sum() / len(student)
+    return (student - teacher).square().sum()

@@ -42,8 +42,10 @@ class BPKDLoss(DistillLoss):
     Paper: Liu et al., "BPKD: Boundary Privileged Knowledge Distillation For Semantic Segmentation" (WACV 2024, arXiv
     2306.08075). The training code was never published: formula and defaults follow a third party's implementation,
     unverified against the paper's text. As there, logits are masked, not probabilities, so that a class off its edges
-    has the logit 0 and is not unlikely; and what borders on void counts as edge. Deviation: void cells count for
-    nothing, there they count as body.
+    has the logit 0 and is not unlikely; and what borders on void counts as edge. Open: a later commit of that
+    implementation, which names the paper's Figure 2, divides the edges of a class by the number of cells with M > 0
+    instead of by the sum of M, which makes :math:`L_E` about half as large; the text that would decide it could not be
+    read. Deviation: void cells count for nothing, there they count as body.
     """
 
     needs_labels = True

@@ -41,6 +41,29 @@ class HolisticCritic(nn.Module):
         return self.layers(x)
 
 
+class BatchNormCritic(HolisticCritic):
+    """:class:`HolisticCritic` behind a batch normalisation: the discriminator of :class:`RawHolisticKDLoss`.
+
+    In training mode each channel is centred and scaled by the mean and std of the batch that is passed, so that the
+    scores of logits do not depend on their scale.
+
+    Args:
+        in_channels: classes.
+
+    Shape:
+        as :class:`HolisticCritic`.
+
+    Paper: the published code of Liu et al., "Structured Knowledge Distillation" (arXiv 1903.04197).
+    """
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels)
+        self.norm = nn.BatchNorm2d(in_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(self.norm(x))
+
+
 class SelfAttention(nn.Module):
     r"""Add to every place what it finds alike in the whole map: :math:`x + \gamma\, v\, \mathrm{softmax}(q^T k)^T`.
 

@@ -44,7 +44,8 @@ class FAKDLoss(DistillLoss):
     Paper: Yuan et al., "FAKD: Feature Augmented Knowledge Distillation for Semantic Segmentation" (WACV 2024, arXiv
     2208.14143). No code is known and only the abstract was read: it confirms a closed upper bound over infinitely many
     augmentations; the formula is a reconstruction after ISDA (arXiv 1909.12220), with variances in place of
-    covariances. ISDA raises the strength to 7.5 during training; the paper's own values are unknown.
+    covariances. ISDA raises the strength to 7.5 during training; the paper's own values are unknown. A survey (arXiv
+    2309.03659) lists the paper's pixel loss as channel-wise: :class:`ChannelFAKDLoss`.
     """
 
     needs_labels = True
@@ -54,8 +55,8 @@ class FAKDLoss(DistillLoss):
     def __init__(self, strength: float = 2.5, temperature: float = 1.0) -> None:
         super().__init__()
         if strength < 0 or temperature <= 0:
-            raise ValueError(f'FAKDLoss: strength must be >= 0 and temperature > 0, but are {strength} and '
-                             f'{temperature}')
+            raise ValueError(f'{type(self).__name__}: strength must be >= 0 and temperature > 0, but are {strength} '
+                             f'and {temperature}')
         self.strength, self.temperature = strength, temperature
         self.statistics: Optional[ClassStatistics] = None
 
@@ -64,22 +65,28 @@ class FAKDLoss(DistillLoss):
             self.statistics = ClassStatistics(*student[1].shape[:2])
 
     def check(self, student: Student, teacher: Tensor) -> None:
+        name = type(self).__name__
         if not isinstance(student, tuple) or len(student) != 3 or not isinstance(teacher, Tensor):
-            raise ValueError('FAKDLoss takes (features, weight, bias) of the student and logits of the teacher; give '
+            raise ValueError(f'{name} takes (features, weight, bias) of the student and logits of the teacher; give '
                              'the term these paths')
-        check_same_shape('FAKDLoss', student[0], teacher, channels=False)
+        check_same_shape(name, student[0], teacher, channels=False)
         known = self.statistics and tuple(self.statistics.mean.shape)
         found = teacher.shape[1], student[0].shape[1]
         if not known == found == student[1].shape[:2]:
-            raise ValueError(f'FAKDLoss was set up for (classes, channels) = {known} with a classifier of these, but '
+            raise ValueError(f'{name} was set up for (classes, channels) = {known} with a classifier of these, but '
                              f'got {found} and one of {tuple(student[1].shape)}; call setup with the maps of the loss')
 
-    def compute(self, student: Student, teacher: Tensor, labels: Tensor) -> Tensor:
-        labels = labels.flatten().long()
-        valid, weight = labels != IGNORE_INDEX, student[1].flatten(1)
+    def variances(self, student: Student, labels: Tensor) -> Tensor:
+        """Variances of the features by class (C, D); in training mode after they have seen the batch."""
         if self.training:
-            self.statistics.update(_rows(student[0].detach()), labels.where(valid, len(weight)))
-        variances = self.statistics.variance.to(weight.dtype)
+            labels = labels.flatten().long()
+            self.statistics.update(_rows(student[0].detach()), labels.where(labels != IGNORE_INDEX, len(student[1])))
+        return self.statistics.variance.to(student[1].dtype)
+
+    def compute(self, student: Student, teacher: Tensor, labels: Tensor) -> Tensor:
+        variances, weight = self.variances(student, labels), student[1].flatten(1)
+        labels = labels.flatten().long()
+        valid = labels != IGNORE_INDEX
         lengths = variances @ weight.square().T
         spread = lengths[:, :, None] + lengths[:, None] - 2 * (weight * variances[:, None]) @ weight.T
         table = spread * (self.strength / (2 * self.temperature**2))

@@ -34,10 +34,9 @@ class HolisticKDLoss(AdversarialLoss):
             other inputs.
 
     Paper: Liu et al., "Structured Knowledge Distillation" (CVPR 2019, arXiv 1903.04197): WGAN-GP on the prediction
-    given the image. Deviations from its code, whose last version sees raw logits through batch normalisation and no
-    image: the softmax without normalisation, so that the confidence of a map is seen; the penalty takes the mean,
-    not the sum, of D's map, which is what the objective compares; small maps are resized instead of failing.
-    CIRKD's hinge objective is :class:`HingeHolisticKDLoss`.
+    given the image. The penalty takes the mean of D's map, which is what the objective compares, and small maps are
+    resized. The last version of the published code sees raw logits through batch normalisation and no image:
+    :class:`RawHolisticKDLoss`. CIRKD's hinge objective is :class:`HingeHolisticKDLoss`.
     """
 
     def __init__(self, penalty: float = 10.0) -> None:

@@ -26,9 +26,8 @@ class PairWiseKDLoss(DistillLoss):
         ValueError: if ``kernel`` is less than 1, or batch or spatial sizes differ.
 
     Paper: Liu et al., "Structured Knowledge Distillation" (CVPR 2019, arXiv 1903.04197), whose nodes are averages,
-    best at 2 x 2. Its published code takes maxima over half the map (2 x 2 or 3 x 3 nodes in all) and cuts the
-    gradient of the norm; here the gradient is that of the formula. Only the full graph is compared, as in the code,
-    without the paper's connection range. CIRKD's code is :class:`MaxPairWiseKDLoss`.
+    best at 2 x 2. Only the full graph is compared, as in the code, without the paper's connection range. What the
+    published code computes instead is :class:`HalfMapPairWiseKDLoss`; CIRKD's code is :class:`MaxPairWiseKDLoss`.
     """
 
     needs_equal_channels = False
@@ -40,11 +39,14 @@ class PairWiseKDLoss(DistillLoss):
         self.kernel = kernel
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
-        student, teacher = (unit(self.pool(x).flatten(2)) for x in (student, teacher))
+        student, teacher = (self.directions(self.pool(x).flatten(2)) for x in (student, teacher))
         return gram_distance(student, teacher).mean() / student.shape[2]**2
 
     def pool(self, x: Tensor) -> Tensor:
         return F.avg_pool2d(x, self.kernel, ceil_mode=True)
+
+    def directions(self, nodes: Tensor) -> Tensor:
+        return unit(nodes)
 
 
 @MODELS.register_module()

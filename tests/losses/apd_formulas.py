@@ -18,7 +18,7 @@ def context(student, teacher, y, scale):
     for s, t in zip(u, v):
         q, p = softmax(np.array([scale * s @ c for c in a]), 0), softmax(np.array([scale * t @ c for c in b]), 0)
         total.append(sum(p * np.log(p / q)))
-    return np.mean(total)
+    return np.mean(total) / len(a)
 
 
 def prototypes(student, teacher, y):

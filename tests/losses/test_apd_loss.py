@@ -44,6 +44,19 @@ def test_equals_the_formulas(shape, classes):
     np.testing.assert_allclose(loss.critic_loss(student, teacher, y).item(), np.mean(entropy), rtol=1e-9)
 
 
+def test_the_head_learns_with_the_published_scale_of_ten():
+    """Two orthogonal pixels of two classes: the scores are 10 and 0. A scale of 100 would leave nothing to learn."""
+    loss = APDLoss()
+    loss.classes = 2
+    loss.critic = torch.nn.Sequential(torch.nn.Conv2d(2, 2, 1), torch.nn.ReLU(), torch.nn.Conv2d(2, 2, 1)).double()
+    for layer in (loss.critic[0], loss.critic[2]):
+        layer.weight.data.copy_(torch.eye(2)[:, :, None, None])
+        layer.bias.data.zero_()
+    pixels = torch.eye(2, dtype=torch.float64).reshape(1, 2, 1, 2)
+    value = loss.critic_loss(pixels, pixels, torch.tensor([[[0, 1]]]))
+    assert value.item() == pytest.approx(np.log1p(np.exp(-10)), rel=1e-9)
+
+
 def test_gradient():
     assert_gradient(built(3, 3), *maps(2, 3, 3, 4), labels(2, 3, 4, classes=3))
 

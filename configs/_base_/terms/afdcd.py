@@ -5,4 +5,5 @@ terms = dict(
         student='backbone[3]',
         teacher='backbone[3]',
         loss=dict(type='AfDCDLoss', reconstruction=2e-6, contrast=0.005),
+        adapter=dict(type='BiasedConvAdapter'),
         weight=1.0))

@@ -1,4 +1,4 @@
 _base_ = './apd.py'
 
 # Divided by the 150 classes.
-terms = dict(loss_pi=dict(weight=10 / 150), loss_apd=dict(loss=dict(context=10 / 150)))
+terms = dict(loss_pi=dict(weight=10 / 150))

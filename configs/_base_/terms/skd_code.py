@@ -1,11 +1,12 @@
-# What the published code of SKD computes: its 10 is a sum over the 8 images of a batch, its pairs are those of 2 x 2
-# maxima over the whole map (here of 64 x 64), and its critic sees no image.
+# What the published code of SKD computes. It differs from the paper (skd_paper.py) in all three terms: the divergence
+# is summed over the images; the pairs are those of 2 x 2 maxima over the whole map, and lengths pass no gradient; the
+# critic sees raw logits through batch normalisation, without an image, and its own loss has the factor 0.1 too.
 # Features before the head's dropout: behind it, the student's lack a random tenth of their channels.
 terms = dict(
-    loss_pi=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'), weight=80.0),
+    loss_pi=dict(student='logits', teacher='logits', loss=dict(type='SummedPixelWiseKDLoss'), weight=10.0),
     loss_pa=dict(
         student='decode_head.bottleneck',
         teacher='decode_head.bottleneck',
-        loss=dict(type='MaxPairWiseKDLoss', kernel=32),
+        loss=dict(type='HalfMapPairWiseKDLoss'),
         weight=0.5),
-    loss_ho=dict(student='logits', teacher='logits', loss=dict(type='HolisticKDLoss'), weight=0.1))
+    loss_ho=dict(student='logits', teacher='logits', loss=dict(type='RawHolisticKDLoss'), weight=0.1))

@@ -1,0 +1,52 @@
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ..constants import IGNORE_INDEX
+from .fakd_loss import FAKDLoss, Student
+
+
+@MODELS.register_module()
+class ChannelFAKDLoss(FAKDLoss):
+    r""":class:`FAKDLoss` over places instead of classes: channel-wise distillation under all small changes of the
+    student's features at once.
+
+    The features of two places change independently. By Jensen's inequality, the mean of the channel-wise divergence
+    (:class:`CWDLoss`) over all changes is at most
+
+    .. math:: L = \frac{\tau^2}{N C} \sum_{nc} \Big( \sum_p q_{ncp} \big( \log q_{ncp} -
+        \frac{z_{ncp}}{\tau} \big) + \log \sum_p \exp\Big( \frac{z_{ncp}}{\tau} +
+        \frac{\lambda}{2 \tau^2} \sum_d \sigma_{y_p d}^2 w_{cd}^2 \Big) \Big)
+
+    with q the softmax of the teacher's logits over the places p of one class map, and the rest as in
+    :class:`FAKDLoss`. Both sums over p leave out void pixels.
+
+    Args:
+        strength: :math:`\lambda`; 0 is :class:`CWDLoss` on the pixels that are not void.
+        temperature: divides the logits of both networks.
+
+    Shape:
+        as :class:`FAKDLoss`; a scalar in nats. An image of void alone adds 0.
+
+    Raises:
+        ValueError: as :class:`FAKDLoss`.
+
+    Paper: Yuan et al., "FAKD: Feature Augmented Knowledge Distillation for Semantic Segmentation" (WACV 2024, arXiv
+    2208.14143), whose pixel loss a survey (arXiv 2309.03659) lists as channel-wise. The formula is a reconstruction, as
+    that of :class:`FAKDLoss`.
+    """
+
+    def compute(self, student: Student, teacher: Tensor, labels: Tensor) -> Tensor:
+        variances, weight = self.variances(student, labels), student[1].flatten(1)
+        void = (labels == IGNORE_INDEX)[:, None]
+        spread = (variances @ weight.square().T)[labels.long().masked_fill(void[:, 0], 0)].permute(0, 3, 1, 2)
+        logits = F.conv2d(*student) / self.temperature
+        augmented = logits + spread * (self.strength / (2 * self.temperature**2))
+        # The smallest number has no share, and unlike minus infinity no gradient that is not a number.
+        targets, augmented = (x.masked_fill(void, torch.finfo(x.dtype).min).flatten(2)
+                              for x in (teacher / self.temperature, augmented))
+        logs = targets.log_softmax(2)
+        bounds = (logs.exp() * (logs - logits.flatten(2))).sum(2) + augmented.logsumexp(2)
+        counted = ~void.flatten(1).all(1, keepdim=True)
+        return torch.where(counted, bounds, 0).mean() * self.temperature**2
