@@ -152,8 +152,12 @@ def small(trees, tmp_path):
         if cfg.train_cfg.get('type') == 'MCKDLoop':
             # The loop has tests of its own; what it repeats is a training as any other.
             loop, cfg.train_cfg = cfg.train_cfg, cfg.train_cfg.train
-            labels = label_by_chance(cfg.val_dataloader.dataset, trees, tmp_path / 'labels', loop.get('top_k', 0))
-            cfg.train_dataloader.dataset.update(labels, ids=None)
+            # Some are also validated by labels of the teacher.
+            labelled = Config.fromfile(config_file(loop.teacher.config)).test_dataloader.dataset
+            labels = label_by_chance(labelled, trees, tmp_path / 'labels', loop.get('top_k', 0))
+            for loader in (cfg.train_dataloader, cfg.val_dataloader):
+                if loader.dataset.type == 'PseudoLabelDataset':
+                    loader.dataset.update(labels, ids=None)
         for node in dicts(cfg._cfg_dict):
             if node.get('type') in trees:
                 node['data_root'] = trees[node['type']]
@@ -212,7 +216,7 @@ def test_takes_one_step(leaf, small):
     logged = run(cfg)
     losses = {key.removeprefix('train/'): value for key, value in logged.items() if 'loss' in key}
     assert {'loss', *cfg.model.get('terms', []), *cfg.model.get('unlabeled_terms', [])} <= losses.keys()
-    assert any(key.endswith('decode.loss_ce') for key in losses)
+    assert any(key.endswith(('decode.loss_ce', 'decode.loss_focal')) for key in losses)
     assert all(math.isfinite(value) for value in losses.values()), losses
 
 
@@ -465,14 +469,15 @@ def test_mckd_teacher_and_student_tell_the_same_classes_apart(leaf):
     cfg = read(leaf)
     loop, student = cfg.train_cfg, cfg.model.get('student') or cfg.model
     teacher = Config.fromfile(config_file(loop.teacher.config))
-    classes = DATASETS.get(cfg.val_dataloader.dataset.type).METAINFO['classes']
-    assert teacher.test_dataloader.dataset.type == cfg.val_dataloader.dataset.type
+    data, known = cfg.val_dataloader.dataset, teacher.test_dataloader.dataset.type
+    classes = DATASETS.get(known).METAINFO['classes']
+    assert data.type in (known, 'PseudoLabelDataset')  # whose classes are those of the teacher that labels
     assert student.decode_head.num_classes == len(classes)
     if 'checkpoint' in loop.teacher:
         assert loop.teacher.checkpoint.endswith(f'iter_{teacher.train_cfg.max_iters}.pth')
         assert teacher.model.decode_head.num_classes == len(classes)
     else:
-        assert teacher.model.classes == cfg.val_dataloader.dataset.type
+        assert teacher.model.classes == known
 
 
 @pytest.mark.parametrize('data', ['cityscapes', 'coco133'])
@@ -480,7 +485,7 @@ def test_oneformer_teaches_as_published(data):
     """Hard labels by CE and Dice, soft ones by KL of a low weight and a high temperature; 20 epochs, or fewer."""
     cfg = read(f'mckd/oneformer_swinl_swint_{data}.py')
     loop, student = cfg.train_cfg, cfg.model.student
-    assert (loop.num_stages, loop.top_k) == (1, 3) and 'checkpoint' not in loop.teacher
+    assert (loop.num_stages, loop.top_k) == (1, dict(cityscapes=19, coco133=64)[data]) and 'checkpoint' not in loop.teacher
     assert loop.train == dict(type='EpochBasedTrainLoop', max_epochs=20, val_interval=1)
     assert loop.get('group') == dict(cityscapes='^([^_]+)_', coco133=None)[data]
     assert student.backbone.type == 'SwinTransformer' and student.backbone.frozen_stages == 4
@@ -491,7 +496,27 @@ def test_oneformer_teaches_as_published(data):
     assert cfg.val_evaluator.iou_metrics == cfg.test_evaluator.iou_metrics == ['mIoU', 'mFscore']
     stopping, = (hook for hook in cfg.custom_hooks if hook.type == 'ResumableEarlyStoppingHook')
     assert stopping.monitor == cfg.default_hooks.checkpoint.save_best == 'mIoU' and stopping.patience < 20
-    assert {'ValidateOnResumeHook', 'StepSeedHook'} < {hook.type for hook in cfg.custom_hooks}
+    assert {'ValidateOnResumeHook', 'StepSeedHook', 'ValidationLossHook'} < {hook.type for hook in cfg.custom_hooks}
+
+
+def test_on_coco_training_validation_and_testing_are_three_lists_with_the_labels_of_the_teacher():
+    """70 / 20 / 10 % of a tenth of test2017, which has no public labels."""
+    cfg = read('mckd/oneformer_swinl_swint_coco133.py')
+    data = {name: cfg[f'{name}_dataloader'].dataset for name in ('train', 'val', 'test')}
+    assert {name: dataset.ids for name, dataset in data.items()} == {
+        name: f'data/coco/mckd/{name}.txt' for name in ('train', 'val', 'test')}
+    assert {dataset.type for dataset in data.values()} == {'PseudoLabelDataset'}
+    assert {dataset.images for dataset in data.values()} == {'data/coco/test2017'}
+    assert data['val'].labels == data['test'].labels == 'data/coco/mckd/labels' and 'labels' not in data['train']
+
+
+@pytest.mark.parametrize('data', ['cityscapes', 'coco133'])
+def test_the_focal_loss_takes_the_place_of_the_cross_entropy(data):
+    focal, plain = (read(f'mckd/oneformer_swinl_swint_{name}{data}.py') for name in ('focal_', ''))
+    losses = focal.model.student.decode_head.loss_decode
+    assert [loss.type for loss in losses] == ['SoftmaxFocalLoss', 'SoftDiceLoss']
+    losses[0] = plain.model.student.decode_head.loss_decode[0]
+    assert focal.model == plain.model and focal.train_cfg == plain.train_cfg
 
 
 def test_metafile_names_each_config_of_the_survey_once():

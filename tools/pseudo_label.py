@@ -12,10 +12,11 @@ from mmengine.dist import is_main_process
 # What OpenMMLab says while it is imported is of no use here.
 warnings.filterwarnings('ignore')
 with contextlib.redirect_stdout(io.StringIO()):
+    from mmseg_kd.datasets.partitions import read_ids
     from mmseg_kd.io.progress import ProgressLine
     from mmseg_kd.io.configs import config_file
     from mmseg_kd.engine.launch import finish, prepare_launch, start_processes
-    from mmseg_kd.labeling import Labeller, find_images, shares_report, write_labels
+    from mmseg_kd.labeling import Labeller, find_images, images_of_ids, shares_report, write_labels
 
 
 def main():
@@ -25,6 +26,8 @@ def main():
         'checkpoint', help="its weights; 'auto' for those that the library publishes, 'none' if it comes with them")
     parser.add_argument('images', help='folder of images, and of folders of them')
     parser.add_argument('out', help='folder for the label maps and labels.json; a half-labelled one is gone on with')
+    parser.add_argument('--ids', nargs='+', default=[], metavar='FILE',
+                        help='list files of the images to label, one a line: the path below IMAGES, without suffix')
     parser.add_argument('--threshold', type=float, default=0.0, help='probability below which a pixel is void (255)')
     parser.add_argument('--top-k', type=int, default=0, metavar='K',
                         help='also write the K most probable classes and their probabilities, as .npz')
@@ -36,7 +39,11 @@ def main():
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     try:
-        images = find_images(args.images)
+        if not args.ids:
+            images = find_images(args.images)
+        else:
+            ids = [name for file in args.ids for name in read_ids(file)]
+            images = list(images_of_ids(args.images, ids, '--ids', ', '.join(args.ids)).values())
         config = Config.fromfile(config_file(args.config))
         config.launcher = args.launcher
         prepare_launch(config)

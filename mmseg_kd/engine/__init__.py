@@ -1,6 +1,7 @@
 from .export import export_student
 from .hooks import (BatchSizeHook, DistillSummaryHook, EnergyHook, ExportStudentHook, MeanTeacherHook, NonFiniteLossHook,
-                    ResumableEarlyStoppingHook, StepSeedHook, TeacherPartitionHook, TermWeightHook, ValidateOnResumeHook)
+                    ResumableEarlyStoppingHook, StepSeedHook, TeacherPartitionHook, TermWeightHook, ValidateOnResumeHook,
+                    ValidationLossHook)
 from .loops import MCKDLoop, OwnPartitionMCKDLoop
 from .optim import BFloat16OptimWrapper, DistillOptimWrapperConstructor, JointOptimWrapper
 
@@ -8,5 +9,5 @@ __all__ = [
     'BFloat16OptimWrapper', 'BatchSizeHook', 'DistillOptimWrapperConstructor', 'DistillSummaryHook', 'EnergyHook',
     'ExportStudentHook', 'JointOptimWrapper', 'MCKDLoop', 'MeanTeacherHook', 'NonFiniteLossHook', 'OwnPartitionMCKDLoop',
     'ResumableEarlyStoppingHook', 'StepSeedHook', 'TeacherPartitionHook', 'TermWeightHook', 'ValidateOnResumeHook',
-    'export_student'
+    'ValidationLossHook', 'export_student'
 ]

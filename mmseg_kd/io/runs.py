@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from .files import walk
 
-METRIC = 'mIoU'
+METRIC, FSCORE = 'mIoU', 'mFscore'
 SWEEP_FILE = 'run.json'
 SWEEP_KEYS = ('sweep', 'stage', 'candidate', 'params', 'state')
 OWN_LOSS = re.compile(r'decode(_\d+)?\..*loss')
@@ -34,6 +34,7 @@ class Run:
         processes: that trained together.
         iterations: made.
         validations: iteration and mIoU of every validation, in percent.
+        fscore: mean F1 of the last validation, in percent; None where ``IoUMetric`` was not asked for ``mFscore``.
         losses: iteration and the decode head's own loss of every entry of the log, unless it is 0, that is turned off.
         step_seconds: mean time of one iteration, waiting for data included; None if it was not logged.
         memory: peak on the GPU in MiB; None if it was not logged.
@@ -52,6 +53,7 @@ class Run:
     processes: int = 1
     iterations: int = 0
     validations: Curve = field(default_factory=list)
+    fscore: Optional[float] = None
     losses: Curve = field(default_factory=list)
     step_seconds: Optional[float] = None
     memory: Optional[float] = None
@@ -215,6 +217,8 @@ def _read_logs(run: Run, attempts: List[_Attempt]) -> None:
         steps = [entry for entry in steps if entry['step'] <= attempt.begin] + attempt.steps
         validations = [entry for entry in validations if entry['iteration'] <= attempt.begin] + attempt.validations
     run.validations = [(entry['iteration'], _metric(entry)) for entry in validations]
+    run.fscore = next((value for key, value in (validations[-1] if validations else {}).items()
+                       if key == FSCORE or key.endswith(f'/{FSCORE}')), None)
     run.losses = [(entry['step'], loss) for entry in steps for loss in [_own_loss(entry)] if loss]
     run.iterations = max(
         [entry['step'] for entry in steps] + [iteration for iteration, _ in run.validations], default=0)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..io.checkpoint import CheckpointError, load_weights
 from ..io.configs import config_file, published_weights, segmentor_config
+from .writer import read_summary
 
 LABEL_TRANSFORMS = ('LoadAnnotations', 'LoadBlankAnnotations', 'LoadPanopticSemAnnotations')
 
@@ -109,5 +110,9 @@ def metainfo(dataset: dict) -> dict:
     """Classes, palette and the like that the config of a data set stands for, within whatever wraps it."""
     while 'dataset' in dataset:
         dataset = dataset['dataset']
+    if 'labels' in dataset:  # PseudoLabelDataset: classes are those of the labels
+        labels = dataset['labels']
+        summary = read_summary(labels if isinstance(labels, str) else labels[0])
+        return {key: summary[key] for key in ('classes', 'palette') if summary[key] is not None}
     kind = DATASETS.get(dataset['type'])
     return {**(getattr(kind, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})}

@@ -15,12 +15,14 @@ class Quality(NamedTuple):
         accuracy: share of the pixels that agree, in percent.
         iou: of every class, in percent; NaN for one that occurs in neither.
         judged: share of the pixels that could be judged, in percent: those that are void in neither.
+        fscore: mean F1 over the same classes, in percent, as ``mFscore`` of ``IoUMetric``.
     """
 
     miou: float
     accuracy: float
     iou: Dict[str, float]
     judged: float
+    fscore: float
 
 
 def judge(pairs: Iterable[Tuple[np.ndarray, np.ndarray]], classes: Sequence[str]) -> Quality:
@@ -48,12 +50,15 @@ def judge(pairs: Iterable[Tuple[np.ndarray, np.ndarray]], classes: Sequence[str]
     hits, total = np.diag(confusion), confusion.sum()
     union = confusion.sum(0) + confusion.sum(1) - hits
     iou = np.divide(100.0 * hits, union, out=np.full(count, np.nan), where=union > 0)
+    # F1 is 2 x hits / (labelled + predicted), and labelled + predicted = union + hits.
+    fscore = np.divide(200.0 * hits, union + hits, out=np.full(count, np.nan), where=union > 0)
     nothing = float('nan')
     return Quality(
         miou=float(np.nanmean(iou)) if union.any() else nothing,
         accuracy=100.0 * float(hits.sum()) / float(total) if total else nothing,
         iou=dict(zip(classes, iou.tolist())),
-        judged=100.0 * float(total) / pixels if pixels else nothing)
+        judged=100.0 * float(total) / pixels if pixels else nothing,
+        fscore=float(np.nanmean(fscore)) if union.any() else nothing)
 
 
 def agreement(first: Callable[[str], Tensor], second: Callable[[str], Tensor], paths: Sequence[str]) -> float:

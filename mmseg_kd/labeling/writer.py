@@ -122,6 +122,26 @@ def by_name(images: Sequence[str]) -> Dict[str, str]:
     return names
 
 
+def images_of_ids(folder: str, ids: Sequence[str], key: str, source: str) -> Dict[str, str]:
+    """The images of a list, by id: the path below the folder, without suffix.
+
+    Args:
+        folder: of the images, as :func:`find_images` walks it.
+        ids: of the list.
+        key: of the setting that names the list, for the error.
+        source: the list file or files, for the error.
+
+    Raises:
+        ValueError: if an id has no image, or as :func:`find_images` and :func:`by_name`.
+    """
+    files = by_name(find_images(folder))
+    missing = [name for name in ids if name not in files]
+    if missing:
+        raise ValueError(f'{key}: {len(missing)} of {len(ids)} ids of {source} have no image in {folder}, such as '
+                         f'{missing[0]}')
+    return {name: files[name] for name in ids}
+
+
 def read_summary(folder: str) -> Dict[str, Any]:
     """What :func:`write_labels` left about all images of a folder.
 

@@ -45,6 +45,16 @@ def test_a_complete_run_tells_all_that_is_compared(tmp_path):
     assert run.config['train_dataloader']['dataset']['pipeline'][2]['crop_size'] == [128, 128]
 
 
+def test_the_mean_f1_is_that_of_the_last_validation_where_it_was_asked_for(tmp_path):
+    folder = write_run(tmp_path / 'a', alone(), [10.0, 20.0, 30.0], name='r18')
+    assert read_run(folder).fscore is None
+    scalars, = folder.glob('*/vis_data/scalars.json')
+    entries = [json.loads(line) for line in scalars.read_text().splitlines()]
+    scalars.write_text('\n'.join(
+        json.dumps(dict(entry, mFscore=entry['mIoU'] + 1) if 'mIoU' in entry else entry) for entry in entries))
+    assert read_run(folder).fscore == 31.0
+
+
 def test_a_real_log_gives_the_iou_of_every_class():
     found = read_class_iou(REAL_LOG)
     assert list(found)[0] == 'Sky' and list(found)[-1] == 'Bicyclist' and len(found) == 11

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmseg_kd.labeling import find_images, read_summary, write_labels
+from mmseg_kd.labeling import find_images, images_of_ids, read_summary, write_labels
 
 CLASSES = ('sky', 'road', 'car')
 PALETTE = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
@@ -190,3 +190,9 @@ def test_two_processes_label_seven_images_once_each(tmp_path):
     seen = sorted(path.name.split('_')[1] for path in (tmp_path / 'out_seen').iterdir())
     assert seen == [f'{number}.png' for number in range(7)]
     assert len({path.name[0] for path in (tmp_path / 'out_seen').iterdir()}) == 2
+
+
+def test_the_images_of_a_list_are_found_by_their_ids(images):
+    assert images_of_ids(images, ['b/3', 'a/1'], '--ids', 'x.txt') == {'b/3': 'b/3.png', 'a/1': 'a/1.png'}
+    with pytest.raises(ValueError, match='^--ids: 1 of 2 ids of x.txt have no image in .*, such as a/9$'):
+        images_of_ids(images, ['a/1', 'a/9'], '--ids', 'x.txt')

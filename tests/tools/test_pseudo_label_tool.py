@@ -1,5 +1,6 @@
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
+from mmseg.registry import DATASETS, MODELS
 from PIL import Image
 
+from mmseg_kd.labeling.labeler import metainfo
 from mmseg_kd.testing.toys import toy_segmentor
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +52,26 @@ def test_a_folder_is_labelled_and_the_classes_are_reported(folder):
     assert sorted(path.name for path in (folder / 'out').iterdir()) == [
         '0.npz', '0.png', '1.npz', '1.png', '2.npz', '2.png', 'labels.json', 'parts', 'settings.json']
     assert json.loads((folder / 'out' / 'labels.json').read_text())['images']['2']['size'] == [20, 30]
+
+
+def test_a_list_of_images_is_labelled_and_their_data_set_is_judged_by(folder, monkeypatch):
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['pseudo_label.py', *map(str, [folder / 'config.py', folder / 'weights.pth',
+                                                                        folder / 'images', *arguments])])
+        runpy.run_path(str(ROOT / 'tools' / 'pseudo_label.py'), run_name='__main__')
+
+    for name, ids in dict(val='0\n', test='2\n', wrong='7\n').items():
+        (folder / f'{name}.txt').write_text(ids)
+    run(folder / 'some', '--ids', folder / 'val.txt', folder / 'test.txt')
+    assert list(json.loads((folder / 'some' / 'labels.json').read_text())['images']) == ['0', '2']
+    judged = dict(type='PseudoLabelDataset', images=str(folder / 'images'), labels=str(folder / 'some'),
+                  ids=str(folder / 'test.txt'))
+    assert len(DATASETS.build(judged)) == 1
+    # A student that is validated by them labels in turn: its config knows the classes.
+    assert metainfo(judged)['classes'] == list(DATASETS.get('CamVidDataset').METAINFO['classes'])
+    with pytest.raises(SystemExit, match='^--ids: 1 of 1 ids of .*wrong.txt have no image in'):
+        run(folder / 'none', '--ids', folder / 'wrong.txt')
 
 
 def test_two_processes_make_the_same_labels_as_one(folder):

@@ -1,8 +1,12 @@
 _base_ = './coco133.py'
 
-# 70 % of a tenth of the images without labels, as published. The list is written once, by
-# python -c "from mmseg_kd.datasets import write_split; write_split('data/coco/test2017', 'data/coco/mckd', 0.1)"
-# Published results are on another part of that tenth, with the teacher's labels for truth; here validation has true labels.
+# As published: 70 / 20 / 10 % of a tenth of the images without labels, for training, validation and testing, and the
+# teacher's labels for truth in all three. The published lists are not known; these are made by
+# python tools/make_split.py data/coco/test2017 data/coco/mckd --fraction 0.1
+# and the labels to validate and test with (docs/no_labels.md) by
+# python tools/pseudo_label.py configs/teachers/oneformer_swinl_coco133.py none data/coco/test2017 data/coco/mckd/labels \
+#     --ids data/coco/mckd/val.txt data/coco/mckd/test.txt
+images = 'data/coco/test2017'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
@@ -13,14 +17,23 @@ train_pipeline = [
     dict(type='PhotoMetricDistortion'),
     dict(type='PackSoftSegInputs'),
 ]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(2048, 512), keep_ratio=True),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+judged = dict(type='PseudoLabelDataset', images=images, labels='data/coco/mckd/labels', pipeline=test_pipeline)
 train_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         _delete_=True,
         type='PseudoLabelDataset',
-        images='data/coco/test2017',
+        images=images,
         ids='data/coco/mckd/train.txt',
         pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(_delete_=True, **judged, ids='data/coco/mckd/val.txt'))
+test_dataloader = dict(dataset=dict(_delete_=True, **judged, ids='data/coco/mckd/test.txt'))
 
 val_evaluator = dict(iou_metrics=['mIoU', 'mFscore'])
 test_evaluator = val_evaluator

@@ -11,5 +11,6 @@ custom_hooks = [
     *_base_.custom_hooks,
     # mIoU is rounded to hundredths of a percent: any improvement counts.
     dict(type='ResumableEarlyStoppingHook', monitor='mIoU', min_delta=0.005, patience=30),
+    dict(type='ValidationLossHook'),
     dict(type='ValidateOnResumeHook'),
 ]

@@ -9,8 +9,10 @@ from .step_seed_hook import StepSeedHook
 from .teacher_partition_hook import TeacherPartitionHook
 from .term_weight_hook import TermWeightHook
 from .validate_on_resume_hook import ValidateOnResumeHook
+from .validation_loss_hook import ValidationLossHook
 
 __all__ = [
     'BatchSizeHook', 'DistillSummaryHook', 'EnergyHook', 'ExportStudentHook', 'MeanTeacherHook', 'NonFiniteLossHook',
-    'ResumableEarlyStoppingHook', 'StepSeedHook', 'TeacherPartitionHook', 'TermWeightHook', 'ValidateOnResumeHook'
+    'ResumableEarlyStoppingHook', 'StepSeedHook', 'TeacherPartitionHook', 'TermWeightHook', 'ValidateOnResumeHook',
+    'ValidationLossHook'
 ]

@@ -21,7 +21,7 @@ from ...datasets.partitions import read_ids
 from ...constants import IGNORE_INDEX
 from ...distillers.labels import ignored_label, unify_ignored
 from ...io.files import write_atomically
-from ...labeling import Labeller, agreement, by_name, class_shares, find_images, judge, read_summary, write_labels
+from ...labeling import Labeller, agreement, by_name, class_shares, find_images, images_of_ids, judge, read_summary, write_labels
 from ...labeling.labeler import LABEL_TRANSFORMS, metainfo
 from .mckd_state import MCKDState, mckd_table
 
@@ -159,15 +159,9 @@ class MCKDLoop(BaseLoop):
 
     def _find_images(self) -> Dict[str, str]:
         """File by id, the path without its suffix."""
-        files = by_name(find_images(self._images))
         if self._ids is None:
-            return files
-        wanted = read_ids(self._ids)
-        missing = [name for name in wanted if name not in files]
-        if missing:
-            raise ValueError(f'train_dataloader.dataset.ids: {len(missing)} of {len(wanted)} ids of {self._ids} have no image '
-                             f'in {self._images}, such as {missing[0]}')
-        return {name: files[name] for name in wanted}
+            return by_name(find_images(self._images))
+        return images_of_ids(self._images, read_ids(self._ids), 'train_dataloader.dataset.ids', self._ids)
 
     def _build_teacher(self) -> Labeller:
         teacher = Labeller(self._teacher['config'], self._teacher.get('checkpoint'), self._tta)
@@ -242,7 +236,7 @@ class MCKDLoop(BaseLoop):
             files = {key: image['image'] for key, image in summary['images'].items()}
             pairs = ((_read(self._folder / name, key), truth) for key, truth in self._true_labels(files))
             quality = judge(pairs, summary['classes'])
-            facts.update(miou=quality.miou, accuracy=quality.accuracy)
+            facts.update(miou=quality.miou, fscore=quality.fscore, accuracy=quality.accuracy)
         if name != TEACHER_LABELS:
             pairs = ((_read(self._folder / name, key), _read(self._folder / TEACHER_LABELS, key)) for key in summary['images'])
             facts['miou_to_teacher'] = judge(pairs, summary['classes']).miou
@@ -294,6 +288,8 @@ class MCKDLoop(BaseLoop):
         barrier()
         run = read_run(folder)
         validated = dict(miou=run.miou) if run.validations else {}
+        if run.fscore is not None:
+            validated['fscore'] = run.fscore
         self._state.finish(name, dict(images=images, iterations=run.iterations, **validated))
 
     def _student(self, name: str) -> Labeller:

@@ -75,7 +75,7 @@ def mckd_table(parts: Dict[str, Dict[str, Any]]) -> str:
     Args:
         parts: of :class:`MCKDState`.
     """
-    columns = (('images', 'images', '{:d}'), ('mIoU', 'miou', '{:.2f}'),
+    columns = (('images', 'images', '{:d}'), ('mIoU', 'miou', '{:.2f}'), ('mean F1', 'fscore', '{:.2f}'),
                ("mIoU to the teacher's", 'miou_to_teacher', '{:.2f}'), ('accuracy', 'accuracy', '{:.2f}'),
                ('void', 'void', '{:.1%}'), ('confidence', 'confidence', '{:.3f}'),
                ('agreement', 'agreement', '{:.2f}'))

@@ -80,7 +80,7 @@ def test_everything_is_left_in_its_place(undisturbed):
     assert sum(name.startswith('labels/stage_1/') and name.endswith('.png') for name in maps) == 12
     table = maps['mckd.md'].decode().splitlines()
     assert [cell.strip() for cell in table[0].split('|')[1:-1]] == [
-        '', 'images', 'mIoU', "mIoU to the teacher's", 'accuracy', 'void', 'confidence', 'agreement']
+        '', 'images', 'mIoU', 'mean F1', "mIoU to the teacher's", 'accuracy', 'void', 'confidence', 'agreement']
     assert [line.split('|')[1].strip() for line in table[2:]] == [
         'labels/teacher', 'stage_1/a', 'stage_1/b', 'stage_1/pair', 'labels/stage_1/a', 'labels/stage_1/b', 'final']
     # Image, truth, teacher and stage 1, each of 1.6 + 0.05 inches.
