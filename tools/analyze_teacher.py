@@ -16,7 +16,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config of a distiller, whose teachers are analysed, or of a segmentor')
     parser.add_argument('checkpoint', nargs='?', help='of the teacher; may be left out where the config names it')
-    parser.add_argument('--images', type=int, default=100, help='how many, spread evenly over the validation images')
+    parser.add_argument('--images', type=int, default=100, help='how many validation images, drawn at random')
     parser.add_argument('--temperatures', type=float, nargs='+', default=[1, 2, 4, 8, 16], help='to soften with')
     parser.add_argument('--out', type=Path, help='folder for tables and plots; work_dirs/<config>/analysis if left out')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='override settings')

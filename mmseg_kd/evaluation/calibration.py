@@ -237,7 +237,7 @@ def analyse_teacher(teacher: Teacher,
                     temperatures: Sequence[float],
                     images: int,
                     report: Optional[Callable[[int, int], None]] = None) -> OutputStatistics:
-    """Statistics of a teacher's output on validation images, spread evenly over the data set.
+    """Statistics of a teacher's output on validation images, drawn at random.
 
     The logits are those that MMSegmentation takes its prediction from, at the size of the label map; so the mIoU of all
     images is that of a test run. Of an ensemble they are the logarithm of its mean probabilities.
@@ -246,7 +246,8 @@ def analyse_teacher(teacher: Teacher,
         teacher: to look at.
         config: whose ``val_dataloader`` has the images and labels.
         temperatures: to soften the output with.
-        images: how many; all, if there are no more.
+        images: how many, drawn without repetition and the same in every run, so that teachers can be compared; all, if
+            there are no more.
         report: is called after every image with the number of images that are done, and of all.
 
     Raises:
@@ -255,7 +256,8 @@ def analyse_teacher(teacher: Teacher,
     if images < 1:
         raise ValueError(f'images must be >= 1, but is {images}')
     dataset = DATASETS.build(copy.deepcopy(config.val_dataloader.dataset))
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(images, len(dataset))).round().astype(int)).tolist()
+    # RandomState draws the same in every version of NumPy.
+    chosen = sorted(np.random.RandomState(0).permutation(len(dataset))[:images].tolist())
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     modules = [member.module.to(device) for member in teacher.members]
     void = {IGNORE_INDEX, ignored_label(segmentor_config(config))}

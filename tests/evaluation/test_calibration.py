@@ -227,17 +227,23 @@ def test_miou_of_all_images_is_that_of_a_test_run(camvid):
     assert statistics.images == 3 and told == [(1, 3), (2, 3), (3, 3)] and statistics.pixels < 3 * 72 * 96
 
 
-def test_a_sample_is_spread_over_the_images(camvid, monkeypatch):
+def test_a_sample_is_drawn_at_random_and_is_the_same_in_every_run(camvid, monkeypatch):
     config, checkpoint = camvid
     seen = []
 
     def read(teacher, batch):
-        seen.append(batch['data_samples'][0].img_path[-5])
+        seen.append(batch['data_samples'][0].img_path)
         return torch.zeros(CLASSES, 72, 96)
 
     monkeypatch.setattr('mmseg_kd.evaluation.calibration.full_size_logits', read)
-    analyse_teacher(load_teachers(config, checkpoint)[''], config, [1], 2)
-    assert seen == ['3', '5']  # the first and the last of three
+    config = copy.deepcopy(config)
+    one, config.val_dataloader.num_workers = config.val_dataloader.dataset, 0
+    config.val_dataloader.dataset = dict(type='ConcatDataset', datasets=[one] * 4)  # twelve items, three different ones
+    teacher = load_teachers(config, checkpoint)['']
+    for _ in range(2):
+        assert analyse_teacher(teacher, config, [1], 3).images == 3
+    # MT19937 with seed 0 shuffles twelve items to 6, 11, 4, ...
+    assert [path[-5] for path in seen] == ['4', '3', '5'] * 2
 
 
 def test_the_logits_are_those_of_the_prediction_and_follow_the_scale(camvid):
