@@ -101,15 +101,14 @@ def methods_page(folder: Path, costs: Costs) -> str:
         ValueError: if a config cannot be built.
     """
     metafile = load(str(folder / 'metafile.yml'))
-    papers = {collection['Name']: collection.get('Paper') for collection in metafile['Collections']}
+    collections = {collection['Name']: collection for collection in metafile['Collections']}
     models = {model['Name']: model for model in metafile['Models']}
     rows = [('method', 'paper', 'terms (weight)', 'reads', 'learns, M', 'cost', 'published mIoU', 'config'),
             ('---', ) * 8]
     for path in sorted(folder.glob(f'*{PAIR}.py'), key=_method):
         model = models.get(path.stem, {})
-        paper = papers.get(model.get('In Collection'))
         terms = _terms(path)
-        rows.append((_method(path), f'[{_escape(paper["Title"])}]({paper["URL"]})' if paper else '-',
+        rows.append((_method(path), _paper(collections.get(model.get('In Collection'), {})),
                      '<br>'.join(f'{_links(term.loss)} ({_weight(term)})' for term in terms),
                      _reads(terms), _learns(terms), _cost(terms, costs), published_lift(model),
                      f'[{path.name}](../configs/{folder.name}/{path.name})'))
@@ -122,6 +121,8 @@ def methods_page(folder: Path, costs: Costs) -> str:
         'time, forward and backward, in times of one softmax-KL over 19x64x128 logits, with a star where one was '
         'measured at other sizes than the rest. The formulas, and these sizes, are in [Losses](losses.md).',
         table,
+        '*Reconstructed* from an abstract: neither the text of the paper nor code of its authors was at hand. What the '
+        'abstract leaves open, such as formulas, layers and weights, is ours; the section of each loss says what.',
         'Published numbers are those of the papers, not measured with this project. Each paper has its own protocol '
         '(teacher, student, schedule, crops, pretrained weights), so that rows cannot be compared with each other; '
         'what can is a student alone and the same student distilled, in one row. The costs are those of the losses '
@@ -317,6 +318,13 @@ def _weight(term: Term) -> str:
 
 def _short(weight: float) -> str:
     return f'{float(f"{weight:.3g}"):g}'
+
+
+def _paper(collection: Dict[str, Any]) -> str:
+    paper, source = collection.get('Paper'), collection.get('Metadata', {}).get('Reconstructed From')
+    if not paper:
+        return '-'
+    return f'[{_escape(paper["Title"])}]({paper["URL"]})' + (f', *reconstructed* from its {source}' if source else '')
 
 
 def _reads(terms: List[Term]) -> str:

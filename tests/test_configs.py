@@ -2,6 +2,7 @@
 import copy
 import functools
 import math
+import re
 from pathlib import Path
 
 import mmcv
@@ -322,6 +323,16 @@ def test_random_initialisation_is_all_that_its_study_changes(teacher, student, d
     else:
         network.backbone.init_cfg = cfg.scratch
     assert cfg.model == pretrained.model
+
+
+def test_weights_of_torchvision_fit_the_student_as_documented():
+    options = re.search(r'`--cfg-options (model.student.backbone.type=\S+ \S+)`', (ROOT / 'docs/papers.md').read_text())[1]
+    cfg = read('kd/pi_r101_r18_voc12.py')
+    cfg.merge_from_dict(dict(option.split('=') for option in options.split()))
+    backbone = MODELS.build(cfg.model.student).backbone
+    assert backbone.init_cfg == dict(type='Pretrained', checkpoint='torchvision://resnet18')
+    # torchvision's ResNet-18 has 122 entries, two of them of the classifier.
+    assert len(backbone.state_dict()) == 120 and backbone.conv1.weight.shape == (64, 3, 7, 7)
 
 
 @pytest.mark.parametrize('leaf', LEAVES)

@@ -1,5 +1,6 @@
 _base_ = '../_base_/tasks/r101_r18_voc12.py'
 
+# arXiv 2309.03659; what differs from the paper: docs/papers.md.
 model = dict(
     terms=dict(
         loss_pi=dict(

@@ -294,6 +294,20 @@ def test_a_row_tells_terms_paths_parameters_cost_and_source(folder):
     assert [line.split()[1] for line in lines[2:]] == ['a_critic', 'one']
 
 
+def test_a_method_that_is_made_from_an_abstract_says_so(folder):
+    metafile = load(str(folder / 'metafile.yml'))
+    metafile['Collections'][0]['Metadata'] = {'Reconstructed From': 'abstract'}
+    dump(metafile, str(folder / 'metafile.yml'))
+    page = methods_page(folder, {})
+    assert cells(page, 'one')[1].endswith('(https://example.org/1), *reconstructed* from its abstract')
+    assert page.count('*reconstructed*') == 1 and cells(page, 'a_critic')[1] == '-'
+
+
+def test_the_methods_of_which_only_the_abstract_was_read_are_marked(pages):
+    marked = [line.split()[1] for line in pages['docs/methods.md'].splitlines() if '*reconstructed* from its abstract' in line]
+    assert marked == ['consistency', 'csc_ace', 'fakd', 'idd', 'ka', 'salc', 'sstkd']
+
+
 def test_a_measured_part_of_a_method_is_not_its_cost(folder):
     assert cells(methods_page(folder, {'HintLoss': {'': 1.25}}), 'one')[5] == '-'
 
