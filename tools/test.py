@@ -3,9 +3,9 @@ import argparse
 
 from mmengine.runner import Runner
 
-from mmseg_kd.io.checkpoint import read_checkpoint
-from mmseg_kd.io.configs import outer_preprocessor
 from mmseg_kd.engine.launch import add_arguments, finish, load_config, prepare_launch
+from mmseg_kd.engine.tool_options import augment_data, augment_model, paint_predictions, write_predictions
+from mmseg_kd.io.checkpoint import read_checkpoint
 
 
 def main():
@@ -13,8 +13,9 @@ def main():
     add_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--out', help='folder for the predicted label maps')
-    parser.add_argument('--show', action='store_true', help='show predictions in a window')
-    parser.add_argument('--show-dir', help='folder for painted images')
+    painted = parser.add_mutually_exclusive_group()
+    painted.add_argument('--show', action='store_true', help='show predictions in a window')
+    painted.add_argument('--show-dir', help='folder for painted images')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that --show waits for each image')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     args = parser.parse_args()
@@ -22,20 +23,20 @@ def main():
     cfg = load_config(args)
     read_checkpoint(args.checkpoint)  # refuses what is missing or would run code
     cfg.load_from = args.checkpoint
-    if args.show or args.show_dir:
-        cfg.default_hooks.visualization.update(draw=True, show=args.show, wait_time=args.wait_time)
-        if args.show_dir:
-            cfg.visualizer.save_dir = args.show_dir
-    if args.tta:
-        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-        # MMEngine's Runner would hand a preprocessor at the top level to the TTA wrapper, which has no use for it.
-        preprocessor = outer_preprocessor(cfg)
-        own = {} if preprocessor is None else dict(data_preprocessor=preprocessor)
-        cfg.model = dict(cfg.tta_model, module=dict(cfg.model, **own))
-    if args.out:
-        cfg.test_evaluator.update(output_dir=args.out, keep_results=True)
+    try:
+        if args.show or args.show_dir:
+            paint_predictions(cfg, args.show_dir, args.wait_time)
+        if args.tta:
+            augment_model(cfg)
+        if args.out:
+            write_predictions(cfg, args.out)
+    except ValueError as error:
+        raise SystemExit(str(error))
     prepare_launch(cfg)
-    Runner.from_cfg(cfg).test()
+    runner = Runner.from_cfg(cfg)
+    if args.tta:
+        augment_data(runner)
+    runner.test()
     finish()
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple, Sequence
 import mmcv
 import mmengine.fileio as fileio
 import numpy as np
+from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image, ImageOps
 from torch.utils.data import Dataset
@@ -53,6 +54,45 @@ def read_image(transforms: Sequence, info: dict) -> tuple[np.ndarray, object]:
         if results.get('img') is not None:
             return np.asarray(results['img']), transform
     raise ValueError(f"{path} is loaded by no transform; add dict(type='LoadImageFromFile') to the pipeline")
+
+
+def read_picture(transforms: Sequence, info: dict, swaps_channels: bool) -> np.ndarray:
+    """The same image, to be looked at: (H, W, 3), uint8, RGB.
+
+    Args:
+        transforms: of the pipeline.
+        info: what the data set says of the image.
+        swaps_channels: whether the network's preprocessor exchanges the first and the third channel, to get RGB; it says
+            what the order is of images that a transform of the user loads.
+
+    Raises:
+        ValueError: as :func:`read_image`.
+    """
+    image, transform = read_image(transforms, info)
+    if isinstance(transform, LoadImageFromFile):
+        swaps_channels = transform.imdecode_backend != 'tifffile'
+    return as_picture(image, swaps_channels)
+
+
+def as_picture(image: np.ndarray, bgr: bool) -> np.ndarray:
+    """An image of any type and number of channels as (H, W, 3), uint8, RGB.
+
+    Of more than three channels the first three are shown, of fewer the first, in grey. Numbers beyond those of a byte, and
+    fractions of 1, are stretched from the least to the greatest.
+
+    Args:
+        image: (H, W) or (H, W, C).
+        bgr: whether blue comes first.
+    """
+    image = image.reshape(*image.shape[:2], -1)
+    shown = image[..., :3] if image.shape[-1] >= 3 else image[..., :1].repeat(3, -1)
+    if shown.dtype != np.uint8:
+        shown = np.where(np.isfinite(shown), shown, 0).astype(np.float64)
+        least, greatest = shown.min(), shown.max()
+        if least < 0 or not 1 < greatest <= 255:
+            shown = (shown - least) * (255 / max(greatest - least, np.finfo(float).tiny))
+        shown = shown.round().astype(np.uint8)
+    return np.ascontiguousarray(shown[..., ::-1] if bgr else shown)
 
 
 def read_labels(dataset: Dataset, index: int, key: str) -> LabelMap:

@@ -8,7 +8,7 @@ from typing import Any, Union
 import torch
 from mmengine.config import Config
 from mmseg.datasets import BaseSegDataset
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, HOOKS, LOOPS, METRICS, MODELS, TRANSFORMS, VISUALIZERS
 
 from ..io.checkpoint import read_checkpoint, segmentor_weights
 from ..io.configs import segmentor_config
@@ -17,6 +17,7 @@ from ..io.files import write_atomically
 KEPT = ('default_scope', 'env_cfg', 'vis_backends', 'visualizer', 'log_level', 'log_processor', 'test_dataloader',
         'test_evaluator', 'test_cfg', 'val_dataloader', 'val_evaluator', 'val_cfg', 'tta_model', 'tta_pipeline',
         'custom_imports')
+REGISTRIES = (MODELS, DATASETS, TRANSFORMS, METRICS, LOOPS, HOOKS, VISUALIZERS)
 
 
 def export_student(config: Config, checkpoint: Union[str, Path], folder: Union[str, Path]) -> Path:
@@ -58,9 +59,14 @@ def student_config(config: Config) -> Config:
     pipeline = config.get('test_pipeline') or tested.get('pipeline')
     if pipeline:
         result['test_pipeline'] = copy.deepcopy(pipeline)  # by this name MMSegmentation's inference looks for it
+    # What --show-dir of the stock tool asks for; all other hooks come from MMEngine.
+    painter = (config.get('default_hooks') or {}).get('visualization') or dict(type='SegVisualizationHook')
+    result['default_hooks'] = dict(visualization=copy.deepcopy(painter))
+    result.setdefault('visualizer', dict(
+        type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'))
     result = _own_datasets_as_plain(result)
     imports = result.get('custom_imports', {})
-    if 'mmseg_kd' in imports.get('imports', []) and not _uses_own_modules(result['model']):
+    if 'mmseg_kd' in imports.get('imports', []) and not _uses_own_modules(result):
         imports['imports'] = [name for name in imports['imports'] if name != 'mmseg_kd']
         if not imports['imports']:
             del result['custom_imports']
@@ -68,7 +74,7 @@ def student_config(config: Config) -> Config:
 
 
 def _own_datasets_as_plain(node: Any) -> Any:
-    """Spell the data sets of this package as MMSegmentation's ``BaseSegDataset``, which they are but for defaults."""
+    """Spell those data sets of this package as MMSegmentation's ``BaseSegDataset`` that are one but for defaults."""
     if isinstance(node, (list, tuple)):
         return type(node)(map(_own_datasets_as_plain, node))
     if not isinstance(node, dict):
@@ -76,23 +82,35 @@ def _own_datasets_as_plain(node: Any) -> Any:
     node = {key: _own_datasets_as_plain(value) for key, value in node.items()}
     if node.get('_scope_') == 'mmseg_kd':
         del node['_scope_']
-    known = DATASETS.get(node['type']) if isinstance(node.get('type'), str) and 'data_root' in node else None
-    if known is not None and known.__module__.startswith('mmseg_kd.') and issubclass(known, BaseSegDataset):
+    known = DATASETS.get(node['type']) if isinstance(node.get('type'), str) else None
+    if known is not None and known.__module__.startswith('mmseg_kd.') and _is_plain(known, node.get('metainfo') or {}):
         accepted = inspect.signature(BaseSegDataset.__init__).parameters
         defaults = {
             name: parameter.default
             for name, parameter in inspect.signature(known.__init__).parameters.items()
             if name in accepted and parameter.default is not parameter.empty
         }
-        node = {**defaults, 'metainfo': dict(known.METAINFO), **node, 'type': 'BaseSegDataset'}
+        metainfo = {**known.METAINFO, **(node.get('metainfo') or {})}
+        node = {**defaults, **node, 'metainfo': metainfo, 'type': 'BaseSegDataset'}
     return node
 
 
+def _is_plain(kind: type, metainfo: dict) -> bool:
+    """Whether a data set adds but names and defaults to BaseSegDataset, and its classes are all in use."""
+    if not issubclass(kind, BaseSegDataset):
+        return False
+    own = {name for each in kind.__mro__ if each.__module__.startswith('mmseg_kd.') for name in vars(each)
+           if not name.startswith('__')}
+    # With other classes, labels are numbered anew from those of METAINFO, which BaseSegDataset does not have.
+    return own <= {'METAINFO'} and list(metainfo.get('classes', kind.METAINFO['classes'])) == list(kind.METAINFO['classes'])
+
+
 def _uses_own_modules(node: Any) -> bool:
-    from mmseg.registry import MODELS
     if isinstance(node, (list, tuple)):
         return any(map(_uses_own_modules, node))
     if not isinstance(node, dict):
         return False
-    known = MODELS.get(node['type']) if isinstance(node.get('type'), str) else None
-    return (known is not None and known.__module__.startswith('mmseg_kd.')) or any(map(_uses_own_modules, node.values()))
+    kind = node.get('type')
+    known = [registry.get(kind) for registry in REGISTRIES] if isinstance(kind, str) else [kind]
+    return any(getattr(each, '__module__', '').startswith('mmseg_kd.') for each in known) or any(
+        map(_uses_own_modules, node.values()))

@@ -6,7 +6,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
 
-from mmseg_kd.datasets.reading import ORIENTATION, read_image, read_labels
+from mmseg_kd.datasets.reading import ORIENTATION, as_picture, read_image, read_labels, read_picture
 
 PALETTE = [[0, 0, 0], [255, 0, 0], [0, 255, 0]]
 LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
@@ -148,3 +148,29 @@ def test_an_image_is_what_the_pipeline_loads_before_it_is_resized(folder):
     assert image.shape == (2, 4, 5) and image.dtype == np.uint16 and isinstance(transform, LoadArray)
     with pytest.raises(ValueError, match="x.jpg is loaded by no transform; add dict\\(type='LoadImageFromFile'\\)"):
         read_image([], dataset.get_data_info(0))
+
+
+@pytest.mark.parametrize('image, expected', [
+    ([[0, 100], [200, 255]], [[0, 100], [200, 255]]),  # grey bytes
+    ([[0., 100], [200, 255]], [[0, 100], [200, 255]]),  # bytes that are called floats
+    ([[0., 0.5], [0.25, 1]], [[0, 128], [64, 255]]),
+    ([[-1., 0], [np.nan, 1]], [[0, 128], [128, 255]]),
+    ([[1000, 3000], [2000, 1000]], [[0, 255], [128, 0]]),
+    ([[7., 7], [7, 7]], [[7, 7], [7, 7]]),
+    ([[700., 700], [700, 700]], [[0, 0], [0, 0]]),
+])
+def test_a_picture_is_shown_whatever_its_numbers(image, expected):
+    array = np.array(image)
+    array = array.astype(np.uint8 if array.dtype.kind == 'i' and array.max() <= 255 else
+                         np.uint16 if array.dtype.kind == 'i' else np.float32)
+    assert as_picture(array, bgr=True)[..., 1].tolist() == expected
+    assert as_picture(array[..., None], bgr=False).shape == (2, 2, 3)
+
+
+def test_of_many_channels_three_are_shown_in_the_order_that_the_network_takes(folder):
+    image = np.arange(5, dtype=np.uint8)[None, None].repeat(2, 0)
+    assert as_picture(image, bgr=True)[0, 0].tolist() == [2, 1, 0] and as_picture(image, bgr=False)[0, 0].tolist() == [0, 1, 2]
+    Image.new('RGB', (4, 2), (250, 10, 20)).save(folder / 'img' / 'x.jpg', quality=100)
+    dataset = data(folder)
+    picture = read_picture(dataset.pipeline.transforms, dataset.get_data_info(0), swaps_channels=False)
+    assert np.abs(picture[0, 0].astype(int) - [250, 10, 20]).max() <= 3  # OpenCV's order is known

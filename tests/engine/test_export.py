@@ -16,15 +16,18 @@ from mmseg_kd.testing.trees import write_camvid_tree
 PI = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))
 
 PLAIN = textwrap.dedent('''
-    import sys
-    from mmengine.config import Config
-    from mmengine.runner import Runner
-    cfg = Config.fromfile(sys.argv[1])
-    cfg.work_dir, cfg.load_from = sys.argv[3], sys.argv[2]
-    metrics = Runner.from_cfg(cfg).test()
+    import json, runpy, sys
+    from pathlib import Path
+    import mmseg
+    config, weights, work_dir, image = sys.argv[1:]
+    tool = str(Path(mmseg.__file__).parent / '.mim' / 'tools' / 'test.py')
+    sys.argv = [tool, config, weights, '--work-dir', work_dir, '--show-dir', f'{work_dir}/painted', '--out', f'{work_dir}/maps']
+    runpy.run_path(tool, run_name='__main__')
+    metrics = json.loads(next(Path(work_dir).glob('*/[0-9]*.json')).read_text())
+    assert [len(list(Path(work_dir, name).rglob('*.png'))) for name in ('painted', 'maps')] == [2, 2]
     assert not any(name.split('.')[0] == 'mmseg_kd' for name in sys.modules)
     from mmseg.apis import inference_model, init_model
-    answer = inference_model(init_model(cfg, sys.argv[2], device='cpu'), sys.argv[4])
+    answer = inference_model(init_model(config, weights, device='cpu'), image)
     assert answer.pred_sem_seg.shape == answer.ori_shape
     print('mIoU', metrics['mIoU'])
 ''')
@@ -72,7 +75,7 @@ def test_plain_mmsegmentation_tests_the_exported_student_to_the_same_miou_and_in
     assert 'mmseg_kd' not in (folder / 'config.py').read_text()
     image = next((tmp_path / 'camvid' / 'img_dir' / 'val').iterdir())
     plain = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', PLAIN, *map(str, (folder / 'config.py', folder / 'student.pth', tmp_path, image))],
+        [sys.executable, '-W', 'ignore', '-c', PLAIN, *map(str, (folder / 'config.py', folder / 'student.pth', tmp_path / 'plain', image))],
         capture_output=True, text=True)
     assert plain.returncode == 0, plain.stderr[-2000:]
     assert float(plain.stdout.split('mIoU')[-1]) == pytest.approx(expected, abs=1e-6)
@@ -111,6 +114,34 @@ def test_imports_that_the_student_needs_stay():
     config = Config(dict(model=dict(student=dict(type='EncoderDecoder')),
                          custom_imports=dict(imports=['mmpretrain.models', 'mmseg_kd'])))
     assert student_config(config).custom_imports.imports == ['mmpretrain.models']
+
+
+def test_a_data_set_that_is_more_than_names_and_defaults_stays_and_brings_its_import():
+    def exported(dataset, **more):
+        config = Config(dict(model=dict(student=dict(type='EncoderDecoder')), test_dataloader=dict(dataset=dataset),
+                             custom_imports=dict(imports=['mmseg_kd']), **more))
+        result = student_config(config)
+        return result.test_dataloader.dataset, result.get('custom_imports')
+
+    plain, imports = exported(dict(type='CamVidDataset', data_prefix=dict(img_path='i'), metainfo=dict(town='X')))
+    assert plain.type == 'BaseSegDataset' and plain.metainfo.classes[0] == 'Sky' and plain.metainfo.town == 'X' and not imports
+    # Labels are numbered anew, from the classes that the data set knows.
+    few = dict(type='CamVidDataset', data_root='r', metainfo=dict(classes=('Sky', 'Road')))
+    kept, imports = exported(dict(type='RepeatDataset', times=2, dataset=few))
+    assert kept.dataset == few and imports == dict(imports=['mmseg_kd'])
+    panoptic = dict(type='CocoPanopticSemDataset', data_root='r', ann_file='a.json',
+                    pipeline=[dict(type='LoadPanopticSemAnnotations')])
+    assert exported(panoptic) == (panoptic, dict(imports=['mmseg_kd']))
+
+
+def test_what_paints_for_the_stock_tool_goes_along():
+    config = student_config(Config(dict(model=dict(student=dict(type='EncoderDecoder')))))
+    assert config.default_hooks == dict(visualization=dict(type='SegVisualizationHook'))
+    assert config.visualizer.vis_backends == [dict(type='LocalVisBackend')]
+    own = dict(model=dict(student=dict(type='EncoderDecoder')), visualizer=dict(type='V', name='v'),
+               default_hooks=dict(visualization=dict(type='P', interval=3), checkpoint=dict(type='CheckpointHook')))
+    config = student_config(Config(own))
+    assert config.default_hooks == dict(visualization=dict(type='P', interval=3)) and config.visualizer.type == 'V'
 
 
 def test_a_checkpoint_without_a_student_is_refused_and_nothing_is_written(tmp_path):

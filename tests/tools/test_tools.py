@@ -100,8 +100,9 @@ def test_testing_needs_no_teacher_and_gives_the_logged_result(trained, workspace
 def test_test_time_augmentation_runs(trained, workspace):
     work_dir, _ = trained
     code, output = python(ROOT / 'tools/test.py', 'distilled.py', work_dir / 'iter_4.pth', '--tta', '--work-dir', 'tta',
-                          cwd=workspace)
+                          '--show-dir', 'painted', cwd=workspace)
     assert code == 0, output[-3000:]
+    assert len(list((workspace / 'painted').rglob('*.png'))) == 2
     assert miou(output) >= 0
 
 
