@@ -131,9 +131,9 @@ MAKES_TENSORS_OF_ITS_OWN = {
                                            norm_after_stage=True), decode_head=dict(HEAD, in_channels=8)),
     'SegNeXt': dict(SMALL, backbone=dict(type='MSCAN', embed_dims=[8, 8, 8, 8], mlp_ratios=[1] * 4, depths=[1] * 4,
                                          norm_cfg=dict(type='BN')),
-                    decode_head=dict(type='LightHamHead', in_channels=[8, 8, 8], in_index=[1, 2, 3], channels=8,
-                                     ham_channels=8, num_classes=4, norm_cfg=dict(type='GN', num_groups=2),
-                                     ham_kwargs=dict(MD_S=1, MD_R=4, train_steps=2, eval_steps=2, rand_init=False))),
+                    decode_head=dict(type='LightHamHead', in_channels=[8, 8, 8], in_index=[1, 2, 3], channels=32,
+                                     ham_channels=64, num_classes=4, norm_cfg=dict(type='GN', num_groups=4),
+                                     ham_kwargs=dict(MD_S=1, MD_R=16, train_steps=6, eval_steps=6))),
     'BEiT': dict(SMALL, backbone=dict(type='BEiT', img_size=(32, 32), patch_size=8, embed_dims=8, num_layers=1, num_heads=2,
                                       mlp_ratio=1, out_indices=(0, ), qv_bias=True), decode_head=dict(HEAD, in_channels=8)),
     'Swin': dict(SMALL, backbone=dict(type='SwinTransformer', embed_dims=8, depths=(2, 2), num_heads=(1, 2), strides=(4, 2),
@@ -147,9 +147,13 @@ def test_networks_that_make_tensors_of_their_own_run_in_half_precision(name, dty
     model = MAKES_TENSORS_OF_ITS_OWN[name]
     exact, half = FrozenTeacher(model=model), FrozenTeacher(model=model, dtype=dtype)
     half.module.load_state_dict(exact.module.state_dict())
-    expected, got = (teacher.read(IMAGES, ['logits'])['logits'] for teacher in (exact, half))
+    answers = []
+    for teacher in (exact, half):
+        torch.manual_seed(0)  # SegNeXt's decomposition begins with random bases
+        answers.append(teacher.read(IMAGES, ['logits'])['logits'])
+    expected, got = answers
     assert expected.dtype == torch.float32 and expected.std() > 0
-    assert (got.float() - expected).abs().mean() < 0.1 * expected.std()
+    assert (got.float() - expected).abs().mean() < 0.03 * expected.std()
 
 
 def test_float32_is_kept_where_training_runs_under_autocast():
