@@ -5,7 +5,9 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_kd.doctor.doctor import check_before_training
-from mmseg_kd.engine.launch import add_arguments, enable_amp, finish, load_config, prepare_launch
+from mmseg_kd.engine.hooks import ResumeCheckHook
+from mmseg_kd.engine.launch import (add_arguments, check_runner, check_settings, enable_amp, finish, load_config,
+                                    prepare_launch, set_resume)
 
 
 def main():
@@ -17,13 +19,16 @@ def main():
     args = parser.parse_args()
 
     cfg = load_config(args)
-    cfg.resume = args.resume
+    set_resume(cfg, args)
     if args.amp:
         enable_amp(cfg)
     prepare_launch(cfg)
     if args.check:
         check_before_training(cfg)
+    check_settings(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.register_hook(ResumeCheckHook())
+    check_runner(runner)
     runner.train()
     finish()
 

@@ -2,7 +2,7 @@
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 from ..distillers.teacher import teachers_by_name
-from ..io.configs import flatten, outer_preprocessor
+from ..io.configs import flatten, outer_preprocessor, shown
 from ..io.runs import Run
 
 # What decides what a network learns. All else in a config is about logging, checkpoints and tests.
@@ -129,18 +129,6 @@ def varied_keys(settings: Sequence[Dict[str, Any]]) -> List[str]:
     """
     every = dict.fromkeys(key for one in settings for key in one)
     return [key for key in every if any(one.get(key) != settings[0].get(key) for one in settings)]
-
-
-def shown(value: Any) -> str:
-    """A value of a config, short enough for a line.
-
-    Args:
-        value: None is a key that is not set.
-    """
-    if value is None:
-        return 'not set'
-    text = f'{value:g}' if isinstance(value, float) else str(value)
-    return text if len(text) <= 80 else f'{text[:77]}...'
 
 
 def fixed_settings(run: Run) -> Dict[str, Dict[str, Any]]:

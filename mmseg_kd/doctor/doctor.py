@@ -4,7 +4,6 @@ import copy
 import gc
 import io
 import logging
-import os
 import platform
 import random
 import sys
@@ -17,15 +16,18 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import get_rank, is_distributed
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
+from torch import nn
+from torch.utils.data import DataLoader
 
 from .. import stack
 from ..io.configs import outer_preprocessor
 from ..distillers.teacher import build_teachers
 from ..constants import IGNORE_INDEX
+from ..engine.launch import rank_of
 from ..engine.partition_runs import partition_of
+from ..engine.run_checks import Problems, check_config, check_loader, image_size, training_loop
 from ..version import __version__
 from .data_checks import check_data
 from .diagnosis import Diagnosis, Missing, Say
@@ -35,9 +37,6 @@ from .network_checks import Network, check_classes, check_normalisation, check_s
 from .step_checks import check_batch, check_losses, check_model, check_optimizer, check_unused, check_validation
 from .step_cost import check_cost, cost_table
 from .teacher_checks import check_accuracy, check_partition, check_weights
-
-RANKS = dict(pytorch=('RANK', 'LOCAL_RANK'), slurm=('SLURM_PROCID', 'SLURM_LOCALID'),
-             mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK'))
 
 
 def examine(config: Config,
@@ -82,10 +81,9 @@ def check_before_training(config: Config) -> None:
     Raises:
         SystemExit: with status 1, if something would ruin the run.
     """
-    rank, local_rank = (int(os.environ.get(name, 0)) for name in RANKS.get(config.launcher, ('', '')))
+    rank, local_rank = rank_of(config.launcher)
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank % torch.cuda.device_count())
-    rank = get_rank() if is_distributed() else rank
     if not examine(config, distributed=config.launcher != 'none', out=io.StringIO() if rank else None):
         raise SystemExit(1)
 
@@ -102,10 +100,31 @@ def check_versions(say: Say, device: str) -> None:
         say.ok(text)
 
 
+def check_settings(say: Say, config: Config) -> None:
+    """Keys that are right each and wrong together: loop, samplers, validation, metrics, checkpoints and schedules."""
+    _tell(say, check_config(config), 'samplers, validation, metrics, checkpoints and schedules fit the length of training')
+
+
+def check_batches(say: Say, config: Config, model: nn.Module, loader: DataLoader) -> None:
+    """Whether training gets batches, and none of a single image where BatchNorm needs two."""
+    _tell(say, check_loader(loader, model, image_size(config), training_loop(config)),
+          f'{config.train_dataloader.get("batch_size", 1)} images each, also the last')
+
+
+def _tell(say: Say, problems: Problems, well: str) -> None:
+    for text in problems.refusals:
+        say.failed(text)
+    for text in problems.warnings:
+        say.warning(text)
+    if say.clean:
+        say.ok(well)
+
+
 def _examine(diagnosis: Diagnosis, config: Config, images: int, samples: int, seconds: float,
              distributed: bool) -> Dict[str, str]:
     run, device, distilled = diagnosis.run, get_device(), 'teacher' in (config.get('model') or {})
     run('versions', check_versions, device)
+    run('settings', check_settings, config)
     student = run('student' if distilled else 'network', check_student, config)
     # Loaded once, for all checks.
     teachers = run('teacher', lambda say: build_teachers(config.model.teacher, outer_preprocessor(config))) if distilled else {}
@@ -135,6 +154,7 @@ def _examine(diagnosis: Diagnosis, config: Config, images: int, samples: int, se
         run("teacher's mIoU", check_accuracy, network, val, device, images, seconds, void)
 
     model = run('model', check_model, config, device, teachers, needs=[student, networks])
+    run('batches', check_batches, config, model, train)
     optimizer = run('optimiser', check_optimizer, config, model)
     batch, loading = _pair(run('batch', check_batch, model, train, num_classes, void))
     parts = run('losses', check_losses, config, model, train, batch, needs=[loaded])

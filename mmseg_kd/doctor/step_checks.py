@@ -17,7 +17,9 @@ from torch.utils.data import DataLoader
 
 from ..distillers import Distiller, Term
 from ..distillers.teacher import Teacher
+from ..engine.metric_names import MetricNames, metric_names
 from ..engine.optim.distill_optim_wrapper_constructor import critic_parameters
+from ..engine.run_checks import check_metrics
 from .diagnosis import Say
 from .loss_parts import Part, gradient_shares, labeled_part, losses_of, preprocess, read_parts, terms_of
 from .step_cost import duration, iterations
@@ -204,9 +206,10 @@ def check_validation(say: Say, config: Config, model: nn.Module, loader: DataLoa
     # Processes would share their results through a folder.
     if not is_distributed():
         found = evaluator.evaluate(len(predicted))
-        best = (config.get('default_hooks') or {}).get('checkpoint', {}).get('save_best')
-        if isinstance(best, str) and best not in ('auto', *found):
-            say.failed(f'default_hooks.checkpoint.save_best is "{best}", but validation gives {", ".join(found)}')
+        # Of other metrics, the names were known before.
+        if not metric_names(config).complete:
+            for text in check_metrics(config, MetricNames(list(found), True)).refusals:
+                say.failed(text)
     if say.clean:
         say.ok(f'one batch predicted and judged; {len(loader.dataset)} images take about {duration(seconds)} here')
 

@@ -1,6 +1,6 @@
 from .export import export_student
 from .hooks import (BatchSizeHook, DistillSummaryHook, EnergyHook, ExportStudentHook, LoadedImageHook, MeanTeacherHook,
-                    NonFiniteLossHook, ResumableEarlyStoppingHook, StepSeedHook, TeacherPartitionHook, TermWeightHook,
+                    NonFiniteLossHook, ResumableEarlyStoppingHook, ResumeCheckHook, StepSeedHook, TeacherPartitionHook, TermWeightHook,
                     ValidateOnResumeHook, ValidationLossHook)
 from .loops import MCKDLoop, OwnPartitionMCKDLoop
 from .optim import BFloat16OptimWrapper, DistillOptimWrapperConstructor, JointOptimWrapper
@@ -8,6 +8,6 @@ from .optim import BFloat16OptimWrapper, DistillOptimWrapperConstructor, JointOp
 __all__ = [
     'BFloat16OptimWrapper', 'BatchSizeHook', 'DistillOptimWrapperConstructor', 'DistillSummaryHook', 'EnergyHook',
     'ExportStudentHook', 'JointOptimWrapper', 'LoadedImageHook', 'MCKDLoop', 'MeanTeacherHook', 'NonFiniteLossHook',
-    'OwnPartitionMCKDLoop', 'ResumableEarlyStoppingHook', 'StepSeedHook', 'TeacherPartitionHook', 'TermWeightHook',
+    'OwnPartitionMCKDLoop', 'ResumableEarlyStoppingHook', 'ResumeCheckHook', 'StepSeedHook', 'TeacherPartitionHook', 'TermWeightHook',
     'ValidateOnResumeHook', 'ValidationLossHook', 'export_student'
 ]

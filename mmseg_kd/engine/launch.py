@@ -9,11 +9,18 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
-from mmengine.dist import init_dist, is_distributed
+from mmengine.dist import get_rank, init_dist, is_distributed
 from mmengine.logging import print_log
+from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner.base_loop import BaseLoop
+from torch.utils.data import DataLoader
 
 from ..io.configs import config_file
 from .partition_runs import follow_partition
+from .run_checks import Problems, check_config, check_loader, image_size, training_loop
+
+RANKS = dict(pytorch=('RANK', 'LOCAL_RANK'), slurm=('SLURM_PROCID', 'SLURM_LOCALID'),
+             mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK'))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +77,63 @@ def prepare_launch(config: Config) -> None:
         config.model_wrapper_cfg = dict(wrapper, device_ids=None)
 
 
+def set_resume(config: Config, args: argparse.Namespace) -> None:
+    """Resume where the command line or the config asks for it.
+
+    ``--resume`` is about the work directory: its latest checkpoint counts more than the ``load_from`` of a config, and
+    without one, training begins, from the weights of ``load_from`` if there are such. ``resume=True`` in a config, or
+    ``load_from`` on the command line, is as MMEngine has it: ``load_from`` is the checkpoint to resume from.
+
+    Args:
+        config: with ``work_dir`` set; changed in place.
+        args: with ``resume`` and ``cfg_options``.
+    """
+    config.resume = bool(config.get('resume')) or args.resume
+    if args.resume and config.get('load_from') and 'load_from' not in args.cfg_options:
+        if find_latest_checkpoint(config.work_dir) is not None:
+            config.load_from = None
+        else:
+            loop = training_loop(config)
+            # A MCKD run keeps no checkpoint in its own folder.
+            config.resume = loop is None or loop.key != 'train_cfg'
+
+
+def check_settings(config: Config) -> None:
+    """Warn of what a config may not mean, and refuse what cannot end well, before anything is built.
+
+    Args:
+        config: of a training, with ``launcher`` set.
+
+    Raises:
+        SystemExit: with a line for each key that is to be changed.
+    """
+    _tell(check_config(config), rank_of(config.launcher)[0])
+
+
+def check_runner(runner: Runner) -> None:
+    """Warn and refuse by what is built: the batches that a training will get.
+
+    Args:
+        runner: whose training has not begun.
+
+    Raises:
+        SystemExit: with a line for each key that is to be changed.
+    """
+    loader = runner.train_loop.dataloader if isinstance(runner.train_loop, BaseLoop) else None
+    if isinstance(loader, DataLoader):
+        _tell(check_loader(loader, runner.model, image_size(runner.cfg), training_loop(runner.cfg)), get_rank())
+
+
+def rank_of(launcher: str) -> tuple[int, int]:
+    """Rank and local rank that a launcher gave this process, before it joins the others.
+
+    Args:
+        launcher: as of the command line.
+    """
+    rank, local_rank = (int(os.environ.get(name, 0)) for name in RANKS.get(launcher, ('', '')))
+    return (get_rank() if is_distributed() else rank), local_rank
+
+
 def start_processes(config: Config) -> None:
     """Join the group of processes that a launcher started, where no Runner does it.
 
@@ -107,6 +171,13 @@ def finish() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+
+
+def _tell(problems: Problems, rank: int) -> None:
+    for text in problems.warnings if rank == 0 else ():
+        print_log(text, 'current', logging.WARNING)
+    if problems.refusals:
+        raise SystemExit('\n'.join(problems.refusals) if rank == 0 else 1)
 
 
 def _replace_sync_bn(node: Any) -> int:

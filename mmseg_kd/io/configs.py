@@ -87,6 +87,18 @@ def flatten(node: Any, prefix: str) -> Dict[str, Any]:
     return {} if node is None else {prefix: node}
 
 
+def shown(value: Any) -> str:
+    """A value of a config, short enough for a line.
+
+    Args:
+        value: None is a key that is not set.
+    """
+    if value is None:
+        return 'not set'
+    text = f'{value:g}' if isinstance(value, float) else str(value)
+    return text if len(text) <= 80 else f'{text[:77]}...'
+
+
 def _mim(package: str) -> Path:
     spec = find_spec(package)
     if spec is None:

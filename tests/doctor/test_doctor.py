@@ -126,13 +126,13 @@ def test_a_healthy_config_passes_every_check(healthy_report):
     well, lines, text = healthy_report
     assert well and {kind for kind, _, _ in lines} == {'ok'}
     assert list(dict.fromkeys(name for _, name, _ in lines)) == [
-        'versions', 'student', 'teacher', 'training data', 'validation data', 'classes', 'void', 'normalisation',
-        "teacher's weights", "teacher's mIoU", 'model', 'optimiser', 'batch', 'losses', 'unused parameters',
+        'versions', 'settings', 'student', 'teacher', 'training data', 'validation data', 'classes', 'void', 'normalisation',
+        "teacher's weights", "teacher's mIoU", 'model', 'batches', 'optimiser', 'batch', 'losses', 'unused parameters',
         'validation', 'step'
     ]
     assert said(lines, 'ok', 'training data')[0].startswith('32 images, no file missing; labels of 8: ')
     assert len(said(lines, 'ok', 'losses')) == 2
-    assert text.splitlines()[-1] == '18 ok: ready to train'
+    assert text.splitlines()[-1] == '20 ok: ready to train'
 
 
 def test_the_tables_follow_the_checks(healthy_report):
@@ -203,7 +203,7 @@ def test_a_loop_that_has_its_images_labelled_first_is_examined_but_for_its_data(
 
 
 def test_a_config_without_validation_is_examined_too(config):
-    config.val_dataloader = config.val_evaluator = None
+    config.val_dataloader = config.val_evaluator = config.val_cfg = None
     well, lines, _ = look(config)
     assert well and said(lines, 'skipped', 'validation data')
     assert said(lines, 'skipped', "teacher's mIoU") == ['needs "validation data", see above']
@@ -337,7 +337,22 @@ def no_initial_weights(config):
 
 
 def no_such_metric(config):
-    config.default_hooks.checkpoint.save_best = 'mDice'
+    config.default_hooks.checkpoint.save_best = ['mIoU', 'mDice']
+
+
+def never_ends(config):
+    config.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2)
+    config.default_hooks.checkpoint.by_epoch = True
+    config.param_scheduler = None
+
+
+def last_batch_of_one(config):
+    never_ends(config)
+    config.train_dataloader.update(batch_size=31, sampler=dict(type='DefaultSampler', shuffle=True))
+    head = config.model.student.decode_head
+    config.model.student.auxiliary_head = dict(
+        type='PSPHead', in_channels=head.in_channels[-1], in_index=3, channels=4, num_classes=11, pool_scales=(1, ),
+        norm_cfg=head.norm_cfg)
 
 
 def raises_in_the_step(config):
@@ -381,11 +396,10 @@ def raises_in_the_step(config):
     ([no_labels, no_weight], [
         ('failed', 'training data', "add dict(type='LoadAnnotations') to train_dataloader.dataset.pipeline")]),
     ([no_normalisation, loud_term, no_such_metric], [
+        ('failed', 'settings', "default_hooks.checkpoint.save_best is 'mDice', but validation gives aAcc, mIoU, mAcc"),
         ('warning', 'normalisation', 'model.student.data_preprocessor has no mean and std'),
         ('warning', 'batch', 'images should have a mean near 0'),
-        ('warning', 'losses', 'nothing else counts; lower model.terms.loss_cwd.weight (1e+06)'),
-        ('failed', 'validation', 'default_hooks.checkpoint.save_best is "mDice", but validation gives aAcc, mIoU, '
-         'mAcc')]),
+        ('warning', 'losses', 'nothing else counts; lower model.terms.loss_cwd.weight (1e+06)')]),
     ([no_checkpoint, no_weight, nan_gradient, reads_images, cut_gradient], [
         ('warning', "teacher's weights", 'model.teacher.checkpoint is None'),
         ('failed', "teacher's mIoU", 'but one class everywhere would get'),
@@ -402,6 +416,10 @@ def raises_in_the_step(config):
     ([critic_without_optimiser, raises_in_the_step], [
         ('failed', 'optimiser', "set optim_wrapper.constructor='DistillOptimWrapperConstructor'"),
         ('failed', 'losses', "KeyError: 'nothing' (tests/doctor/test_doctor.py, line ")]),
+    ([never_ends], [
+        ('failed', 'settings', 'train_dataloader.sampler is InfiniteSampler, which never ends')]),
+    ([last_batch_of_one], [
+        ('failed', 'batches', 'auxiliary_head.psp_modules.0.1.bn normalises one value per image and channel')]),
     ([no_optimiser, no_initial_weights], [
         ('failed', 'model', 'nothing.pth can not be found.; see pretrained and init_cfg in model.student'),
         ('failed', 'optimiser', 'there is no optim_wrapper; add one'),

@@ -4,7 +4,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg_kd.engine.launch import add_arguments, enable_amp, load_config, prepare_launch
+from mmseg_kd.engine.launch import (add_arguments, check_settings, enable_amp, load_config, prepare_launch, rank_of,
+                                    set_resume)
 
 needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason='describes machines without a GPU')
 
@@ -42,3 +43,42 @@ def test_the_command_line_overrides_the_config(tmp_path, options, work_dir, lr):
     add_arguments(parser)
     config = load_config(parser.parse_args([str(tmp_path / 'a.py'), '--launcher', 'slurm', *options]))
     assert (config.work_dir, config.lr, config.launcher) == (work_dir, lr, 'slurm')
+
+
+def resumed(work_dir, config=None, flag=False, options=None):
+    config = Config(dict(dict(work_dir=str(work_dir), train_cfg=dict(by_epoch=False, max_iters=2)), **(config or {})))
+    config.merge_from_dict(options or {})
+    set_resume(config, argparse.Namespace(resume=flag, cfg_options=options or {}))
+    return config.resume, config.get('load_from')
+
+
+def test_a_config_that_resumes_is_honoured(tmp_path):
+    assert resumed(tmp_path) == (False, None) and resumed(tmp_path, flag=True) == (True, None)
+    assert resumed(tmp_path, dict(resume=True)) == (True, None)
+    assert resumed(tmp_path, dict(resume=True, load_from='a.pth')) == (True, 'a.pth')
+
+
+def test_the_flag_is_about_the_work_directory_and_not_about_initial_weights(tmp_path):
+    initial = dict(load_from='imagenet.pth')
+    assert resumed(tmp_path, initial) == (False, 'imagenet.pth')
+    assert resumed(tmp_path, initial, flag=True) == (False, 'imagenet.pth')
+    assert resumed(tmp_path, dict(initial, train_cfg=dict(teacher={}, train=dict(by_epoch=True, max_epochs=2))),
+                   flag=True) == (True, 'imagenet.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_2.pth'))
+    assert resumed(tmp_path, initial, flag=True) == (True, None)
+    assert resumed(tmp_path, initial, True, dict(load_from='iter_1.pth')) == (True, 'iter_1.pth')
+
+
+def test_what_cannot_end_well_is_refused_and_said_once_among_processes(monkeypatch):
+    scheduler = [dict(type='PolyLR', end=10), dict(type='ReduceOnPlateauLR')]
+    config = Config(dict(launcher='slurm', train_cfg=dict(by_epoch=False, max_iters=10), param_scheduler=scheduler))
+    with pytest.raises(SystemExit) as stopped:
+        check_settings(config)
+    assert [line.split(' ')[0] for line in stopped.value.code.splitlines()] == [
+        'param_scheduler.1.monitor', 'param_scheduler.0.by_epoch']
+    monkeypatch.setenv('SLURM_PROCID', '3')
+    monkeypatch.setenv('SLURM_LOCALID', '1')
+    assert rank_of('slurm') == (3, 1) and rank_of('none') == (0, 0)
+    with pytest.raises(SystemExit) as stopped:
+        check_settings(config)
+    assert stopped.value.code == 1

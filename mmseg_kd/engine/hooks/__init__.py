@@ -6,6 +6,7 @@ from .loaded_image_hook import LoadedImageHook
 from .mean_teacher_hook import MeanTeacherHook
 from .non_finite_loss_hook import NonFiniteLossHook
 from .resumable_early_stopping_hook import ResumableEarlyStoppingHook
+from .resume_check_hook import ResumeCheckHook
 from .step_seed_hook import StepSeedHook
 from .teacher_partition_hook import TeacherPartitionHook
 from .term_weight_hook import TermWeightHook
@@ -14,6 +15,6 @@ from .validation_loss_hook import ValidationLossHook
 
 __all__ = [
     'BatchSizeHook', 'DistillSummaryHook', 'EnergyHook', 'ExportStudentHook', 'LoadedImageHook', 'MeanTeacherHook',
-    'NonFiniteLossHook', 'ResumableEarlyStoppingHook', 'StepSeedHook', 'TeacherPartitionHook', 'TermWeightHook',
+    'NonFiniteLossHook', 'ResumableEarlyStoppingHook', 'ResumeCheckHook', 'StepSeedHook', 'TeacherPartitionHook', 'TermWeightHook',
     'ValidateOnResumeHook', 'ValidationLossHook'
 ]

@@ -1,7 +1,6 @@
 """Multistage collaborative distillation: a teacher labels, pairs of students label for each other, one student remains."""
 import copy
 import gc
-import json
 import re
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
@@ -13,24 +12,19 @@ from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import DATASETS, LOOPS
 from PIL import Image
 
-from ...io.configs import flatten
-from ...visualization.label_picture import draw_labels, spread_images
-from ...io.runs import read_run
 from ...datasets.image_list import ImageList
 from ...datasets.partitions import read_ids
 from ...constants import IGNORE_INDEX
 from ...distillers.labels import ignored_label, unify_ignored
 from ...io.files import write_atomically
+from ...io.runs import read_run
 from ...labeling import Labeller, agreement, by_name, class_shares, find_images, images_of_ids, judge, read_summary, write_labels
 from ...labeling.labeler import LABEL_TRANSFORMS, metainfo
+from ...visualization.label_picture import draw_labels, spread_images
+from ..config_changes import settings
 from .mckd_state import MCKDState, mckd_table
 
 HALVES = ('a', 'b')
-# What may be changed when a run goes on: it changes no weight.
-VOLATILE = ('work_dir', 'resume', 'load_from', 'launcher', 'log_level', 'log_processor', 'visualizer', 'vis_backends',
-            'env_cfg', 'experiment_name', 'model_wrapper_cfg')
-VOLATILE_KEYS = ('.default_hooks.logger', '.default_hooks.checkpoint.max_keep_ckpts', '.val_dataloader.num_workers',
-                 '.test_dataloader', '.test_cfg', '.test_evaluator')
 FINAL, TEACHER_LABELS = 'final', 'labels/teacher'
 PICTURED = 4
 
@@ -129,7 +123,7 @@ class MCKDLoop(BaseLoop):
             nn.Module: the Runner's model, which is not trained; the last student is that of ``final/``.
         """
         files = self._find_images()
-        self._state = MCKDState(self._folder, _settings(self._runner.cfg), self._runner._resume)
+        self._state = MCKDState(self._folder, settings(self._runner.cfg._cfg_dict.to_dict()), self._runner._resume)
         self._label(TEACHER_LABELS, files, self._build_teacher, {key: str(value) for key, value in self._teacher.items()})
         names = sorted(read_summary(str(self._folder / TEACHER_LABELS))['images'])
         halves = self._split(names) if self._num_stages else {}
@@ -381,9 +375,3 @@ def _templates(node: Any) -> Iterator[dict]:
 
 def _read(folder: Path, name: str) -> np.ndarray:
     return np.asarray(Image.open(folder / f'{name}.png'))
-
-
-def _settings(config: Any) -> Dict[str, Any]:
-    plain = {key: value for key, value in config._cfg_dict.to_dict().items() if key not in VOLATILE}
-    return {key: value for key, value in flatten(json.loads(json.dumps(plain, default=str)), '').items()
-            if not key.startswith(VOLATILE_KEYS)}

@@ -5,10 +5,11 @@ from typing import Any, Dict
 
 from mmengine.dist import barrier, is_main_process
 
-from ...io.tables import markdown_table
 from ...io.files import write_atomically
+from ...io.tables import markdown_table
+from ..config_changes import changes, told
 
-FILE, FORMAT, SHOWN = 'mckd.json', 1, 3
+FILE, FORMAT = 'mckd.json', 1
 
 
 class MCKDState:
@@ -53,13 +54,10 @@ class MCKDState:
                              '--work-dir') from None
         if before.get('format') != FORMAT:
             raise ValueError(f'{self._path} must have format {FORMAT}, but has {before.get("format")}; take another --work-dir')
-        changed = [key for key in {**settings, **self._settings} if settings.get(key) != self._settings.get(key)]
+        changed = changes(settings, self._settings)
         if changed:
-            told = '; '.join(f'{key.lstrip(".")} was {settings.get(key)!r}, but is {self._settings.get(key)!r}'
-                             for key in changed[:SHOWN])
-            more = f'; and {len(changed) - SHOWN} more' if len(changed) > SHOWN else ''
-            raise ValueError(f'{self._path.parent} was begun with another config: {told}{more}. Go on with the former one, or '
-                             'take another --work-dir')
+            raise ValueError(f'{self._path.parent} was begun with another config: {told(changed)}. Go on with the former one, '
+                             'or take another --work-dir')
         self.parts = parts
 
     def _save(self) -> None:

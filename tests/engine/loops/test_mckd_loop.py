@@ -296,7 +296,7 @@ def test_a_changed_config_is_refused_and_named(stubs, images):
     with pytest.raises(ValueError, match='holds a run already; give --resume'):
         make(images).run()
     before = json.loads((images.parent / 'work' / 'mckd.json').read_text())
-    with pytest.raises(ValueError, match='optim_wrapper.optimizer.lr was 0.1, but is 0.2. Go on with the former'):
+    with pytest.raises(ValueError, match='begun with another config: optim_wrapper.optimizer.lr: 0.1 -> 0.2. Go on with the former'):
         make(images, resume=True, lr=0.2).run()
     assert json.loads((images.parent / 'work' / 'mckd.json').read_text()) == before
     make(images, resume=True).run()

@@ -1,0 +1,109 @@
+"""The metrics that validation will give, found before anything is trained."""
+import copy
+import logging
+import tempfile
+from contextlib import contextmanager
+from typing import Any, Iterator, NamedTuple
+
+import torch
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.logging import MMLogger
+from mmengine.structures import PixelData
+from mmseg.registry import EVALUATOR
+from mmseg.structures import SegDataSample
+
+from ..labeling.labeler import metainfo
+
+SIDE = 4  # of the map that stands in for a prediction
+
+
+class MetricNames(NamedTuple):
+    """Names of metrics, as hooks and logs know them.
+
+    Args:
+        names: in the order in which validation gives them.
+        complete: whether there can be no others. A metric that cannot judge a small made-up map gives names that are not
+            known before the first validation.
+    """
+
+    names: list[str]
+    complete: bool
+
+
+def metric_names(config: Config) -> MetricNames:
+    """Let the metrics of ``val_evaluator`` judge one small made-up label map, and see what they give.
+
+    Nothing is written, and processes do not wait for each other.
+
+    Args:
+        config: of a training; without ``val_evaluator``, there are no metrics.
+
+    Raises:
+        ValueError: if a metric cannot be built.
+    """
+    wanted = config.get('val_evaluator')
+    if wanted is None:
+        return MetricNames([], True)
+    classes = _classes(config)
+    sample = SegDataSample(
+        gt_sem_seg=_map(torch.zeros(1, SIDE, SIDE, dtype=torch.long)),
+        pred_sem_seg=_map(torch.zeros(1, SIDE, SIDE, dtype=torch.long)),
+        seg_logits=_map(torch.zeros(len(classes), SIDE, SIDE)),
+        gt_depth_map=_map(torch.ones(1, SIDE, SIDE)),
+        pred_depth_map=_map(torch.ones(1, SIDE, SIDE)),
+        metainfo=dict(img_path='image.png', seg_map_path='image.png', ori_shape=(SIDE, SIDE), img_shape=(SIDE, SIDE)))
+    names, complete = [], True
+    with _silent(), tempfile.TemporaryDirectory() as folder:
+        for metric in _build(wanted, folder):
+            metric.dataset_meta = dict(classes=classes, label_map=None, reduce_zero_label=False)
+            try:
+                metric.process(dict(inputs=[torch.zeros(3, SIDE, SIDE)], data_samples=[sample]), [sample.to_dict()])
+                found = metric.compute_metrics(metric.results)
+            except Exception:  # a user's metric may ask for anything
+                complete = False
+                continue
+            prefix = getattr(metric, 'prefix', None)
+            names.extend(f'{prefix}/{name}' if prefix else name for name in found)
+    return MetricNames(names, complete)
+
+
+def _build(wanted: Any, folder: str) -> list[Any]:
+    wanted = copy.deepcopy(wanted)
+    if isinstance(wanted, Evaluator):
+        return list(wanted.metrics)
+    if isinstance(wanted, dict) and 'metrics' in wanted:
+        return list(EVALUATOR.build(dict(dict(type='Evaluator'), **wanted)).metrics)
+    wanted = list(wanted) if isinstance(wanted, (list, tuple)) else [wanted]
+    for metric in wanted:
+        if isinstance(metric, dict) and metric.get('output_dir') is not None:
+            metric['output_dir'] = folder  # some metrics create it at once
+    try:
+        return list(Evaluator(wanted).metrics)
+    except (KeyError, TypeError, AssertionError) as error:
+        raise ValueError(f'val_evaluator cannot be built: {" ".join(str(error).split())}') from None
+
+
+def _classes(config: Config) -> list[str]:
+    """Those of the validation set; two, where its config does not say."""
+    try:
+        known = metainfo(config.val_dataloader.dataset).get('classes')
+    except (AttributeError, KeyError, TypeError):
+        known = None
+    return list(known or ('first', 'second'))
+
+
+def _map(data: torch.Tensor) -> PixelData:
+    return PixelData(data=data)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without the tables that metrics log."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
