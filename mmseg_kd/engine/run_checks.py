@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from ..datasets import StreamSampler
+from ..io.configs import segmentor_config
 from .metric_names import MetricNames, metric_names
 
 WASTE = 0.1  # share of training at a learning rate of 0 that is not meant
@@ -192,9 +193,7 @@ def image_size(config: Config) -> tuple[int, int]:
     Args:
         config: of the run.
     """
-    model = config.get('model') or {}
-    network = model.get('student') or model
-    preprocessor = network.get('data_preprocessor') or config.get('data_preprocessor') or {}
+    preprocessor = segmentor_config(config).get('data_preprocessor') or {}
     return tuple(preprocessor.get('size') or (512, 512))
 
 
