@@ -8,14 +8,16 @@ from typing import Any, Iterator, NamedTuple
 import torch
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
+from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.structures import PixelData
-from mmseg.registry import EVALUATOR
+from mmseg.registry import EVALUATOR, HOOKS
 from mmseg.structures import SegDataSample
 
 from ..labeling.labeler import metainfo
 
 SIDE = 4  # of the map that stands in for a prediction
+KNOWN = ('mmengine', 'mmseg', 'mmseg_kd')  # whose hooks add nothing, or say so
 
 
 class MetricNames(NamedTuple):
@@ -23,16 +25,22 @@ class MetricNames(NamedTuple):
 
     Args:
         names: in the order in which validation gives them.
-        complete: whether there can be no others. A metric that cannot judge a small made-up map gives names that are not
-            known before the first validation.
+        complete: whether there can be no others. A metric that cannot judge a small made-up map, and a hook of a user that
+            acts after validation, give names that are not known before the first validation.
+        prefixes: beginnings of further names.
     """
 
     names: list[str]
     complete: bool
+    prefixes: tuple[str, ...] = ()
+
+    def may_hold(self, name: str) -> bool:
+        """Whether validation gives a metric, as far as that is known."""
+        return name in self.names or name.startswith(self.prefixes)
 
 
 def metric_names(config: Config) -> MetricNames:
-    """Let the metrics of ``val_evaluator`` judge one small made-up label map, and see what they give.
+    """Let the metrics of ``val_evaluator`` judge one small made-up label map, and see what they give; ask the hooks too.
 
     Nothing is written, and processes do not wait for each other.
 
@@ -65,7 +73,22 @@ def metric_names(config: Config) -> MetricNames:
                 continue
             prefix = getattr(metric, 'prefix', None)
             names.extend(f'{prefix}/{name}' if prefix else name for name in found)
-    return MetricNames(names, complete)
+    prefixes, others = _of_hooks(config)
+    return MetricNames(names, complete and not others, prefixes)
+
+
+def _of_hooks(config: Config) -> tuple[tuple[str, ...], bool]:
+    """What hooks add to the metrics, and whether one of a user may add more."""
+    prefixes, others = [], False
+    for hook in config.get('custom_hooks') or ():
+        kind = hook.get('type') if isinstance(hook, dict) else type(hook)
+        kind = HOOKS.get(kind) if isinstance(kind, str) else kind
+        if kind is None:
+            continue
+        prefixes += [kind.metric_prefix] if hasattr(kind, 'metric_prefix') else []
+        root = kind.__module__.partition('.')[0]
+        others |= root not in KNOWN and kind.after_val_epoch is not Hook.after_val_epoch
+    return tuple(prefixes), others
 
 
 def _build(wanted: Any, folder: str) -> list[Any]:

@@ -341,7 +341,7 @@ def _check_name(problems: Problems, key: str, name: Any, names: MetricNames | No
     if names is None:
         problems.refuse(f'{key} is {name!r}, but nothing is validated; leave it out, or set val_dataloader, val_cfg and '
                         'val_evaluator')
-    elif name not in names.names:
+    elif not names.may_hold(str(name)):
         given = ', '.join(names.names) or 'no metric that is known before it'
         if names.complete:
             problems.refuse(f'{key} is {name!r}, but validation gives {given}; name one of them, or change val_evaluator')

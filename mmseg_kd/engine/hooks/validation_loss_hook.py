@@ -28,6 +28,8 @@ class ValidationLossHook(Hook):
 
     # What it adds to the metrics must be there before they are logged.
     priority = 'HIGHEST'
+    # Asked before training for the names of what it adds.
+    metric_prefix = 'val_loss'
 
     def before_train(self, runner: Runner) -> None:
         _head(runner)
