@@ -1,13 +1,13 @@
 from .export import export_student
 from .hooks import (BatchSizeHook, DistillSummaryHook, EnergyHook, ExportStudentHook, LoadedImageHook, MeanTeacherHook,
-                    NonFiniteLossHook, ResumableEarlyStoppingHook, ResumeCheckHook, StepSeedHook, TeacherPartitionHook, TermWeightHook,
-                    ValidateOnResumeHook, ValidationLossHook)
+                    NonFiniteLossHook, ResumableEarlyStoppingHook, ResumeCheckHook, StepSeedHook, TeacherPartitionHook,
+                    TermWeightHook, ValidateOnResumeHook, ValidationLossHook)
 from .loops import MCKDLoop, OwnPartitionMCKDLoop
 from .optim import BFloat16OptimWrapper, DistillOptimWrapperConstructor, JointOptimWrapper
 
 __all__ = [
     'BFloat16OptimWrapper', 'BatchSizeHook', 'DistillOptimWrapperConstructor', 'DistillSummaryHook', 'EnergyHook',
     'ExportStudentHook', 'JointOptimWrapper', 'LoadedImageHook', 'MCKDLoop', 'MeanTeacherHook', 'NonFiniteLossHook',
-    'OwnPartitionMCKDLoop', 'ResumableEarlyStoppingHook', 'ResumeCheckHook', 'StepSeedHook', 'TeacherPartitionHook', 'TermWeightHook',
-    'ValidateOnResumeHook', 'ValidationLossHook', 'export_student'
+    'OwnPartitionMCKDLoop', 'ResumableEarlyStoppingHook', 'ResumeCheckHook', 'StepSeedHook', 'TeacherPartitionHook',
+    'TermWeightHook', 'ValidateOnResumeHook', 'ValidationLossHook', 'export_student'
 ]

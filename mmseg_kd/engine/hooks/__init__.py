@@ -15,6 +15,6 @@ from .validation_loss_hook import ValidationLossHook
 
 __all__ = [
     'BatchSizeHook', 'DistillSummaryHook', 'EnergyHook', 'ExportStudentHook', 'LoadedImageHook', 'MeanTeacherHook',
-    'NonFiniteLossHook', 'ResumableEarlyStoppingHook', 'ResumeCheckHook', 'StepSeedHook', 'TeacherPartitionHook', 'TermWeightHook',
-    'ValidateOnResumeHook', 'ValidationLossHook'
+    'NonFiniteLossHook', 'ResumableEarlyStoppingHook', 'ResumeCheckHook', 'StepSeedHook', 'TeacherPartitionHook',
+    'TermWeightHook', 'ValidateOnResumeHook', 'ValidationLossHook'
 ]
