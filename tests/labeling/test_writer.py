@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -183,10 +184,12 @@ def test_two_processes_label_seven_images_once_each(tmp_path):
     (tmp_path / 'out_seen').mkdir()
     for number in range(7):
         (images / f'{number}.png').write_bytes(b'')
-    port = str(20000 + os.getpid() % 20000)
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = str(probe.getsockname()[1])
     workers = [subprocess.Popen([sys.executable, '-c', WORKER, str(rank), port, str(images), str(out)],
                                 stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) for rank in range(2)]
-    assert [worker.communicate(timeout=120)[0].split()[-1] for worker in workers] == ['7', '7']
+    assert [worker.communicate(timeout=600)[0].split()[-1] for worker in workers] == ['7', '7']
     seen = sorted(path.name.split('_')[1] for path in (tmp_path / 'out_seen').iterdir())
     assert seen == [f'{number}.png' for number in range(7)]
     assert len({path.name[0] for path in (tmp_path / 'out_seen').iterdir()}) == 2

@@ -55,7 +55,7 @@ if lr > 1:
 miou = 50 + int(options['randomness.seed']) - 100 * abs(lr - 0.01) - float(
     options.get('optim_wrapper.optimizer.weight_decay', 0)) - abs(temperature - 3) - abs(
     math.log10(float(options.get('model.terms.loss_pi.weight', 0.1))) + 1)
-iterations, mode = int(options.get('train_cfg.max_iters', 20)), os.environ.get('MODE')
+born, iterations, mode = time.time(), int(options.get('train_cfg.max_iters', 20)), os.environ.get('MODE')
 logs = work_dir / f'{time.time_ns()}' / 'vis_data'
 logs.mkdir(parents=True)
 
@@ -65,6 +65,9 @@ def log(**entry):
 
 for step in range(begin + 1, iterations + 1):
     time.sleep(float(os.environ.get('PACE', 0)))
+    # One that is to be stopped on its way waits for it there, however late it comes.
+    while os.environ.get('HOLD') == str(lr) and begin == 0 and step == 7 and time.time() < born + 600:
+        time.sleep(0.01)
     log(loss=1 / step, iter=step, step=step)
     if mode == 'dies':
         os.kill(os.getpid(), signal.SIGKILL)
@@ -168,7 +171,7 @@ def row(table, name):
     return [cell.strip() for cell in line.strip('|').split('|')][1:]
 
 
-def until(condition, seconds=60):
+def until(condition, seconds=600):  # of a test that has failed; a busy machine may take most of it
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, 'waited too long'
@@ -301,15 +304,13 @@ def test_kills_at_random_moments_do_not_change_the_result(kills, pace, workplace
 
 
 def test_a_killed_training_resumes_from_its_checkpoint(workplace, monkeypatch):
-    monkeypatch.setenv('PACE', '0.05')
+    monkeypatch.setenv('HOLD', '0.1')
     place = workplace(stages=[dict(name='final', candidates=['alone'])])
-    worker = place.start()
-    until(lambda: (place.folder / 'runs/final/alone/0_seed0/iter_6.pth').exists())
-    time.sleep(0.02)
+    worker, run = place.start(), place.folder / 'runs/final/alone/0_seed0'
+    until(lambda: validations(run, 'mIoU').keys() == {3, 6})
     os.kill(place.training(), signal.SIGKILL)
     worker.join()
-    events = [event for event, _ in place.events()]
-    assert events in (['begins-at-0', 'begins-at-6', 'ends'], ['begins-at-0', 'begins-at-3', 'ends'])
+    assert [event for event, _ in place.events()] == ['begins-at-0', 'begins-at-6', 'ends']
     assert row(place.run(), 'final/alone')[0] == '41.00'
 
 
@@ -366,14 +367,14 @@ def test_of_a_failed_trial_only_the_failed_seeds_are_repeated(workplace, monkeyp
 
 
 def test_a_trial_below_the_median_is_pruned(workplace, monkeypatch):
-    monkeypatch.setenv('PACE', '0.05')
+    monkeypatch.setenv('HOLD', '0.3')
     stage = dict(name='optimizer', candidates=['alone'], prune_after=5, space={LR: [0.01, 0.02, 0.03, 0.04, 0.3, 0.015]})
     place = workplace(stages=[stage])
     table = place.run()
     assert row(table, 'optimizer/alone')[:2] == ['50.00', '6, 1 pruned']
     record = place.read('optimizer/alone/4_seed0')
-    # 50 - 29 at the end, so a share of it at iteration 6 or, where the worker looked late, 9; never before the fifth.
-    assert record['state'] == 'pruned' and record['miou'] in (pytest.approx(21 * 0.6), pytest.approx(21 * 0.9))
+    # 50 - 29 at the end, so a share of it at iteration 6; never before the fifth.
+    assert record['state'] == 'pruned' and record['miou'] == pytest.approx(21 * 0.6)
     assert ('ends', 'optimizer/alone/4_seed0') not in place.events()
 
 

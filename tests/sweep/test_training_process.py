@@ -23,7 +23,7 @@ def alive(pid):
         return False
 
 
-def until(condition, seconds=20):
+def until(condition, seconds=300):  # of a test that has failed; a busy machine may take most of it
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -41,15 +41,15 @@ def test_an_error_is_told_by_its_last_words(code, words, tmp_path):
     log = tmp_path / 'log'
     log.write_text('KeyError: of an earlier attempt\n')
     with python(code, log) as process:
-        assert process.wait(20) != 0
+        assert process.wait(300) not in (0, None)
     assert process.last_words() == words
 
 
 def test_leaving_the_block_ends_the_process_and_what_it_started(tmp_path):
     pids = tmp_path / 'pids'
-    code = ('import os, subprocess, sys, time; child = subprocess.Popen(["sleep", "60"]); '
+    code = ('import os, subprocess, sys, time; child = subprocess.Popen(["sleep", "600"]); '
             f'open({str(pids)!r} + "_", "w").write(f"{{os.getpid()}} {{child.pid}}"); os.rename({str(pids)!r} + "_", '
-            f'{str(pids)!r}); time.sleep(60)')
+            f'{str(pids)!r}); time.sleep(600)')
     with python(code, tmp_path / 'log') as process:
         assert process.wait(0) is None
         until(pids.exists)
@@ -60,11 +60,11 @@ def test_leaving_the_block_ends_the_process_and_what_it_started(tmp_path):
 @pytest.mark.skipif(sys.platform != 'linux', reason='only Linux ties a process to its parent')
 def test_the_process_does_not_outlive_a_parent_that_is_killed(tmp_path):
     pid = tmp_path / 'pid'
-    child = f'import os, time; open({str(pid)!r}, "w").write(str(os.getpid())); time.sleep(60)'
+    child = f'import os, time; open({str(pid)!r}, "w").write(str(os.getpid())); time.sleep(600)'
     parent = ('import sys, time; from pathlib import Path; from mmseg_kd.sweep.training_process import TrainingProcess; '
-              f'TrainingProcess([sys.executable, "-c", {child!r}], Path(sys.argv[1])); time.sleep(300)')
+              f'TrainingProcess([sys.executable, "-c", {child!r}], Path(sys.argv[1])); time.sleep(600)')
     process = subprocess.Popen([sys.executable, '-c', parent, str(tmp_path / 'log')])
-    until(lambda: pid.exists() and pid.read_text(), seconds=120)  # imports take their time on a busy machine
+    until(lambda: pid.exists() and pid.read_text())
     assert alive(pid.read_text())
     process.kill()
     process.wait()

@@ -1,6 +1,7 @@
 import json
 import os
 import runpy
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -75,9 +76,12 @@ def test_a_list_of_images_is_labelled_and_their_data_set_is_judged_by(folder, mo
 
 
 def test_two_processes_make_the_same_labels_as_one(folder):
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = str(probe.getsockname()[1])
     alone = label(folder, str(folder / 'alone'))
     both = label(folder, str(folder / 'both'), '--launcher', 'pytorch',
-                 launcher=['-m', 'torch.distributed.run', '--nproc_per_node', '2', '--master_port', '29713'])
+                 launcher=['-m', 'torch.distributed.run', '--nproc_per_node', '2', '--master_port', port])
     assert alone.returncode == both.returncode == 0, both.stderr[-2000:]
     assert both.stdout.count('| class ') == 1 and both.stdout.endswith(alone.stdout)
     for number in range(3):
