@@ -84,7 +84,8 @@ def _predict_one(run: Run, name: str, count: int, found: Predictions) -> None:
     chosen = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
     with torch.no_grad():
         samples = [model.test_step(pseudo_collate([dataset[int(i)]]))[0] for i in chosen]
-    labels = [sample.pred_sem_seg.data[0].cpu().numpy() for sample in samples]
+    # The prediction of a network of one channel is made of floats.
+    labels = [sample.pred_sem_seg.data[0].long().cpu().numpy() for sample in samples]
     if not found.images:
         found.images = [mmcv.imread(sample.img_path, channel_order='rgb') for sample in samples]
         found.truth = [unify_ignored(sample.gt_sem_seg.data[0], ignored_label(model)).cpu().numpy() for sample in samples]

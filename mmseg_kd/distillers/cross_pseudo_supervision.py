@@ -47,6 +47,8 @@ class CrossPseudoSupervision(SemiSupervisedDistiller):
     and without CutMix, labelled and unlabelled images have a mean each, there they share one.
     """
 
+    teachers_train = True
+
     def __init__(self,
                  student: dict,
                  terms: Optional[Dict[str, dict]] = None,

@@ -9,7 +9,8 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from .dry_run import build_skeleton, run_skeleton
+from .class_logits import count_classes
+from .dry_run import as_trained, build_skeleton, run_skeleton
 from .labels import ignored_label, unify_ignored
 from .taps import PathError, Taps
 from .teacher import Spec, build_teachers
@@ -74,10 +75,13 @@ class Distiller(BaseSegmentor):
         self._teacher_missing: Optional[Exception] = None
         self._fit_terms(student)
 
+    teachers_train = False  # whether a teacher is in training mode while it is read
+
     # The heads of a stock TTA wrapper and of visualisers ask the segmentor for these.
     align_corners = property(lambda self: self.student.align_corners)
     num_classes = property(lambda self: self.student.num_classes)
     out_channels = property(lambda self: self.student.out_channels)
+    label_classes = property(lambda self: count_classes(self.student), doc='How many classes the labels distinguish.')
     decode_head = property(lambda self: self.student.decode_head)
 
     @property
@@ -187,14 +191,15 @@ class Distiller(BaseSegmentor):
         if self._teacher_missing is not None:
             return
         size = _input_size(self.data_preprocessor)
-        students = run_skeleton(skeletons['student'], student_paths(terms), size)
+        students = run_skeleton(as_trained(skeletons['student']), student_paths(terms), size)
         teachers = {}
         for name, own in wanted.items():
             scale = getattr(self.teachers[name], 'scale', 1)
-            read = run_skeleton(skeletons[name], own, [round(side * scale) for side in size])
+            skeleton = as_trained(skeletons[name]) if self.teachers_train else skeletons[name]
+            read = run_skeleton(skeleton, own, [round(side * scale) for side in size])
             teachers.update({_join(name, path): value for path, value in read.items()})
         for term in terms:
-            term.fit(students, {path: teachers[own] for path, own in paths.items()}, self.num_classes)
+            term.fit(students, {path: teachers[own] for path, own in paths.items()}, self.label_classes)
 
     def _labels(self, data_samples: List[Any]) -> Optional[Tensor]:
         """Label maps (N, H, W) with 255 for ignored pixels, if a term needs them.
@@ -207,8 +212,8 @@ class Distiller(BaseSegmentor):
         ignored = ignored_label(self.student)
         if not self._labels_checked:
             known = labels[labels != ignored]
-            if known.numel() and (known.max() >= self.num_classes or known.min() < 0):
-                raise ValueError(f'labels must lie in 0..{self.num_classes - 1} or be {ignored} (ignored), but the first '
+            if known.numel() and (known.max() >= self.label_classes or known.min() < 0):
+                raise ValueError(f'labels must lie in 0..{self.label_classes - 1} or be {ignored} (ignored), but the first '
                                  f'batch holds {known.min()}..{known.max()}; check reduce_zero_label, the label files, '
                                  'data_preprocessor.seg_pad_val, or decode_head.num_classes and ignore_index')
             self._labels_checked = True

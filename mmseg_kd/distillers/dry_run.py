@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any, Dict, Iterable, Sequence
 
 import torch
+from mmseg.models.decode_heads.ema_head import EMAModule
 from mmseg.registry import MODELS
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from .inference import forward_inference
 from .taps import PathError
@@ -21,18 +23,39 @@ def build_skeleton(config: dict) -> nn.Module:
         return MODELS.build(copy.deepcopy(config)).eval()
 
 
+def as_trained(skeleton: nn.Module) -> nn.Module:
+    """Switch a skeleton to training mode, in which some networks return more than in testing (PIDNet, DDRNet).
+
+    What would gather statistics stays in evaluation mode, where one image and one process are enough.
+    """
+    skeleton.train()
+    for module in skeleton.modules():
+        if isinstance(module, (_NormBase, EMAModule)):
+            module.eval()
+    return skeleton
+
+
 def run_skeleton(model: nn.Module, paths: Iterable[str], size: Sequence[int]) -> Dict[str, Any]:
-    """What the paths hold for one image of the given size (H, W), as tensors on the meta device.
+    """What the paths hold for one image of the given size (H, W), as tensors on the meta device, in the model's mode.
 
     Raises:
         PathError: if a path cannot be read.
     """
+    paths = list(paths)
     try:
         return _run(model.to('meta'), paths, size, 'meta')
     except PathError:
         raise
     except Exception:
-        return _run(to_zeros(model), paths, size, 'cpu')
+        to_zeros(model)
+    try:
+        return _run(model, paths, size, 'cpu')
+    except PathError:
+        raise
+    except Exception:
+        if not model.training:
+            raise
+    return _run(model.eval(), paths, size, 'cpu')  # a network that trains with more than images
 
 
 def to_zeros(model: nn.Module) -> nn.Module:

@@ -1,6 +1,9 @@
+import inspect
 from typing import Any, Dict, Iterable
 
 from mmseg.models import EncoderDecoder
+from mmseg.models.decode_heads import PointHead
+from mmseg.models.segmentors import MultimodalEncoderDecoder
 from torch import Tensor, nn
 
 from .taps import Taps
@@ -15,18 +18,36 @@ def forward_inference(model: nn.Module, inputs: Tensor, paths: Iterable[str]) ->
     with Taps(model, paths, inputs, stop_early=True) as values:
         if isinstance(model, EncoderDecoder) and values.keys() != set(paths):
             _encode_decode(model, inputs, any(path.startswith('auxiliary_head') for path in paths))
+        elif isinstance(model, MultimodalEncoderDecoder) and values.keys() != set(paths):
+            model.encode_decode(inputs, _metas(inputs))  # its mode='tensor' leaves out what the head reads
         elif values.keys() != set(paths):
             model(inputs, mode='tensor')
     return values
 
 
 def _encode_decode(model: EncoderDecoder, inputs: Tensor, auxiliary: bool) -> None:
-    """Heads are called by ``forward``, without the resizing to the image that ``predict`` adds."""
+    """Heads are called by ``forward``, without the resizing to the image that ``predict`` adds, where it takes features."""
     features = model.extract_feat(inputs)
     if auxiliary:
         for head in model.auxiliary_head if isinstance(model.auxiliary_head, nn.ModuleList) else [model.auxiliary_head]:
             head.forward(features)
-    heads = model.decode_head if isinstance(model.decode_head, nn.ModuleList) else [model.decode_head]
-    output = heads[0].forward(features)
-    for head in list(heads)[1:]:
-        output = head.forward(features, output)
+    given = [features]
+    for head in model.decode_head if isinstance(model.decode_head, nn.ModuleList) else [model.decode_head]:
+        if _takes(head, given):
+            given = [features, head.forward(*given)]
+        else:
+            head.predict(*given, _metas(inputs), model.test_cfg)
+
+
+def _takes(head: nn.Module, given: list[Any]) -> bool:
+    """Whether features, and the output of the head before, are all that ``forward`` needs. Mask classifiers need more."""
+    try:
+        inspect.signature(type(head).forward).bind(head, *given)
+    except TypeError:
+        return False
+    return not isinstance(head, PointHead)  # which takes points, and two inputs by chance
+
+
+def _metas(images: Tensor) -> list[dict]:
+    size = tuple(images.shape[2:])
+    return [dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0, 0, 0, 0]) for _ in images]

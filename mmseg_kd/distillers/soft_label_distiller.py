@@ -73,7 +73,7 @@ class SoftLabelDistiller(Distiller):
             raise ValueError('a SoftLabelDistiller learns from soft labels, but the data samples have none; load them with '
                              "dict(type='LoadSoftLabels') and pack them with dict(type='PackSoftSegInputs') in the pipeline of "
                              'train_dataloader.dataset')
-        return {LOGITS: torch.stack([_padded(sample.soft_labels, inputs, self.num_classes) for sample in data_samples])}
+        return {LOGITS: torch.stack([_padded(sample.soft_labels, inputs, self.label_classes) for sample in data_samples])}
 
 
 def _padded(labels: PixelData, inputs: Tensor, num_classes: int) -> Tensor:

@@ -7,19 +7,17 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tu
 import torch
 from torch import Tensor, nn
 
+from .class_logits import PathError, check_head, class_logits
+
 INPUTS, LOGITS, PRELOGITS = 'inputs', 'logits', 'prelogits'
 
 
-class PathError(ValueError):
-    """A path of a term that cannot be read."""
-
-
 class _Probe(NamedTuple):
-    """Where one path is read: a module's output (or its input), or one item of it."""
+    """Where one path is read: a module's output (or its input), one item of it, or the class logits of a head's."""
     path: str
     read_input: bool = False
     keys: Tuple[Union[int, str], ...] = ()
-    as_map: bool = False
+    head: Optional[nn.Module] = None
 
 
 class _Enough(Exception):
@@ -42,7 +40,8 @@ class Taps:
               of it; with several (``backbone[-1][0]``): an item of an item; with a name (``backbone[high]``): an entry of a
               dict;
             - the path of a parameter (``decode_head.conv_seg.weight``);
-            - ``logits``: the output of the (last) decode head, before it is resized;
+            - ``logits``: the class maps that prediction starts from, before they are resized, with two channels or more; see
+              :func:`~mmseg_kd.distillers.class_logits.class_logits`;
             - ``prelogits``: what the classifier ``conv_seg`` of that head reads, after dropout;
             - ``inputs``: the preprocessed images.
         inputs: the images, (N, 3, H, W), that the pass is about; only needed where ``'inputs'`` is read.
@@ -139,7 +138,9 @@ def output_head(model: nn.Module) -> Tuple[str, nn.Module]:
 def _resolve(model: nn.Module, path: str) -> Tuple[Optional[str], Optional[_Probe]]:
     """The module that has to run for ``path`` and how to read it; (None, None) for a parameter."""
     if path == LOGITS:
-        return output_head(model)[0], _Probe(path, as_map=True)
+        name, head = output_head(model)
+        check_head(head)
+        return name, _Probe(path, head=head)
     if path == PRELOGITS:
         name, head = output_head(model)
         if not isinstance(getattr(head, 'conv_seg', None), nn.Module):
@@ -189,10 +190,7 @@ def _select(value: Any, probe: _Probe) -> Any:
             raise PathError(f'{what} holds {len(value)} items, [0] to [{len(value) - 1}]')
         else:
             value = value[key]
-    if probe.as_map and isinstance(value, (tuple, list)):
-        # DANet, EncNet and the like return extra outputs behind the one that their own predict() uses.
-        return value[0]
-    return value
+    return value if probe.head is None else class_logits(probe.head, value)
 
 
 def _quoted(names: Iterable[str]) -> str:

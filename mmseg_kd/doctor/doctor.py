@@ -22,6 +22,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from .. import stack
+from ..distillers.dry_run import as_trained
 from ..io.configs import outer_preprocessor
 from ..distillers.teacher import build_teachers
 from ..constants import IGNORE_INDEX
@@ -179,6 +180,9 @@ def _examine(diagnosis: Diagnosis, config: Config, images: int, samples: int, se
 
 def _places(say: Say, networks: Sequence[Network], size: Sequence[int]) -> Dict[str, List[Place]]:
     scales = [getattr(network.teacher, 'scale', 1) for network in networks]
+    for network in networks:
+        if network.teacher is None:
+            as_trained(network.skeleton)
     return {network.label: places(network.skeleton, [round(side * scale) for side in size])
             for network, scale in zip(networks, scales)}
 

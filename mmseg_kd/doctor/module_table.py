@@ -5,6 +5,7 @@ from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from ..distillers.dry_run import to_zeros
 from ..distillers.inference import forward_inference
@@ -36,11 +37,14 @@ def places(skeleton: nn.Module, size: Sequence[int]) -> List[Place]:
     normalisations left out), the items of what they return, ``prelogits`` and ``logits``.
 
     Args:
-        skeleton: a segmentor, as :func:`mmseg_kd.distillers.dry_run.build_skeleton` gives it; left in training mode.
+        skeleton: a segmentor, as :func:`mmseg_kd.distillers.dry_run.build_skeleton` gives it, which is how a teacher runs, or
+            :func:`~mmseg_kd.distillers.dry_run.as_trained` made of it, which is how a student runs.
         size: of the images, (H, W).
     """
-    # In training mode, or dropout would hand the very tensor on, and `prelogits` look like what is before it.
-    skeleton.train()
+    # In evaluation mode dropout would hand the very tensor on, and `prelogits` look like what is before it.
+    for module in skeleton.modules():
+        if isinstance(module, _DropoutNd):
+            module.train()
     try:
         values = _record(skeleton.to('meta'), size, 'meta')
     except Exception:

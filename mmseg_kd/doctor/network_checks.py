@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from ..distillers import FrozenTeacher
 from ..io.configs import segmentor_config
+from ..distillers.class_logits import count_classes
 from ..distillers.dry_run import build_skeleton
 from ..distillers.labels import ignored_label
 from ..distillers.normalisation import Renormalise
@@ -49,8 +50,8 @@ class Network:
 
     @property
     def num_classes(self) -> int:
-        """Classes that it distinguishes; 0 if it does not say."""
-        return int(next((head.num_classes for _, head in self.heads if getattr(head, 'num_classes', None)), 0))
+        """Classes that it distinguishes, two of them by one channel; 0 if it does not say."""
+        return next((count_classes(head) for _, head in self.heads if count_classes(head)), 0)
 
     @property
     def void(self) -> int:
@@ -106,8 +107,8 @@ def check_classes(say: Say, config: Config, student: Network, teachers: Sequence
         loaders: data loaders by their key.
     """
     for key, head in student.heads:
-        if getattr(head, 'num_classes', student.num_classes) != student.num_classes:
-            say.failed(f'{key}.num_classes is {head.num_classes}, but that of the first head is {student.num_classes}; '
+        if count_classes(head) not in (0, student.num_classes):
+            say.failed(f'{key}.num_classes is {count_classes(head)}, but that of the first head is {student.num_classes}; '
                        'set both to the number of classes of the data')
     names = {key: tuple(getattr(loader.dataset, 'metainfo', {}).get('classes') or ())
              for key, loader in loaders.items()}

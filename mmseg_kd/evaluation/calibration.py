@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from ..io.configs import outer_preprocessor, published_weights, segmentor_config
+from ..distillers.class_logits import count_classes, decide, prediction_logits, prediction_threshold
 from ..distillers.labels import ignored_label
 from ..distillers.teacher import EnsembleTeacher, FrozenTeacher, Teacher, build_teachers, in_precision, teachers_by_name
 from ..constants import IGNORE_INDEX
@@ -38,12 +39,18 @@ class OutputStatistics:
         num_classes: C.
         temperatures: to soften the output with.
         void: labels that count for nothing.
+        threshold: above which probability of class 1 the network predicts it, if it has one channel; None for the most
+            probable class.
 
     Raises:
         ValueError: if there are fewer than two classes, or no temperature, or one is not > 0.
     """
 
-    def __init__(self, num_classes: int, temperatures: Sequence[float], void: Iterable[int] = (IGNORE_INDEX, )) -> None:
+    def __init__(self,
+                 num_classes: int,
+                 temperatures: Sequence[float],
+                 void: Iterable[int] = (IGNORE_INDEX, ),
+                 threshold: float | None = None) -> None:
         if num_classes < 2:
             raise ValueError(f'entropy needs at least 2 logits a pixel, but the network gives {num_classes}; set '
                              'decode_head.out_channels to the number of classes')
@@ -52,7 +59,7 @@ class OutputStatistics:
         self.num_classes = num_classes
         self.temperatures = list(temperatures)
         self.images = 0
-        self._void = set(void)
+        self._void, self._threshold = set(void), threshold
         self._confusion = np.zeros((num_classes, num_classes), np.int64)
         self._pixels, self._hits = np.zeros((2, CALIBRATION_BINS), np.int64)
         self._confidence = np.zeros(CALIBRATION_BINS)
@@ -89,7 +96,7 @@ class OutputStatistics:
     def _count(self, logits: Tensor, labels: Tensor) -> None:
         if not torch.isfinite(logits).all():
             raise ValueError("the teacher's logits must be finite, but some are not; check its checkpoint and dtype")
-        confidence, predicted = logits.softmax(0).max(0)
+        confidence, predicted = decide(logits.softmax(0), self._threshold)
         self._confusion += _histogram(labels * self.num_classes + predicted, self.num_classes**2).reshape(
             self._confusion.shape)
         # A bin is open on its left and closed on its right, as in Guo et al.
@@ -261,7 +268,7 @@ def analyse_teacher(teacher: Teacher,
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     modules = [member.module.to(device) for member in teacher.members]
     void = {IGNORE_INDEX, ignored_label(segmentor_config(config))}
-    statistics = OutputStatistics(modules[0].out_channels, temperatures, void)
+    statistics = OutputStatistics(count_classes(modules[0]), temperatures, void, decision_threshold(teacher))
     loader = DataLoader(
         Subset(dataset, chosen), num_workers=config.val_dataloader.get('num_workers', 0), collate_fn=pseudo_collate)
     for done, batch in enumerate(loader, start=1):
@@ -279,7 +286,7 @@ def analyse_teacher(teacher: Teacher,
 
 @torch.no_grad()
 def full_size_logits(teacher: Teacher, batch: dict) -> Tensor:
-    """Logits (C, H, W) of a batch of one image, as a data loader gives it, at the size of its label map.
+    """Logits (C, H, W), C >= 2, of a batch of one image, as a data loader gives it, at the size of its label map.
 
     Args:
         teacher: sees the image as in distillation: under its own normalisation, scale and dtype.
@@ -289,6 +296,11 @@ def full_size_logits(teacher: Teacher, batch: dict) -> Tensor:
         return _member_logits(teacher, batch)
     votes = [F.log_softmax(_member_logits(member, batch).float(), dim=0) for member in teacher.members]
     return torch.logsumexp(torch.stack(votes), dim=0) - math.log(len(votes))
+
+
+def decision_threshold(teacher: Teacher) -> float | None:
+    """Above which probability of class 1 a teacher of one channel predicts it; None for the most probable class."""
+    return None if isinstance(teacher, EnsembleTeacher) else prediction_threshold(teacher.module)
 
 
 def _member_logits(member: FrozenTeacher, batch: dict) -> Tensor:
@@ -304,7 +316,7 @@ def _member_logits(member: FrozenTeacher, batch: dict) -> Tensor:
         logits = module.inference(images, metas)
     if logits.shape[2:] != size:
         logits = F.interpolate(logits, size=size, mode='bilinear', align_corners=module.align_corners)
-    return module.postprocess_result(logits, samples)[0].seg_logits.data
+    return module.postprocess_result(prediction_logits(module, logits), samples)[0].seg_logits.data
 
 
 def teacher_report(name: str, statistics: OutputStatistics) -> str:

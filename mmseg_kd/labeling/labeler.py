@@ -9,6 +9,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
+from ..distillers.class_logits import count_classes, prediction_shares, prediction_threshold
 from ..io.checkpoint import CheckpointError, load_weights
 from ..io.configs import config_file, published_weights, segmentor_config
 from .writer import read_summary
@@ -29,6 +30,8 @@ class Labeller:
     Attributes:
         classes: names, in the order of the labels.
         palette: red, green and blue in 0..255 of every class.
+        foreground_threshold: above which probability of class 1 a network of one channel predicts it; None for other
+            networks, which predict the most probable class.
 
     Raises:
         FileNotFoundError: if there is no such config.
@@ -61,7 +64,8 @@ class Labeller:
         meta = metainfo(dataset)
         self.classes: List[str] = list(meta.get('classes') or ())
         self.palette: Optional[List[List[int]]] = meta.get('palette')
-        outputs = model.out_channels
+        outputs = count_classes(model)
+        self.foreground_threshold = prediction_threshold(model)
         if not self.classes:
             raise ValueError(f'{self.config_name}: test_dataloader.dataset must name its classes')
         if outputs != len(self.classes):
@@ -90,7 +94,7 @@ class Labeller:
         return sum(map(self._probabilities, views)).cpu() / len(views)
 
     def _probabilities(self, view: dict) -> Tensor:
-        return self._model.test_step(pseudo_collate([view]))[0].seg_logits.data.float().softmax(0)
+        return prediction_shares(self._model, self._model.test_step(pseudo_collate([view]))[0].seg_logits.data)
 
 
 def _without_labels(pipeline: Sequence[dict]) -> List[dict]:

@@ -6,6 +6,8 @@ import torch
 from mmengine.dist import all_reduce, get_dist_info
 from torch import Tensor
 
+from ..distillers.class_logits import decide
+
 
 class Quality(NamedTuple):
     """Of label maps against others.
@@ -65,14 +67,15 @@ def agreement(first: Callable[[str], Tensor], second: Callable[[str], Tensor], p
     """Share of the pixels, in percent, that two networks give the same class; each process takes its share of the images.
 
     Args:
-        first: gives the probabilities (C, H, W) of the image at a path.
+        first: gives the probabilities (C, H, W) of the image at a path; its ``foreground_threshold`` decides, if it has one.
         second: the same of the other network.
         paths: of the images.
     """
     rank, processes = get_dist_info()
     counts = torch.zeros(2, dtype=torch.float64)
     for path in paths[rank::processes]:
-        equal = first(path).argmax(0) == second(path).argmax(0)
+        one, other = (decide(label(path), getattr(label, 'foreground_threshold', None))[1] for label in (first, second))
+        equal = one == other
         counts += torch.tensor([float(equal.sum()), equal.numel()], dtype=torch.float64)
     all_reduce(counts)
     return float(100 * counts[0] / counts[1])

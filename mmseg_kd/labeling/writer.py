@@ -11,8 +11,9 @@ from mmengine.dist import barrier, get_dist_info
 from PIL import Image
 from torch import Tensor
 
-from ..io.files import find_files, write_atomically
 from ..constants import IGNORE_INDEX
+from ..distillers.class_logits import decide
+from ..io.files import find_files, write_atomically
 
 FORMAT = 1
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
@@ -33,12 +34,13 @@ def write_labels(label: Callable[[str], Tensor],
                  report: Optional[Callable[[int, int], None]] = None) -> Dict[str, Any]:
     """Label images, and leave ``<out>/<image without suffix>.png`` for each, and ``<out>/labels.json`` about all.
 
-    A map holds the most probable class, and 255 (void) where its probability is below ``threshold``. Every file is
+    A map holds the predicted class, which is the most probable one, and 255 (void) where its probability is below ``threshold``. Every file is
     written whole or not at all, and what is there already is not done again: kill it and call it again. With several
     processes, each takes every n-th image; all must call this, and all return the same.
 
     Args:
-        label: gives the probabilities (C, H, W) of the image at a path.
+        label: gives the probabilities (C, H, W) of the image at a path. A ``foreground_threshold`` of it, as that of a
+            :class:`Labeller` of one channel, decides between the two classes in place of the greater probability.
         images: paths below ``folder``.
         folder: of the images.
         out: where to.
@@ -176,7 +178,8 @@ def _label_share(label: Callable[[str], Tensor], todo: List[Any], folder: str, r
                     raise
                 entry: Dict[str, Any] = dict(unreadable=str(error))
             else:
-                entry = _write_one(probabilities, root / name, settings, colors)
+                decided = decide(probabilities, getattr(label, 'foreground_threshold', None))
+                entry = _write_one(probabilities, *decided, root / name, settings, colors)
                 entry['image'] = image
             record.write(json.dumps({name: entry}) + '\n')
             record.flush()
@@ -184,10 +187,10 @@ def _label_share(label: Callable[[str], Tensor], todo: List[Any], folder: str, r
                 report(count, len(todo))
 
 
-def _write_one(probabilities: Tensor, path: Path, settings: Dict[str, Any], colors: Optional[List[int]]) -> Dict[str, Any]:
+def _write_one(probabilities: Tensor, confidence: Tensor, labels: Tensor, path: Path, settings: Dict[str, Any],
+               colors: Optional[List[int]]) -> Dict[str, Any]:
     if len(probabilities) != len(settings['classes']):
         raise ValueError(f'the network tells {len(probabilities)} classes apart, but {len(settings["classes"])} are named')
-    confidence, labels = probabilities.max(0)
     if not bool(torch.isfinite(confidence).all()):
         raise FloatingPointError(f'the network gives probabilities that are no numbers for {path.name}; its weights are broken')
     labels = labels.to(torch.uint8)

@@ -30,6 +30,7 @@ class ACELoss(DistillLoss):
     """
 
     needs_labels = True
+    least_channels = 2
 
     def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         valid = labels != IGNORE_INDEX

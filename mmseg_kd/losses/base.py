@@ -24,12 +24,14 @@ class DistillLoss(nn.Module, ABC):
         needs_labels: ``compute`` takes the labels (N, h, w) third; 255 is void and counts for nothing.
         needs_equal_channels: student and teacher must have the same number of channels. The default 1x1 adapter sees to
             it for features; for logits a difference is an error.
+        least_channels: the fewest that there is something to learn from; more than 1 where channels are classes.
         classes: how many the labels distinguish. The distiller sets it before :meth:`setup`; without one, it is the most
             that label maps can hold, which only costs memory.
     """
 
     needs_labels = False
     needs_equal_channels = True
+    least_channels = 1
     classes = IGNORE_INDEX
 
     @abstractmethod
@@ -84,6 +86,15 @@ class DistillLoss(nn.Module, ABC):
         """Raise ValueError where the maps cannot be compared. A loss that reads unlike maps overrides this."""
         for s, t in pairs(student, teacher, type(self).__name__):
             check_same_shape(type(self).__name__, s, t, channels=self.needs_equal_channels)
+            self.check_channels(s)
+
+    def check_channels(self, student: Tensor) -> None:
+        """Raise ValueError where a map has too few channels to learn from."""
+        if student.dim() > 1 and student.shape[1] < self.least_channels:
+            advice = 'read "logits", which has two channels for a network of one' if student.shape[1] == 1 else \
+                'take PixelWiseKDLoss, which learns from two classes'
+            raise ValueError(f'{type(self).__name__} compares the classes of a pixel and has nothing to learn from less '
+                             f'than {self.least_channels} channels, but got {student.shape[1]}; {advice}')
 
 
 def pairs(student: Maps, teacher: Maps, name: str = 'the loss') -> Tuple[Tuple[Tensor, Tensor], ...]:

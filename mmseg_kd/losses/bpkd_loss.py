@@ -49,6 +49,7 @@ class BPKDLoss(DistillLoss):
     """
 
     needs_labels = True
+    least_channels = 2
 
     def __init__(self, edge: float = 100.0, body: float = 20.0, temperature: float = 4.0, kernel: int = 7) -> None:
         super().__init__()

@@ -1,5 +1,7 @@
+import logging
 from typing import Sequence
 
+from mmengine.logging import print_log
 from mmseg.registry import MODELS
 from torch import Tensor
 
@@ -37,6 +39,8 @@ class DISTLoss(DistillLoss):
     instead of the pixels. Void pixels count, as in all published code.
     """
 
+    least_channels = 2
+
     def __init__(self, inter: float = 1.0, intra: float = 1.0, temperature: float = 1.0) -> None:
         super().__init__()
         if temperature <= 0:
@@ -44,6 +48,14 @@ class DISTLoss(DistillLoss):
         if inter < 0 or intra < 0:
             raise ValueError(f'DISTLoss: inter and intra must be >= 0, but are {inter} and {intra}')
         self.inter, self.intra, self.temperature = inter, intra, temperature
+
+    def setup(self, student: Tensor, teacher: Tensor) -> None:
+        if student.shape[1] == 2 and self.inter:
+            if not self.intra:
+                raise ValueError('DISTLoss: the relation between two classes is constant, so that inter alone has nothing to '
+                                 'learn; set intra > 0')
+            print_log('DISTLoss: the relation between two classes is constant, so that inter adds a number and no gradient; '
+                      'set inter=0', 'current', logging.WARNING)
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
         student, teacher = ((x / self.temperature).softmax(1) for x in (student, teacher))

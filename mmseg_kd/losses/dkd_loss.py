@@ -1,7 +1,9 @@
+import logging
 from typing import Tuple
 
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from mmseg.registry import MODELS
 from torch import Tensor
 
@@ -41,6 +43,7 @@ class DKDLoss(DistillLoss):
     """
 
     needs_labels = True
+    least_channels = 2
 
     def __init__(self, alpha: float = 1.0, beta: float = 2.0, temperature: float = 1.0) -> None:
         super().__init__()
@@ -50,10 +53,13 @@ class DKDLoss(DistillLoss):
             raise ValueError(f'DKDLoss: alpha and beta must be >= 0, but are {alpha} and {beta}')
         self.alpha, self.beta, self.temperature = alpha, beta, temperature
 
-    def check(self, student: Tensor, teacher: Tensor) -> None:
-        super().check(student, teacher)
-        if student.shape[1] < 2:
-            raise ValueError('DKDLoss needs logits of 2 classes or more, but got 1 channel; set out_channels=2')
+    def setup(self, student: Tensor, teacher: Tensor) -> None:
+        if student.shape[1] == 2 and self.beta:
+            if not self.alpha:
+                raise ValueError('DKDLoss: of two classes no other one is left beside the labelled one, so that beta alone has '
+                                 'nothing to learn; set alpha > 0')
+            print_log('DKDLoss: of two classes no other one is left beside the labelled one, so that beta has no effect',
+                      'current', logging.WARNING)
 
     def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         labels = labels[:, None].long()

@@ -39,6 +39,8 @@ class HolisticKDLoss(AdversarialLoss):
     :class:`RawHolisticKDLoss`. CIRKD's hinge objective is :class:`HingeHolisticKDLoss`.
     """
 
+    least_channels = 2
+
     def __init__(self, penalty: float = 10.0) -> None:
         super().__init__()
         if penalty < 0:
@@ -56,6 +58,7 @@ class HolisticKDLoss(AdversarialLoss):
             raise ValueError(f'{name} takes logits, or (logits, images), of the student and logits of the teacher; '
                              f'give the term these paths')
         check_same_shape(name, maps[0], teacher)
+        self.check_channels(maps[0])
         if self.critic is None:
             raise ValueError(f'{name} has no critic yet: call setup(student, teacher) before the loss')
         channels = sum(x.shape[1] for x in maps)

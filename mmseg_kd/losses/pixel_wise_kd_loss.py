@@ -30,6 +30,8 @@ class PixelWiseKDLoss(DistillLoss):
     (arXiv 2309.03659) writes a cross-entropy, which differs by a constant: same gradient.
     """
 
+    least_channels = 2
+
     def __init__(self, temperature: float = 1.0) -> None:
         super().__init__()
         if temperature <= 0:

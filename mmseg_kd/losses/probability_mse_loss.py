@@ -23,5 +23,7 @@ class ProbabilityMSELoss(DistillLoss):
     arXiv 2106.01226), weight 100. Deviation: that code resizes the logits to the images, here the grid is the student's.
     """
 
+    least_channels = 2
+
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
         return (student.softmax(1) - teacher.softmax(1)).square().mean()

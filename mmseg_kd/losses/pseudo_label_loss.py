@@ -29,6 +29,7 @@ class PseudoLabelLoss(DistillLoss):
     """
 
     needs_labels = True
+    least_channels = 2
 
     def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         counted = labels != IGNORE_INDEX

@@ -14,7 +14,7 @@ class StandardizedKDLoss(PixelWiseKDLoss):
 
     with the unbiased deviation (C - 1 in the denominator) over the C classes, and V all pixels of the batch. A student
     of small capacity need not reach the size of the teacher's logits, only their relations. With two classes the
-    z-scores are constant and there is nothing to learn.
+    z-scores are constant and there is nothing to learn, which is refused.
 
     Args:
         temperature: divides the z-scores of both networks; greater is softer.
@@ -23,12 +23,14 @@ class StandardizedKDLoss(PixelWiseKDLoss):
         logits (N, C, H, W) of student and teacher, equal shapes; a scalar in nats.
 
     Raises:
-        ValueError: if ``temperature`` is not positive, or the shapes differ.
+        ValueError: if ``temperature`` is not positive, the shapes differ, or there are fewer than three channels.
 
     Paper: Sun et al., "Logit Standardization in Knowledge Distillation" (CVPR 2024, arXiv 2403.01427), for image
     classification, with weight 9; no values for segmentation are published. Deviation from its code, which adds 1e-7 to
     the deviation: equal logits of all classes have z-scores of 0 with gradient 0, not one of 1e7.
     """
+
+    least_channels = 3
 
     def __init__(self, temperature: float = 2.0) -> None:
         super().__init__(temperature)

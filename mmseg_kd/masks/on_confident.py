@@ -37,6 +37,16 @@ class OnConfident(MaskedLoss):
             return teacher
         return teacher[0] if isinstance(student, Tensor) else teacher[:-1]
 
+    def check(self, student: Maps, teacher: Maps) -> None:
+        super().check(student, teacher)
+        if _judged(teacher).shape[1] < 2:
+            raise ValueError('OnConfident needs logits of 2 classes or more as the last map of the teacher, but got 1 channel; '
+                             'read "logits", which has two channels for a network of one')
+
     def counted(self, student: Maps, teacher: Maps, labels: Optional[Tensor]) -> Tensor:
-        logits = teacher if isinstance(teacher, Tensor) else teacher[-1]
-        return logits.softmax(1).amax(1) >= self.threshold
+        return _judged(teacher).softmax(1).amax(1) >= self.threshold
+
+
+def _judged(teacher: Maps) -> Tensor:
+    """The logits that tell how sure the teacher is."""
+    return teacher if isinstance(teacher, Tensor) else teacher[-1]

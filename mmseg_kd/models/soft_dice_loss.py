@@ -4,6 +4,8 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from .two_classes import two_classes
+
 
 @MODELS.register_module()
 class SoftDiceLoss(nn.Module):
@@ -43,7 +45,7 @@ class SoftDiceLoss(nn.Module):
         """Compute the loss.
 
         Args:
-            logits: at the size of the labels.
+            logits: at the size of the labels; one channel stands for two classes.
             labels: classes.
             weight: of every pixel, (N, H, W), from a pixel sampler of the head.
             ignore_index: the label of void.
@@ -51,6 +53,7 @@ class SoftDiceLoss(nn.Module):
         known = labels != ignore_index
         classes = labels.where(known, 0)
         counts = known.to(torch.float32) if weight is None else known * weight
+        logits = two_classes(logits)
         shares = logits.float().softmax(dim=1) * counts[:, None]
         hits, none = shares.gather(1, classes[:, None]), shares.new_zeros(logits.shape[1])
         overlap = none.index_add(0, classes.flatten(), hits.flatten())

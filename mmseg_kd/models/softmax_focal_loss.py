@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from .two_classes import two_classes
+
 
 @MODELS.register_module()
 class SoftmaxFocalLoss(nn.Module):
@@ -46,7 +48,7 @@ class SoftmaxFocalLoss(nn.Module):
         """See :meth:`mmseg_kd.models.SoftDiceLoss.forward`."""
         known = labels != ignore_index
         counts = known.to(torch.float32) if weight is None else known * weight
-        log_shares = F.log_softmax(logits.float(), dim=1).gather(1, labels.where(known, 0)[:, None])[:, 0]
+        log_shares = F.log_softmax(two_classes(logits).float(), dim=1).gather(1, labels.where(known, 0)[:, None])[:, 0]
         # A power below 1 has an infinite slope at 0.
         doubt = (-torch.expm1(log_shares)).clamp_min(1e-8)**self.gamma
         return -self.loss_weight * (counts * doubt * log_shares).sum() / known.sum().clamp_min(1)

@@ -481,7 +481,8 @@ def _network_rows(results: Sequence[NetworkCost]) -> Rows:
         header += [f'{IMAGES} inferences, Wh', f'{IMAGES} inferences, g CO2', 'power, W']
     rows = [header]
     for result in results:
-        row = [result.name, f'{result.parameters / 1e6:.3f}', *(f'{result.flops[size] / 1e9:.3f}' for size in sizes)]
+        flops = (result.flops[size] / 1e9 for size in sizes)
+        row = [result.name, f'{result.parameters / 1e6:.3f}', *('-' if math.isnan(x) else f'{x:.3f}' for x in flops)]
         if result.energy is not None:
             row += [f'{1000 * IMAGES * value:.4g}' for value in (result.kwh, result.co2)]
             row.append(f'{result.energy.watts:.1f}')

@@ -14,8 +14,9 @@ from mmseg.registry import DATASETS
 from torch import nn
 
 from ..constants import IGNORE_INDEX
+from ..distillers.class_logits import decide
 from ..distillers.labels import ignored_label, unify_ignored
-from ..evaluation.calibration import full_size_logits, load_teachers
+from ..evaluation.calibration import decision_threshold, full_size_logits, load_teachers
 from .picture_grid import PictureRow, class_legend, colour_labels, draw_grid
 from ..evaluation.trained_network import trained_network
 from ..io.tables import markdown_table
@@ -157,8 +158,8 @@ def find_examples(config: Config,
             path, truth, predicted = _predict(student, item)
             labels = dict(truth=truth, prediction=predicted)
             for name, teacher in teachers.items():
-                logits = full_size_logits(teacher, pseudo_collate([item]))
-                labels[f'teacher {name}'.strip()] = logits.argmax(0).cpu().numpy()
+                shares = full_size_logits(teacher, pseudo_collate([item])).softmax(0)
+                labels[f'teacher {name}'.strip()] = decide(shares, decision_threshold(teacher))[1].cpu().numpy()
             image = mmcv.imread(path, channel_order='rgb')
             shown.append(Example(Path(path).name, f'{kind} {rank}', ious[index], image, labels))
     return Examples(shown, ious, classes, [list(colour) for colour in dataset.metainfo['palette']], reason)
@@ -171,7 +172,8 @@ def _predict(network: nn.Module, item: dict) -> Tuple[str, np.ndarray, np.ndarra
         raise ValueError('val_dataloader.dataset.pipeline must load the labels, but its samples have none; put '
                          "dict(type='LoadAnnotations') into it")
     truth = unify_ignored(sample.gt_sem_seg.data[0], ignored_label(network))
-    return sample.img_path, truth.cpu().numpy(), sample.pred_sem_seg.data[0].cpu().numpy()
+    # The prediction of a network of one channel is made of floats.
+    return sample.img_path, truth.cpu().numpy(), sample.pred_sem_seg.data[0].long().cpu().numpy()
 
 
 def examples_report(examples: Examples) -> str:

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from mmseg_kd.doctor.module_table import Place, module_table, places
-from mmseg_kd.distillers.dry_run import build_skeleton
+from mmseg_kd.distillers.dry_run import as_trained, build_skeleton
 from mmseg_kd.distillers.taps import Taps
 from mmseg_kd.testing.toys import toy_segmentor
 
@@ -90,3 +90,19 @@ def test_rows_that_differ_in_a_running_number_become_one(names, shown):
 def test_rows_of_other_shapes_stay_apart():
     rows = module_table(dict(student=[Place(['a.0'], (4, 8, 8), 4), Place(['a.1'], (4, 4, 4), 8)])).splitlines()[2:]
     assert len(rows) == 2
+
+
+def test_a_student_is_shown_as_it_trains_and_a_teacher_as_it_answers():
+    """PIDNet's branches: P and D, which serve the training, at strides 8; I, which is deployed, comes at the same."""
+    head = dict(type='PIDHead', in_channels=16, channels=8, num_classes=4,
+                loss_decode=[dict(type='CrossEntropyLoss')] * 4)
+    config = dict(toy_segmentor(4, auxiliary=False), decode_head=head,
+                  backbone=dict(type='PIDNet', channels=4, ppm_channels=8))
+    student, teacher = ({name: place.shape for place in places(skeleton, (64, 64)) for name in place.names}
+                        for skeleton in (as_trained(build_skeleton(config)), build_skeleton(config)))
+    assert {name: student[name] for name in student if name.startswith('backbone[')} == {
+        'backbone[0]': (8, 8, 8), 'backbone[1]': (16, 8, 8), 'backbone[2]': (8, 8, 8)}
+    assert teacher['backbone'] == (16, 8, 8) and not any(name.startswith('backbone[') for name in teacher)
+    assert student['logits'] == teacher['logits'] == student['decode_head[1]'] == teacher['decode_head'] == (4, 8, 8)
+    assert 'decode_head.p_head' in student and 'decode_head.p_head' not in teacher
+    assert 'prelogits' in student and 'prelogits' in teacher

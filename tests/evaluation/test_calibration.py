@@ -1,5 +1,6 @@
 import copy
 import csv
+import io
 import math
 import pickle
 import sys
@@ -7,17 +8,23 @@ import sys
 import numpy as np
 import pytest
 import torch
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
+from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.evaluation import IoUMetric
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, MODELS
 from PIL import Image
 
 from mmseg_kd.evaluation.calibration import (OutputStatistics, analyse_teacher, draw_teacher, entropy_csv,
                                            full_size_logits, load_teachers, reliability_csv, suggest_temperatures,
                                            teacher_report)
+from mmseg_kd.doctor.diagnosis import Diagnosis
+from mmseg_kd.doctor.network_checks import Network, check_classes, check_student
+from mmseg_kd.visualization.prediction_picture import find_examples
+from mmseg_kd.doctor.teacher_checks import check_accuracy
 from mmseg_kd.distillers.teacher import EnsembleTeacher, FrozenTeacher
+from mmseg_kd.labeling import Labeller, agreement, write_labels
 from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 from mmseg_kd.testing.trees import write_camvid_tree
 
@@ -356,3 +363,100 @@ def test_matplotlib_is_optional(tmp_path, monkeypatch):
     with pytest.raises(ImportError) as caught:
         draw_teacher('a teacher', statistics_of(images()), tmp_path / 'a.png')
     assert str(caught.value) == 'plots need matplotlib: pip install "mmseg-kd[report]"'
+
+
+@pytest.fixture(scope='module')
+def binary(tmp_path_factory):
+    """A network of one channel that says class 1 from a probability of 0.3 on, and two images with labels 0 and 1."""
+    folder = tmp_path_factory.mktemp('binary')
+    draw = np.random.default_rng(0)
+    for name, shape, top in (('img', (24, 32, 3), 256), ('ann', (24, 32), 2)):
+        (folder / name).mkdir()
+        for i in range(2):
+            Image.fromarray(draw.integers(0, top, shape, dtype=np.uint8)).save(folder / name / f'{i}.png')
+    model = toy_segmentor(4, 2, auxiliary=False)
+    model.decode_head.update(out_channels=1, threshold=0.3, loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True))
+    dataset = dict(
+        type='BaseSegDataset', data_root=str(folder), img_suffix='.png', data_prefix=dict(img_path='img', seg_map_path='ann'),
+        metainfo=dict(classes=('sound', 'crack'), palette=[[0, 0, 0], [9, 9, 9]]),
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')])
+    config = ConfigDict(model=model, val_dataloader=dict(num_workers=0, dataset=dataset))
+    torch.manual_seed(0)
+    network = MODELS.build(model)
+    batch = network.eval().data_preprocessor(batches(config)[1][0])
+    with torch.no_grad():
+        said, last = network(batch['inputs'], mode='tensor'), network.decode_head.conv_seg
+        last.weight /= said.std()
+        last.bias.copy_((last.bias - said.mean()) / said.std() - 0.4)  # probabilities on both sides of 0.3 and of 0.5
+    torch.save(dict(state_dict=network.state_dict()), folder / 'binary.pth')
+    return config, str(folder / 'binary.pth')
+
+
+def test_one_channel_is_two_classes_and_its_threshold_decides(binary):
+    config, checkpoint = binary
+    teacher = FrozenTeacher(model=config.model, checkpoint=checkpoint)
+    dataset, loader = batches(config)
+    metric = IoUMetric()
+    metric.dataset_meta = dataset.metainfo
+    predicted = [teacher.module.test_step(copy.deepcopy(batch))[0] for batch in loader]
+    p = torch.cat([sample.seg_logits.data.flatten() for sample in predicted]).double()
+    assert ((p > 0.3) & (p < 0.5)).any() and (p < 0.3).any() and (p > 0.5).any()
+
+    statistics = analyse_teacher(teacher, config, [1], 2)
+    torch.testing.assert_close(full_size_logits(teacher, loader[0]).softmax(0)[1], predicted[0].seg_logits.data[0])
+    metric.process(None, [sample.to_dict() for sample in predicted])
+    expected = metric.evaluate(2)
+    assert 100 * statistics.miou == pytest.approx(expected['mIoU'], abs=0.011)
+    assert 100 * statistics.accuracy == pytest.approx(expected['aAcc'], abs=0.011)
+    assert statistics.confidence == pytest.approx(float(torch.where(p > 0.3, p, 1 - p).mean()), abs=1e-5)
+    entropy = -(p * p.log() + (1 - p) * (1 - p).log()).mean()
+    assert statistics.mean_entropy()[0] == pytest.approx(float(entropy) / math.log(2), abs=1e-4)
+    assert statistics.max_entropy == pytest.approx(math.log(2))
+
+    pair = EnsembleTeacher([teacher, teacher])
+    torch.testing.assert_close(full_size_logits(pair, loader[0]).softmax(0), full_size_logits(teacher, loader[0]).softmax(0))
+
+
+def test_pictures_show_what_a_network_of_one_channel_predicts(binary):
+    config, checkpoint = binary
+    config = Config(copy.deepcopy(config.to_dict()))
+    config.model = dict(type='Distiller', student=config.model, teacher=dict(model=config.model, checkpoint=checkpoint),
+                        terms=dict())
+    example, = find_examples(config, checkpoint, 1).shown[:1]
+    assert example.labels['prediction'].dtype == np.int64 and set(np.unique(example.labels['prediction'])) == {0, 1}
+    np.testing.assert_array_equal(example.labels['teacher'], example.labels['prediction'])
+
+
+def test_labels_are_what_a_network_of_one_channel_predicts(binary, tmp_path):
+    config, checkpoint = binary
+    labeller = Labeller(Config(dict(model=config.model, test_dataloader=config.val_dataloader)), checkpoint)
+    folder = config.val_dataloader.dataset.data_root + '/img'
+    predicted = FrozenTeacher(model=config.model, checkpoint=checkpoint).module.test_step(batches(config)[1][0])[0]
+    probabilities = labeller(f'{folder}/0.png')
+    torch.testing.assert_close(probabilities[1], predicted.seg_logits.data[0])
+    torch.testing.assert_close(probabilities.sum(0), torch.ones(24, 32))
+    summary = write_labels(labeller, ['0.png'], folder, str(tmp_path), labeller.classes, labeller.palette, top_k=2, stride=1)
+    written = np.asarray(Image.open(tmp_path / '0.png'))
+    np.testing.assert_array_equal(written, predicted.pred_sem_seg.data[0].numpy())
+    assert summary['images']['0']['share'][1] == pytest.approx((written == 1).mean(), abs=1e-6)
+    assert agreement(labeller, labeller, [f'{folder}/0.png']) == 100
+
+    def certain(path):
+        return torch.from_numpy(np.stack([written == 0, written == 1])).float()
+
+    assert agreement(labeller, certain, [f'{folder}/0.png']) == 100
+
+
+def test_the_doctor_counts_two_classes_of_one_channel(binary):
+    config, checkpoint = binary
+    config = Config(dict(copy.deepcopy(config.to_dict()), val_evaluator=dict(type='IoUMetric')))
+    lines = io.StringIO()
+    diagnosis = Diagnosis(lines)
+    student = diagnosis.run('student', check_student, config)
+    loader = Runner.build_dataloader(dict(config.val_dataloader, batch_size=1, sampler=dict(type='DefaultSampler')))
+    diagnosis.run('classes', check_classes, config, student, [], dict(val_dataloader=loader))
+    assert student.num_classes == 2 and '2 in network, val_dataloader' in lines.getvalue()
+    teacher = Network('teacher', 'model.teacher', config.model, student.skeleton,
+                      FrozenTeacher(model=config.model, checkpoint=checkpoint))
+    diagnosis.run("teacher's mIoU", check_accuracy, teacher, loader, 'cpu', 2, 60)
+    assert '% on 2 of 2 validation images' in lines.getvalue()

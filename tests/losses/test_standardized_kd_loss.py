@@ -13,7 +13,7 @@ def expected(student, teacher, tau):
 
 
 @pytest.mark.parametrize('tau', [1.0, 2.0])
-@pytest.mark.parametrize('shape', SHAPES)
+@pytest.mark.parametrize('shape', [shape for shape in SHAPES if shape[1] > 2])
 def test_equals_the_formula(shape, tau):
     student, teacher = maps(*shape, scale=3.0)
     assert_value(StandardizedKDLoss(tau), expected(student, teacher, tau), student, teacher)
@@ -39,8 +39,8 @@ def test_scale_and_offset_of_a_pixel_do_not_matter():
 
 
 def test_two_classes_have_nothing_to_learn():
-    student, teacher = maps(2, 2, 3, 4)
-    assert gradient(StandardizedKDLoss(), student, teacher).abs().max() < 1e-15
+    with pytest.raises(ValueError, match='less than 3 channels, but got 2; take PixelWiseKDLoss'):
+        StandardizedKDLoss()(*maps(2, 2, 3, 4))
 
 
 def test_equal_logits_get_no_gradient():

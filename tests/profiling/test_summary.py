@@ -1,5 +1,8 @@
+import math
+
 import pytest
 import torch
+from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS
 
 from mmseg_kd.profiling.summary import cost, distillation_summary
@@ -38,3 +41,27 @@ def test_the_summary_has_each_network_and_term():
     ratio = cost(model.teachers['a'].module, (32, 32))[0] / cost(model.student, (32, 32))[0]
     assert f'{ratio:.2f} x' in text
     assert all(m.training for m in model.student.modules()) == pytest.approx(True)
+
+
+class Uncountable(EncoderDecoder):
+    """As Mask2Former of MMSegmentation, whose head needs more than features."""
+
+    def _forward(self, inputs, data_samples=None):
+        raise TypeError("forward() missing 1 required positional argument: 'batch_data_samples'")
+
+
+def test_what_cannot_be_counted_does_not_end_a_run(monkeypatch):
+    said = []
+    monkeypatch.setattr('mmseg_kd.profiling.summary.print_log', lambda text, *args: said.append(text))
+    uncountable = dict(toy_segmentor(4), type=Uncountable)
+    model = MODELS.build(uncountable).train()
+    parameters, flops = cost(model, (32, 32))
+    assert parameters == cost(MODELS.build(toy_segmentor(4)), (32, 32))[0] and math.isnan(flops) and model.training
+    assert said == ["the multiply-adds of Uncountable cannot be counted: forward() missing 1 required positional argument: "
+                    "'batch_data_samples'"]
+    term = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))
+    for student, teacher in ((toy_segmentor(4), uncountable), (uncountable, toy_segmentor(4))):
+        text = distillation_summary(
+            MODELS.build(dict(type='Distiller', student=student, teacher=dict(model=teacher), terms=dict(loss=term))))
+        row = next(line for line in text.splitlines() if line.startswith('teacher'))
+        assert row.endswith('1.00 x, -') and 'nan' not in text

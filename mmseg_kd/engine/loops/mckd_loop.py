@@ -15,6 +15,7 @@ from PIL import Image
 from ...datasets.image_list import ImageList
 from ...datasets.partitions import read_ids
 from ...constants import IGNORE_INDEX
+from ...distillers.class_logits import count_classes
 from ...distillers.labels import ignored_label, unify_ignored
 from ...io.files import write_atomically
 from ...io.runs import read_run
@@ -161,9 +162,10 @@ class MCKDLoop(BaseLoop):
         teacher = Labeller(self._teacher['config'], self._teacher.get('checkpoint'), self._tta)
         model = self._runner.cfg.model.get('student') or self._runner.cfg.model
         head = model.decode_head[-1] if isinstance(model.decode_head, (list, tuple)) else model.decode_head
-        if head.num_classes != len(teacher.classes):
+        classes = count_classes(head)
+        if classes != len(teacher.classes):
             raise ValueError(f'teacher and student must have the same classes, but train_cfg.teacher has '
-                             f'{len(teacher.classes)} and the student {head.num_classes}; set num_classes of the student, or '
+                             f'{len(teacher.classes)} and the student {classes}; set num_classes of the student, or '
                              'take a teacher of the same classes')
         if ignored_label(model) != IGNORE_INDEX:
             raise ValueError(f'model.decode_head.ignore_index must be {IGNORE_INDEX}, which ignored pixels are called where '
