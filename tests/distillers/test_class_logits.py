@@ -101,8 +101,9 @@ FAMILIES = dict(
 )
 
 
-# STDC's head is an auxiliary one; the others are below.
-ELSEWHERE = {'STDCHead', 'Mask2FormerHead', 'MaskFormerHead', 'PointHead', 'SideAdapterCLIPHead', 'VPDDepthHead'}
+# STDC's head is an auxiliary one, K-Net's updates are parts of its head; the others are below.
+ELSEWHERE = {'STDCHead', 'KernelUpdateHead', 'KernelUpdator', 'Mask2FormerHead', 'MaskFormerHead', 'PointHead',
+             'SideAdapterCLIPHead', 'VPDDepthHead'}
 
 
 def test_every_head_of_the_library_is_read_here():

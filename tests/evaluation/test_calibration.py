@@ -16,17 +16,17 @@ from mmseg.evaluation import IoUMetric
 from mmseg.registry import DATASETS, MODELS
 from PIL import Image
 
+from mmseg_kd.distillers.teacher import EnsembleTeacher, FrozenTeacher
+from mmseg_kd.doctor.diagnosis import Diagnosis
+from mmseg_kd.doctor.network_checks import Network, check_classes, check_student
+from mmseg_kd.doctor.teacher_checks import check_accuracy
 from mmseg_kd.evaluation.calibration import (OutputStatistics, analyse_teacher, draw_teacher, entropy_csv,
                                            full_size_logits, load_teachers, reliability_csv, suggest_temperatures,
                                            teacher_report)
-from mmseg_kd.doctor.diagnosis import Diagnosis
-from mmseg_kd.doctor.network_checks import Network, check_classes, check_student
-from mmseg_kd.visualization.prediction_picture import find_examples
-from mmseg_kd.doctor.teacher_checks import check_accuracy
-from mmseg_kd.distillers.teacher import EnsembleTeacher, FrozenTeacher
 from mmseg_kd.labeling import Labeller, agreement, write_labels
 from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 from mmseg_kd.testing.trees import write_camvid_tree
+from mmseg_kd.visualization.prediction_picture import find_examples
 
 TEMPERATURES = [1, 2, 4, 8, 16]
 CLASSES = 11
