@@ -4,7 +4,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..constants import IGNORE_INDEX
-from .fakd_loss import FAKDLoss, Student
+from .fakd_loss import FAKDLoss, Student, of_two_classes
 
 
 @MODELS.register_module()
@@ -38,6 +38,7 @@ class ChannelFAKDLoss(FAKDLoss):
     """
 
     def compute(self, student: Student, teacher: Tensor, labels: Tensor) -> Tensor:
+        student = of_two_classes(student)
         variances, weight = self.variances(student, labels), student[1].flatten(1)
         void = (labels == IGNORE_INDEX)[:, None]
         spread = (variances @ weight.square().T)[labels.long().masked_fill(void[:, 0], 0)].permute(0, 3, 1, 2)

@@ -36,7 +36,8 @@ class FAKDLoss(DistillLoss):
     Shape:
         student: (features, weight, bias) before and of the classifier, ((N, D, H, W), (C, D, 1, 1), (C,)), as by the
         paths ``['prelogits', 'decode_head.conv_seg.weight', 'decode_head.conv_seg.bias']``; the gradient reaches all
-        three. A classifier with one output counts as one with two. teacher: logits (N, C, H, W); labels (N, h, w) less than C or void. A scalar in nats; 0 if all is void.
+        three. A classifier with one output counts as one with two. teacher: logits (N, C, H, W); labels (N, h, w) less
+        than C or void. A scalar in nats; 0 if all is void.
 
     Raises:
         ValueError: if ``strength`` is negative, ``temperature`` is not positive, the shapes disagree, the statistics do
@@ -63,7 +64,7 @@ class FAKDLoss(DistillLoss):
 
     def setup(self, student: Student, teacher: Tensor) -> None:
         if isinstance(student, tuple) and len(student) == 3:
-            self.statistics = ClassStatistics(*_of_two_classes(student)[1].shape[:2])
+            self.statistics = ClassStatistics(*of_two_classes(student)[1].shape[:2])
 
     def check(self, student: Student, teacher: Tensor) -> None:
         name = type(self).__name__
@@ -71,7 +72,7 @@ class FAKDLoss(DistillLoss):
             raise ValueError(f'{name} takes (features, weight, bias) of the student and logits of the teacher; give '
                              'the term these paths')
         check_same_shape(name, student[0], teacher, channels=False)
-        student = _of_two_classes(student)
+        student = of_two_classes(student)
         known = self.statistics and tuple(self.statistics.mean.shape)
         found = teacher.shape[1], student[0].shape[1]
         if not known == found == student[1].shape[:2]:
@@ -86,7 +87,7 @@ class FAKDLoss(DistillLoss):
         return self.statistics.variance.to(student[1].dtype)
 
     def compute(self, student: Student, teacher: Tensor, labels: Tensor) -> Tensor:
-        student = _of_two_classes(student)
+        student = of_two_classes(student)
         variances, weight = self.variances(student, labels), student[1].flatten(1)
         labels = labels.flatten().long()
         valid = labels != IGNORE_INDEX
@@ -100,7 +101,7 @@ class FAKDLoss(DistillLoss):
         return torch.where(valid, bounds, 0).sum() * self.temperature**2 / valid.sum().clamp_min(1)
 
 
-def _of_two_classes(student: Student) -> Student:
+def of_two_classes(student: Student) -> Student:
     """Features, weight and bias, the classifier of a network of one channel as that of its two classes."""
     return student[0], two_classes(student[1], dim=0), two_classes(student[2], dim=0)
 
