@@ -9,11 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from mmengine.config import Config
+from mmengine.visualization import LocalVisBackend
+from mmseg.registry import VISBACKENDS
 
 from ..io.configs import config_file
 from ..engine.launch import add_arguments
+from ..engine.metric_names import metric_names
+from ..engine.run_checks import check_config
 from .budget import KINDS, stretch, value_at
 
+SCALARS = 'scalars.json'
 SAMPLERS = ('grid', 'random', 'tpe')
 
 
@@ -267,6 +272,7 @@ def _check_configs(sweep: Sweep) -> None:
         except ValueError as error:
             raise ValueError(f'candidates.{name}: {error}') from None
         as_arguments(candidate.options)
+        _check_run(sweep, candidate, copy.deepcopy(config))
         for stage in sweep.stages:
             for key, choice in stage.space.items() if name in stage.candidates else ():
                 for value in choice if isinstance(choice, (list, tuple)) else ():
@@ -278,6 +284,53 @@ def _check_configs(sweep: Sweep) -> None:
                     near = difflib.get_close_matches(key, known, n=1)
                     raise ValueError(f'stages.{stage.name}.space: {candidate.config} has no {parent}' +
                                      (f'; did you mean {near[0]}?' if near else f'; leave {name} out of this stage'))
+
+
+def _check_run(sweep: Sweep, candidate: Candidate, config: Config) -> None:
+    """Whether the runs of a candidate can end well, and leave the metric where a sweep reads it."""
+    if sweep.budget['kind'] == 'iterations':
+        config.merge_from_dict(stretch(config, int(sweep.budget['value'])))
+    key = f'candidates.{candidate.name}'
+    refusals = check_config(config).refusals
+    if refusals:
+        raise ValueError(f'{key}: {refusals[0]}')
+    names = metric_names(config)
+    if config.get('val_evaluator') is None:
+        raise ValueError(f'{key}: runs are judged by {sweep.metric}, but {candidate.config} validates nothing; set '
+                         'val_dataloader, val_cfg and val_evaluator')
+    if names.complete and not names.may_hold(sweep.metric):
+        raise ValueError(f'metric is {sweep.metric!r}, but validation of {key} gives {", ".join(names.names)}; name one of '
+                         f'them, or change val_evaluator of {candidate.config}')
+    problem = scalars_problem(config)
+    if problem:
+        raise ValueError(f'{key}: a sweep reads the scalars.json of its runs, but {problem}')
+
+
+def scalars_problem(config: Config) -> str:
+    """Why a run would not leave its validations in ``<work_dir>/<time>/vis_data/scalars.json``; empty if it would.
+
+    Args:
+        config: of a training by iterations.
+    """
+    logger = (config.get('default_hooks') or {}).get('logger', {})
+    if logger is None:
+        return 'default_hooks.logger is None, so that nothing is logged; leave it out'
+    if logger.get('log_metric_by_epoch', True):
+        return 'default_hooks.logger.log_metric_by_epoch is True, with which all validations are of step 0; set it to False'
+    visualizer = config.get('visualizer')
+    if visualizer is None:
+        return ''  # MMEngine's default
+    backends = visualizer.get('vis_backends') or []
+    backends = backends if isinstance(backends, (list, tuple)) else [backends]
+    kinds = [VISBACKENDS.get(each['type']) if isinstance(each['type'], str) else each['type'] for each in backends]
+    local = [each for each, kind in zip(backends, kinds) if kind is not None and issubclass(kind, LocalVisBackend)]
+    if not local:
+        return "visualizer.vis_backends has no dict(type='LocalVisBackend'), which writes it; add one"
+    if local[0].get('scalar_save_file', SCALARS) != SCALARS:
+        return f'visualizer.vis_backends names it {local[0].scalar_save_file}; leave scalar_save_file out'
+    if 'save_dir' in visualizer or 'save_dir' in local[0]:
+        return 'visualizer has a save_dir of its own; leave save_dir out'
+    return ''
 
 
 def _check_keys(key: str, value: Any, known: set, required: set) -> None:

@@ -20,7 +20,9 @@ def no_repeated_work():
 @pytest.fixture
 def write(tmp_path):
     """Writes a sweep file with changes, and reads it."""
-    (tmp_path / 'alone.py').write_text('optim_wrapper = dict(optimizer=dict(lr=0.1))\ntrain_cfg = dict(max_iters=20)\n')
+    (tmp_path / 'alone.py').write_text('optim_wrapper = dict(optimizer=dict(lr=0.1))\ntrain_cfg = dict(max_iters=20)\n'
+                                       'val_dataloader = val_cfg = dict()\nval_evaluator = dict(type="IoUMetric")\n'
+                                       'default_hooks = dict(logger=dict(log_metric_by_epoch=False))\n')
     (tmp_path / 'pi.py').write_text("_base_ = './alone.py'\n"
                                     'model = dict(terms=dict(loss_pi=dict(loss=dict(temperature=1.0))))\n')
 
@@ -200,3 +202,30 @@ def test_the_small_sweeps_search_the_terms_of_the_paper(data):
 def test_the_demo_sweep_makes_as_many_iterations_as_the_demo():
     sweep = load_sweep('mmseg_kd::sweeps/demo.py')
     assert all(candidate.read().train_cfg.max_iters == sweep.budget['value'] for candidate in sweep.candidates.values())
+
+
+@pytest.mark.parametrize('config, message', [
+    ('val_evaluator = dict(type="IoUMetric", iou_metrics=["mDice"])',
+     "metric is 'mIoU', but validation of candidates.alone gives aAcc, mDice, mAcc; name one of them, or change val_evaluator"),
+    ('val_evaluator = val_cfg = val_dataloader = None', 'candidates.alone: runs are judged by mIoU, but .* validates nothing'),
+    ('param_scheduler = [dict(type="PolyLR", end=20)]', 'candidates.alone: param_scheduler.0.by_epoch is True'),
+    ('custom_hooks = [dict(type="EarlyStoppingHook", monitor="mDice")]', "candidates.alone: custom_hooks.0.monitor is 'mDice'"),
+    ('visualizer = dict(type="SegLocalVisualizer", vis_backends=[dict(type="TensorboardVisBackend")])',
+     "candidates.alone: a sweep reads the scalars.json of its runs, but visualizer.vis_backends has no .*'LocalVisBackend'"),
+    ('visualizer = dict(type="Visualizer")', "has no dict.type='LocalVisBackend'., which writes it; add one"),
+    ('visualizer = dict(type="Visualizer", vis_backends=dict(type="LocalVisBackend"), save_dir="elsewhere")', 'leave save_dir out'),
+    ('visualizer = dict(type="Visualizer", vis_backends=[dict(type="LocalVisBackend", scalar_save_file="a.json")])', 'names it a.json'),
+    ('default_hooks = dict(_delete_=True, logger=None)', 'default_hooks.logger is None'),
+    ('default_hooks = dict(logger=dict(log_metric_by_epoch=True))', 'with which all validations are of step 0'),
+])
+def test_runs_that_a_sweep_could_not_judge_are_refused_before_the_first(write, tmp_path, config, message):
+    (tmp_path / 'changed.py').write_text(f"_base_ = './alone.py'\n{config}\n")
+    with pytest.raises(ValueError, match=message):
+        write(candidates=dict(alone=str(tmp_path / 'changed.py')), stages=[STAGE])
+
+
+def test_backends_beside_the_local_one_are_left_alone(write, tmp_path):
+    (tmp_path / 'changed.py').write_text(
+        "_base_ = './alone.py'\n"
+        'visualizer = dict(vis_backends=[dict(type="TensorboardVisBackend"), dict(type="LocalVisBackend")])\n')
+    assert write(candidates=dict(alone=str(tmp_path / 'changed.py')), stages=[STAGE])
