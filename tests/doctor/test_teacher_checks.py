@@ -19,7 +19,7 @@ PUBLISHED = 'mmseg::pspnet/pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py'
 def network(config=None, checkpoint=None, module=None, scale=1):
     head = SimpleNamespace(num_classes=3, ignore_index=255)
     return Network('teacher', 'model.teacher', {}, SimpleNamespace(decode_head=head),
-                   SimpleNamespace(config=config, checkpoint=checkpoint, module=module, scale=scale))
+                   SimpleNamespace(config=config, checkpoint=checkpoint, module=module, scale=scale, dtype=None))
 
 
 def test_accuracy_of_a_hand_computed_case():
@@ -73,18 +73,23 @@ class Images:
 
     metainfo = dict(classes=('a', 'b', 'c'))
 
+    def __init__(self, void=255):
+        self.void = void
+
     def __len__(self):
         return 30
 
     def __getitem__(self, index):
         labels = torch.zeros(1, 4, 4, dtype=torch.long)
-        labels[:, 0] = 255
+        labels[:, 0] = self.void
         sample = SegDataSample(gt_sem_seg=PixelData(data=labels))
         return dict(inputs=torch.full((3, 4, 4), float(index)), data_samples=sample)
 
 
-def test_images_are_spread_over_the_data_and_void_counts_for_nothing():
-    intersections, unions, labels = measure(network(module=Oracle()), SimpleNamespace(dataset=Images()), 'cpu', 4, 60)
+@pytest.mark.parametrize('void', [255, 100, 2])
+def test_images_are_spread_over_the_data_and_void_counts_for_nothing(void):
+    loader = SimpleNamespace(dataset=Images(void))
+    intersections, unions, labels = measure(network(module=Oracle()), loader, 'cpu', 4, 60, void)
     # Images 0, 9, 19 and 29 are predicted as 0, 0, 1 and 2.
     assert intersections.tolist() == [[12, 0, 0], [12, 0, 0], [0, 0, 0], [0, 0, 0]]
     assert unions.tolist() == [[12, 0, 0], [12, 0, 0], [12, 12, 0], [12, 0, 12]]
