@@ -75,7 +75,7 @@ FRAMEWORKS = dict(
     dist=dict(DISTLoss=1),
     dkd=dict(DKDLoss=None),
     dsd=dict(DSDPixelSimilarityLoss=1000, DSDCategorySimilarityLoss=10),
-    fakd=dict(FAKDLoss=None),
+    fakd=dict(ChannelFAKDLoss=None),
     fitnet=dict(PixelWiseKDLoss=1, HintLoss=10),
     idd=dict(PixelWiseKDLoss=10, PairWiseKDLoss=10, HolisticKDLoss=0.1, CWDLoss=3, IDDInterClassDistanceLoss=None,
              IDDPositionLoss=None),

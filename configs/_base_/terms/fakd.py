@@ -1,7 +1,8 @@
-# Yuan et al., "FAKD" (arXiv 2208.14143): one term, of the student's features and its classifier. The weight is ours.
+# Yuan et al., "FAKD" (arXiv 2208.14143): one term, of the student's features and its classifier, channel-wise. Reconstructed
+# from the abstract and a survey (arXiv 2309.03659); temperature and weight are those of channel-wise distillation.
 terms = dict(
     loss_fakd=dict(
         student=['prelogits', 'decode_head.conv_seg.weight', 'decode_head.conv_seg.bias'],
         teacher='logits',
-        loss=dict(type='FAKDLoss'),
-        weight=1.0))
+        loss=dict(type='ChannelFAKDLoss', temperature=4.0),
+        weight=3.0))
