@@ -2,6 +2,7 @@
 
 All modules of this package register in MMSegmentation's registries, so that configs need no scope. These are empty
 children of those, which MMEngine looks up by the name of this module, and in which it finds all that the parents have.
+Without a location, MMEngine would look for one that does not exist, and say that this package is not installed.
 """
 from mmengine.registry import Registry
 from mmseg import registry as _parents
@@ -9,4 +10,4 @@ from mmseg import registry as _parents
 for _name in dir(_parents):
     _parent = getattr(_parents, _name)
     if isinstance(_parent, Registry):
-        globals()[_name] = Registry(_parent.name, parent=_parent, scope='mmseg_kd')
+        globals()[_name] = Registry(_parent.name, parent=_parent, scope='mmseg_kd', locations=['mmseg_kd'])

@@ -1,13 +1,18 @@
 """The README promises only what is there."""
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
+import mmseg
 import pytest
+import torch
 from mmengine.config import Config
 from mmseg.registry import HOOKS, MODELS, TASK_UTILS
 
-from mmseg_kd.testing.toys import toy_runner, toy_segmentor
+from mmseg_kd.testing.toys import toy_segmentor
+from mmseg_kd.testing.trees import write_camvid_tree
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / 'README.md').read_text(encoding='utf-8')
@@ -43,18 +48,52 @@ def test_the_two_commands_exist(target):
     assert subprocess.run(['make', '-n', target], cwd=ROOT, capture_output=True).returncode == 0
 
 
-def test_the_config_for_a_model_of_ones_own_trains(tmp_path, monkeypatch):
+MY_SEGMENTOR = """
+default_scope = 'mmseg'
+custom_imports = dict(imports=['my_networks'], allow_failed_imports=False)
+custom_hooks = [dict(type='EMAHook')]
+model = {model!r}
+pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='RandomCrop', crop_size=(32, 32)),
+            dict(type='PackSegInputs')]
+train_dataloader = dict(
+    batch_size=2, num_workers=0, sampler=dict(type='InfiniteSampler'),
+    dataset=dict(type='BaseSegDataset', data_root='data', pipeline=pipeline,
+                 data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'), metainfo=dict(classes=[*'abcdefghijk'])))
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=1)
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.01))
+default_hooks = dict(logger=dict(type='LoggerHook', interval=1), checkpoint=dict(type='CheckpointHook', by_epoch=False))
+"""
+MY_NETWORKS = """
+from mmseg.models import ResNetV1c
+from mmseg.registry import MODELS
+
+@MODELS.register_module()
+class MyBackbone(ResNetV1c):
+    pass
+"""
+
+
+def test_the_config_for_a_model_of_ones_own_trains_in_the_stock_tool_and_keeps_its_imports_and_hooks(tmp_path):
     block, = [block for block in BLOCKS if block.startswith("_base_ = './my_segmentor.py'")]
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / 'my_segmentor.py').write_text(f'model = {toy_segmentor(4).to_dict()!r}')
-    (tmp_path / 'path' / 'to').mkdir(parents=True)
-    (tmp_path / 'path' / 'to' / 'my_teacher.py').write_text(f'model = {toy_segmentor(8).to_dict()!r}')
-    teacher = toy_runner(toy_segmentor(8), tmp_path / 'teacher', max_iters=1)
-    teacher.train()
-    (tmp_path / 'teacher' / 'iter_1.pth').rename(tmp_path / 'path' / 'to' / 'my_teacher.pth')
+    student, teacher = toy_segmentor(4, num_classes=11), toy_segmentor(8, num_classes=11)
+    student.backbone.type = 'MyBackbone'
+    write_camvid_tree(tmp_path / 'data')
+    folder = tmp_path / 'path' / 'to'
+    folder.mkdir(parents=True)
+    (folder / 'my_teacher.py').write_text(f'model = {teacher.to_dict()!r}')
+    torch.save(MODELS.build(teacher).state_dict(), folder / 'my_teacher.pth')
+    (tmp_path / 'my_networks.py').write_text(MY_NETWORKS)
+    (tmp_path / 'my_segmentor.py').write_text(MY_SEGMENTOR.format(model=student.to_dict()))
     (tmp_path / 'mine.py').write_text(block)
-    config = Config.fromfile('mine.py')
-    runner = toy_runner(config.model, tmp_path / 'mine', max_iters=1, custom_hooks=config.custom_hooks)
-    runner.train()
-    assert runner.message_hub.get_scalar('train/loss_pi').current() > 0
-    assert (tmp_path / 'mine' / 'student' / 'student.pth').exists()
+    stock = Path(mmseg.__file__).parent / '.mim' / 'tools' / 'train.py'
+    path = os.pathsep.join([str(tmp_path), os.environ.get('PYTHONPATH', '')])
+    done = subprocess.run([sys.executable, stock, 'mine.py'], cwd=tmp_path, capture_output=True, text=True,
+                          env={**os.environ, 'PYTHONPATH': path, 'PYTHONWARNINGS': 'ignore'})
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output[-3000:]
+    hooks = {'EMAHook', 'TermWeightHook', 'NonFiniteLossHook', 'DistillSummaryHook', 'ExportStudentHook'}
+    assert all(hook in output[output.index('Hooks will be executed'):] for hook in hooks)
+    assert float(re.search(r'loss_pi: (\S+)', output)[1]) > 0
+    exported = Config.fromfile(tmp_path / 'work_dirs' / 'mine' / 'student' / 'config.py', import_custom_modules=False)
+    assert exported.model.backbone.type == 'MyBackbone' and exported.custom_imports.imports == ['my_networks']
+

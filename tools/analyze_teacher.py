@@ -3,13 +3,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from mmseg_kd.evaluation.calibration import (analyse_teacher, draw_teacher, entropy_csv, load_teachers, reliability_csv,
                                            teacher_report)
 from mmseg_kd.io.progress import ProgressLine
-from mmseg_kd.io.configs import config_file
+from mmseg_kd.io.configs import read_config
 
 
 def main():
@@ -22,7 +22,7 @@ def main():
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='override settings')
     args = parser.parse_args()
 
-    config = Config.fromfile(config_file(args.config))
+    config = read_config(args.config)
     config.merge_from_dict(args.cfg_options)
     init_default_scope(config.get('default_scope', 'mmseg'))
     title = Path(args.config).stem

@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from mmseg_kd.profiling.cost import (ENERGY_FILE, cost_csv, cost_report, load_networks, measure_networks,
                                     training_energy, training_seconds)
-from mmseg_kd.io.configs import config_file
+from mmseg_kd.io.configs import read_config
 
 
 def size(text):
@@ -34,7 +34,7 @@ def main():
     if args.train_log and not args.country:
         parser.error('--train-log needs --country: what training drew is compared with what an image draws')
 
-    config = Config.fromfile(config_file(args.config))
+    config = read_config(args.config)
     config.merge_from_dict(args.cfg_options)
     init_default_scope(config.get('default_scope', 'mmseg'))
     if args.train_log and not Path(args.train_log, ENERGY_FILE).is_file():

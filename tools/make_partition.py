@@ -9,7 +9,7 @@ from pathlib import Path
 # What OpenMMLab says while it is imported is of no use here.
 warnings.filterwarnings('ignore')
 with contextlib.redirect_stdout(io.StringIO()):
-    from mmengine.config import Config, DictAction
+    from mmengine.config import DictAction
     from mmengine.registry import init_default_scope
 
     from mmseg_kd.datasets.class_shares import balanced_part, count_classes, share_table, write_partition
@@ -17,7 +17,7 @@ with contextlib.redirect_stdout(io.StringIO()):
     from mmseg_kd.io.tables import markdown_table
     from mmseg_kd.datasets.image_list import ImageList
     from mmseg_kd.datasets.partitions import labeled_part
-    from mmseg_kd.io.configs import config_file
+    from mmseg_kd.io.configs import read_config
 
 
 def main():
@@ -30,7 +30,7 @@ def main():
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='override settings')
     args = parser.parse_args()
 
-    config = Config.fromfile(config_file(args.config))
+    config = read_config(args.config)
     config.merge_from_dict(args.cfg_options)
     init_default_scope('mmseg')
     dataset = config.train_dataloader.dataset

@@ -6,7 +6,6 @@ import os
 import sys
 import warnings
 
-from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 # What OpenMMLab says while it is imported is of no use here.
@@ -14,7 +13,7 @@ warnings.filterwarnings('ignore')
 with contextlib.redirect_stdout(io.StringIO()):
     from mmseg_kd.datasets.partitions import read_ids
     from mmseg_kd.io.progress import ProgressLine
-    from mmseg_kd.io.configs import config_file
+    from mmseg_kd.io.configs import read_config
     from mmseg_kd.engine.launch import finish, prepare_launch, start_processes
     from mmseg_kd.labeling import Labeller, find_images, images_of_ids, shares_report, write_labels
 
@@ -44,7 +43,7 @@ def main():
         else:
             ids = [name for file in args.ids for name in read_ids(file)]
             images = list(images_of_ids(args.images, ids, '--ids', ', '.join(args.ids)).values())
-        config = Config.fromfile(config_file(args.config))
+        config = read_config(args.config)
         config.launcher = args.launcher
         prepare_launch(config)
         start_processes(config)

@@ -6,7 +6,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 # What OpenMMLab says while it is imported is of no use here.
@@ -15,7 +15,7 @@ with contextlib.redirect_stdout(io.StringIO()):
     from mmseg_kd.visualization.picture_grid import check_matplotlib
     from mmseg_kd.io.progress import ProgressLine
     from mmseg_kd.visualization.prediction_picture import draw_examples, examples_report, find_examples
-    from mmseg_kd.io.configs import config_file
+    from mmseg_kd.io.configs import read_config
 
 
 def main():
@@ -30,7 +30,7 @@ def main():
     args = parser.parse_args()
 
     check_matplotlib()
-    config = Config.fromfile(config_file(args.config))
+    config = read_config(args.config)
     config.merge_from_dict(args.cfg_options)
     init_default_scope(config.get('default_scope', 'mmseg'))
     title = Path(args.config).stem

@@ -9,6 +9,7 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ..io.checkpoint import all_weights, named_weights
 from .class_logits import count_classes
 from .dry_run import as_trained, build_skeleton, run_skeleton
 from .labels import ignored_label, unify_ignored
@@ -77,6 +78,9 @@ class Distiller(BaseSegmentor):
 
     teachers_train = False  # whether a teacher is in training mode while it is read
 
+    # Under which names a plain student's checkpoint is loaded.
+    plain_prefixes: Tuple[str, ...] = ('student.', )
+
     # The heads of a stock TTA wrapper and of visualisers ask the segmentor for these.
     align_corners = property(lambda self: self.student.align_corners)
     num_classes = property(lambda self: self.student.num_classes)
@@ -115,6 +119,25 @@ class Distiller(BaseSegmentor):
         """Parameters of the critics that do not learn in this iteration."""
         return [p for term in self.all_terms.values() if term.critic is not None and not term.critic_learns
                 for p in term.critic.parameters()]
+
+    def state_dict(self, *args: Any, prefix: str = '', **kwargs: Any) -> Dict[str, Tensor]:
+        """All weights, those included that a network leaves out of its own (LoRA keeps the weights of its base out)."""
+        state = super().state_dict(*args, prefix=prefix, **kwargs)
+        saved = {tensor.data_ptr() for tensor in state.values() if isinstance(tensor, Tensor)}
+        for name, weight in all_weights(self).items():
+            # A network may also save its weights under other names.
+            if prefix + name not in state and weight.data_ptr() not in saved:
+                state[prefix + name] = weight if kwargs.get('keep_vars') else weight.detach()
+        return state
+
+    def _load_from_state_dict(self, state_dict: Dict[str, Any], prefix: str, *args: Any) -> None:
+        """Take the checkpoint of a plain student for the student's, and refuse one that holds nothing of it."""
+        own = {name.removeprefix(prefix): value for name, value in state_dict.items() if name.startswith(prefix)}
+        if own and not any(name.startswith('student.') for name in own):
+            for name in own:
+                del state_dict[prefix + name]
+            state_dict.update({prefix + name: value for name, value in named_weights(own, self, 'the checkpoint').items()})
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def predict(self, inputs: Tensor, data_samples: Optional[List[Any]] = None) -> List[Any]:
         """The student's prediction."""

@@ -39,6 +39,8 @@ class MeanTeacher(SemiSupervisedDistiller):
     eval mode, there it is in train mode and keeps its own; and it follows after the step of the optimiser, there before.
     """
 
+    plain_prefixes = ('student.', 'teacher.')
+
     def __init__(self,
                  student: dict,
                  terms: Optional[Dict[str, dict]] = None,

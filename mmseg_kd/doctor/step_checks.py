@@ -63,7 +63,7 @@ def check_model(say: Say, config: Config, device: str, teachers: Optional[Dict[s
 
 
 def check_optimizer(say: Say, config: Config, model: nn.Module) -> OptimWrapper:
-    """Build the optimisers, and look for the hook that terms with a schedule need.
+    """Build the optimisers.
 
     Raises:
         ValueError: if a critic would be trained by the student's optimiser.
@@ -75,15 +75,9 @@ def check_optimizer(say: Say, config: Config, model: nn.Module) -> OptimWrapper:
     if critic_parameters(model) and not separate:
         raise ValueError('model.terms has an adversarial loss, whose critic needs an optimiser of its own; set '
                          "optim_wrapper.constructor='DistillOptimWrapperConstructor' and optim_wrapper.critic")
-    hooks = {str(hook.get('type')) for hook in config.get('custom_hooks') or [] if isinstance(hook, dict)}
-    scheduled = [term.key for term in terms_of(model).values() if term.schedule is not None]
-    if scheduled and not any('TermWeightHook' in hook for hook in hooks):
-        say.failed(f'{scheduled[0]}.weight is a schedule, but nothing moves it; add '
-                   "dict(type='TermWeightHook') to custom_hooks")
-    if say.clean:
-        optimizers = [w.optimizer for w in wrapper.optim_wrappers.values()] if separate else [wrapper.optimizer]
-        say.ok(f'{type(wrapper).__name__} with ' + ' and '.join(
-            f'{type(each).__name__} (learning rate {each.param_groups[0]["lr"]:g})' for each in optimizers))
+    optimizers = [w.optimizer for w in wrapper.optim_wrappers.values()] if separate else [wrapper.optimizer]
+    say.ok(f'{type(wrapper).__name__} with ' + ' and '.join(
+        f'{type(each).__name__} (learning rate {each.param_groups[0]["lr"]:g})' for each in optimizers))
     return wrapper
 
 

@@ -10,8 +10,9 @@ from mmengine.config import Config
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS, HOOKS, LOOPS, METRICS, MODELS, TRANSFORMS, VISUALIZERS
 
-from ..io.checkpoint import read_checkpoint, segmentor_weights
-from ..io.configs import segmentor_config
+from ..distillers.dry_run import build_skeleton
+from ..io.checkpoint import CheckpointError, all_weights, read_checkpoint, student_weights
+from ..io.configs import OWN, imports_with, named_types, segmentor_config
 from ..io.files import write_atomically
 
 KEPT = ('default_scope', 'env_cfg', 'vis_backends', 'visualizer', 'log_level', 'log_processor', 'test_dataloader',
@@ -32,26 +33,34 @@ def export_student(config: Config, checkpoint: Union[str, Path], folder: Union[s
         Path: the folder.
 
     Raises:
-        CheckpointError: if the checkpoint cannot be read.
+        CheckpointError: if the checkpoint cannot be read, or holds the student in part only.
         ValueError: if it holds no student.
     """
     saved = read_checkpoint(str(checkpoint))
-    if not any(key.removeprefix('module.').startswith('student.') for key in saved.get('state_dict', {})):
+    weights = student_weights(saved)
+    if not weights:
         raise ValueError(f'{checkpoint} must be a checkpoint of a Distiller, but holds no weights of a student')
     meta = {key: value for key, value in saved.get('meta', {}).items() if key in ('dataset_meta', 'epoch', 'iter')}
+    exported = student_config(config)
+    whole = all_weights(build_skeleton(exported.model))
+    if len(weights) < len(whole):
+        raise CheckpointError(f'{checkpoint} must hold all {len(whole)} weights of the student, but holds {len(weights)}, and '
+                              f'not {min(whole.keys() - weights.keys())}; it was written by a version that left them out, '
+                              'so distil again')
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    weights = segmentor_weights(saved)
     content = io.BytesIO()
     torch.save(dict(meta=meta, state_dict=weights), content)
     write_atomically(folder / 'student.pth', content.getvalue())
-    write_atomically(folder / 'config.py', student_config(config).pretty_text)
+    write_atomically(folder / 'config.py', exported.pretty_text)
     return folder
 
 
 def student_config(config: Config) -> Config:
     """The part of a distillation config that tests the student, in MMSegmentation's own terms."""
+    config = Config(named_types(config.to_dict()))
     result = {key: copy.deepcopy(config[key]) for key in KEPT if config.get(key) is not None}
+    result.setdefault('default_scope', 'mmseg')
     result['model'] = segmentor_config(config)
     if (result['model'].get('data_preprocessor') or {}).get('type') == 'BranchPreprocessor':
         result['model'].data_preprocessor.type = 'SegDataPreProcessor'
@@ -65,11 +74,11 @@ def student_config(config: Config) -> Config:
     result.setdefault('visualizer', dict(
         type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'))
     result = _own_datasets_as_plain(result)
-    imports = result.get('custom_imports', {})
-    if 'mmseg_kd' in imports.get('imports', []) and not _uses_own_modules(result):
-        imports['imports'] = [name for name in imports['imports'] if name != 'mmseg_kd']
-        if not imports['imports']:
-            del result['custom_imports']
+    imports = imports_with(result.pop('custom_imports', None), OWN)
+    if not _uses_own_modules(result):
+        imports['imports'].remove(OWN)
+    if imports['imports']:
+        result['custom_imports'] = imports
     return Config(result)
 
 

@@ -15,7 +15,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
 
-from ..io.configs import config_file
+from ..io.configs import read_config
 from .partition_runs import follow_partition
 from .run_checks import Problems, check_config, check_loader, image_size, training_loop
 
@@ -47,7 +47,7 @@ def load_config(args: argparse.Namespace) -> Config:
         FileNotFoundError: if there is no such config.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    config = Config.fromfile(config_file(args.config))
+    config = read_config(args.config)
     file = copy.deepcopy(config)
     config.launcher = args.launcher
     config.merge_from_dict(args.cfg_options)

@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from ..datasets.partitions import Partition, part_name
 from ..io.checkpoint import read_checkpoint
-from ..io.configs import config_file
+from ..io.configs import read_config
 from ..distillers.teacher import teachers_by_name
 
 
@@ -42,7 +42,7 @@ def follow_partition(config: Config, file: Config, name: str) -> str:
     for (_, before), (_, spec) in zip(_teachers(file), _teachers(config)):
         path = Path(spec.get('checkpoint') or '')
         own = path.parts[:1] == ('work_dirs', ) and before.get('checkpoint') == spec['checkpoint']
-        if own and partition_of(Config.fromfile(config_file(spec['config']))) is not None:
+        if own and partition_of(read_config(spec['config'])) is not None:
             spec['checkpoint'] = str(path.parent.with_name(f'{path.parent.name}_{part}') / path.name)
     return f'{name}_{part}'
 

@@ -1,9 +1,12 @@
 """Read checkpoints without running code from them, and load them whole or not at all."""
+import argparse
+import functools
 import os
 import pickle
 import re
+from collections import Counter, OrderedDict
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 from urllib.parse import urlparse
 
 import numpy as np
@@ -13,6 +16,8 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.fileio import get_local_path
 from mmengine.logging.history_buffer import HistoryBuffer
 from torch import Tensor, nn
+
+from .checkpoint_kinds import kind_of_file, kind_of_weights
 
 
 def _history_method(owner: Any, name: str) -> Any:
@@ -24,12 +29,25 @@ def _history_method(owner: Any, name: str) -> Any:
 
 _history_method.__module__, _history_method.__qualname__, _history_method.__name__ = 'builtins', 'getattr', 'getattr'
 
-# What MMEngine writes into its own checkpoints beside tensors: the log's history buffers, numpy arrays and scalars.
-_MULTIARRAY = getattr(np, '_core', None) or np.core
+def _known_as(function: Callable, module: str) -> Callable:
+    """A function under another address: pickles name functions by address, and numpy moved its own in version 2."""
+
+    @functools.wraps(function, assigned=())
+    def known(*args: Any) -> Any:
+        return function(*args)
+
+    known.__module__, known.__qualname__, known.__name__ = module, function.__name__, function.__name__
+    return known
+
+
+# What MMEngine writes into its own checkpoints beside tensors: the log's history buffers, numpy arrays and scalars; and the
+# command line that research code likes to add.
+_MULTIARRAY = (getattr(np, '_core', None) or np.core).multiarray
 SAFE_CLASSES = [
-    _history_method, HistoryBuffer, ConfigDict, np.ndarray, np.dtype, _MULTIARRAY.multiarray._reconstruct,
-    _MULTIARRAY.multiarray.scalar, *{type(np.dtype(code)) for code in ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2',
-                                                                       'u4', 'u8', '?')}
+    _history_method, HistoryBuffer, ConfigDict, argparse.Namespace, np.ndarray, np.dtype,
+    *(_known_as(function, f'numpy.{package}.multiarray') for function in (_MULTIARRAY._reconstruct, _MULTIARRAY.scalar)
+      for package in ('core', '_core')),
+    *{type(np.dtype(code)) for code in ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', '?', 'U', 'S')}
 ]
 
 
@@ -64,33 +82,71 @@ def read_checkpoint(path: str) -> dict:
         if reason:
             raise CheckpointError(f'{path} holds objects that could run code when loaded, so it was not: {reason}; save '
                                   'its state_dict alone') from None
-        raise CheckpointError(f'{path} is no readable checkpoint: '
-                              f'{(str(error).splitlines() or [type(error).__name__])[0]}') from None
+        raise CheckpointError(f'{path} is no readable checkpoint: {kind_of_file(local) or _first_line(error)}') from None
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} must hold a dict, but holds a {type(checkpoint).__name__}')
     return checkpoint
 
 
-def segmentor_weights(checkpoint: dict) -> Dict[str, Tensor]:
-    """The weights of a plain segmentor in a checkpoint of it, or of a distiller that trained it as student."""
-    weights = checkpoint.get('state_dict', checkpoint)
-    weights = {key.removeprefix('module.'): value for key, value in weights.items()}
-    if any(key.startswith('student.') for key in weights):
-        weights = {key.removeprefix('student.'): value for key, value in weights.items() if key.startswith('student.')}
-    return weights
+def student_weights(checkpoint: dict) -> dict[str, Tensor]:
+    """The student's weights in a distiller's checkpoint, under the names of a plain segmentor; empty if there are none."""
+    weights = {_WRAPPERS.sub('', key): value for key, value in checkpoint.get('state_dict', checkpoint).items()}
+    return {key.removeprefix('student.'): value for key, value in weights.items() if key.startswith('student.')}
+
+
+def named_weights(checkpoint: dict, model: nn.Module, path: str) -> dict[str, Tensor]:
+    """The weights of a checkpoint, under the names that they have in a model.
+
+    They are looked for under every prefix and in every dict of the file: a plain segmentor's weights, those of a distiller
+    (``student.``), those that a wrapper, a framework or another toolbox saved (``module.``, ``model.``, ``_orig_mod.``). The
+    prefix that fits most names counts; a student goes before a teacher, and ``state_dict``, in which MMEngine saves the
+    averaged weights if there are any, before other dicts.
+
+    Args:
+        checkpoint: as :func:`read_checkpoint` returns it, or a bare ``state_dict``.
+        model: a segmentor, or a distiller. Weights of a plain segmentor become those of the distiller's student.
+        path: name of the file, for errors.
+
+    Raises:
+        CheckpointError: if nothing fits the model, or several networks fit it equally well.
+    """
+    tensors = _tensors(checkpoint)
+    for network, targets in ((model, ('', )), (getattr(model, 'student', None), getattr(model, 'plain_prefixes', ()))):
+        prefix = _prefix(tensors, _names(network), path) if isinstance(network, nn.Module) else None
+        if prefix is not None:
+            return OrderedDict(
+                (target + key.removeprefix(prefix), value) for target in targets for key, value in tensors.items()
+                if key.startswith(prefix))
+    raise CheckpointError(f'{path} holds nothing that fits {type(model).__name__}: {kind_of_weights(tensors, _names(model))}')
 
 
 def load_weights(model: nn.Module, path: str) -> None:
-    """Load a checkpoint into a segmentor; every weight must fit.
+    """Load a checkpoint into a segmentor; every weight must fit, as of :func:`fit_weights`.
+
+    Raises:
+        CheckpointError: if it cannot be read, or does not fit. The model is then not to be used.
+    """
+    fit_weights(model, named_weights(read_checkpoint(path), model, path), path)
+
+
+def fit_weights(model: nn.Module, weights: dict[str, Tensor], path: str) -> None:
+    """Load weights into a segmentor, or into the student of a distiller; every weight must fit.
 
     What fits is decided after the network's own load hooks, which may rename or resize weights (the relative position
     tables of Swin, say). Only what inference never uses, or what the network computes itself, may differ: auxiliary heads,
     BatchNorm's step counters, tables of indices, and buffers that a load hook drops.
 
+    Args:
+        model: a segmentor or a distiller.
+        weights: as of :func:`named_weights`.
+        path: name of the file, for errors.
+
     Raises:
         CheckpointError: if keys are missing or unexpected, or shapes differ. The model is then not to be used.
     """
-    weights = {k: v for k, v in segmentor_weights(read_checkpoint(path)).items() if isinstance(v, Tensor)}
+    found = weights
+    if hasattr(model, 'plain_prefixes'):
+        model, weights = model.student, student_weights(weights)
     missing, unexpected, shapes = _load(model, weights, path)
     computed = {name for name, buffer in model.named_buffers() if name in weights or not buffer.is_floating_point()}
     missing = [key for key in missing if key not in computed]
@@ -98,8 +154,16 @@ def load_weights(model: nn.Module, path: str) -> None:
     if missing or unexpected or shapes:
         raise CheckpointError(
             f'{path} does not fit {type(model).__name__}: {len(missing)} keys missing, {len(unexpected)} unexpected, '
-            f'{len(shapes)} of another shape (such as {(missing + unexpected + shapes)[0]}); give the config that it was '
-            'trained with')
+            f'{len(shapes)} of another shape (such as {(missing + unexpected + shapes)[0]}); '
+            f'{kind_of_weights(found, _names(model))}')
+
+
+def all_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and saved buffers by name, those included that a network leaves out of its ``state_dict``."""
+    buffers = ((f'{path}.{name}'.lstrip('.'), buffer) for path, module in model.named_modules()
+               for name, buffer in module._buffers.items()
+               if buffer is not None and name not in module._non_persistent_buffers_set)
+    return dict((*model.named_parameters(), *buffers))
 
 
 def _load(model: nn.Module, weights: Dict[str, Tensor], path: str) -> Tuple[List[str], List[str], List[str]]:
@@ -123,6 +187,45 @@ def _load(model: nn.Module, weights: Dict[str, Tensor], path: str) -> Tuple[List
 
 def _is_spare(key: str) -> bool:
     return key.startswith(('auxiliary_head', 'data_preprocessor')) or key.endswith('num_batches_tracked')
+
+
+# What torch.compile, FSDP and activation checkpointing put into names.
+_WRAPPERS = re.compile(r'^(?:module\.)+|\b(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.')
+
+
+def _tensors(node: dict, prefix: str = '') -> dict[str, Tensor]:
+    """The tensors of a checkpoint by name; those of dicts in it after the name of the dict."""
+    found = {f'{prefix}{_WRAPPERS.sub("", key)}': value for key, value in node.items()
+             if isinstance(key, str) and isinstance(value, Tensor)}
+    if not found:
+        for key, value in node.items():
+            if isinstance(key, str) and isinstance(value, dict):
+                found.update(_tensors(value, f'{prefix}{key}.'))
+    return found
+
+
+def _names(model: nn.Module) -> set[str]:
+    return {*model.state_dict(), *all_weights(model)}
+
+
+def _prefix(tensors: dict[str, Tensor], names: set[str], path: str) -> str | None:
+    """What stands before the names of a network in a file; None if nothing fits."""
+    fitting = Counter(key[:start] for key in tensors for start in (0, *(dot.end() for dot in re.finditer(r'\.', key)))
+                      if key[start:] in names)
+    best = [prefix for prefix, count in fitting.items() if count == max(fitting.values())]
+    for prefer in (lambda p: p.startswith('state_dict.'), lambda p: p.endswith('student.'),
+                   lambda p: not re.search('teacher|ema', p)):
+        best = [prefix for prefix in best if prefer(prefix)] or best
+    if len(best) > 1:
+        raise CheckpointError(f'{path} holds several networks that fit: {", ".join(sorted(best))}; save the state_dict of '
+                              'one of them')
+    return best[0] if best else None
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    # PyTorch puts its advice to load without safety first.
+    return next((line for line in lines if line.startswith('WeightsUnpickler error')), lines[0])
 
 
 def _download(url: str) -> str:

@@ -1,4 +1,4 @@
-"""Find configs and published weights by name."""
+"""Find and read configs, and find published weights by name."""
 from __future__ import annotations
 
 import copy
@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any, Dict
 
 from mmengine.config import Config, ConfigDict
+from mmengine.config.lazy import LazyAttr, LazyObject
 from mmengine.fileio import load
+from mmengine.registry import Registry
+from mmengine.utils import get_object_from_string
+from mmseg import registry as registries
+
+OWN = 'mmseg_kd'
+# Their names are registered wherever MMSegmentation is imported; others need an import, which a full name brings along.
+ALWAYS_REGISTERED = ('mmseg', 'mmengine', 'mmcv', 'torch', OWN)
 
 
 def config_file(name: str) -> Path:
@@ -23,9 +31,80 @@ def config_file(name: str) -> Path:
     return path
 
 
+def read_config(name: str) -> Config:
+    """Read a config of either style of MMEngine; every ``type`` in it is a string.
+
+    In the new style (``with read_base():``) types are classes, which no other part of this package has to know of.
+
+    Args:
+        name: path of the config, or ``package::relative/path.py``.
+
+    Raises:
+        FileNotFoundError: if it does not exist.
+    """
+    config = Config.fromfile(config_file(name))
+    written = config._to_lazy_dict()
+    named = named_types(written)
+    if named == written:
+        return config
+    named.setdefault('default_scope', 'mmseg')
+    named['custom_imports'] = imports_with(named.get('custom_imports'), OWN)
+    return Config(named, cfg_text=config.text, filename=config.filename)
+
+
+def imports_with(custom_imports: dict | None, module: str) -> dict:
+    """``custom_imports`` of a config with one more module.
+
+    Args:
+        custom_imports: what the config has.
+        module: name of the module.
+    """
+    known = (custom_imports or {}).get('imports') or []
+    known = [known] if isinstance(known, str) else list(known)
+    return dict(custom_imports or {}, imports=known if module in known else [*known, module])
+
+
+def named_types(node: Any) -> Any:
+    """A config, or a part of one, in which every ``type`` that is a class or function is spelled as a string.
+
+    It is the short name of the registry where MMSegmentation's tools know it, and the full name elsewhere.
+
+    Args:
+        node: dict, list or single value.
+    """
+    known = {}
+    for registry in filter(lambda value: isinstance(value, Registry), vars(registries).values()):
+        own = {**(registry.parent.module_dict if registry.parent else {}), **registry.module_dict}
+        for name, value in own.items():
+            if id(value) not in known or name == getattr(value, '__name__', None):
+                known[id(value)] = name
+    return _named(node, known)
+
+
+def _named(node: Any, known: dict[int, str]) -> Any:
+    if isinstance(node, (list, tuple)):
+        return type(node)(_named(value, known) for value in node)
+    if not isinstance(node, dict):
+        return node.build() if isinstance(node, (LazyObject, LazyAttr)) else node
+    return {key: _type_name(value, known) if key == 'type' else _named(value, known) for key, value in node.items()}
+
+
+def _type_name(value: Any, known: dict[int, str]) -> Any:
+    if isinstance(value, str):
+        # A name with one dot may begin with a scope (mmpretrain.ResNet), which MMEngine resolves itself.
+        if value.count('.') < 2 and not value.startswith(f'{OWN}.'):
+            return value
+        value = get_object_from_string(value) or value
+    if not hasattr(value, '__qualname__'):
+        return value
+    if id(value) in known and value.__module__.split('.')[0] in ALWAYS_REGISTERED:
+        return known[id(value)]
+    return f'{value.__module__}.{value.__qualname__}'
+
+
 def model_config(name: str) -> ConfigDict:
     """The segmentor of a config file; see :func:`segmentor_config`."""
-    return segmentor_config(Config.fromfile(config_file(name)))
+    return segmentor_config(read_config(name))
 
 
 def segmentor_config(config: Config) -> ConfigDict:

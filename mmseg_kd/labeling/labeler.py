@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..distillers.class_logits import count_classes, prediction_shares, prediction_threshold
 from ..io.checkpoint import CheckpointError, load_weights
-from ..io.configs import config_file, published_weights, segmentor_config
+from ..io.configs import published_weights, read_config, segmentor_config
 from .writer import read_summary
 
 LABEL_TRANSFORMS = ('LoadAnnotations', 'LoadBlankAnnotations', 'LoadPanopticSemAnnotations')
@@ -41,7 +41,7 @@ class Labeller:
 
     def __init__(self, config: Union[str, Config], checkpoint: Optional[str], tta: bool = False) -> None:
         self.config_name, self.checkpoint, self.tta = getattr(config, 'filename', config), checkpoint, tta
-        config = Config.fromfile(config_file(config)) if isinstance(config, str) else config
+        config = read_config(config) if isinstance(config, str) else config
         init_default_scope(config.get('default_scope') or 'mmseg')
         model = MODELS.build(segmentor_config(config))
         try:

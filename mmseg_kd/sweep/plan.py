@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.visualization import LocalVisBackend
 from mmseg.registry import VISBACKENDS
 
-from ..io.configs import config_file
+from ..io.configs import read_config
 from ..engine.launch import add_arguments
 from ..engine.metric_names import metric_names
 from ..engine.run_checks import check_config
@@ -124,7 +124,7 @@ def load_sweep(path: str, options: Optional[Dict[str, Any]] = None) -> Sweep:
         FileNotFoundError: if it, or the config of a candidate, doesn't exist.
         ValueError: in one line that names the key, if something is missing, unknown or contradictory.
     """
-    config = Config.fromfile(config_file(path))
+    config = read_config(path)
     config.merge_from_dict(options or {})
     said = {key: value for key, value in config._cfg_dict.to_dict().items() if not key.startswith('_')}
     keys = {'name', 'work_dir', 'metric', 'seeds', 'budget', 'candidates', 'stages', 'options'}
@@ -180,7 +180,7 @@ def as_arguments(options: Dict[str, Any]) -> List[str]:
 @functools.lru_cache(maxsize=None)
 def _parse(config: str) -> Config:
     """MMEngine reads fifty metafiles for every base that is named as ``mmseg::...``."""
-    return Config.fromfile(config_file(config))
+    return read_config(config)
 
 
 def _text(value: Any) -> str:

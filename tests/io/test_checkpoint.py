@@ -1,7 +1,10 @@
+import argparse
 import http.server
 import os
 import pickle
+import re
 import threading
+import zipfile
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_kd.distillers import CheckpointError
-from mmseg_kd.io.checkpoint import load_weights, read_checkpoint, segmentor_weights
+from mmseg_kd.io.checkpoint import load_weights, read_checkpoint
 from mmseg_kd.testing.toys import toy_segmentor
 
 
@@ -210,9 +213,91 @@ def test_an_address_is_downloaded_once(tmp_path, monkeypatch):
     url = f'http://127.0.0.1:{server.server_port}/weights.pth'
     try:
         for _ in range(2):
-            assert segmentor_weights(read_checkpoint(url))['x'] == 1
+            assert read_checkpoint(url)['state_dict']['x'] == 1
         with pytest.raises(CheckpointError, match='cannot download'):
             read_checkpoint(url + 'x')
     finally:
         server.shutdown()
     assert len([r for r in requests if '200' in str(r)]) == 1
+
+
+def write_zip(path, content):
+    """A file as torch.save writes it, with a pickle made by hand."""
+    torch.save({}, path)
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, 'w') as archive:
+        for name, data in files.items():
+            archive.writestr(name, content if name.endswith('data.pkl') else data)
+
+
+@pytest.mark.parametrize('package', [b'numpy.core', b'numpy._core'])
+def test_numpy_of_either_generation_is_read(tmp_path, package):
+    content = dict(scalar=np.float64(1.5), array=np.array([1, 2], np.uint8))
+    write_zip(tmp_path / 'c.pth', re.sub(rb'numpy\._?core', package, pickle.dumps(content, protocol=2)))
+    found = read_checkpoint(str(tmp_path / 'c.pth'))
+    assert found['scalar'] == 1.5 and found['array'].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize('package', [b'numpy.core', b'numpy._core'])
+def test_other_functions_of_numpy_stay_forbidden(tmp_path, package):
+    write_zip(tmp_path / 'c.pth', b'\x80\x02}X\x01\x00\x00\x00xc' + package + b'.multiarray\nfromfile\nX\x01\x00\x00\x00a\x85Rs.')
+    with pytest.raises(CheckpointError, match='could run code when loaded'):
+        read_checkpoint(str(tmp_path / 'c.pth'))
+
+
+@pytest.mark.parametrize('save', [
+    lambda content, path: torch.save(content, path, _use_new_zipfile_serialization=False),
+    lambda content, path: torch.save({key: value.half() if value.is_floating_point() else value
+                                      for key, value in content.items()}, path),
+    lambda content, path: torch.save(dict(model=content, args=argparse.Namespace(lr=0.1)), path),
+    lambda content, path: torch.save(dict(epoch=3, model_state={f'module.{k}': v for k, v in content.items()}), path),
+    lambda content, path: torch.save({f'module.model.segmentor.{k}': v for k, v in content.items()}, path),
+    lambda content, path: torch.save({f'_orig_mod.{k}'.replace('layer1', 'layer1._checkpoint_wrapped_module'): v
+                                      for k, v in content.items()}, path),
+    lambda content, path: torch.save(dict(state_dict={f'architecture.{k}': v for k, v in content.items()} |
+                                          {f'teacher.{k}': v[:0] for k, v in content.items() if 'bias' in k}), path),
+    lambda content, path: torch.save(dict(state_dict=content, ema_state_dict={f'module.{k}': v * 0 for k, v in content.items()},
+                                          optimizer=dict(state={0: dict(x=torch.ones(1))})), path),
+    lambda content, path: torch.save(dict(teacher={k: v * 0 for k, v in content.items()}, student=content), path)])
+def test_weights_are_found_in_files_of_any_layout(tmp_path, save):
+    source, target = model(4), model(4)
+    for tensor in source.state_dict().values():
+        tensor.copy_(tensor.half())
+    save(source.state_dict(), tmp_path / 'c.pth')
+    load_weights(target, str(tmp_path / 'c.pth'))
+    assert all(torch.equal(a, b) for a, b in zip(source.state_dict().values(), target.state_dict().values()))
+
+
+def test_two_networks_that_fit_equally_are_refused(tmp_path):
+    weights = model(4).state_dict()
+    torch.save({f'{name}.{key}': value for name in 'ab' for key, value in weights.items()}, tmp_path / 'c.pth')
+    with pytest.raises(CheckpointError, match=r'several networks that fit: a\., b\.; save the state_dict of one of them'):
+        load_weights(model(4), str(tmp_path / 'c.pth'))
+
+
+def test_what_fits_in_no_name_is_refused_with_what_it_is(tmp_path):
+    torch.save({'segformer.encoder.patch_embeddings.0.proj.weight': torch.ones(1)}, tmp_path / 'c.pth')
+    with pytest.raises(CheckpointError, match='holds nothing that fits EncoderDecoder: it looks like a network of Hugging Face'):
+        load_weights(model(4), str(tmp_path / 'c.pth'))
+    torch.save(dict(state_dict={}), tmp_path / 'c.pth')
+    with pytest.raises(CheckpointError, match='holds nothing that fits EncoderDecoder: it holds no tensors'):
+        load_weights(model(4), str(tmp_path / 'c.pth'))
+
+
+@pytest.mark.parametrize('content, message', [
+    (b'', 'the file is empty'), (b'version https://git-lfs.github.com/spec/v1\n', 'a pointer of Git LFS'),
+    (b'<!DOCTYPE html>', 'a web page'), (b'\x10\0\0\0\0\0\0\0{"x":{}}', 'safetensors')])
+def test_a_file_of_another_kind_is_named(tmp_path, content, message):
+    (tmp_path / 'c.pth').write_bytes(content)
+    with pytest.raises(CheckpointError, match=f'is no readable checkpoint: .*{message}') as error:
+        read_checkpoint(str(tmp_path / 'c.pth'))
+    assert '\n' not in str(error.value)
+
+
+def test_a_torchscript_archive_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / 'c.pth', 'w') as archive:
+        for name in ('data.pkl', 'constants.pkl', 'code/__torch__.py', 'version'):
+            archive.writestr(f'archive/{name}', b'3')
+    with pytest.raises(CheckpointError, match='is no readable checkpoint: it is a TorchScript archive'):
+        read_checkpoint(str(tmp_path / 'c.pth'))

@@ -2,6 +2,7 @@ from .batch_size_hook import BatchSizeHook
 from .distill_summary_hook import DistillSummaryHook
 from .energy_hook import EnergyHook
 from .export_student_hook import ExportStudentHook
+from .fitting_checkpoint_hook import FittingCheckpointHook
 from .loaded_image_hook import LoadedImageHook
 from .mean_teacher_hook import MeanTeacherHook
 from .non_finite_loss_hook import NonFiniteLossHook
@@ -14,7 +15,7 @@ from .validate_on_resume_hook import ValidateOnResumeHook
 from .validation_loss_hook import ValidationLossHook
 
 __all__ = [
-    'BatchSizeHook', 'DistillSummaryHook', 'EnergyHook', 'ExportStudentHook', 'LoadedImageHook', 'MeanTeacherHook',
-    'NonFiniteLossHook', 'ResumableEarlyStoppingHook', 'ResumeCheckHook', 'StepSeedHook', 'TeacherPartitionHook',
-    'TermWeightHook', 'ValidateOnResumeHook', 'ValidationLossHook'
+    'BatchSizeHook', 'DistillSummaryHook', 'EnergyHook', 'ExportStudentHook', 'FittingCheckpointHook', 'LoadedImageHook',
+    'MeanTeacherHook', 'NonFiniteLossHook', 'ResumableEarlyStoppingHook', 'ResumeCheckHook', 'StepSeedHook',
+    'TeacherPartitionHook', 'TermWeightHook', 'ValidateOnResumeHook', 'ValidationLossHook'
 ]

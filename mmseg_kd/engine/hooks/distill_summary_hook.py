@@ -1,3 +1,5 @@
+import logging
+
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -33,5 +35,6 @@ class DistillSummaryHook(Hook):
         for teacher in model.teachers.values():
             for member in teacher.members:
                 member.module
-        if is_main_process():
+        shown = any(handler.level <= logging.INFO for handler in runner.logger.handlers)
+        if shown and is_main_process():
             runner.logger.info('Distillation\n' + distillation_summary(model))

@@ -33,7 +33,9 @@ class ExportStudentHook(Hook):
         if is_main_process():
             known = runner.message_hub.runtime_info
             path = next((known[key] for key in ('best_ckpt', 'last_ckpt') if Path(known.get(key) or '').is_file()), None)
-            if path is None:
+            if 'student' not in (runner.cfg.get('model') or {}):
+                runner.logger.warning('the Runner knows no config of the model, so no student is exported; give it cfg')
+            elif path is None:
                 runner.logger.warning('no checkpoint was written, so no student is exported; add a CheckpointHook')
             else:
                 folder = Path(runner.work_dir, self.folder)
