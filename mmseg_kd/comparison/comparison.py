@@ -44,6 +44,12 @@ class Row:
     chosen: Dict[str, str] = field(default_factory=dict)
 
     @property
+    def fscore(self) -> Optional[Spread]:
+        """Mean F1, in percent; None unless all runs measured it."""
+        values = [run.fscore for run in self.runs]
+        return None if None in values else spread(values)
+
+    @property
     def iterations(self) -> float:
         """Mean of the runs."""
         return sum(run.iterations for run in self.runs) / len(self.runs)

@@ -19,7 +19,7 @@ LATEX = {
     '|': r'\textbar{}', '±': r'$\pm$', '"': r'\textquotedbl{}'
 }
 COLUMNS = ('candidate', 'role', 'seeds', 'miou_mean', 'miou_deviation', 'lift', 'paired_difference', 'interval_low',
-           'interval_high', 'pairs', 'iterations', 'seconds', 'peak_memory_mib', 'standing')
+           'interval_high', 'pairs', 'iterations', 'seconds', 'peak_memory_mib', 'standing', 'fscore_mean', 'fscore_deviation')
 
 
 class Cell(NamedTuple):
@@ -55,12 +55,16 @@ def main_table(comparison: Comparison) -> Table:
     """One line a row: mIoU, what is gained over the student alone, and what it cost."""
     compared = any(row.lift is not None for row in comparison.rows)
     measured = any(row.memory is not None for row in comparison.rows)
+    scored = any(row.fscore is not None for row in comparison.rows)
     interval = f'{comparison.confidence * 100:g} % interval'
-    header = ['', 'seeds', f'{METRIC}, %', *(['lift', 'paired', interval, 'pairs'] if compared else []), 'iterations',
-              'seconds', *(['memory, MiB'] if measured else [])]
+    header = ['', 'seeds', f'{METRIC}, %', *(['mean F1, %'] if scored else []),
+              *(['lift', 'paired', interval, 'pairs'] if compared else []), 'iterations', 'seconds',
+              *(['memory, MiB'] if measured else [])]
     rows = []
     for row in comparison.rows:
         cells = [Cell(row.name), Cell(str(row.miou.count)), _spread_cell(row.miou, 2, row.standing)]
+        if scored:
+            cells.append(_spread_cell(row.fscore, 2, ''))
         if compared:
             cells += [Cell(_number(row.lift, '+.2f')), *_paired_cells(row)]
         cells += [Cell(_number(row.iterations, '.0f')), Cell(_number(row.seconds, '.0f'))]
@@ -184,8 +188,9 @@ def main_csv(comparison: Comparison) -> str:
     lines: List[Sequence[Any]] = [COLUMNS]
     for row in comparison.rows:
         paired = (row.paired.mean, row.paired.low, row.paired.high, row.paired.pairs) if row.paired else (None, ) * 4
+        fscore = (row.fscore.mean, row.fscore.deviation) if row.fscore else (None, None)
         lines.append((row.name, row.role, row.miou.count, row.miou.mean, row.miou.deviation, row.lift, *paired,
-                      row.iterations, row.seconds, row.memory, row.standing))
+                      row.iterations, row.seconds, row.memory, row.standing, *fscore))
     return _csv(lines)
 
 

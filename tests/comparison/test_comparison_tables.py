@@ -110,6 +110,21 @@ def test_notes_say_how_to_read_the_tables(comparison):
     assert 'are expected to leave out' not in said  # there is one interval
 
 
+def test_the_mean_f1_is_shown_where_it_was_measured(tmp_path):
+    for seed, score in enumerate((70.0, 72.0)):
+        folder = write_run(tmp_path / f'a{seed}', alone(), [60.0], seed=seed)
+        scalars, = folder.glob('*/vis_data/scalars.json')
+        scalars.write_text(scalars.read_text().replace('"mIoU": 60.0', f'"mIoU": 60.0, "mFscore": {score}'))
+    write_run(tmp_path / 'p', distilled(), [61.0], name='pi')
+    comparison = compare([read_run(path) for path in find_runs([tmp_path])])
+    table = main_table(comparison)
+    column = table.header.index('mean F1, %')
+    # Of 70 and 72: the mean 71, and the sample deviation, the root of 2.
+    assert {line[0].text: line[column].text for line in table.rows} == {'student alone': '71.00 ± 1.41', 'pi': '-'}
+    rows = {row['candidate']: row for row in csv.DictReader(io.StringIO(main_csv(comparison)))}
+    assert rows['student alone']['fscore_mean'] == '71.0' and rows['pi']['fscore_mean'] == ''
+
+
 def test_without_the_student_alone_there_is_no_lift(tmp_path):
     write_run(tmp_path / 'a', distilled(), [60.0])
     comparison = compare([read_run(tmp_path / 'a')])
