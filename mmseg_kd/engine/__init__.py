@@ -4,6 +4,7 @@ from .hooks import (BatchSizeHook, DistillSummaryHook, EnergyHook, ExportStudent
                     TeacherPartitionHook, TermWeightHook, ValidateOnResumeHook, ValidationLossHook)
 from .loops import MCKDLoop, OwnPartitionMCKDLoop
 from .optim import BFloat16OptimWrapper, DistillOptimWrapperConstructor, JointOptimWrapper
+<<<<<<< HEAD
 from .own_hooks import complete_hooks
 
 complete_hooks()
@@ -12,5 +13,13 @@ __all__ = [
     'BFloat16OptimWrapper', 'BatchSizeHook', 'DistillOptimWrapperConstructor', 'DistillSummaryHook', 'EnergyHook',
     'ExportStudentHook', 'FittingCheckpointHook', 'JointOptimWrapper', 'LoadedImageHook', 'MCKDLoop', 'MeanTeacherHook',
     'NonFiniteLossHook', 'OwnPartitionMCKDLoop', 'ResumableEarlyStoppingHook', 'ResumeCheckHook', 'StepSeedHook',
+=======
+from .share_tta_model import ShareTTAModel
+
+__all__ = [
+    'BFloat16OptimWrapper', 'BatchSizeHook', 'DistillOptimWrapperConstructor', 'DistillSummaryHook', 'EnergyHook',
+    'ExportStudentHook', 'JointOptimWrapper', 'LoadedImageHook', 'MCKDLoop', 'MeanTeacherHook', 'NonFiniteLossHook',
+    'OwnPartitionMCKDLoop', 'ResumableEarlyStoppingHook', 'ResumeCheckHook', 'ShareTTAModel', 'StepSeedHook',
+>>>>>>> 691cba4 (Test-time augmentation is right for one channel: ShareTTAModel; README says what logits are)
     'TeacherPartitionHook', 'TermWeightHook', 'ValidateOnResumeHook', 'ValidationLossHook', 'export_student'
 ]

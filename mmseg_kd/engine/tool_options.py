@@ -74,7 +74,10 @@ def augment_model(config: Config) -> None:
     # MMEngine's Runner would hand a preprocessor at the top level to the wrapper, which has no use for it.
     preprocessor = outer_preprocessor(config)
     own = {} if preprocessor is None else dict(data_preprocessor=preprocessor)
-    config.model = dict(config.get('tta_model') or dict(type='SegTTAModel'), module=dict(config.model, **own))
+    wrapper = config.get('tta_model') or dict(type='SegTTAModel')
+    if wrapper['type'] == 'SegTTAModel':
+        wrapper = dict(wrapper, type='ShareTTAModel')
+    config.model = dict(wrapper, module=dict(config.model, **own))
 
 
 def augment_data(runner: Runner) -> None:

@@ -20,7 +20,7 @@ from mmseg_kd.losses import (ACELoss, AdversarialLoss, AfDCDLoss, APDLoss, AttnF
                              DSDPixelSimilarityLoss, FAKDLoss, HalfMapPairWiseKDLoss, HingeHolisticKDLoss,
                              HolisticKDLoss, IDDPositionLoss, KATranslatorLoss, MaskedGenerativeLoss,
                              ProjectedCosineLoss, PseudoLabelLoss, RawHolisticKDLoss, SALCContextLoss,
-                             SSTKDStatisticalTextureLoss, StrayCIRKDMemoryLoss)
+                             SSTKDStatisticalTextureLoss, StandardizedKDLoss, StrayCIRKDMemoryLoss)
 from mmseg_kd.losses.class_statistics import ClassStatistics
 from mmseg_kd.losses.memory_queue import MemoryQueue
 
@@ -37,8 +37,8 @@ FULL_LABELS = {BPKDLoss}
 CUT_GRADIENT = {HalfMapPairWiseKDLoss}
 # Rounding the inputs moves maxima, signs and levels, with which the gradient jumps.
 ROUGH = {PseudoLabelLoss: 2e-1, SSTKDStatisticalTextureLoss: 3e-1}
-# Can take multiples of these numbers of channels only, or have so small features from few that rounding turns them.
-CHANNELS = {AfDCDLoss: 16, CIRKDMemoryLoss: 16, KATranslatorLoss: 32, StrayCIRKDMemoryLoss: 16}
+# Can take multiples of these numbers of channels only, need so many, or have so small features from few that rounding turns them.
+CHANNELS = {AfDCDLoss: 16, CIRKDMemoryLoss: 16, KATranslatorLoss: 32, StandardizedKDLoss: 3, StrayCIRKDMemoryLoss: 16}
 # Draw equally many vectors of each class, and so the more, the more classes could occur.
 ROUND_TO_CLASSES = {CIRKDMemoryLoss, StrayCIRKDMemoryLoss}
 # Read the student's classifier too.
