@@ -4,22 +4,14 @@ from .hooks import (BatchSizeHook, DistillSummaryHook, EnergyHook, ExportStudent
                     TeacherPartitionHook, TermWeightHook, ValidateOnResumeHook, ValidationLossHook)
 from .loops import MCKDLoop, OwnPartitionMCKDLoop
 from .optim import BFloat16OptimWrapper, DistillOptimWrapperConstructor, JointOptimWrapper
-<<<<<<< HEAD
 from .own_hooks import complete_hooks
+from .share_tta_model import ShareTTAModel
 
 complete_hooks()
 
 __all__ = [
     'BFloat16OptimWrapper', 'BatchSizeHook', 'DistillOptimWrapperConstructor', 'DistillSummaryHook', 'EnergyHook',
     'ExportStudentHook', 'FittingCheckpointHook', 'JointOptimWrapper', 'LoadedImageHook', 'MCKDLoop', 'MeanTeacherHook',
-    'NonFiniteLossHook', 'OwnPartitionMCKDLoop', 'ResumableEarlyStoppingHook', 'ResumeCheckHook', 'StepSeedHook',
-=======
-from .share_tta_model import ShareTTAModel
-
-__all__ = [
-    'BFloat16OptimWrapper', 'BatchSizeHook', 'DistillOptimWrapperConstructor', 'DistillSummaryHook', 'EnergyHook',
-    'ExportStudentHook', 'JointOptimWrapper', 'LoadedImageHook', 'MCKDLoop', 'MeanTeacherHook', 'NonFiniteLossHook',
-    'OwnPartitionMCKDLoop', 'ResumableEarlyStoppingHook', 'ResumeCheckHook', 'ShareTTAModel', 'StepSeedHook',
->>>>>>> 691cba4 (Test-time augmentation is right for one channel: ShareTTAModel; README says what logits are)
+    'NonFiniteLossHook', 'OwnPartitionMCKDLoop', 'ResumableEarlyStoppingHook', 'ResumeCheckHook', 'ShareTTAModel', 'StepSeedHook',
     'TeacherPartitionHook', 'TermWeightHook', 'ValidateOnResumeHook', 'ValidationLossHook', 'export_student'
 ]
