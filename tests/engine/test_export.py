@@ -6,6 +6,9 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
+from mmseg.apis import inference_model, init_model
+from mmseg.models import EncoderDecoder
+from mmseg.registry import MODELS, TRANSFORMS
 
 from mmseg_kd.distillers import CheckpointError
 from mmseg_kd.engine import export_student
@@ -150,4 +153,137 @@ def test_a_checkpoint_without_a_student_is_refused_and_nothing_is_written(tmp_pa
         export_student(Config(dict(model=dict(student={}))), tmp_path / 'c.pth', tmp_path / 'out')
     with pytest.raises(CheckpointError, match='no such checkpoint'):
         export_student(Config(dict(model=dict(student={}))), tmp_path / 'none.pth', tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+NEW_STYLE = '''
+from mmengine.config import read_base
+from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import IterBasedTrainLoop, TestLoop, ValLoop
+from mmseg_kd.datasets import CamVidDataset
+{imports}
+from mmseg.evaluation import IoUMetric
+from torch.optim import SGD
+from mmseg_kd.distillers import Distiller
+from mmseg_kd.losses import PixelWiseKDLoss
+
+with read_base():
+    from .parts import *
+
+model = dict(
+    type=Distiller, student=student, teacher=dict(config='teacher.py'),
+    terms=dict(loss_pi=dict(student='logits', teacher='logits', loss=dict(type=PixelWiseKDLoss))))
+train_dataloader = dict(batch_size=2, num_workers=0, sampler=dict(type=InfiniteSampler), dataset=dict(
+    type=CamVidDataset, data_root='camvid', data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
+    pipeline=[dict(type=LoadImageFromFile), dict(type=LoadAnnotations), dict(type=RandomCrop, crop_size=(32, 32)),
+              dict(type=PackSegInputs)]))
+test_dataloader = dict(batch_size=1, num_workers=0, sampler=dict(type=DefaultSampler, shuffle=False), dataset=dict(
+    type=CamVidDataset, data_root='camvid', data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
+    pipeline=[dict(type=LoadImageFromFile), dict(type=LoadAnnotations), dict(type=PackSegInputs)]))
+test_evaluator = dict(type=IoUMetric)
+test_cfg = dict(type=TestLoop)
+train_cfg = dict(type=IterBasedTrainLoop, max_iters=1)
+optim_wrapper = dict(optimizer=dict(type=SGD, lr=0.05))
+default_hooks = dict(checkpoint=dict(type=CheckpointHook, by_epoch=False))
+default_scope = 'mmseg'
+log_level = 'WARNING'
+'''
+CLASSES = ('EncoderDecoder', 'FCNHead', 'PSPHead', 'ResNetV1c', 'SegDataPreProcessor', 'CrossEntropyLoss')
+
+
+@pytest.fixture
+def new_style(tmp_path, monkeypatch):
+    """A config whose types are classes, beside its data and its teacher."""
+    write_camvid_tree(tmp_path / 'camvid')
+    student = repr(toy_segmentor(4, num_classes=11).to_dict()).replace("'BN'", 'BatchNorm2d')
+    for name in CLASSES:
+        student = student.replace(f"'{name}'", name)
+    imports = [f'from {MODELS.get(name).__module__} import {name}' for name in CLASSES]
+    (tmp_path / 'parts.py').write_text('\n'.join([*imports, 'from torch.nn import BatchNorm2d', f'student = {student}']))
+    (tmp_path / 'teacher.py').write_text(f'model = {toy_segmentor(8, num_classes=11).to_dict()!r}')
+    (tmp_path / 'new.py').write_text(NEW_STYLE.format(imports='\n'.join(
+        f'from {TRANSFORMS.get(name).__module__} import {name}'
+        for name in ('LoadImageFromFile', 'LoadAnnotations', 'RandomCrop', 'PackSegInputs'))))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / 'new.py'
+
+
+def test_a_config_of_the_new_style_trains_and_its_export_holds_names_alone(new_style, tmp_path):
+    config = Config.fromfile(new_style)
+    config.work_dir = str(tmp_path / 'work')
+    assert isinstance(config.model.type, type)
+    Runner.from_cfg(config).train()
+    folder = tmp_path / 'work' / 'student'
+    text = (folder / 'config.py').read_text()
+    assert 'mmseg_kd' not in text and '<' not in text
+    exported = Config.fromfile(folder / 'config.py')
+    assert [exported.model.type, exported.model.backbone.type, exported.model.backbone.norm_cfg.type] == [
+        'EncoderDecoder', 'ResNetV1c', 'BN']
+    assert [step.type for step in exported.test_pipeline] == ['LoadImageFromFile', 'LoadAnnotations', 'PackSegInputs']
+    model = init_model(exported, str(folder / 'student.pth'), device='cpu')
+    saved = torch.load(folder / 'student.pth', weights_only=True)['state_dict']
+    assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
+    image = next((tmp_path / 'camvid' / 'img_dir' / 'val').iterdir())
+    assert inference_model(model, str(image)).pred_sem_seg.shape[-2:] == inference_model(model, str(image)).ori_shape
+
+
+def test_classes_of_other_packages_keep_their_full_names():
+    config = Config(dict(model=dict(student=dict(type=EncoderDecoder, backbone=dict(type=OwnBackbone)))))
+    model = student_config(config).model
+    assert model.type == 'EncoderDecoder' and model.backbone.type == f'{OwnBackbone.__module__}.OwnBackbone'
+
+
+class OwnBackbone(torch.nn.Module):
+    """In no registry."""
+
+
+def test_a_student_of_ours_brings_the_import_that_it_needs():
+    config = Config(dict(model=dict(type='mmseg_kd.Distiller', student=dict(type='CompactEncoder'))))
+    assert student_config(config).custom_imports.imports == ['mmseg_kd']
+
+
+@MODELS.register_module()
+class AdaptersOnly(torch.nn.Module):
+    """As LoRA does it: a backbone that saves what it trains, and takes all that came before out of the state_dict."""
+
+    def __init__(self, backbone):
+        super().__init__()
+        self.module = MODELS.build(backbone)
+        self._register_state_dict_hook(self._keep_adapters)
+
+    @staticmethod
+    def _keep_adapters(module, state, prefix, metadata):
+        for key in [key for key in state if 'layer4' not in key]:
+            del state[key]
+
+    def forward(self, images):
+        return self.module(images)
+
+
+def test_a_student_that_saves_a_part_of_itself_is_exported_whole(tmp_path):
+    student = toy_segmentor(4)
+    student.backbone = dict(type='AdaptersOnly', backbone=student.backbone)
+    model = dict(type='Distiller', student=student, teacher=dict(model=toy_segmentor(8)), terms=dict(loss_pi=PI))
+    runner = toy_runner(model, tmp_path, max_iters=1, custom_hooks=[dict(type='EMAHook', momentum=0.5)])
+    runner.train()
+    saved = torch.load(tmp_path / 'student' / 'student.pth', weights_only=True)['state_dict']
+    network = runner.model.student
+    assert len(network.state_dict()) < len(saved)
+    whole = {name for name, _ in (*network.named_parameters(), *network.named_buffers())}
+    assert saved.keys() == {name for name in whole if not name.startswith('data_preprocessor')}
+    checkpoint = torch.load(tmp_path / 'iter_1.pth', weights_only=False)
+    for state, prefix in ((checkpoint['state_dict'], 'student.'), (checkpoint['ema_state_dict'], 'module.student.')):
+        assert saved.keys() <= {key.removeprefix(prefix) for key in state}
+    assert torch.equal(saved['backbone.module.layer1.0.conv1.weight'],
+                       checkpoint['state_dict']['student.backbone.module.layer1.0.conv1.weight'])
+
+
+def test_a_checkpoint_with_a_part_of_the_student_is_not_exported(tmp_path):
+    weights = MODELS.build(toy_segmentor(4)).state_dict()
+    weights.pop('backbone.layer1.0.conv1.weight')
+    torch.save(dict(state_dict={f'student.{key}': value for key, value in weights.items()}), tmp_path / 'c.pth')
+    with pytest.raises(CheckpointError, match=r'must hold all (\d+) weights of the student, but holds \d+, and not '
+                                              r'backbone.layer1.0.conv1.weight'):
+        export_student(Config(dict(model=dict(student=toy_segmentor(4)))), tmp_path / 'c.pth', tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
