@@ -15,10 +15,11 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
 
-from ..io.configs import read_config
+from ..io.configs import config_file, read_config, replaced_entries
 from .partition_runs import follow_partition
 from .run_checks import Problems, check_config, check_loader, image_size, training_loop
 
+SYNC_BN = ('SyncBN', 'MMSyncBN', 'torch.nn.modules.batchnorm.SyncBatchNorm')
 RANKS = dict(pytorch=('RANK', 'LOCAL_RANK'), slurm=('SLURM_PROCID', 'SLURM_LOCALID'),
              mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK'))
 
@@ -48,6 +49,8 @@ def load_config(args: argparse.Namespace) -> Config:
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     config = read_config(args.config)
+    for line in replaced_entries(config_file(args.config)):
+        print_log(line, 'current', logging.WARNING)
     file = copy.deepcopy(config)
     config.launcher = args.launcher
     config.merge_from_dict(args.cfg_options)
@@ -182,7 +185,7 @@ def _tell(problems: Problems, rank: int) -> None:
 
 def _replace_sync_bn(node: Any) -> int:
     if isinstance(node, dict):
-        here = node.get('type') == 'SyncBN'
+        here = node.get('type') in SYNC_BN
         if here:
             node['type'] = 'BN'
         return here + sum(map(_replace_sync_bn, node.values()))

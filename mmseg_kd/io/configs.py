@@ -1,6 +1,7 @@
 """Find and read configs, and find published weights by name."""
 from __future__ import annotations
 
+import ast
 import copy
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,6 +53,45 @@ def read_config(name: str) -> Config:
     return Config(named, cfg_text=config.text, filename=config.filename)
 
 
+def replaced_entries(file: Path) -> list[str]:
+    """Hooks and imports that a config's bases have and the config has not, since it writes the list anew; one line a list.
+
+    Args:
+        file: of a config. Without ``_base_``, or where the list is written with the help of ``_base_``, nothing is replaced.
+    """
+    if file.suffix != '.py':
+        return []
+    assigned = {target.id: node.value for node in ast.parse(file.read_text(encoding='utf-8')).body
+                if isinstance(node, ast.Assign) for target in node.targets if isinstance(target, ast.Name)}
+    bases = ast.literal_eval(assigned['_base_']) if '_base_' in assigned else []
+    bases = [config_file(base if '::' in base else str(file.parent / base))
+             for base in ([bases] if isinstance(bases, str) else bases)]
+    lines = [line for base in bases for line in replaced_entries(base)]
+    for key, entries in LISTS.items():
+        if bases and key in assigned and not any(getattr(node, 'id', '') == '_base_' for node in ast.walk(assigned[key])):
+            own, *inherited = (entries(Config.fromfile(path, import_custom_modules=False)) for path in (file, *bases))
+            lost = [name for names in inherited for name in names if name not in own and name != OWN]
+            if lost:
+                lines.append(f'{file}: {key} replaces the list of its base, and {", ".join(lost)} with it; write '
+                             f'{REMEDIES[key]} to keep what the base has')
+    return lines
+
+
+def _hooks(config: Config) -> list[str]:
+    return [str(named_types(hook)['type']) for hook in config.get('custom_hooks') or []]
+
+
+def _imports(config: Config) -> list[str]:
+    known = (config.get('custom_imports') or {}).get('imports') or []
+    return [known] if isinstance(known, str) else list(known)
+
+
+LISTS = dict(custom_hooks=_hooks, custom_imports=_imports)
+REMEDIES = dict(
+    custom_hooks='custom_hooks = [*_base_.custom_hooks, ...]',
+    custom_imports='custom_imports = dict(imports=[*_base_.custom_imports.imports, ...])')
+
+
 def imports_with(custom_imports: dict | None, module: str) -> dict:
     """``custom_imports`` of a config with one more module.
 
@@ -59,8 +99,7 @@ def imports_with(custom_imports: dict | None, module: str) -> dict:
         custom_imports: what the config has.
         module: name of the module.
     """
-    known = (custom_imports or {}).get('imports') or []
-    known = [known] if isinstance(known, str) else list(known)
+    known = _imports(dict(custom_imports=custom_imports))
     return dict(custom_imports or {}, imports=known if module in known else [*known, module])
 
 
@@ -90,6 +129,7 @@ def _named(node: Any, known: dict[int, str]) -> Any:
 
 
 def _type_name(value: Any, known: dict[int, str]) -> Any:
+    value = _named(value, known)
     if isinstance(value, str):
         # A name with one dot may begin with a scope (mmpretrain.ResNet), which MMEngine resolves itself.
         if value.count('.') < 2 and not value.startswith(f'{OWN}.'):
