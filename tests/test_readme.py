@@ -97,3 +97,18 @@ def test_the_config_for_a_model_of_ones_own_trains_in_the_stock_tool_and_keeps_i
     exported = Config.fromfile(tmp_path / 'work_dirs' / 'mine' / 'student' / 'config.py', import_custom_modules=False)
     assert exported.model.backbone.type == 'MyBackbone' and exported.custom_imports.imports == ['my_networks']
 
+
+COMMANDS = re.findall(r'(?:dist_train\.sh (configs/\S+) (\d+)|GPUS=(\d+).*slurm_train\.sh \S+ \S+ (configs/\S+))(.*)',
+                      PAGES.replace('\\\n', ' '))
+
+
+@pytest.mark.parametrize('config, gpus, slurm_gpus, slurm_config, rest', COMMANDS)
+def test_commands_for_several_gpus_keep_the_images_of_a_step(config, gpus, slurm_gpus, slurm_config, rest):
+    found = Config.fromfile(ROOT / (config or slurm_config))
+    each = re.search(r'train_dataloader\.batch_size=(\d+)', rest)
+    assert each, 'names no batch size, so that each process takes that of one GPU'
+    assert int(gpus or slurm_gpus) * int(each[1]) == found.auto_scale_lr.base_batch_size
+
+
+def test_there_are_commands_for_four_and_eight_gpus():
+    assert {int(gpus) for _, gpus, *_ in COMMANDS if gpus} >= {4, 8} and len(COMMANDS) >= 5
