@@ -492,7 +492,8 @@ def test_oneformer_teaches_as_published(data):
     """Hard labels by CE and Dice, soft ones by KL of a low weight and a high temperature; 20 epochs, or fewer."""
     cfg = read(f'mckd/oneformer_swinl_swint_{data}.py')
     loop, student = cfg.train_cfg, cfg.model.student
-    assert (loop.num_stages, loop.top_k) == (1, dict(cityscapes=19, coco133=64)[data]) and 'checkpoint' not in loop.teacher
+    assert (loop.num_stages, loop.top_k) == (1, dict(cityscapes=19, coco133=64)[data])
+    assert 'checkpoint' not in loop.teacher
     assert loop.train == dict(type='EpochBasedTrainLoop', max_epochs=20, val_interval=1)
     assert loop.get('group') == dict(cityscapes='^([^_]+)_', coco133=None)[data]
     assert student.backbone.type == 'SwinTransformer' and student.backbone.frozen_stages == 4

@@ -19,7 +19,8 @@ LATEX = {
     '|': r'\textbar{}', '±': r'$\pm$', '"': r'\textquotedbl{}'
 }
 COLUMNS = ('candidate', 'role', 'seeds', 'miou_mean', 'miou_deviation', 'lift', 'paired_difference', 'interval_low',
-           'interval_high', 'pairs', 'iterations', 'seconds', 'peak_memory_mib', 'standing', 'fscore_mean', 'fscore_deviation')
+           'interval_high', 'pairs', 'iterations', 'seconds', 'peak_memory_mib', 'standing', 'fscore_mean',
+           'fscore_deviation')
 
 
 class Cell(NamedTuple):

@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config file, as a path or mmseg_kd::kd/...')
     parser.add_argument(
         '--work-dir',
-        help='folder for logs and checkpoints; work_dirs/<config> if left out, or work_dirs/<config>_<part> where an option '
-        'sets another partition')
+        help='folder for logs and checkpoints; work_dirs/<config> if left out, or work_dirs/<config>_<part> where an '
+        'option sets another partition')
     parser.add_argument(
         '--cfg-options',
         nargs='+',

@@ -54,7 +54,7 @@ def check_teacher_partitions(config: Config) -> list[str]:
         config: of the run.
 
     Returns:
-        list[str]: keys of the teachers that were compared; a checkpoint without the config of its training tells nothing.
+        list[str]: keys of the teachers that were compared. A checkpoint without the config of its training is not.
 
     Raises:
         ValueError: if a teacher was trained on another partition.
@@ -70,9 +70,9 @@ def check_teacher_partitions(config: Config) -> list[str]:
             continue
         if theirs != partition:
             raise ValueError(
-                f'{key}.checkpoint must be of the same partition as train_dataloader.dataset.partition, {partition!r}, but '
-                f'{path} was trained on {theirs!r}: it has seen labels that this run must not know, or others; train it '
-                f'with --cfg-options train_dataloader.dataset.partition={partition}, and name that checkpoint')
+                f'{key}.checkpoint must be of the same partition as train_dataloader.dataset.partition, '
+                f'{partition!r}, but {path} was trained on {theirs!r}; train that teacher with --cfg-options '
+                f'train_dataloader.dataset.partition={partition}, and name its checkpoint')
         compared.append(key)
     return compared
 
@@ -86,7 +86,7 @@ def _teachers(config: Config) -> Iterator[tuple[str, dict]]:
 
 
 def _trained_on(checkpoint: dict) -> Partition | None:
-    """The partition in the config that MMEngine writes into its checkpoints. That is read as text and never executed."""
+    """The partition in the config that MMEngine writes into its checkpoints, which is read and never executed."""
     text = (checkpoint.get('meta') or {}).get('cfg')
     try:
         tree = ast.parse(text if isinstance(text, str) else '')

@@ -26,7 +26,8 @@ def expand(text):
     match = re.search(r'\{([^{}]*)\}', text)
     if match is None:
         return [text]
-    return [line for choice in match[1].split(',') for line in expand(text[:match.start()] + choice + text[match.end():])]
+    before, after = text[:match.start()], text[match.end():]
+    return [line for choice in match[1].split(',') for line in expand(before + choice + after)]
 
 
 def section(title):
@@ -37,7 +38,8 @@ def places(node):
     """Every folder and list below `data_root` that the data sets of a config read."""
     if isinstance(node, dict):
         if 'data_prefix' in node:
-            yield node.data_root.rstrip('/'), [*node.data_prefix.values(), *([node.ann_file] if node.get('ann_file') else [])]
+            lists = [node.ann_file] if node.get('ann_file') else []
+            yield node.data_root.rstrip('/'), [*node.data_prefix.values(), *lists]
         else:
             for child in node.values():
                 yield from places(child)

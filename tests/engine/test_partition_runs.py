@@ -39,7 +39,7 @@ def checkpoints(config):
     return [spec.checkpoint for spec in (teacher.deep, teacher.wide[0], teacher.given, teacher.whole)]
 
 
-GIVEN = ['work_dirs/deep/iter_4.pth', 'work_dirs/wide/iter_4.pth', 'elsewhere/wide/iter_4.pth', 'work_dirs/whole/iter_4.pth']
+GIVEN = [f'{folder}/iter_4.pth' for folder in ('work_dirs/deep', 'work_dirs/wide', 'elsewhere/wide', 'work_dirs/whole')]
 
 
 def test_the_partition_of_the_file_changes_nothing(configs):
@@ -86,8 +86,8 @@ def test_a_teacher_of_another_partition_is_refused_by_what_its_checkpoint_tells(
     # As MMEngine writes it.
     trained = Config(dict(train_dataloader=dict(batch_size=2, dataset=dict(type='A', partition='voc12aug/1_8'))))
     with pytest.raises(ValueError, match=r"^model.teacher.deep.checkpoint must be of the same partition as "
-                                         r"train_dataloader.dataset.partition, 'voc12aug/1_16', but .*teacher.pth was trained "
-                                         r"on 'voc12aug/1_8'") as error:
+                                         r"train_dataloader.dataset.partition, 'voc12aug/1_16', but .*teacher.pth "
+                                         r"was trained on 'voc12aug/1_8'") as error:
         check_teacher_partitions(run_with_teacher(tmp_path, trained.pretty_text))
     assert '\n' not in str(error.value)
     config = run_with_teacher(tmp_path, trained.pretty_text, 'voc12aug/1_8')

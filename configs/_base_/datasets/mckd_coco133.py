@@ -4,8 +4,8 @@ _base_ = './coco133.py'
 # teacher's labels for truth in all three. The published lists are not known; these are made by
 # python tools/make_split.py data/coco/test2017 data/coco/mckd --fraction 0.1
 # and the labels to validate and test with (docs/no_labels.md) by
-# python tools/pseudo_label.py configs/teachers/oneformer_swinl_coco133.py none data/coco/test2017 data/coco/mckd/labels \
-#     --ids data/coco/mckd/val.txt data/coco/mckd/test.txt
+# python tools/pseudo_label.py configs/teachers/oneformer_swinl_coco133.py none data/coco/test2017 \
+#     data/coco/mckd/labels --ids data/coco/mckd/val.txt data/coco/mckd/test.txt
 images = 'data/coco/test2017'
 train_pipeline = [
     dict(type='LoadImageFromFile'),

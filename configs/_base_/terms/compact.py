@@ -1,8 +1,8 @@
 # Published: 0.7 CE + 0.3 (response + feature), temperature 4. The 0.7 is the `loss_weight` of the student's head.
 #
-# Response: the published cross-entropy between softened outputs is that of the teacher with itself, a constant, plus the
-# divergence: PixelWiseKDLoss has the same gradient. It multiplies by temperature^2 = 16, which the paper does not write:
-# 0.3 / 16 undoes that. With the factor, the term costs the student its beginning (docs/benchmarks/compact.md).
+# Response: the published cross-entropy between softened outputs is that of the teacher with itself, a constant, plus
+# the divergence: PixelWiseKDLoss has the same gradient. It multiplies by temperature^2 = 16, which the paper does not
+# write: 0.3 / 16 undoes that. With the factor, the term costs the student its beginning (docs/benchmarks/compact.md).
 # Feature: four levels; the teacher's are resized, and projected to the student's channels.
 terms = dict(
     loss_response=dict(

@@ -14,15 +14,15 @@ from torch import nn
 class ValidationLossHook(Hook):
     """Log the student's own loss on the validation images, as ``val_loss``, beside the metrics.
 
-    It is the loss of the decode head (cross-entropy, Dice and the like, with their weights), of the prediction that is
-    validated: windows, resizing and all, so nothing runs twice. Each of its parts is logged under ``val_`` and its name.
-    All are means over the images. Terms, critics and auxiliary heads count nothing, so that a student alone and distilled
-    ones can be compared; and nothing of the training changes.
+    It is the loss of the decode head (cross-entropy, Dice and the like, with their weights), of the prediction that
+    is validated: windows, resizing and all, so nothing runs twice. Each of its parts is logged under ``val_`` and its
+    name. All are means over the images. Terms, critics and auxiliary heads do not count, so that a student alone and
+    distilled ones can be compared. Training itself stays as it is.
 
     Schedules and early stopping may monitor ``val_loss`` (``rule='less'``).
 
     Raises:
-        ValueError: before training, if the head's loss needs more than its output; or, in validation, if the images have no
+        ValueError: before training, if the head's loss needs more than its output; in validation, if images have no
             labels.
     """
 
@@ -47,8 +47,8 @@ class ValidationLossHook(Hook):
         head = _head(runner)
         for sample in outputs:
             if 'gt_sem_seg' not in sample:
-                raise ValueError('ValidationLossHook needs the labels of the validation images; put LoadAnnotations into the '
-                                 'pipeline of val_dataloader.dataset, or take the hook out of custom_hooks')
+                raise ValueError('ValidationLossHook needs the labels of the validation images; put LoadAnnotations into '
+                                 'the pipeline of val_dataloader.dataset, or take the hook out of custom_hooks')
             logits = sample.seg_logits.data[None].float()
             if len(logits[0]) == 1:
                 logits = torch.logit(logits, eps=1e-6)  # MMSegmentation's prediction of one channel is a probability
@@ -61,8 +61,8 @@ class ValidationLossHook(Hook):
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         if not self._sums:
             return
-        device = next(iter(self._sums.values())).device
-        totals = torch.stack([*self._sums.values(), torch.tensor(float(self._images), dtype=torch.float64, device=device)])
+        sums = torch.stack(list(self._sums.values()))
+        totals = torch.cat([sums, sums.new_tensor([self._images])])
         all_reduce(totals)
         *means, _ = (totals / totals[-1]).tolist()
         for name, mean in zip(self._sums, means):

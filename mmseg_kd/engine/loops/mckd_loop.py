@@ -19,7 +19,8 @@ from ...distillers.class_logits import count_classes
 from ...distillers.labels import ignored_label, unify_ignored
 from ...io.files import write_atomically
 from ...io.runs import read_run
-from ...labeling import Labeller, agreement, by_name, class_shares, find_images, images_of_ids, judge, read_summary, write_labels
+from ...labeling import (Labeller, agreement, by_name, class_shares, find_images, images_of_ids, judge, read_summary,
+                         write_labels)
 from ...labeling.labeler import LABEL_TRANSFORMS, metainfo
 from ...visualization.label_picture import draw_labels, spread_images
 from ..config_changes import settings
