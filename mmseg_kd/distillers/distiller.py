@@ -1,7 +1,7 @@
 """The segmentor that trains a student under a teacher's eyes."""
 import copy
 import logging
-from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterable, List, Optional, Union
 
 import torch
 from mmengine.logging import print_log
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..io.checkpoint import all_weights, named_weights
 from .class_logits import count_classes
 from .dry_run import as_trained, build_skeleton, run_skeleton
+from .inference import image_channels, image_size
 from .labels import ignored_label, unify_ignored
 from .taps import PathError, Taps
 from .teacher import Spec, build_teachers
@@ -206,6 +207,12 @@ class Distiller(BaseSegmentor):
             # A distilled student is tested where its teacher has never been: training is what needs the teacher.
             self._teacher_missing = FileNotFoundError(f'model.teacher.config: {error}')
             print_log(f'{self._teacher_missing}; this model can be tested, but not trained', 'current', logging.WARNING)
+        channels = {name: image_channels(skeleton) for name, skeleton in skeletons.items()}
+        for name, own in channels.items():
+            if own != channels['student']:
+                key = f'model.teacher.{name}'.rstrip('.')
+                raise ValueError(f'student and teacher must take the same images, but those of {key} have {own} channels and '
+                                 f'those of model.student {channels["student"]}; take a teacher of the same kind of images')
         for term in terms:
             _check_paths(f'{term.key}.student', skeletons['student'], term.student_paths)
             for name, own in self._split(paths[path] for path in term.teacher_paths).items():
@@ -213,7 +220,7 @@ class Distiller(BaseSegmentor):
                     _check_paths(f'{term.key}.teacher', skeletons[name], own)
         if self._teacher_missing is not None:
             return
-        size = _input_size(self.data_preprocessor)
+        size = image_size(self.data_preprocessor, default=256)
         students = run_skeleton(as_trained(skeletons['student']), student_paths(terms), size)
         teachers = {}
         for name, own in wanted.items():
@@ -261,9 +268,3 @@ def _check_paths(key: str, model: nn.Module, paths: List[str]) -> None:
         Taps(model, paths)
     except PathError as error:
         raise PathError(f'{key}: {error}') from None
-
-
-def _input_size(preprocessor: nn.Module) -> Tuple[int, int]:
-    """Size (H, W) of training images, where the preprocessor fixes it."""
-    size = getattr(preprocessor, 'size', None)
-    return tuple(size) if size is not None else (256, 256)

@@ -9,7 +9,7 @@ from mmseg.registry import MODELS
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from .inference import forward_inference
+from .inference import forward_inference, image_channels
 from .taps import PathError
 
 
@@ -71,7 +71,7 @@ def to_zeros(model: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def _run(model: nn.Module, paths: Iterable[str], size: Sequence[int], device: str) -> Dict[str, Any]:
-    values = forward_inference(model, torch.zeros(1, 3, *size, device=device), paths)
+    values = forward_inference(model, torch.zeros(1, image_channels(model), *size, device=device), paths)
     return {path: _to_meta(value) for path, value in values.items()}
 
 

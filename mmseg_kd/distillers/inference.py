@@ -1,3 +1,6 @@
+"""Forward passes without losses, and the images that networks take."""
+from __future__ import annotations
+
 import inspect
 from typing import Any, Dict, Iterable
 
@@ -51,3 +54,27 @@ def _takes(head: nn.Module, given: list[Any]) -> bool:
 def _metas(images: Tensor) -> list[dict]:
     size = tuple(images.shape[2:])
     return [dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0, 0, 0, 0]) for _ in images]
+
+
+def image_channels(model: nn.Module) -> int:
+    """Channels of the images that a segmentor takes: those that its preprocessor normalises, or its first convolution reads."""
+    mean = getattr(getattr(model, 'data_preprocessor', None), 'mean', None)
+    if isinstance(mean, Tensor) and mean.numel() > 1:
+        return mean.numel()
+    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+    return 3 if first is None else first.in_channels
+
+
+def image_size(preprocessor: nn.Module | dict | None, default: int = 512) -> tuple[int, int]:
+    """Height and width of the images that a network is trained with.
+
+    Args:
+        preprocessor: the data preprocessor or its config. One without ``size`` leaves images as large as they are, up to a
+            multiple of its ``size_divisor``.
+        default: side to assume where the size is not fixed.
+    """
+    get = preprocessor.get if isinstance(preprocessor, dict) else lambda key: getattr(preprocessor, key, None)
+    if get('size') is not None:
+        return tuple(get('size'))
+    divisor = get('size_divisor') or 1
+    return (-(-default // divisor) * divisor, ) * 2

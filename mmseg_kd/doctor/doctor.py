@@ -23,12 +23,13 @@ from torch.utils.data import DataLoader
 
 from .. import stack
 from ..distillers.dry_run import as_trained
+from ..distillers.inference import image_size
 from ..io.configs import outer_preprocessor
 from ..distillers.teacher import build_teachers
 from ..constants import IGNORE_INDEX
 from ..engine.launch import rank_of
 from ..engine.partition_runs import partition_of
-from ..engine.run_checks import Problems, check_config, check_loader, image_size, training_loop
+from ..engine.run_checks import Problems, check_config, check_loader, training_loop, training_size
 from ..version import __version__
 from .data_checks import check_data
 from .diagnosis import Diagnosis, Missing, Say
@@ -108,7 +109,7 @@ def check_settings(say: Say, config: Config) -> None:
 
 def check_batches(say: Say, config: Config, model: nn.Module, loader: DataLoader) -> None:
     """Whether training gets batches, and none of a single image where BatchNorm needs two."""
-    _tell(say, check_loader(loader, model, image_size(config), training_loop(config)),
+    _tell(say, check_loader(loader, model, training_size(config), training_loop(config)),
           f'{config.train_dataloader.get("batch_size", 1)} images each, also the last')
 
 
@@ -165,7 +166,7 @@ def _examine(diagnosis: Diagnosis, config: Config, images: int, samples: int, se
 
     tables = {}
     if not isinstance(student, Missing):
-        size = student.preprocessor.get('size') or (512, 512)
+        size = image_size(student.preprocessor)
         shapes = run('module table', _places, [student, *([] if isinstance(networks, Missing) else networks)], size)
         if not isinstance(shapes, Missing):
             title = f'What terms can read: channels x height x width for images of {size[0]}x{size[1]}'

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from ..distillers.dry_run import to_zeros
-from ..distillers.inference import forward_inference
+from ..distillers.inference import forward_inference, image_channels
 from ..distillers.taps import LOGITS, PRELOGITS, PathError, Taps
 from ..io.tables import markdown_table
 
@@ -103,7 +103,7 @@ def _record(model: nn.Module, size: Sequence[int], device: str) -> Dict[str, Any
     taps = Taps(model, _candidates(model))
     wanted = [path for path in (LOGITS, *_auxiliary(model)) if _readable(model, path)]
     # Two, since a BatchNorm of maps of one pixel cannot train on one.
-    images = torch.zeros(2, 3, *size, device=device)
+    images = torch.zeros(2, image_channels(model), *size, device=device)
     try:
         with taps:
             if wanted:

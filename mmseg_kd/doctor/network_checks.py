@@ -13,6 +13,7 @@ from ..distillers import FrozenTeacher
 from ..io.configs import segmentor_config
 from ..distillers.class_logits import count_classes
 from ..distillers.dry_run import build_skeleton
+from ..distillers.inference import image_channels
 from ..distillers.labels import ignored_label
 from ..distillers.normalisation import Renormalise
 from ..distillers.taps import LOGITS
@@ -168,7 +169,9 @@ def check_normalisation(say: Say, student: Network, teachers: Sequence[Network])
     if not student.preprocessor.get('mean'):
         say.warning(f'{student.key}.data_preprocessor has no mean and std, so the images keep their values of 0..255')
     for teacher in teachers:
-        probe = torch.zeros(1, 3, 1, 1)
+        if not teacher.preprocessor and getattr(teacher.skeleton, 'comes_with_weights', False):
+            continue  # and with a preprocessor of its own
+        probe = torch.zeros(1, image_channels(student.skeleton), 1, 1)
         if Renormalise(_preprocessor(student), _preprocessor(teacher))(probe) is not probe:
             say.warning(f'{teacher.label} has {_statistics(teacher)}, the student {_statistics(student)}; images are '
                         'converted for it in every step, which is right if it was trained so; if not, mend '

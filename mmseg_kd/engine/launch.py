@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from ..io.configs import config_file, read_config, replaced_entries
 from .partition_runs import follow_partition
-from .run_checks import Problems, check_config, check_loader, image_size, training_loop
+from .run_checks import Problems, check_config, check_loader, training_loop, training_size
 
 SYNC_BN = ('SyncBN', 'MMSyncBN', 'torch.nn.modules.batchnorm.SyncBatchNorm')
 RANKS = dict(pytorch=('RANK', 'LOCAL_RANK'), slurm=('SLURM_PROCID', 'SLURM_LOCALID'),
@@ -124,7 +124,7 @@ def check_runner(runner: Runner) -> None:
     """
     loader = runner.train_loop.dataloader if isinstance(runner.train_loop, BaseLoop) else None
     if isinstance(loader, DataLoader):
-        _tell(check_loader(loader, runner.model, image_size(runner.cfg), training_loop(runner.cfg)), get_rank())
+        _tell(check_loader(loader, runner.model, training_size(runner.cfg), training_loop(runner.cfg)), get_rank())
 
 
 def rank_of(launcher: str) -> tuple[int, int]:

@@ -14,12 +14,14 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim.scheduler.param_scheduler import ReduceOnPlateauParamScheduler
 from mmengine.registry import init_default_scope
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
-from mmseg.registry import DATA_SAMPLERS, HOOKS, LOOPS, PARAM_SCHEDULERS
+from mmseg.models import SegDataPreProcessor
+from mmseg.registry import DATA_SAMPLERS, HOOKS, LOOPS, MODELS, PARAM_SCHEDULERS
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from ..datasets import StreamSampler
+from ..distillers.inference import image_channels, image_size
 from ..io.configs import segmentor_config
 from .metric_names import MetricNames, metric_names
 
@@ -100,12 +102,28 @@ def check_config(config: Config) -> Problems:
     init_default_scope(config.get('default_scope') or 'mmseg')
     problems, loop = Problems(), training_loop(config)
     _check_samplers(problems, config, loop)
+    _check_padding(problems, config)
     validated = _check_validation(problems, config, loop)
     problems.add(check_metrics(config, metric_names(config) if validated else None))
     if loop is not None:
         _check_checkpoints(problems, config, loop)
         problems.add(check_schedules(config.get('param_scheduler'), loop))
     return problems
+
+
+def _check_padding(problems: Problems, config: Config) -> None:
+    """Whether MMSegmentation's preprocessor can make batches of training images."""
+    if config.get('model') is None:
+        return
+    preprocessor = segmentor_config(config).get('data_preprocessor') or {}
+    kind = _class(MODELS, preprocessor.get('type'))
+    if kind is None or not issubclass(kind, SegDataPreProcessor):
+        return
+    given = [key for key in ('size', 'size_divisor') if preprocessor.get(key) is not None]
+    if len(given) != 1:
+        problems.refuse(f'data_preprocessor must have either size or size_divisor to train, but has '
+                        f'{"both" if given else "neither"}; set size to that of the crops'
+                        + (', or one of them to None' if given else ', or size_divisor=1 for images of one size'))
 
 
 def check_schedules(schedulers: Any, loop: Loop, start: int = 0) -> Problems:
@@ -187,14 +205,13 @@ def check_loader(loader: DataLoader, model: nn.Module, size: Sequence[int], loop
     return problems
 
 
-def image_size(config: Config) -> tuple[int, int]:
+def training_size(config: Config) -> tuple[int, int]:
     """Height and width of the images that a network is trained with; 512x512 where the config does not say.
 
     Args:
         config: of the run.
     """
-    preprocessor = segmentor_config(config).get('data_preprocessor') or {}
-    return tuple(preprocessor.get('size') or (512, 512))
+    return image_size(segmentor_config(config).get('data_preprocessor'))
 
 
 @torch.no_grad()
@@ -220,7 +237,8 @@ def norm_of_single_values(model: nn.Module, size: Sequence[int]) -> str | None:
         network.eval()
         parameter = next(network.parameters())
         try:
-            features = network.extract_feat(torch.zeros(1, 3, *size, device=parameter.device, dtype=parameter.dtype))
+            images = torch.zeros(1, image_channels(network), *size, device=parameter.device, dtype=parameter.dtype)
+            features = network.extract_feat(images)
         except Exception:  # a network of another kind; the first step will tell
             return None
         finally:

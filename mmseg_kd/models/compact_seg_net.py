@@ -24,9 +24,10 @@ class CompactEncoder(BaseModule):
         blocks: how many each stage has.
         norm_cfg: kind of the normalisation.
         init_cfg: as in any MMEngine module; by default the weights are drawn as torch does.
+        in_channels: of the images.
 
     Shape:
-        images (N, 3, H, W) to five maps, stem first, of strides 2, 4, 8, 16 and 32: any H and W; halves are rounded up.
+        images (N, in_channels, H, W) to five maps, stem first, of strides 2, 4, 8, 16 and 32: any H and W; halves are rounded up.
 
     Raises:
         ValueError: if there are not five numbers of channels and four of blocks.
@@ -39,13 +40,14 @@ class CompactEncoder(BaseModule):
                  channels: Sequence[int] = (32, 32, 64, 128, 256),
                  blocks: Sequence[int] = (2, 4, 2, 2),
                  norm_cfg: dict = BN,
-                 init_cfg: Optional[dict] = None) -> None:
+                 init_cfg: Optional[dict] = None,
+                 in_channels: int = 3) -> None:
         super().__init__(init_cfg)
         if len(channels) != 5 or len(blocks) != 4:
             raise ValueError('CompactEncoder: channels must be five numbers (stem and stages) and blocks four, but '
                              f'they are {list(channels)} and {list(blocks)}')
         self.stem = nn.Sequential(
-            nn.Conv2d(3, channels[0], 3, stride=2, padding=1, bias=False), _norm(norm_cfg, channels[0]),
+            nn.Conv2d(in_channels, channels[0], 3, stride=2, padding=1, bias=False), _norm(norm_cfg, channels[0]),
             nn.ReLU(inplace=True))
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
         self.stages = nn.ModuleList()
@@ -55,7 +57,7 @@ class CompactEncoder(BaseModule):
             self.stages.append(nn.Sequential(first, *rest))
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
-        """The five maps of images (N, 3, H, W)."""
+        """The five maps of images (N, in_channels, H, W)."""
         x = self.stem(x)
         maps = [x]
         x = self.pool(x)

@@ -16,6 +16,7 @@ from torch import nn
 
 from ..io.checkpoint import load_weights
 from ..io.configs import outer_preprocessor, segmentor_config
+from ..distillers.inference import image_channels, image_size
 from ..distillers.teacher import build_teachers, in_precision
 from ..io.files import write_atomically
 from ..io.runs import read_run
@@ -216,7 +217,7 @@ class Network:
     @property
     def training_size(self) -> Size:
         """Height and width of training images, where the preprocessor fixes them, or 512 x 512."""
-        return tuple(getattr(self._modules[0].data_preprocessor, 'size', None) or (512, 512))
+        return image_size(self._modules[0].data_preprocessor)
 
     def to(self, device: torch.device) -> 'Network':
         """Move it."""
@@ -238,7 +239,7 @@ class Network:
         generator = torch.Generator().manual_seed(0)
         images = []
         for module, scale in zip(self._modules, self._scales):
-            noise = torch.randn(batch, 3, *_scaled(size, scale), generator=generator)
+            noise = torch.randn(batch, image_channels(module), *_scaled(size, scale), generator=generator)
             images.append(noise.to(device))
 
         def run() -> None:

@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 from ..distillers import Distiller
+from ..distillers.inference import image_channels, image_size
 
 
 def cost(model: nn.Module, size: Sequence[int]) -> tuple:
@@ -19,7 +20,7 @@ def cost(model: nn.Module, size: Sequence[int]) -> tuple:
     """
     training = model.training
     model.eval()
-    images = torch.zeros(1, 3, *size).to(next(model.parameters()))
+    images = torch.zeros(1, image_channels(model), *size).to(next(model.parameters()))
     try:
         with torch.no_grad():
             analysis = FlopAnalyzer(model, images).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
@@ -40,7 +41,7 @@ def inference_parameters(model: nn.Module) -> List[nn.Parameter]:
 
 def distillation_summary(model: Distiller) -> str:
     """Teacher and student with parameters, FLOPs and ratios; each term with paths, shapes and weight."""
-    size = tuple(getattr(model.data_preprocessor, 'size', None) or (512, 512))
+    size = image_size(model.data_preprocessor)
     parameters, flops = cost(model.student, size)
     rows = [('', 'parameters', f'FLOPs at {size[0]}x{size[1]}', 'of the student'),
             ('student', _si(parameters), _si(flops), f'1.00 x, {_ratio(flops, flops)}')]

@@ -354,6 +354,38 @@ def test_a_label_that_the_own_loss_does_not_ignore_is_refused_also_if_it_is_255(
         model(**model.data_preprocessor(toy_batch(), True), mode='loss')
 
 
+def of_channels(channels, width=4, mean=127.5):
+    model = toy_segmentor(width, mean=[mean], std=[64.0], bgr_to_rgb=False)
+    model.backbone.in_channels = channels
+    return model
+
+
+@pytest.mark.parametrize('channels', [1, 4])
+@pytest.mark.parametrize('padding', [dict(size=(32, 32)), dict(size_divisor=24), dict(size_divisor=1)])
+def test_images_of_one_and_of_four_channels_are_distilled_by_whatever_reads_them(channels, padding):
+    student, teacher = of_channels(channels), of_channels(channels, 8, mean=100.0)
+    for network in (student, teacher):
+        del network.data_preprocessor['size']
+        network.data_preprocessor.update(padding)
+    holistic = dict(student=['logits', 'inputs'], teacher='logits', loss=dict(type='HolisticKDLoss'))
+    model = build(student=student, teacher=dict(model=teacher), loss_pi=PI, loss_ho=holistic,
+                  loss_ifvd=dict(PI, loss=dict(type='IFVDLoss')))
+    assert model.terms['loss_ho'].loss.critic.in_channels == 4 + channels
+    batch = toy_batch()
+    batch['inputs'] = [torch.randint(0, 256, (channels, 32, 32), dtype=torch.uint8) for _ in range(2)]
+    data = model.data_preprocessor(batch, True)
+    assert data['inputs'].shape == (2, channels, *([48, 48] if padding == dict(size_divisor=24) else [32, 32]))
+    losses = model(**data, mode='loss')
+    assert all(torch.isfinite(losses[name]) for name in ('loss_pi', 'loss_ho', 'loss_ifvd')) and losses['loss_pi'] > 0
+    read = model.teachers[''].read(data['inputs'], ['inputs'], model.data_preprocessor)['inputs']
+    assert torch.allclose(read, data['inputs'] + (127.5 - 100) / 64, atol=1e-5)
+
+
+def test_a_teacher_of_other_images_is_refused():
+    with pytest.raises(ValueError, match='those of model.teacher have 3 channels and those of model.student 1; take a teacher'):
+        build(student=of_channels(1), teacher=dict(model=toy_segmentor(8)), loss_pi=PI)
+
+
 def test_a_distiller_needs_terms():
     with pytest.raises(ValueError, match='model.terms is empty'):
         MODELS.build(dict(type='Distiller', student=toy_segmentor(4), teacher=dict(model=toy_segmentor(8)), terms={}))

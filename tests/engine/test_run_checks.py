@@ -1,4 +1,6 @@
 """Keys that are right each and wrong together."""
+import re
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -176,6 +178,17 @@ def test_a_schedule_that_raises_at_its_end_is_refused():
     assert 'MMEngine would stop there with an error' in refusal(scheduler=restart)
     assert found(scheduler=dict(restart, periods=[300, 700])) == ([], [])
     assert 'set total_steps' in refusal(scheduler=dict(type='OneCycleLR', eta_max=0.1, total_steps=500, by_epoch=False))
+
+
+@pytest.mark.parametrize('padding, words', [
+    (dict(size=None), r'either size or size_divisor to train, but has neither; set size .*, or size_divisor=1'),
+    (dict(size_divisor=32), r'to train, but has both; set size .*, or one of them to None'),
+    (dict(size=None, size_divisor=32), None), (dict(type='BaseDataPreprocessor', size=None), None)])
+def test_a_preprocessor_that_cannot_pad_a_batch_is_refused(padding, words):
+    model = toy_segmentor(4)
+    model.data_preprocessor.update(padding)
+    refusals, _ = found(model=model)
+    assert (not refusals) if words is None else re.search(words, *refusals)
 
 
 def test_what_is_done_does_not_count_as_waste():
