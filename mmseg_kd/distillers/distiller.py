@@ -80,7 +80,7 @@ class Distiller(BaseSegmentor):
     teachers_train = False  # whether a teacher is in training mode while it is read
 
     # Under which names a plain student's checkpoint is loaded.
-    plain_prefixes: Tuple[str, ...] = ('student.', )
+    plain_prefixes: tuple[str, ...] = ('student.', )
 
     # The heads of a stock TTA wrapper and of visualisers ask the segmentor for these.
     align_corners = property(lambda self: self.student.align_corners)
