@@ -9,12 +9,12 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from torch import nn
 
 from ..distillers import Distiller, MeanTeacher
-from .hooks import (BatchSizeHook, DistillSummaryHook, ExportStudentHook, FittingCheckpointHook, MeanTeacherHook, NonFiniteLossHook,
-                    TermWeightHook)
+from .hooks import (BatchSizeHook, DistillSummaryHook, ExportStudentHook, FittingCheckpointHook, MeanTeacherHook,
+                    NonFiniteLossHook, TeacherPartitionHook, TermWeightHook)
 
 NEEDED = {
     BaseSegmentor: (BatchSizeHook, FittingCheckpointHook),
-    Distiller: (TermWeightHook, NonFiniteLossHook, DistillSummaryHook, ExportStudentHook),
+    Distiller: (TermWeightHook, NonFiniteLossHook, TeacherPartitionHook, DistillSummaryHook, ExportStudentHook),
     MeanTeacher: (MeanTeacherHook, ),
 }
 

@@ -3,13 +3,13 @@ import torch
 from mmseg.registry import MODELS
 
 from mmseg_kd.engine import (BatchSizeHook, DistillSummaryHook, ExportStudentHook, FittingCheckpointHook, MeanTeacherHook,
-                             NonFiniteLossHook, TermWeightHook)
+                             NonFiniteLossHook, TeacherPartitionHook, TermWeightHook)
 from mmseg_kd.engine.own_hooks import needed_hooks
 from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 
 PI = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))
 ALWAYS = {BatchSizeHook, FittingCheckpointHook}
-DISTILLING = {*ALWAYS, TermWeightHook, NonFiniteLossHook, DistillSummaryHook, ExportStudentHook}
+DISTILLING = {*ALWAYS, TermWeightHook, NonFiniteLossHook, TeacherPartitionHook, DistillSummaryHook, ExportStudentHook}
 
 
 def distiller(**term):

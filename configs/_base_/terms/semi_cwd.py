@@ -11,4 +11,4 @@ unlabeled_terms = dict(
         student='logits', teacher='deep.logits', loss=dict(type='CWDLoss', temperature=4.0), weight=3.0),
     loss_unlabeled_cwd_wide=dict(
         student='logits', teacher='wide.logits', loss=dict(type='CWDLoss', temperature=4.0), weight=3.0))
-semi_hooks = [dict(type='StepSeedHook'), dict(type='TeacherPartitionHook')]
+semi_hooks = [dict(type='StepSeedHook')]

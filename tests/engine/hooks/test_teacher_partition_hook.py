@@ -5,8 +5,8 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import HOOKS
 
-from mmseg_kd import config_file
 from mmseg_kd.engine import TeacherPartitionHook
+from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 
 
 def test_refuses_before_training_and_at_no_other_time(tmp_path):
@@ -21,8 +21,14 @@ def test_refuses_before_training_and_at_no_other_time(tmp_path):
     hook.before_test(runner)
 
 
-@pytest.mark.parametrize('method', ['kd', 'cwd', 'mgd'])
-@pytest.mark.parametrize('data', ['cityscapes', 'voc12aug', 'voc12_few'])
-def test_every_config_with_teachers_of_a_partition_has_the_hook(method, data):
-    config = Config.fromfile(config_file(f'mmseg_kd::semi/{method}_r18_{data}.py'))
-    assert 'TeacherPartitionHook' in [hook.type for hook in config.custom_hooks]
+def test_a_run_of_any_config_stops_before_its_first_step(tmp_path):
+    torch.save(dict(meta=dict(cfg="train_dataloader = dict(dataset=dict(partition='a/1_8'))")), tmp_path / 'a.pth')
+    model = dict(
+        type='Distiller', student=toy_segmentor(4),
+        teacher=dict(model=toy_segmentor(8), checkpoint=str(tmp_path / 'a.pth')),
+        terms=dict(loss_pi=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))))
+    runner = toy_runner(model, tmp_path / 'run')
+    runner.cfg.train_dataloader = dict(dataset=dict(partition='a/1_4'))
+    with pytest.raises(ValueError, match="must be of the same partition .* was trained on 'a/1_8'"):
+        runner.train()
+    assert runner.iter == 0
