@@ -53,7 +53,7 @@ def main():
             labeller, images, args.images, args.out, labeller.classes, labeller.palette, args.threshold, args.top_k,
             args.stride, dict(config=args.config, checkpoint=args.checkpoint, tta=args.tta), args.skip_unreadable,
             line.update)
-    except (FileNotFoundError, FloatingPointError, ValueError) as error:
+    except (OSError, FloatingPointError, RuntimeError, ValueError) as error:
         raise SystemExit(str(error))
     if is_main_process():
         line.close(f'{len(summary["images"])} images, in {args.out}')

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -12,10 +11,12 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
+from ..datasets.reading import Pictures
 from ..distillers.labels import ignored_label, unify_ignored
 from .comparison import Comparison
 from ..evaluation.trained_network import trained_network
 from ..io.runs import Run
+from ..visualization.picture_grid import palette_of
 
 
 @dataclass
@@ -23,7 +24,7 @@ class Predictions:
     """A few validation images through several networks.
 
     Args:
-        images: (H, W, 3), uint8, RGB, at their size on the disk.
+        images: (H, W, 3), uint8, RGB, as the pipeline loads them, before they are resized.
         truth: label maps (H, W), 255 = void.
         labels: label maps (H, W) of every row of the comparison that could be run, by its name.
         classes: names.
@@ -87,7 +88,7 @@ def _predict_one(run: Run, name: str, count: int, found: Predictions) -> None:
     # The prediction of a network of one channel is made of floats.
     labels = [sample.pred_sem_seg.data[0].long().cpu().numpy() for sample in samples]
     if not found.images:
-        found.images = [mmcv.imread(sample.img_path, channel_order='rgb') for sample in samples]
+        found.images = list(map(Pictures(dataset, model), (sample.img_path for sample in samples)))
         found.truth = [unify_ignored(sample.gt_sem_seg.data[0], ignored_label(model)).cpu().numpy() for sample in samples]
-        found.classes, found.palette = list(dataset.metainfo['classes']), [list(c) for c in dataset.metainfo['palette']]
+        found.classes, found.palette = list(dataset.metainfo['classes']), palette_of(dataset.metainfo)
     found.labels[name] = labels

@@ -29,7 +29,7 @@ def count_classes(images: ImageList, report: Optional[Callable[[int], None]] = N
         raise ValueError(f'{images.key} must name its classes (metainfo), but names none')
     counts = np.zeros((len(images), classes), np.int64)
     for index in range(len(images)):
-        labels, path, *_ = read_labels(*images.locate(index), 'train_dataloader')
+        labels, path, *_ = read_labels(*images.locate(index), images.key)
         number = np.bincount(labels.ravel(), minlength=256)
         ignored = getattr(images.locate(index)[0], 'ignore_index', IGNORE_INDEX)
         number[[value for value in (IGNORE_INDEX, ignored) if value < len(number)]] = 0

@@ -7,6 +7,7 @@ import numpy as np
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
+from ..io.data_sets import inner_data_sets
 from ..io.files import find_files
 
 NAMED = 3  # ids in a message
@@ -157,8 +158,8 @@ def endings_beside(config: dict) -> str:
 def listed_images(dataset: Dataset) -> List[Tuple[Dataset, int]]:
     """The images within a data set, each once: the data set that lists an image, and its number there.
 
-    Data sets that join, repeat, balance or mix others are looked through by the attributes of MMEngine and PyTorch
-    (``datasets``, ``dataset``); one that chooses among images says which by a method of this name.
+    Data sets that join, repeat, balance or mix others are looked through; one that chooses among images says which by a
+    method of this name.
 
     Args:
         dataset: built.
@@ -168,8 +169,7 @@ def listed_images(dataset: Dataset) -> List[Tuple[Dataset, int]]:
     """
     if hasattr(dataset, 'listed_images'):
         return dataset.listed_images()
-    inner = [part for part in getattr(dataset, 'datasets', None) or (getattr(dataset, 'dataset', None), )
-             if hasattr(part, '__getitem__') and not isinstance(part, (str, list, tuple, dict))]
+    inner = inner_data_sets(dataset)
     if not inner:
         return [(dataset, index) for index in range(len(dataset))] if hasattr(dataset, 'get_data_info') else []
     images = [image for part in inner for image in listed_images(part)]
@@ -192,11 +192,11 @@ def _whole_id(dataset: Dataset, path: str) -> str:
 
 
 def _parts(dataset: Dataset) -> Iterator[Dataset]:
-    for part in getattr(dataset, 'datasets', None) or [dataset]:
-        if part is dataset:
-            yield part
-        else:
-            yield from _parts(part)
+    joined = getattr(dataset, 'datasets', None)
+    for part in joined or ():
+        yield from _parts(part)
+    if not joined:
+        yield dataset
 
 
 def _some(names: Sequence[str]) -> str:

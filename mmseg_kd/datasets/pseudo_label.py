@@ -24,6 +24,7 @@ class PseudoLabelDataset(BaseSegDataset):
         pipeline: transforms, beginning with ``LoadImageFromFile`` and ``LoadAnnotations``; for soft labels,
             :class:`LoadSoftLabels` follows, and :class:`PackSoftSegInputs` takes the place of ``PackSegInputs``.
         backend_args: as in :class:`mmseg.datasets.BaseSegDataset`.
+        lazy_init: likewise; the classes are known without the list of the images.
 
     Raises:
         ValueError: if the labels are not complete, an id has none, or no image is left.
@@ -34,7 +35,8 @@ class PseudoLabelDataset(BaseSegDataset):
                  labels: Union[str, Sequence[str]],
                  ids: Optional[str] = None,
                  pipeline: Sequence[dict] = (),
-                 backend_args: Optional[dict] = None) -> None:
+                 backend_args: Optional[dict] = None,
+                 lazy_init: bool = False) -> None:
         folders = [labels] if isinstance(labels, str) else list(labels)
         self._summaries = {folder: read_summary(folder) for folder in folders}
         self._ids = None if ids is None else read_ids(ids)
@@ -50,7 +52,8 @@ class PseudoLabelDataset(BaseSegDataset):
             data_prefix=dict(img_path=images),
             metainfo=metainfo,
             pipeline=list(pipeline),
-            backend_args=backend_args)
+            backend_args=backend_args,
+            lazy_init=lazy_init)
 
     def load_data_list(self) -> List[dict]:
         known = {}

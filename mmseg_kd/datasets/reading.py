@@ -8,13 +8,39 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image, ImageOps
+from torch import nn
 from torch.utils.data import Dataset
+
+from .image_list import listed_images
 
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright, 5 to 8 exchange height and width
 UPRIGHT = 1
 # What 255 is called in files of more than 8 bits; a byte keeps 255 of each.
 ALL_ONES = (255, 2**16 - 1, 2**32 - 1, -1)
 NAMED = 3  # values in a message
+
+
+class Pictures:
+    """The images of a data set by their path, to be looked at, as its pipeline loads them.
+
+    Args:
+        dataset: built; the images of one that does not say what it lists are read as colour pictures.
+        network: that sees them, or whatever holds it as ``module`` or ``student``; its preprocessor tells the order of
+            channels.
+    """
+
+    def __init__(self, dataset: Dataset, network: nn.Module) -> None:
+        self._images = {leaf.get_data_info(index).get('img_path'): (leaf, index) for leaf, index in listed_images(dataset)}
+        while hasattr(network, 'module') or hasattr(network, 'student'):
+            network = getattr(network, 'module', None) or network.student
+        self._swaps_channels = bool(getattr(getattr(network, 'data_preprocessor', None), 'channel_conversion', False))
+
+    def __call__(self, path: str) -> np.ndarray:
+        """The picture, (H, W, 3), uint8, RGB; see :func:`read_picture`."""
+        if path not in self._images:
+            return mmcv.imread(path, channel_order='rgb')
+        leaf, index = self._images[path]
+        return read_picture(leaf.pipeline.transforms, leaf.get_data_info(index), self._swaps_channels)
 
 
 class LabelMap(NamedTuple):
@@ -101,7 +127,7 @@ def read_labels(dataset: Dataset, index: int, key: str) -> LabelMap:
     Args:
         dataset: that lists the image.
         index: of the image in it.
-        key: of the data loader in the config, for messages.
+        key: of the data set in the config, for messages.
 
     Raises:
         ValueError: naming the file and the remedy, if the pipeline loads no labels, the file cannot be read, holds no
@@ -115,25 +141,25 @@ def read_labels(dataset: Dataset, index: int, key: str) -> LabelMap:
             break
         image = results.get('img') if image is None else image
     if not results or 'gt_seg_map' not in results:
-        raise ValueError(f"no transform loads labels; add dict(type='LoadAnnotations') to {key}.dataset.pipeline")
+        raise ValueError(f"no transform loads labels; add dict(type='LoadAnnotations') to {key}.pipeline")
     labels, path = results['gt_seg_map'], info.get('seg_map_path') or f'image {index}'
     # A loader of the user's own may give the numbers of a file any meaning.
     own = type(transform) is not LoadAnnotations
     stored, doubt = ([], '') if own else _stored(path, transform, getattr(dataset, 'metainfo', None) or {})
     if labels.ndim != 2:
         raise ValueError(f'{path} must give one number for each pixel, (H, W), but gives {labels.shape}; see '
-                         f'{type(transform).__name__} in {key}.dataset.pipeline')
+                         f'{type(transform).__name__} in {key}.pipeline')
     size, tag = results.get('ori_shape'), _orientation(info)
     if size is not None and tuple(size[:2]) != labels.shape:
-        remedy = f'check {key}.dataset.data_prefix'
+        remedy = f'check {key}.data_prefix'
         if tag >= 5 and tuple(size[:2]) == labels.shape[::-1]:
             remedy = (f'its EXIF orientation ({tag}) turns the image as it is loaded, and not the labels: set '
-                      f"color_type='color_ignore_orientation' of LoadImageFromFile in {key}.dataset.pipeline, or save "
+                      f"color_type='color_ignore_orientation' of LoadImageFromFile in {key}.pipeline, or save "
                       'the image turned')
         raise ValueError(f'{path} is {labels.shape[0]}x{labels.shape[1]}, but its image is {size[0]}x{size[1]}; {remedy}')
     if tag != UPRIGHT and image is not None and _turned(info, np.asarray(image)):
         doubt = (f'{info["img_path"]} has the EXIF orientation {tag} and is turned as it is loaded; see that its labels are '
-                 f"so too, or set color_type='color_ignore_orientation' of LoadImageFromFile in {key}.dataset.pipeline")
+                 f"so too, or set color_type='color_ignore_orientation' of LoadImageFromFile in {key}.pipeline")
     return LabelMap(labels, path, np.unique(labels).tolist() if own else stored, doubt)
 
 

@@ -59,7 +59,7 @@ def check_data(say: Say, config: Config, loader: str, num_classes: int, void: in
     pixels = 0
     chosen = np.unique(np.linspace(0, len(images) - 1, samples).astype(int))
     for place in chosen:
-        read = read_labels(*images[place], loader)
+        read = read_labels(*images[place], f'{loader}.dataset')
         values, numbers = np.unique(read.labels, return_counts=True)
         known = values != void
         strange = values[known & ((values < 0) | (values >= num_classes))]

@@ -14,7 +14,7 @@ from mmengine.structures import PixelData
 from mmseg.registry import EVALUATOR, HOOKS
 from mmseg.structures import SegDataSample
 
-from ..labeling.labeler import metainfo
+from ..io.data_sets import data_set_facts
 
 SIDE = 4  # of the map that stands in for a prediction
 KNOWN = ('mmengine', 'mmseg', 'mmseg_kd')  # whose hooks add nothing, or say so
@@ -110,8 +110,8 @@ def _build(wanted: Any, folder: str) -> list[Any]:
 def _classes(config: Config) -> list[str]:
     """Those of the validation set; two, where its config does not say."""
     try:
-        known = metainfo(config.val_dataloader.dataset).get('classes')
-    except (AttributeError, KeyError, TypeError):
+        known = data_set_facts(config.val_dataloader.dataset, 'val_dataloader.dataset')[0].get('classes')
+    except (AttributeError, KeyError, TypeError, ValueError):
         known = None
     return list(known or ('first', 'second'))
 

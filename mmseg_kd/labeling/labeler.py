@@ -1,20 +1,22 @@
 """A segmentor that labels single images."""
-from typing import List, Optional, Sequence, Union
+import copy
+from typing import Callable, List, Optional, Sequence, Union
 
 import torch
+from mmcv.transforms import LoadAnnotations
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..distillers.class_logits import count_classes, prediction_shares, prediction_threshold
 from ..io.checkpoint import CheckpointError, load_weights
 from ..io.configs import published_weights, read_config, segmentor_config
-from .writer import read_summary
+from ..io.data_sets import data_set_facts
 
-LABEL_TRANSFORMS = ('LoadAnnotations', 'LoadBlankAnnotations', 'LoadPanopticSemAnnotations')
+LABEL_TRANSFORMS = ('LoadBlankAnnotations', 'LoadPanopticSemAnnotations')  # besides those of LoadAnnotations' kind
 
 
 class Labeller:
@@ -51,26 +53,25 @@ class Labeller:
                 raise ValueError(f'{type(model).__name__} has random weights without one; give its path')
         except ValueError as error:
             raise CheckpointError(f"the labeller's checkpoint: {error}") from None
-        dataset = config.test_dataloader.dataset
-        pipeline = dataset.pipeline
+        facts, transforms = data_set_facts(config.test_dataloader.dataset, 'test_dataloader.dataset')
         if tta:
             if 'tta_pipeline' not in config:
                 raise ValueError(f'{self.config_name} must have a tta_pipeline for test-time augmentation')
-            pipeline = config.tta_pipeline
+            transforms = Compose(copy.deepcopy(config.tta_pipeline)).transforms
         if not torch.cuda.is_available():
             model = revert_sync_batchnorm(model)
         self._model = model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
-        self._pipeline = Compose(_without_labels(pipeline))
-        meta = metainfo(dataset)
-        self.classes: List[str] = list(meta.get('classes') or ())
-        self.palette: Optional[List[List[int]]] = meta.get('palette')
+        self._pipeline = Compose(_without_labels(transforms))
+        self.classes: List[str] = list(facts.get('classes') or ())
+        self.palette: Optional[List[List[int]]] = facts.get('palette')
         outputs = count_classes(model)
         self.foreground_threshold = prediction_threshold(model)
         if not self.classes:
             raise ValueError(f'{self.config_name}: test_dataloader.dataset must name its classes')
         if outputs != len(self.classes):
             raise ValueError(f'{self.config_name}: the network tells {outputs} classes apart, but the data set '
-                             f'{dataset.type} has {len(self.classes)}; take the config of the data that it was trained on')
+                             f'{config.test_dataloader.dataset.type} has {len(self.classes)}; take the config of the data that '
+                             'it was trained on')
 
     @torch.no_grad()
     def __call__(self, path: str) -> Tensor:
@@ -81,42 +82,31 @@ class Labeller:
 
         Raises:
             ValueError: naming the image, if it cannot be read.
+            RuntimeError: naming the image, if a transform or the network fails on it.
         """
         results = dict(img_path=path, reduce_zero_label=False, seg_fields=[])
         try:
             item = self._pipeline(results)
+            views = [item] if not self.tta else [dict(zip(item, view)) for view in zip(*item.values())]
+            return sum(map(self._probabilities, views)).cpu() / len(views)
         except Exception as error:
-            if 'img' in results:
-                raise
             reason = ' '.join(str(error).split()) or type(error).__name__
-            raise ValueError(f"{path} can't be read as an image ({reason}); mend it, or take it away") from error
-        views = [item] if not self.tta else [dict(zip(item, view)) for view in zip(*item.values())]
-        return sum(map(self._probabilities, views)).cpu() / len(views)
+            if 'img' not in results:
+                raise ValueError(f"{path} can't be read as an image ({reason}); mend it, or take it away") from error
+            height, width = results['img'].shape[:2]
+            raise RuntimeError(f'{path}: the network, or the test pipeline, fails on this image, {height}x{width} pixels when it '
+                               f'failed ({type(error).__name__}: {reason}); take it away, or test by windows '
+                               "(test_cfg=dict(mode='slide', ...)) if memory is short") from error
 
     def _probabilities(self, view: dict) -> Tensor:
         return prediction_shares(self._model, self._model.test_step(pseudo_collate([view]))[0].seg_logits.data)
 
 
-def _without_labels(pipeline: Sequence[dict]) -> List[dict]:
+def _without_labels(transforms: Sequence[Callable]) -> List[Callable]:
     """The transforms, those of ``TestTimeAug`` too, without those that load labels."""
-    kept = []
-    for transform in pipeline:
-        if transform['type'] in LABEL_TRANSFORMS:
-            continue
-        if 'transforms' in transform:
-            branches = [_without_labels(branch) for branch in transform['transforms']]
-            transform = dict(transform, transforms=[branch for branch in branches if branch])
-        kept.append(transform)
+    kept = [each for each in transforms
+            if not isinstance(each, LoadAnnotations) and type(each).__name__ not in LABEL_TRANSFORMS]
+    for transform in kept:
+        if hasattr(transform, 'subroutines'):
+            transform.subroutines = [Compose(_without_labels(views.transforms)) for views in transform.subroutines]
     return kept
-
-
-def metainfo(dataset: dict) -> dict:
-    """Classes, palette and the like that the config of a data set stands for, within whatever wraps it."""
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    if 'labels' in dataset:  # PseudoLabelDataset: classes are those of the labels
-        labels = dataset['labels']
-        summary = read_summary(labels if isinstance(labels, str) else labels[0])
-        return {key: summary[key] for key in ('classes', 'palette') if summary[key] is not None}
-    kind = DATASETS.get(dataset['type'])
-    return {**(getattr(kind, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})}

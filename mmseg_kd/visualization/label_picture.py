@@ -1,13 +1,12 @@
 """What labels a few images have been given, by one labeller after the other, as a picture."""
 from pathlib import Path
-from typing import Dict, Sequence
+from typing import Callable, Dict, Sequence
 
-import mmcv
 import numpy as np
 from PIL import Image
 
 from ..labeling import read_summary
-from .picture_grid import PictureRow, class_legend, colour_labels, draw_grid
+from .picture_grid import PictureRow, class_legend, colour_labels, draw_grid, palette_of
 from .prediction_picture import image_iou
 
 
@@ -24,14 +23,14 @@ def spread_images(folder: Path, count: int) -> Dict[str, str]:
     return {names[i]: images[names[i]]['image'] for i in chosen}
 
 
-def draw_labels(columns: Dict[str, Sequence[Path]], root: Path, images: Dict[str, str], truth: Dict[str, np.ndarray],
-                path: Path) -> None:
+def draw_labels(columns: Dict[str, Sequence[Path]], images: Dict[str, str], read: Callable[[str], np.ndarray],
+                truth: Dict[str, np.ndarray], path: Path) -> None:
     """Write a PNG with a row per image: image, its true labels where they are known, and those of each labeller.
 
     Args:
         columns: by title, the folders of labels of one labeller, which hold every image once.
-        root: folder of the images.
-        images: file below ``root`` by id.
+        images: path by id.
+        read: gives the image at a path, (H, W, 3), uint8, RGB.
         truth: label map (H, W), 255 = void, by id; may be empty. Rows then say the IoU of the labels with it.
         path: of the PNG; its folder exists.
 
@@ -41,9 +40,9 @@ def draw_labels(columns: Dict[str, Sequence[Path]], root: Path, images: Dict[str
     """
     summary = read_summary(str(next(iter(columns.values()))[0]))
     classes = summary['classes']
-    palette = summary['palette'] or np.random.default_rng(0).integers(0, 256, (len(classes), 3)).tolist()
+    palette = palette_of(summary)
     rows, seen = [], []
-    for name, file in images.items():
+    for name, image in images.items():
         maps = {title: np.asarray(Image.open(_find(folders, name))) for title, folders in columns.items()}
         title = name
         if name in truth:
@@ -51,8 +50,7 @@ def draw_labels(columns: Dict[str, Sequence[Path]], root: Path, images: Dict[str
             title = f'{name}, IoU in %: {", ".join(ious)}'
             maps = dict(truth=truth[name], **maps)
         seen.extend(maps.values())
-        rows.append(PictureRow(title, [mmcv.imread(str(root / file), channel_order='rgb'),
-                                       *(colour_labels(labels, palette) for labels in maps.values())]))
+        rows.append(PictureRow(title, [read(image), *(colour_labels(labels, palette) for labels in maps.values())]))
     draw_grid(['image', *['truth'] * bool(truth), *columns], rows, class_legend(seen, classes, palette), path)
 
 

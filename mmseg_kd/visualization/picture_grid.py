@@ -87,6 +87,18 @@ def colour_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.nd
     return colours[labels]
 
 
+def palette_of(metainfo: dict) -> List[List[int]]:
+    """The colours of the classes: those that a data set names, or colours of no meaning.
+
+    Args:
+        metainfo: ``classes`` of a data set, and its ``palette`` if it has one.
+    """
+    palette = metainfo.get('palette')
+    if palette is None or not len(palette):
+        return np.random.default_rng(0).integers(0, 256, (len(metainfo['classes']), 3)).tolist()
+    return [[int(part) for part in colour] for colour in palette]
+
+
 def class_legend(maps: Sequence[np.ndarray], classes: Sequence[str],
                  palette: Sequence[Sequence[int]]) -> List[Tuple[str, Sequence[int]]]:
     """Names and colours of what is to be seen in label maps (H, W), 255 = void."""

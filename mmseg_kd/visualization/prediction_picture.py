@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
-import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -14,10 +13,11 @@ from mmseg.registry import DATASETS
 from torch import nn
 
 from ..constants import IGNORE_INDEX
+from ..datasets.reading import Pictures
 from ..distillers.class_logits import decide
 from ..distillers.labels import ignored_label, unify_ignored
 from ..evaluation.calibration import decision_threshold, full_size_logits, load_teachers
-from .picture_grid import PictureRow, class_legend, colour_labels, draw_grid
+from .picture_grid import PictureRow, class_legend, colour_labels, draw_grid, palette_of
 from ..evaluation.trained_network import trained_network
 from ..io.tables import markdown_table
 
@@ -31,7 +31,7 @@ class Example:
         place: ``'best 1'`` for the image that the network segments best, ``'worst 1'`` for that which it segments
             worst.
         iou: of the network's prediction, in [0, 1]; see :func:`image_iou`.
-        image: (H, W, 3), uint8, RGB, at its size on the disk.
+        image: (H, W, 3), uint8, RGB, as the pipeline loads it, before it is resized.
         labels: label maps (H, W), 255 = void: ``'truth'``, ``'prediction'``, and that of every teacher, by column.
     """
 
@@ -151,7 +151,7 @@ def find_examples(config: Config,
                     member.module.to(next(student.parameters()).device)
         except (OSError, ValueError) as error:
             teachers, reason = {}, str(error)
-    shown = []
+    shown, pictures = [], Pictures(dataset, student)
     for kind, indices in (('best', best), ('worst', worst)):
         for rank, index in enumerate(indices, start=1):
             item = dataset[index]
@@ -160,9 +160,8 @@ def find_examples(config: Config,
             for name, teacher in teachers.items():
                 shares = full_size_logits(teacher, pseudo_collate([item])).softmax(0)
                 labels[f'teacher {name}'.strip()] = decide(shares, decision_threshold(teacher))[1].cpu().numpy()
-            image = mmcv.imread(path, channel_order='rgb')
-            shown.append(Example(Path(path).name, f'{kind} {rank}', ious[index], image, labels))
-    return Examples(shown, ious, classes, [list(colour) for colour in dataset.metainfo['palette']], reason)
+            shown.append(Example(Path(path).name, f'{kind} {rank}', ious[index], pictures(path), labels))
+    return Examples(shown, ious, classes, palette_of(dataset.metainfo), reason)
 
 
 @torch.no_grad()

@@ -1,12 +1,15 @@
 """Files as cameras, painters and other toolboxes leave them, through the pipeline of a data set."""
 import numpy as np
 import pytest
+import torch
 from mmcv.transforms import BaseTransform
+from mmengine.dataset import RepeatDataset
 from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
+from torch.utils.data import ConcatDataset
 
-from mmseg_kd.datasets.reading import ORIENTATION, as_picture, read_image, read_labels, read_picture
+from mmseg_kd.datasets.reading import ORIENTATION, Pictures, as_picture, read_image, read_labels, read_picture
 
 PALETTE = [[0, 0, 0], [255, 0, 0], [0, 255, 0]]
 LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
@@ -45,15 +48,15 @@ def turn(folder, tag):
 
 def refused(folder, words, **settings):
     with pytest.raises(ValueError, match=words) as caught:
-        read_labels(data(folder, **settings), 0, 'train_dataloader')
+        read_labels(data(folder, **settings), 0, 'train_dataloader.dataset')
     assert '\n' not in str(caught.value)
 
 
 def test_labels_are_read_whole_with_what_is_stored(folder):
-    read = read_labels(data(folder), 0, 'train_dataloader')
+    read = read_labels(data(folder), 0, 'train_dataloader.dataset')
     assert read.labels.tolist() == [[0, 1, 2, 255], [1, 1, 1, 1]] and read.stored == [0, 1, 2, 255] and not read.doubt
     assert read.path == str(folder / 'ann' / 'x.png')
-    read = read_labels(data(folder, reduce_zero_label=True), 0, 'train_dataloader')
+    read = read_labels(data(folder, reduce_zero_label=True), 0, 'train_dataloader.dataset')
     assert read.labels[0].tolist() == [255, 0, 1, 255] and read.stored == [0, 1, 2, 255]
 
 
@@ -63,7 +66,7 @@ def test_numbers_of_more_than_a_byte_are_refused_before_they_become_classes(fold
                     r'256 becomes 0, 7001 becomes 89; save the class numbers as an 8-bit PNG')
     # Sixteen bits that hold classes, and void in all of its bits, lose nothing.
     write(folder, np.array([[0, 1, 2, 65535]], np.uint16).repeat(2, 0))
-    assert read_labels(data(folder), 0, 'train_dataloader').labels[0].tolist() == [0, 1, 2, 255]
+    assert read_labels(data(folder), 0, 'train_dataloader.dataset').labels[0].tolist() == [0, 1, 2, 255]
 
 
 def test_colours_are_no_labels(folder):
@@ -76,18 +79,18 @@ def test_colours_are_no_labels(folder):
 
 def test_a_palette_is_no_colour_but_where_the_backend_makes_it_one(folder):
     write(folder, np.array([[0, 1, 2, 255]] * 2, np.uint8), PALETTE)
-    assert read_labels(data(folder), 0, 'train_dataloader').labels[0].tolist() == [0, 1, 2, 255]
+    assert read_labels(data(folder), 0, 'train_dataloader.dataset').labels[0].tolist() == [0, 1, 2, 255]
     refused(folder, "which imdecode_backend='cv2' of LoadAnnotations turns into colours; leave imdecode_backend out",
             pipeline=[LOAD[0], dict(LOAD[1], imdecode_backend='cv2')])
 
 
 def test_a_palette_in_another_order_than_that_of_the_classes_is_doubted(folder):
     write(folder, np.array([[0, 1, 2, 255]] * 2, np.uint8), [PALETTE[0], PALETTE[2], PALETTE[1]])
-    read = read_labels(data(folder), 0, 'train_dataloader')
+    read = read_labels(data(folder), 0, 'train_dataloader.dataset')
     assert 'x.png draws the number 1 in the colour that metainfo.palette gives to 2' in read.doubt
     # Of a label that is reduced, the number is one more than the class.
     write(folder, np.array([[0, 1, 2, 3]] * 2, np.uint8), [[9, 9, 9], *PALETTE])
-    assert not read_labels(data(folder, reduce_zero_label=True), 0, 'train_dataloader').doubt
+    assert not read_labels(data(folder, reduce_zero_label=True), 0, 'train_dataloader.dataset').doubt
 
 
 def test_a_jpeg_is_no_label_file(folder):
@@ -100,16 +103,16 @@ def test_labels_of_a_turned_image_must_be_turned_like_it(folder):
     refused(folder, r"x.png is 2x4, but its image is 4x2; its EXIF orientation \(6\) turns the image .* set "
                     r"color_type='color_ignore_orientation' of LoadImageFromFile in train_dataloader.dataset.pipeline")
     ignored = [dict(LOAD[0], color_type='color_ignore_orientation'), LOAD[1]]
-    assert not read_labels(data(folder, ignored), 0, 'train_dataloader').doubt
+    assert not read_labels(data(folder, ignored), 0, 'train_dataloader.dataset').doubt
     write(folder, np.zeros((4, 2), np.uint8))
-    assert 'has the EXIF orientation 6 and is turned' in read_labels(data(folder), 0, 'train_dataloader').doubt
+    assert 'has the EXIF orientation 6 and is turned' in read_labels(data(folder), 0, 'train_dataloader.dataset').doubt
 
 
 def test_an_image_upside_down_is_doubted_where_sizes_tell_nothing(folder):
     turn(folder, 3)
-    assert 'orientation 3 and is turned as it is loaded' in read_labels(data(folder), 0, 'train_dataloader').doubt
+    assert 'orientation 3 and is turned as it is loaded' in read_labels(data(folder), 0, 'train_dataloader.dataset').doubt
     ignored = [dict(LOAD[0], color_type='color_ignore_orientation'), LOAD[1]]
-    assert not read_labels(data(folder, ignored), 0, 'train_dataloader').doubt
+    assert not read_labels(data(folder, ignored), 0, 'train_dataloader.dataset').doubt
 
 
 def test_another_size_and_files_that_are_none_are_named(folder):
@@ -133,12 +136,12 @@ class LoadMask(LoadAnnotations):
 class LoadArray(BaseTransform):
 
     def transform(self, results):
-        return dict(results, img=np.full((2, 4, 5), 1000, np.uint16), ori_shape=(2, 4))
+        return dict(results, img=np.broadcast_to(np.array([0, 0, 1000, 9, 9], np.uint16), (2, 4, 5)), ori_shape=(2, 4))
 
 
 def test_a_loader_of_the_users_own_gives_files_their_meaning(folder):
     write(folder, np.array([[0, 255, 255, 0]] * 2, np.uint8))
-    read = read_labels(data(folder, [*LOAD[:1], LoadMask()]), 0, 'train_dataloader')
+    read = read_labels(data(folder, [*LOAD[:1], LoadMask()]), 0, 'train_dataloader.dataset')
     assert read.labels[0].tolist() == [0, 1, 1, 0] and read.stored == [0, 1]
 
 
@@ -174,3 +177,24 @@ def test_of_many_channels_three_are_shown_in_the_order_that_the_network_takes(fo
     dataset = data(folder)
     picture = read_picture(dataset.pipeline.transforms, dataset.get_data_info(0), swaps_channels=False)
     assert np.abs(picture[0, 0].astype(int) - [250, 10, 20]).max() <= 3  # OpenCV's order is known
+
+
+def test_pictures_are_those_that_the_pipeline_loads_within_whatever_wraps_the_data_set(folder):
+    class Network(torch.nn.Module):
+        """As DDP and a distiller hold the one that counts."""
+
+        def __init__(self, swaps, **inner):
+            super().__init__()
+            self.data_preprocessor = torch.nn.Identity()
+            self.data_preprocessor.channel_conversion = swaps
+            for name, module in inner.items():
+                setattr(self, name, module)
+
+    dataset = data(folder, [LoadArray(), dict(type='Resize', scale=(8, 8)), LOAD[1]])
+    wrapped = ConcatDataset([RepeatDataset(dataset, 3)])
+    path = str(folder / 'img' / 'x.jpg')
+    for swaps, first in ((True, [255, 0, 0]), (False, [0, 0, 255])):
+        network = Network(not swaps, module=Network(not swaps, student=Network(swaps)))
+        assert Pictures(wrapped, network)(path)[0, 0].tolist() == first
+    # A data set that lists nothing: the file is read as a picture.
+    assert Pictures([1, 2], network)(path).shape == (2, 4, 3)

@@ -3,10 +3,11 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import MODELS
 from PIL import Image
 
-from mmseg_kd.labeling import Labeller
+from mmseg_kd.labeling import Labeller, write_labels
 from mmseg_kd.testing.toys import toy_segmentor
 
 LOAD = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=(48, 32), keep_ratio=True), dict(type='LoadAnnotations'),
@@ -21,7 +22,7 @@ def config(tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 61, 3), dtype=np.uint8)).save(tmp_path / 'image.png')
     return Config(dict(
         model=network,
-        test_dataloader=dict(dataset=dict(type='CamVidDataset', pipeline=LOAD)),
+        test_dataloader=dict(dataset=dict(type='CamVidDataset', data_root='/nowhere', pipeline=LOAD)),
         tta_pipeline=[
             LOAD[0],
             dict(type='TestTimeAug', transforms=[
@@ -79,6 +80,35 @@ def test_what_does_not_fit_is_said(config, tmp_path):
         Labeller(config, str(tmp_path / 'nowhere.pth'))
     with pytest.raises(ValueError, match='EncoderDecoder has random weights without one; give its path'):
         Labeller(config, None)
-    config.test_dataloader.dataset.metainfo = dict(classes=('x', 'y'))
+    config.test_dataloader.dataset.metainfo = dict(classes=('Sky', 'Road'))
     with pytest.raises(ValueError, match='tells 11 classes apart, but the data set CamVidDataset has 2'):
         Labeller(config, str(tmp_path / 'weights.pth'))
+
+
+class LoadOwnLabels(LoadAnnotations):
+    """A user's, which finds no labels of images that are to be labelled."""
+
+
+def test_a_wrapped_data_set_and_a_users_loader_of_labels_do(config, tmp_path):
+    image, weights = str(tmp_path / 'image.png'), str(tmp_path / 'weights.pth')
+    expected = Labeller(config, weights)(image)
+    plain = config.test_dataloader.dataset
+    plain.pipeline[2] = dict(type=LoadOwnLabels)
+    config.test_dataloader.dataset = dict(type='ConcatDataset', datasets=[plain, dict(plain)])
+    labeller = Labeller(config, weights)
+    assert torch.equal(labeller(image), expected) and labeller.classes[0] == 'Sky'
+
+
+def test_an_image_that_the_network_fails_on_is_named_and_is_not_called_unreadable(config, tmp_path, monkeypatch):
+    labeller = Labeller(config, str(tmp_path / 'weights.pth'))
+
+    def full(*args, **kwargs):
+        raise torch.OutOfMemoryError('CUDA out of memory.\nTried to allocate 2 GiB')
+
+    monkeypatch.setattr(labeller._model, 'encode_decode', full)
+    words = (r'image.png: the network, or the test pipeline, fails on this image, 31x48 pixels when it failed '
+             r'\(OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB\); .*mode=.slide.')
+    with pytest.raises(RuntimeError, match=words):
+        labeller(str(tmp_path / 'image.png'))
+    with pytest.raises(RuntimeError, match=words):
+        write_labels(labeller, ['image.png'], str(tmp_path), str(tmp_path / 'out'), labeller.classes, skip_unreadable=True)

@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 from PIL import Image
 
-from mmseg_kd.labeling.labeler import metainfo
+from mmseg_kd.io.data_sets import data_set_facts
 from mmseg_kd.testing.toys import toy_segmentor
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +70,7 @@ def test_a_list_of_images_is_labelled_and_their_data_set_is_judged_by(folder, mo
                   ids=str(folder / 'test.txt'))
     assert len(DATASETS.build(judged)) == 1
     # A student that is validated by them labels in turn: its config knows the classes.
-    assert metainfo(judged)['classes'] == list(DATASETS.get('CamVidDataset').METAINFO['classes'])
+    assert list(data_set_facts(judged, 'here')[0]['classes']) == list(DATASETS.get('CamVidDataset').METAINFO['classes'])
     with pytest.raises(SystemExit, match='^--ids: 1 of 1 ids of .*wrong.txt have no image in'):
         run(folder / 'none', '--ids', folder / 'wrong.txt')
 

@@ -29,6 +29,14 @@ def root(tmp_path):
     return tmp_path
 
 
+def paths(root, images):
+    return {name: str(root / file) for name, file in images.items()}
+
+
+def read(path):
+    return np.asarray(Image.open(path))
+
+
 def middles(path, columns):
     pixels = np.array(Image.open(path).convert('RGB'))
     # 120 pixels an inch: columns of 1.6 + 0.05; below a title of 0.22, rows of 0.22 + 0.8.
@@ -40,13 +48,14 @@ def test_each_column_takes_an_image_from_whoever_labelled_it(root):
     images = spread_images(root / 'teacher', 5)
     assert images == {'town/y': 'town/y.png', 'x': 'x.png'}
     columns = {'teacher': [root / 'teacher'], 'stage 1': [root / 'a', root / 'b']}
-    draw_labels(columns, root, images, {}, root / 'out.png')
+    draw_labels(columns, paths(root, images), read, {}, root / 'out.png')
     assert middles(root / 'out.png', 3) == [[list(RED), PALETTE[0], [255] * 3], [list(BLUE), PALETTE[0], PALETTE[1]]]
 
 
 def test_truth_stands_beside_the_image(root):
     truth = {'x': np.full((4, 8), 2), 'town/y': np.full((4, 8), 0)}
-    draw_labels({'teacher': [root / 'teacher']}, root, spread_images(root / 'teacher', 2), truth, root / 'out.png')
+    images = paths(root, spread_images(root / 'teacher', 2))
+    draw_labels({'teacher': [root / 'teacher']}, images, read, truth, root / 'out.png')
     assert middles(root / 'out.png', 3) == [[list(RED), PALETTE[0], PALETTE[0]], [list(BLUE), PALETTE[2], PALETTE[0]]]
 
 

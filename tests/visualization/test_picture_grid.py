@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_kd.visualization.picture_grid import PictureRow, class_legend, colour_labels, draw_grid
+from mmseg_kd.visualization.picture_grid import PictureRow, class_legend, colour_labels, draw_grid, palette_of
 
 PALETTE = [[10, 20, 30], [200, 0, 100], [0, 90, 255]]
 
@@ -15,6 +15,12 @@ def flat(colour, height=8, width=8):
 
 def test_labels_take_the_colours_of_the_palette_and_void_is_white():
     assert colour_labels(np.array([[2, 0, 255]]), PALETTE).tolist() == [[PALETTE[2], PALETTE[0], [255] * 3]]
+
+
+def test_classes_without_a_palette_get_colours_of_their_own():
+    assert palette_of(dict(classes=('a', 'b'), palette=np.array([[1, 2, 3], [4, 5, 6]]))) == [[1, 2, 3], [4, 5, 6]]
+    colours = palette_of(dict(classes=('a', 'b', 'c'), palette=None))
+    assert np.shape(colours) == (3, 3) and colours == palette_of(dict(classes=('a', 'b', 'c')))
 
 
 def test_legend_tells_what_is_to_be_seen():

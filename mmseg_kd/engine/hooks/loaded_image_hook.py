@@ -1,16 +1,13 @@
 import os.path as osp
 from typing import Sequence
 
-import mmcv
-import numpy as np
 from mmengine.runner import Runner
 from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from ...datasets.image_list import listed_images
-from ...datasets.reading import read_picture
+from ...datasets.reading import Pictures
 
 
 @HOOKS.register_module()
@@ -22,7 +19,7 @@ class LoadedImageHook(SegVisualizationHook):
     :class:`mmseg.engine.hooks.SegVisualizationHook`.
     """
 
-    _known: tuple[DataLoader, dict[str, tuple[Dataset, int]]] | None = None
+    _pictures: tuple[DataLoader, Pictures] | None = None
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[SegDataSample]) -> None:
         step = runner.iter + batch_idx
@@ -35,20 +32,8 @@ class LoadedImageHook(SegVisualizationHook):
             self._paint(runner, runner.test_dataloader, 'test', sample, self._test_index)
 
     def _paint(self, runner: Runner, loader: DataLoader, kind: str, sample: SegDataSample, step: int) -> None:
+        if self._pictures is None or self._pictures[0] is not loader:
+            self._pictures = loader, Pictures(loader.dataset, runner.model)
         self._visualizer.add_datasample(
-            f'{kind}_{osp.basename(sample.img_path)}', self._image(runner, loader, sample.img_path), data_sample=sample,
-            show=self.show, wait_time=self.wait_time, step=step)
-
-    def _image(self, runner: Runner, loader: DataLoader, path: str) -> np.ndarray:
-        if self._known is None or self._known[0] is not loader:
-            self._known = loader, {leaf.get_data_info(index).get('img_path'): (leaf, index)
-                                   for leaf, index in listed_images(loader.dataset)}
-        if path not in self._known[1]:  # of a data set that does not say what it lists
-            return mmcv.imread(path, channel_order='rgb', backend_args=self.backend_args)
-        leaf, index = self._known[1][path]
-        network = runner.model
-        while hasattr(network, 'module'):  # of DDP, and of test-time augmentation
-            network = network.module
-        preprocessor = getattr(getattr(network, 'student', network), 'data_preprocessor', None)
-        return read_picture(leaf.pipeline.transforms, leaf.get_data_info(index),
-                            bool(getattr(preprocessor, 'channel_conversion', False)))
+            f'{kind}_{osp.basename(sample.img_path)}', self._pictures[1](sample.img_path), data_sample=sample, show=self.show,
+            wait_time=self.wait_time, step=step)

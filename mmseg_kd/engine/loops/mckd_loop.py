@@ -6,22 +6,25 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
+from mmengine.dataset import Compose
 from mmengine.dist import barrier, is_main_process
 from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
-from mmseg.registry import DATASETS, LOOPS
+from mmseg.registry import LOOPS
 from PIL import Image
 
 from ...datasets.image_list import ImageList
 from ...datasets.partitions import read_ids
+from ...datasets.reading import read_labels, read_picture
 from ...constants import IGNORE_INDEX
 from ...distillers.class_logits import count_classes
 from ...distillers.labels import ignored_label, unify_ignored
+from ...io.configs import segmentor_config
+from ...io.data_sets import data_set_facts
 from ...io.files import write_atomically
 from ...io.runs import read_run
 from ...labeling import (Labeller, agreement, by_name, class_shares, find_images, images_of_ids, judge, read_summary,
                          write_labels)
-from ...labeling.labeler import LABEL_TRANSFORMS, metainfo
 from ...visualization.label_picture import draw_labels, spread_images
 from ..config_changes import settings
 from .mckd_state import MCKDState, mckd_table
@@ -172,7 +175,8 @@ class MCKDLoop(BaseLoop):
             raise ValueError(f'model.decode_head.ignore_index must be {IGNORE_INDEX}, which ignored pixels are called where '
                              f'{type(self).__name__} writes labels, but is {ignored_label(model)}; leave it out')
         loader = self._runner.cfg.get('val_dataloader')
-        known = list(metainfo(loader.dataset).get('classes') or ()) if loader is not None else teacher.classes
+        known = teacher.classes if loader is None else list(
+            data_set_facts(loader.dataset, 'val_dataloader.dataset')[0].get('classes') or ())
         if known != teacher.classes and sorted(known) == sorted(teacher.classes):
             first = next(index for index, pair in enumerate(zip(known, teacher.classes)) if pair[0] != pair[1])
             raise ValueError(f'teacher and validation must have the classes in one order, but class {first} is '
@@ -248,11 +252,7 @@ class MCKDLoop(BaseLoop):
             if path not in places:
                 raise ValueError(f'train_cfg.truth must know the images of {self._images}, but does not know {path}')
             index = places[path]
-            load = [transform for transform in truth.transforms(index) if type(transform).__name__ in LABEL_TRANSFORMS]
-            if not load:
-                raise ValueError('the pipeline of train_cfg.truth must load labels, but has none of '
-                                 f'{", ".join(LABEL_TRANSFORMS)}; give the data set with its pipeline')
-            labels = load[0](truth.info(index))['gt_seg_map']
+            labels = read_labels(*truth.locate(index), 'train_cfg.truth').labels
             yield key, unify_ignored(labels, getattr(truth.locate(index)[0], 'ignore_index', IGNORE_INDEX))
 
     def _train(self, name: str, number: int, labels: List[str], half: Optional[str], images: int,
@@ -305,8 +305,7 @@ class MCKDLoop(BaseLoop):
         loader = self._runner.cfg.get('val_dataloader')
         if self._state.done(name) or loader is None:
             return
-        dataset = DATASETS.build(loader.dataset)
-        paths = [dataset.get_data_info(index)['img_path'] for index in range(len(dataset))]
+        paths = ImageList.within(copy.deepcopy(loader.dataset), 'val_dataloader.dataset').paths()
         students = [self._student(f'stage_{stage}/{half}') for half in HALVES]
         self._state.finish(name, dict(images=len(paths), agreement=agreement(*students, paths)))
 
@@ -325,7 +324,12 @@ class MCKDLoop(BaseLoop):
             columns[f'stage {stage}'] = [self._folder / f'labels/stage_{stage}/{half}' for half in HALVES]
         images = spread_images(self._folder / TEACHER_LABELS, PICTURED)
         truth = dict(self._true_labels(images)) if self._truth is not None else {}
-        draw_labels(columns, Path(self._images), images, truth, self._folder / 'labels.png')
+        template, = _templates(self.dataloader['dataset'])
+        transforms = Compose(copy.deepcopy(template.get('pipeline') or [])).transforms
+        swaps = bool((segmentor_config(self._runner.cfg).get('data_preprocessor') or {}).get('bgr_to_rgb'))
+        paths = {name: str(Path(self._images) / file) for name, file in images.items()}
+        draw_labels(columns, paths, lambda path: read_picture(transforms, dict(img_path=path), swaps), truth,
+                    self._folder / 'labels.png')
 
     def _write(self, path: Path, text: str) -> None:
         if is_main_process():

@@ -287,7 +287,7 @@ def test_a_soft_label_distiller_without_soft_labels_is_refused_before_anything_i
 def test_classes_in_another_order_than_those_of_validation_are_refused(stubs, images):
     swapped = [CLASSES[1], CLASSES[0], *CLASSES[2:]]
     with pytest.raises(ValueError, match='class 0 is class 0 to train_cfg.teacher and class 1 to val_dataloader.dataset; bring'):
-        make(images, val=dict(dataset=dict(type='CamVidDataset', metainfo=dict(classes=swapped)))).run()
+        make(images, val=dict(dataset=dict(type='BaseSegDataset', metainfo=dict(classes=swapped)))).run()
     assert not stubs.labelled
 
 
