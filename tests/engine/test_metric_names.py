@@ -70,7 +70,7 @@ def test_a_metric_that_only_formats_gives_none_and_writes_nothing(tmp_path):
 
 
 def test_names_by_class_are_those_of_the_validation_set():
-    loader = dict(dataset=dict(type='CamVidDataset', metainfo=dict(classes=('road', 'sky'))))
+    loader = dict(dataset=dict(type='BaseSegDataset', metainfo=dict(classes=('road', 'sky'))))
     assert names(dict(type='ClassMetric'), val_dataloader=loader) == (['iou/road', 'iou/sky'], True, ())
 
 
