@@ -12,6 +12,6 @@ complete_hooks()
 __all__ = [
     'BFloat16OptimWrapper', 'BatchSizeHook', 'DistillOptimWrapperConstructor', 'DistillSummaryHook', 'EnergyHook',
     'ExportStudentHook', 'FittingCheckpointHook', 'JointOptimWrapper', 'LoadedImageHook', 'MCKDLoop', 'MeanTeacherHook',
-    'NonFiniteLossHook', 'OwnPartitionMCKDLoop', 'ResumableEarlyStoppingHook', 'ResumeCheckHook', 'ShareTTAModel', 'StepSeedHook',
-    'TeacherPartitionHook', 'TermWeightHook', 'ValidateOnResumeHook', 'ValidationLossHook', 'export_student'
+    'NonFiniteLossHook', 'OwnPartitionMCKDLoop', 'ResumableEarlyStoppingHook', 'ResumeCheckHook', 'ShareTTAModel',
+    'StepSeedHook', 'TeacherPartitionHook', 'TermWeightHook', 'ValidateOnResumeHook', 'ValidationLossHook', 'export_student'
 ]
