@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 from torch import nn
 from torch.utils.data import Dataset
 
+from ..distillers.normalisation import swaps_channels
 from .image_list import listed_images
 
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright, 5 to 8 exchange height and width
@@ -33,7 +34,7 @@ class Pictures:
         self._images = {leaf.get_data_info(index).get('img_path'): (leaf, index) for leaf, index in listed_images(dataset)}
         while hasattr(network, 'module') or hasattr(network, 'student'):
             network = getattr(network, 'module', None) or network.student
-        self._swaps_channels = bool(getattr(getattr(network, 'data_preprocessor', None), 'channel_conversion', False))
+        self._swaps_channels = swaps_channels(getattr(network, 'data_preprocessor', None))
 
     def __call__(self, path: str) -> np.ndarray:
         """The picture, (H, W, 3), uint8, RGB; see :func:`read_picture`."""

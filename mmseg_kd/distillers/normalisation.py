@@ -25,7 +25,7 @@ class Renormalise:
     """
 
     def __init__(self, source: nn.Module, target: nn.Module) -> None:
-        self._same = type(source) is type(target) and _buffers_equal(source, target) and _swaps(source) == _swaps(target)
+        self._same = type(source) is type(target) and _buffers_equal(source, target) and swaps_channels(source) == swaps_channels(target)
         if self._same:
             return
         for preprocessor in (source, target):
@@ -36,7 +36,7 @@ class Renormalise:
                     'data_preprocessor, or derive yours from SegDataPreProcessor')
         mean, std = _statistics(source)
         target_mean, target_std = _statistics(target)
-        self._swap = _swaps(source) != _swaps(target)
+        self._swap = swaps_channels(source) != swaps_channels(target)
         # A swap goes first, so the source's values have to come in the target's order.
         self._scaling = {
             swap: [s / target_std, (m - target_mean) / target_std]
@@ -64,7 +64,7 @@ def _is_known(preprocessor: nn.Module) -> bool:
     return hasattr(preprocessor, '_enable_normalize') or type(preprocessor) in (BaseDataPreprocessor, nn.Identity)
 
 
-def _swaps(preprocessor: nn.Module) -> bool:
+def swaps_channels(preprocessor: nn.Module | None) -> bool:
     """Whether channels were swapped; upstream's preprocessor and MMEngine's spell it differently."""
     return any(getattr(preprocessor, name, False) for name in ('channel_conversion', '_channel_conversion'))
 

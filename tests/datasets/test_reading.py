@@ -6,6 +6,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.dataset import RepeatDataset
 from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
+from mmseg.models import SegDataPreProcessor
 from PIL import Image
 from torch.utils.data import ConcatDataset
 
@@ -185,8 +186,7 @@ def test_pictures_are_those_that_the_pipeline_loads_within_whatever_wraps_the_da
 
         def __init__(self, swaps, **inner):
             super().__init__()
-            self.data_preprocessor = torch.nn.Identity()
-            self.data_preprocessor.channel_conversion = swaps
+            self.data_preprocessor = SegDataPreProcessor(bgr_to_rgb=swaps)
             for name, module in inner.items():
                 setattr(self, name, module)
 
