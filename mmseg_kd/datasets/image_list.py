@@ -152,7 +152,8 @@ def endings_beside(config: dict) -> str:
     if not folder or not osp.isdir(folder):
         return ''
     endings = Counter(osp.splitext(name)[1] for name in find_files(folder)).most_common(NAMED)
-    return f'; the files in {folder} end in {", ".join(ending or "nothing" for ending, _ in endings)}' if endings else ''
+    named = ', '.join(ending or 'nothing' for ending, _ in endings)
+    return f'; the files in {folder} end in {named}' if endings else ''
 
 
 def listed_images(dataset: Dataset) -> List[Tuple[Dataset, int]]:

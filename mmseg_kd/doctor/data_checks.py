@@ -73,14 +73,14 @@ def check_data(say: Say, config: Config, loader: str, num_classes: int, void: in
         stored.update(read.stored)
         doubts += [read.doubt] if read.doubt else []
     if stored == {0, MASK} and void == MASK and num_classes == 2:
-        say.failed(f'the label files of {len(chosen)} images hold 0 and {MASK} alone, and {MASK} is void, so one class is '
-                   f'never learnt; save masks as 0 and 1 (labels // {MASK})')
+        say.failed(f'the label files of {len(chosen)} images hold 0 and {MASK} alone, and {MASK} is void, so one class '
+                   f'is never learnt; save masks as 0 and 1 (labels // {MASK})')
     elif not counts.any():
         say.failed(f'the label maps of {len(chosen)} images hold nothing but void ({void}); check the label files and '
                    f'{loader}.dataset.reduce_zero_label')
     elif np.count_nonzero(counts) == 1:
-        say.warning(f'the label maps of {len(chosen)} images hold one class alone, {counts.argmax()}; check the label files, '
-                    f'{loader}.dataset.reduce_zero_label and metainfo.classes, or look at more of them')
+        say.warning(f'the label maps of {len(chosen)} images hold one class alone, {counts.argmax()}; check the label '
+                    f'files, {loader}.dataset.reduce_zero_label and metainfo.classes, or look at more of them')
     if doubts:
         say.warning(doubts[0] + (f' (so are {len(doubts)} of {len(chosen)} images)' if len(doubts) > 1 else ''))
     if say.clean:

@@ -111,7 +111,8 @@ def _is_plain(kind: type, metainfo: dict) -> bool:
     own = {name for each in kind.__mro__ if each.__module__.startswith('mmseg_kd.') for name in vars(each)
            if not name.startswith('__')}
     # With other classes, labels are numbered anew from those of METAINFO, which BaseSegDataset does not have.
-    return own <= {'METAINFO'} and list(metainfo.get('classes', kind.METAINFO['classes'])) == list(kind.METAINFO['classes'])
+    known = list(kind.METAINFO['classes']) if own <= {'METAINFO'} else None
+    return known is not None and list(metainfo.get('classes', known)) == known
 
 
 def _uses_own_modules(node: Any) -> bool:

@@ -10,6 +10,8 @@ from mmseg.registry import METRICS
 from ..datasets.image_list import listed_images
 from ..io.configs import outer_preprocessor
 
+STOCK_HOOK = ('SegVisualizationHook', 'mmseg.SegVisualizationHook')
+
 
 def write_predictions(config: Config, folder: str) -> None:
     """Let the first metric that can do so write the predicted label maps.
@@ -31,8 +33,8 @@ def write_predictions(config: Config, folder: str) -> None:
             if 'keep_results' in accepted:
                 metric['keep_results'] = True
             return
-    raise ValueError("--out needs a metric that writes label maps; add dict(type='IoUMetric') to test_evaluator, which has "
-                     f'{", ".join(str(metric.get("type")) for metric in metrics) or "none"}')
+    raise ValueError("--out needs a metric that writes label maps; add dict(type='IoUMetric') to test_evaluator, which "
+                     f'has {", ".join(str(metric.get("type")) for metric in metrics) or "none"}')
 
 
 def paint_predictions(config: Config, folder: str | None, wait_time: float = 0.0) -> None:
@@ -45,7 +47,7 @@ def paint_predictions(config: Config, folder: str | None, wait_time: float = 0.0
     """
     hooks = config.get('default_hooks') or {}
     hook = dict(hooks.get('visualization') or {}, draw=True, show=folder is None, wait_time=wait_time)
-    if hook.get('type', SegVisualizationHook) in ('SegVisualizationHook', 'mmseg.SegVisualizationHook', SegVisualizationHook):
+    if hook.get('type', SegVisualizationHook) in (*STOCK_HOOK, SegVisualizationHook):
         hook['type'] = 'LoadedImageHook'
     config.default_hooks = dict(hooks, visualization=hook)
     visualizer = dict(config.get('visualizer') or {})

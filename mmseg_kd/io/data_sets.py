@@ -34,7 +34,7 @@ def data_set_facts(config: dict, key: str) -> tuple[dict, list]:
 
 
 def inner_data_sets(dataset: Dataset) -> list[Dataset]:
-    """The data sets that one joins, repeats, balances or mixes, by the attributes of MMEngine and PyTorch; none for others.
+    """The data sets that one joins, repeats, balances or mixes, by the attributes of MMEngine and PyTorch; else none.
 
     Args:
         dataset: built.

@@ -70,8 +70,8 @@ class Labeller:
             raise ValueError(f'{self.config_name}: test_dataloader.dataset must name its classes')
         if outputs != len(self.classes):
             raise ValueError(f'{self.config_name}: the network tells {outputs} classes apart, but the data set '
-                             f'{config.test_dataloader.dataset.type} has {len(self.classes)}; take the config of the data that '
-                             'it was trained on')
+                             f'{config.test_dataloader.dataset.type} has {len(self.classes)}; take the config of the data '
+                             'that it was trained on')
 
     @torch.no_grad()
     def __call__(self, path: str) -> Tensor:
@@ -94,8 +94,8 @@ class Labeller:
             if 'img' not in results:
                 raise ValueError(f"{path} can't be read as an image ({reason}); mend it, or take it away") from error
             height, width = results['img'].shape[:2]
-            raise RuntimeError(f'{path}: the network, or the test pipeline, fails on this image, {height}x{width} pixels when it '
-                               f'failed ({type(error).__name__}: {reason}); take it away, or test by windows '
+            raise RuntimeError(f'{path}: the network, or the test pipeline, fails on this image, {height}x{width} pixels '
+                               f'when it failed ({type(error).__name__}: {reason}); take it away, or test by windows '
                                "(test_cfg=dict(mode='slide', ...)) if memory is short") from error
 
     def _probabilities(self, view: dict) -> Tensor:

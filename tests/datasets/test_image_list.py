@@ -26,7 +26,8 @@ def names(images):
 def test_each_image_is_listed_once_whatever_wraps_its_data_set(camvid):
     train, val = ([f'{split}TP_{i:06d}' for i in range(first, first + 4)]
                   for split, first in (('0001', 0), ('0001', 4)))
-    both = dict(type='ConcatDataset', datasets=[dict(type='RepeatDataset', times=3, dataset=camvid('train')), camvid('val')])
+    repeated = dict(type='RepeatDataset', times=3, dataset=camvid('train'))
+    both = dict(type='ConcatDataset', datasets=[repeated, camvid('val')])
     mixed = dict(type='MultiImageMixDataset', dataset=both, pipeline=[dict(type='RandomMosaic', prob=1.0)])
     expected = [name[-10:] for name in train + val]
     assert names(listed_images(DATASETS.build(mixed))) == expected
@@ -50,7 +51,7 @@ def test_of_a_divided_data_set_the_labelled_images_are_listed(camvid):
 
 def test_images_with_another_suffix_are_told(camvid):
     config = dict(camvid('train'), img_suffix='.tif')
-    with pytest.raises(ValueError, match=r'here: no image was found; check .*; the files in .*img_dir/train end in \.jpg$'):
+    with pytest.raises(ValueError, match=r'here: no image was found; check .*; the files in .*/train end in \.jpg$'):
         ImageList(config, 'here')
 
 

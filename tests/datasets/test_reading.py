@@ -27,7 +27,8 @@ def folder(tmp_path):
     """A picture of 2 x 4 pixels, the upper row white, and its labels."""
     for name in ('img', 'ann'):
         (tmp_path / name).mkdir()
-    Image.fromarray(np.array([[255] * 4, [0] * 4], np.uint8)).convert('RGB').save(tmp_path / 'img' / 'x.jpg', quality=100)
+    picture = Image.fromarray(np.array([[255] * 4, [0] * 4], np.uint8)).convert('RGB')
+    picture.save(tmp_path / 'img' / 'x.jpg', quality=100)
     write(tmp_path, np.array([[0, 1, 2, 255], [1, 1, 1, 1]], np.uint8))
     return tmp_path
 
@@ -111,7 +112,8 @@ def test_labels_of_a_turned_image_must_be_turned_like_it(folder):
 
 def test_an_image_upside_down_is_doubted_where_sizes_tell_nothing(folder):
     turn(folder, 3)
-    assert 'orientation 3 and is turned as it is loaded' in read_labels(data(folder), 0, 'train_dataloader.dataset').doubt
+    doubt = read_labels(data(folder), 0, 'train_dataloader.dataset').doubt
+    assert 'orientation 3 and is turned as it is loaded' in doubt
     ignored = [dict(LOAD[0], color_type='color_ignore_orientation'), LOAD[1]]
     assert not read_labels(data(folder, ignored), 0, 'train_dataloader.dataset').doubt
 
@@ -173,7 +175,8 @@ def test_a_picture_is_shown_whatever_its_numbers(image, expected):
 
 def test_of_many_channels_three_are_shown_in_the_order_that_the_network_takes(folder):
     image = np.arange(5, dtype=np.uint8)[None, None].repeat(2, 0)
-    assert as_picture(image, bgr=True)[0, 0].tolist() == [2, 1, 0] and as_picture(image, bgr=False)[0, 0].tolist() == [0, 1, 2]
+    assert as_picture(image, bgr=True)[0, 0].tolist() == [2, 1, 0]
+    assert as_picture(image, bgr=False)[0, 0].tolist() == [0, 1, 2]
     Image.new('RGB', (4, 2), (250, 10, 20)).save(folder / 'img' / 'x.jpg', quality=100)
     dataset = data(folder)
     picture = read_picture(dataset.pipeline.transforms, dataset.get_data_info(0), swaps_channels=False)

@@ -47,7 +47,8 @@ class CountingMetric(METRICS.get('IoUMetric')):
 def test_the_first_metric_that_can_writes_the_predictions(evaluator):
     config = Config(dict(test_evaluator=evaluator))
     write_predictions(config, 'maps')
-    assert str(config.test_evaluator).count("'output_dir': 'maps'") == 1 and 'keep_results' not in str(config.test_evaluator)
+    assert str(config.test_evaluator).count("'output_dir': 'maps'") == 1
+    assert 'keep_results' not in str(config.test_evaluator)
     writer = config.test_evaluator
     writer = writer['metrics'] if 'metrics' in writer else writer
     writer = writer[-1] if isinstance(writer, list) else writer
@@ -61,8 +62,8 @@ def test_a_metric_that_would_remove_the_predictions_keeps_them():
 
 
 def test_metrics_that_write_nothing_are_named():
-    with pytest.raises(ValueError, match=r"--out needs a metric that writes label maps; add dict\(type='IoUMetric'\) to "
-                                         'test_evaluator, which has DumpResults'):
+    with pytest.raises(ValueError, match=r"--out needs a metric that writes label maps; add dict\(type='IoUMetric'\) "
+                                         'to test_evaluator, which has DumpResults'):
         write_predictions(Config(dict(test_evaluator=dict(type='DumpResults', out_file_path='x.pkl'))), 'maps')
     with pytest.raises(ValueError, match='which has none'):
         write_predictions(Config(dict(test_evaluator=None)), 'maps')
@@ -89,7 +90,8 @@ def test_everything_together_on_a_config_that_has_none_of_it(config, tmp_path):
     runner.model.module.load_state_dict(plain.state_dict())
     runner.test()
     assert sorted(path.name for path in (tmp_path / 'maps').iterdir()) == ['0.png', '1.png']
-    assert sorted(path.name for path in (tmp_path / 'painted').rglob('*.png')) == ['test_0.png_1.png', 'test_1.png_2.png']
+    painted = sorted(path.name for path in (tmp_path / 'painted').rglob('*.png'))
+    assert painted == ['test_0.png_1.png', 'test_1.png_2.png']
 
     image = torch.from_numpy(np.full((32, 32, 3), (250, 10, 20), np.float32)).permute(2, 0, 1)[None]
     mean, std = (getattr(plain.data_preprocessor, name).reshape(1, 3, 1, 1) for name in ('mean', 'std'))

@@ -31,7 +31,8 @@ def test_classes_are_asked_of_the_data_set_and_need_no_files(tmp_path):
     assert classes(dict(GONE, metainfo=dict(classes=('Car', 'Sky')))) == ['Car', 'Sky']
     (tmp_path / 'classes.txt').write_text('Tree\nRoad\n')
     assert classes(dict(GONE, metainfo=dict(classes=str(tmp_path / 'classes.txt')))) == ['Tree', 'Road']
-    assert classes(dict(type='TwoClasses', count=3, data_root='/nowhere', pipeline=LOAD)) == ['kind 0', 'kind 1', 'kind 2']
+    own = dict(type='TwoClasses', count=3, data_root='/nowhere', pipeline=LOAD)
+    assert classes(own) == ['kind 0', 'kind 1', 'kind 2']
 
 
 def test_the_palette_follows_the_classes():
@@ -45,7 +46,8 @@ def test_the_palette_follows_the_classes():
 def test_wrappers_are_asked_like_others_and_their_configs_stay_as_they_are(wrap):
     before = str(wrap)
     facts, transforms = data_set_facts(wrap, 'here')
-    assert facts['classes'][0] == 'Sky' and [type(each).__name__ for each in transforms] == [each['type'] for each in LOAD]
+    assert facts['classes'][0] == 'Sky'
+    assert [type(each).__name__ for each in transforms] == [each['type'] for each in LOAD]
     assert str(wrap) == before
 
 

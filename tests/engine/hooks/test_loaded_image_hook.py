@@ -21,8 +21,8 @@ def loader():
 
         def transform(self, results):
             image = np.load(results['img_path'])
-            return dict(results, img=np.dstack([image, 0 * image[..., :1]]).astype(np.float32), img_shape=image.shape[:2],
-                        ori_shape=image.shape[:2])
+            bands = np.dstack([image, 0 * image[..., :1]]).astype(np.float32)
+            return dict(results, img=bands, img_shape=image.shape[:2], ori_shape=image.shape[:2])
 
     TRANSFORMS.register_module(module=LoadArray)
     yield
@@ -30,7 +30,7 @@ def loader():
 
 
 def test_what_the_pipeline_loads_is_painted_where_the_file_is_no_picture(tmp_path, request):
-    """The image is 0 on the left, and on the right 4000 and 2000 in two bands; the prediction is painted over a fifth of it."""
+    """The image is 0 on the left, and on the right 4000 and 2000 in two bands; a fifth of it is prediction."""
     for name in ('img', 'ann'):
         (tmp_path / name / 'deep').mkdir(parents=True)
     image = np.zeros((32, 64, 2), np.uint16)
@@ -42,12 +42,12 @@ def test_what_the_pipeline_loads_is_painted_where_the_file_is_no_picture(tmp_pat
         pipeline=[dict(type='LoadArray'), dict(type='Resize', scale=(128, 64)), dict(type='LoadAnnotations'),
                   dict(type='PackSegInputs')])
     config = Config(dict(
-        model=toy_segmentor(4, bgr_to_rgb=False), default_scope='mmseg', log_level='ERROR', work_dir=str(tmp_path / 'work'),
-        experiment_name=request.node.name, default_hooks=dict(visualization=dict(type='LoadedImageHook', draw=True)),
-        visualizer=dict(type='SegLocalVisualizer', name=request.node.name, alpha=0.2, save_dir=str(tmp_path / 'painted'),
-                        vis_backends=[dict(type='LocalVisBackend')]),
-        test_dataloader=dict(batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False), dataset=dict(
-            type='RepeatDataset', times=2, dataset=data)),
+        model=toy_segmentor(4, bgr_to_rgb=False), default_scope='mmseg', log_level='ERROR',
+        work_dir=str(tmp_path / 'work'), experiment_name=request.node.name, default_hooks=dict(visualization=dict(type='LoadedImageHook', draw=True)),
+        visualizer=dict(type='SegLocalVisualizer', name=request.node.name, alpha=0.2,
+                        save_dir=str(tmp_path / 'painted'), vis_backends=[dict(type='LocalVisBackend')]),
+        test_dataloader=dict(batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+                             dataset=dict(type='RepeatDataset', times=2, dataset=data)),
         test_evaluator=dict(type='IoUMetric'), test_cfg=dict(type='TestLoop')))
     torch.manual_seed(0)
     Runner.from_cfg(config).test()
