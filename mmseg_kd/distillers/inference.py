@@ -19,13 +19,25 @@ def forward_inference(model: nn.Module, inputs: Tensor, paths: Iterable[str]) ->
     """
     paths = list(paths)
     with Taps(model, paths, inputs, stop_early=True) as values:
-        if isinstance(model, EncoderDecoder) and values.keys() != set(paths):
-            _encode_decode(model, inputs, any(path.startswith('auxiliary_head') for path in paths))
-        elif isinstance(model, MultimodalEncoderDecoder) and values.keys() != set(paths):
-            model.encode_decode(inputs, _metas(inputs))  # its mode='tensor' leaves out what the head reads
-        elif values.keys() != set(paths):
-            model(inputs, mode='tensor')
+        if values.keys() != set(paths):
+            run_network(model, inputs, any(path.startswith('auxiliary_head') for path in paths))
     return values
+
+
+def run_network(model: nn.Module, inputs: Tensor, auxiliary: bool = False) -> None:
+    """Run all that a prediction runs, for those who read it on the way.
+
+    Args:
+        model: a segmentor.
+        inputs: preprocessed images (N, C, H, W).
+        auxiliary: the auxiliary heads too.
+    """
+    if isinstance(model, EncoderDecoder):
+        _encode_decode(model, inputs, auxiliary)
+    elif isinstance(model, MultimodalEncoderDecoder):
+        model.encode_decode(inputs, _metas(inputs))  # its mode='tensor' leaves out what the head reads
+    else:
+        model(inputs, mode='tensor')
 
 
 def _encode_decode(model: EncoderDecoder, inputs: Tensor, auxiliary: bool) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from ..distillers.dry_run import to_zeros
-from ..distillers.inference import forward_inference, image_channels
+from ..distillers.inference import run_network, image_channels
 from ..distillers.taps import LOGITS, PRELOGITS, PathError, Taps
 from ..io.tables import markdown_table
 
@@ -101,15 +101,11 @@ def _append(rows: List[List[str]], row: List[str]) -> None:
 
 def _record(model: nn.Module, size: Sequence[int], device: str) -> Dict[str, Any]:
     taps = Taps(model, _candidates(model))
-    wanted = [path for path in (LOGITS, *_auxiliary(model)) if _readable(model, path)]
     # Two, since a BatchNorm of maps of one pixel cannot train on one.
     images = torch.zeros(2, image_channels(model), *size, device=device)
     try:
         with taps:
-            if wanted:
-                forward_inference(model, images, wanted)
-            else:
-                model(images, mode='tensor')
+            run_network(model, images, auxiliary=getattr(model, 'auxiliary_head', None) is not None)
     except PathError:
         pass  # of what is no part of inference
     return taps.values
@@ -127,13 +123,6 @@ def _worth_reading(path: str, module: nn.Module, depth: int) -> Iterator[str]:
         yield path
     for name, child in module.named_children() if not runs or depth else ():
         yield from _worth_reading(f'{path}.{name}', child, depth - 1 if runs else depth)
-
-
-def _auxiliary(model: nn.Module) -> List[str]:
-    head = getattr(model, 'auxiliary_head', None)
-    if isinstance(head, nn.ModuleList):
-        return [f'auxiliary_head.{i}' for i in range(len(head))]
-    return ['auxiliary_head'] if head is not None else []
 
 
 def _readable(model: nn.Module, path: str) -> bool:

@@ -420,3 +420,14 @@ def test_other_outputs_are_left_as_they_are():
     assert class_logits(head, dict(map=maps, edge=torch.randn(1, 1, 2, 2))) is maps
     with pytest.raises(PathError, match=r'must be a map \(N, C, h, w\), but PSPHead returns \(1, 4\)'):
         class_logits(head, torch.randn(1, 4))
+
+
+def test_a_term_of_pidnet_trains_its_deployed_branch_and_can_read_what_only_training_returns():
+    terms = dict(loss_logits=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss')),
+                 loss_branch=dict(student='backbone[0]', teacher='backbone', loss=dict(type='HintLoss'), weight=0.0))
+    model = MODELS.build(
+        dict(type='Distiller', student=FAMILIES['pid'], teacher=dict(model=FAMILIES['pid']), terms=terms))
+    images, samples = batch()
+    model.loss(images, samples)['loss_logits'].backward()
+    head = model.student.decode_head
+    assert head.conv_seg.weight.grad.abs().sum() > 0 and head.p_cls_seg.weight.grad is None

@@ -1,5 +1,7 @@
 import pytest
 import torch
+import torch.nn.functional as F
+from mmengine.config import ConfigDict
 from torch import nn
 
 from mmseg_kd.doctor.module_table import Place, module_table, places
@@ -106,3 +108,16 @@ def test_a_student_is_shown_as_it_trains_and_a_teacher_as_it_answers():
     assert student['logits'] == teacher['logits'] == student['decode_head[1]'] == teacher['decode_head'] == (4, 8, 8)
     assert 'decode_head.p_head' in student and 'decode_head.p_head' not in teacher
     assert 'prelogits' in student and 'prelogits' in teacher
+
+
+def test_pointrend_is_shown_without_logits(monkeypatch):
+    monkeypatch.setattr('mmseg.models.decode_heads.point_head.point_sample', lambda maps, points, **_: F.grid_sample(
+        maps, 2 * points[:, :, None] - 1, align_corners=False).squeeze(3))
+    coarse = dict(type='FCNHead', in_channels=32, in_index=3, channels=8, num_classes=4, align_corners=False)
+    point = dict(type='PointHead', in_channels=[4], in_index=[0], channels=8, num_classes=4, num_fcs=1)
+    config = ConfigDict(dict(
+        toy_segmentor(4, auxiliary=False), type='CascadeEncoderDecoder', num_stages=2, decode_head=[coarse, point],
+        test_cfg=dict(mode='whole', subdivision_steps=1, subdivision_num_points=16, scale_factor=2)))
+    for skeleton in (as_trained(build_skeleton(config)), build_skeleton(config)):
+        found = {name: place.shape for place in places(skeleton, (64, 64)) for name in place.names}
+        assert found['decode_head.0'] == (4, 8, 8) and found['backbone[3]'] == (32, 8, 8) and 'logits' not in found
