@@ -4,7 +4,10 @@ The packages ``mmengine``, ``mmcv`` and ``mmseg`` are published twice: by OpenMM
 maintained continuation (``onedl-mmsegmentation``, ...). Import names are equal, distribution names are not, and MMEngine
 resolves ``mmseg::...`` in ``_base_`` through distribution names. :func:`prepare` mends that table.
 """
-from importlib import metadata
+import contextlib
+import io
+import warnings
+from importlib import import_module, metadata
 
 from mmseg_kd_startup import fill
 
@@ -37,7 +40,9 @@ def installed_stack() -> str:
 
 
 def prepare() -> str:
-    """Check the stack and make ``mmseg::``, ``mmpretrain::`` and ``mmseg_kd::`` resolvable in ``_base_``.
+    """Check the stack, make ``mmseg::``, ``mmpretrain::`` and ``mmseg_kd::`` resolvable in ``_base_``, and import MMSegmentation.
+
+    What it prints of optional packages while it is imported is dropped; what is missing and needed says so where it is used.
 
     Returns:
         str: the installed stack, ``'onedl'`` or ``'openmmlab'``.
@@ -45,6 +50,10 @@ def prepare() -> str:
     stack = installed_stack()
     from mmengine.config import utils
     fill(utils)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.filterwarnings('ignore', message='Fail to import')
+        for module in ('mmseg.datasets', 'mmseg.models'):
+            import_module(module)
     return stack
 
 

@@ -4,6 +4,7 @@ import copy
 import logging
 import os
 import sys
+import warnings
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ from ..io.configs import config_file, read_config, replaced_entries
 from .partition_runs import follow_partition
 from .run_checks import Problems, check_config, check_loader, training_loop, training_size
 
+# What MMSegmentation warns of whenever its own defaults are used.
+OF_NO_USE = ('Default ``avg_non_ignore`` is False', 'The draw is False')
 SYNC_BN = ('SyncBN', 'MMSyncBN', 'torch.nn.modules.batchnorm.SyncBatchNorm')
 RANKS = dict(pytorch=('RANK', 'LOCAL_RANK'), slurm=('SLURM_PROCID', 'SLURM_LOCALID'),
              mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK'))
@@ -48,6 +51,8 @@ def load_config(args: argparse.Namespace) -> Config:
         FileNotFoundError: if there is no such config.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    for message in OF_NO_USE:
+        warnings.filterwarnings('ignore', message=message)
     config = read_config(args.config)
     for line in replaced_entries(config_file(args.config)):
         print_log(line, 'current', logging.WARNING)

@@ -5,6 +5,7 @@ import torch
 from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS as ALL_MODELS
+from mmengine.runner import load_checkpoint
 from mmseg.registry import MODELS
 
 from mmseg_kd.distillers import CheckpointError, Distiller, PathError
@@ -402,3 +403,22 @@ def test_a_preprocessor_that_the_runner_hands_over_serves_a_student_without_one(
 
 def test_it_is_registered_where_mmsegmentation_looks():
     assert MODELS.get('Distiller') is Distiller and ALL_MODELS.get('mmseg.Distiller') is Distiller
+
+
+def test_the_checkpoint_of_a_plain_student_is_loaded_as_the_students_outside_a_runner_too(tmp_path):
+    weights = MODELS.build(toy_segmentor(4)).state_dict()
+    torch.save(dict(state_dict=weights, meta={}), tmp_path / 'plain.pth')
+    model = build(loss_pi=PI)
+    load_checkpoint(model, str(tmp_path / 'plain.pth'))
+    assert all(torch.equal(value, weights[name]) for name, value in model.student.state_dict().items())
+    torch.save({'encoder.weight': torch.ones(1)}, tmp_path / 'other.pth')
+    with pytest.raises(CheckpointError, match='holds nothing that fits Distiller: its weights begin with encoder'):
+        load_checkpoint(model, str(tmp_path / 'other.pth'))
+
+
+def test_a_mean_teacher_begins_with_both_networks_at_the_weights_of_a_plain_student():
+    weights = MODELS.build(toy_segmentor(4)).state_dict()
+    model = MODELS.build(dict(type='MeanTeacher', student=toy_segmentor(4), terms=dict(loss_pi=PI)))
+    model.load_state_dict(weights)
+    for network in (model.student, model.teacher):
+        assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())

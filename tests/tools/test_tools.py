@@ -65,7 +65,7 @@ def workspace(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def trained(workspace):
-    code, output = python(ROOT / 'tools/train.py', 'distilled.py', cwd=workspace)
+    code, output = python(ROOT / 'tools/train.py', 'distilled.py', cwd=workspace, PYTHONWARNINGS='')
     assert code == 0, output[-3000:]
     return workspace / 'work_dirs' / 'distilled', output
 
@@ -82,6 +82,16 @@ def test_training_says_what_it_does(trained):
     summary = output[output.index('Distillation'):output.index('Iter(train)')]
     assert 'teacher' in summary and 'loss_pi' in summary
     assert 'loss_pi: ' in output and 'exported to' in output
+
+
+def test_all_warnings_name_a_config_key_or_are_in_the_tutorial(trained):
+    tutorial = (ROOT / 'docs' / 'tutorial.md').read_text(encoding='utf-8')
+    warned = [line for line in trained[1].splitlines() if 'warning' in line.lower() or 'Could not import' in line]
+    ours = [line for line in warned if re.search(r'(param_scheduler|train_dataloader|model)\.\w+', line)]
+    others = [re.sub(r'.* - WARNING - ', '', line).split(' in future')[0].split(' and the former')[0].rstrip('.') for line in warned
+              if line not in ours]
+    assert len(ours) == 2, ours  # the schedule is cut off, and the batch is smaller than the one of the learning rate
+    assert all(line in tutorial for line in others), others
 
 
 def test_testing_needs_no_teacher_and_gives_the_logged_result(trained, workspace, tmp_path):
