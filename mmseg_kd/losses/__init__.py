@@ -13,7 +13,7 @@ from .cirkd_memory_loss import CIRKDMemoryLoss, StrayCIRKDMemoryLoss
 from .cirkd_mini_batch_loss import CIRKDMiniBatchLoss
 from .consistency_kd_loss import ConsistencyKDLoss
 from .cosine_feature_loss import CosineFeatureLoss
-from .critic import BatchNormCritic, HolisticCritic
+from .critic import HolisticCritic
 from .csc_loss import CSCLoss
 from .cwd_loss import CWDLoss
 from .dist_loss import DISTLoss
@@ -48,8 +48,8 @@ from .summed_pixel_wise_kd_loss import SummedPixelWiseKDLoss
 
 __all__ = [
     'ACELoss', 'AdversarialLoss', 'AfDCDLoss', 'APDContextLoss', 'APDLoss', 'APDPrototypeLoss',
-    'AttentionTransferLoss', 'AttentionTransferNormLoss', 'AttnFDLoss', 'BatchNormCritic', 'BPKDLoss',
-    'ChannelFAKDLoss', 'CIRKDChannelLoss', 'CIRKDMemoryLoss', 'CIRKDMiniBatchLoss', 'ConsistencyKDLoss',
+    'AttentionTransferLoss', 'AttentionTransferNormLoss', 'AttnFDLoss', 'BPKDLoss', 'ChannelFAKDLoss',
+    'CIRKDChannelLoss', 'CIRKDMemoryLoss', 'CIRKDMiniBatchLoss', 'ConsistencyKDLoss',
     'CosineDSDCategorySimilarityLoss', 'CosineFeatureLoss', 'CSCLoss', 'CWDLoss', 'DistillLoss', 'DISTLoss',
     'DKDLoss', 'DSDCategorySimilarityLoss', 'DSDPixelSimilarityLoss', 'FAKDLoss', 'HalfMapPairWiseKDLoss',
     'HingeHolisticKDLoss', 'HintLoss', 'HolisticCritic', 'HolisticKDLoss', 'IDDInterClassDistanceLoss',

@@ -3,7 +3,8 @@ import torch
 from reference import maps
 from torch import nn
 
-from mmseg_kd.losses import BatchNormCritic, HolisticKDLoss, RawHolisticKDLoss
+from mmseg_kd.losses import HolisticKDLoss, RawHolisticKDLoss
+from mmseg_kd.losses.critic import BatchNormCritic
 
 
 class Normalised(nn.Module):
