@@ -126,7 +126,7 @@ class FrozenTeacher:
         """What the paths hold when the teacher sees the student's images.
 
         Args:
-            inputs: images (N, 3, H, W) as the student's preprocessor left them.
+            inputs: images (N, C, H, W) as the student's preprocessor left them.
             paths: see :class:`~mmseg_kd.distillers.Taps`.
             preprocessor: the student's; where the teacher's normalises otherwise, the images are converted. None says that
                 they are as the teacher's own would have left them.
@@ -139,8 +139,7 @@ class FrozenTeacher:
         with torch.no_grad():
             if self._renormalise is not None:
                 inputs = self._renormalise(inputs)
-            if self.scale != 1:
-                inputs = F.interpolate(inputs, scale_factor=self.scale, mode='bilinear', align_corners=False)
+            inputs = at_scale(inputs, self.scale)
             with in_precision(self.dtype, inputs.device.type):
                 return forward_inference(module, inputs.contiguous(memory_format=self._memory_format), paths)
 
@@ -256,6 +255,14 @@ def _build_teacher(spec: Spec, key: str, data_preprocessor: Optional[dict]) -> T
         raise ValueError(f'{key} has no key {", ".join(sorted(unknown))}; it takes config, model, checkpoint, scale, dtype and '
                          'memory_format')
     return FrozenTeacher(**spec, data_preprocessor=data_preprocessor)
+
+
+def at_scale(images: Tensor, scale: float) -> Tensor:
+    """Images (N, C, H, W) enlarged on each side, to the nearest whole numbers of pixels."""
+    if scale == 1:
+        return images
+    size = [round(side * scale) for side in images.shape[2:]]
+    return F.interpolate(images, size=size, mode='bilinear', align_corners=False)
 
 
 def in_precision(dtype: Optional[torch.dtype], device: str) -> ContextManager:

@@ -6,7 +6,6 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.fileio import load
@@ -15,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from ..constants import IGNORE_INDEX
 from ..distillers.labels import unify_ignored
-from ..distillers.teacher import in_precision
+from ..distillers.teacher import at_scale, in_precision
 from ..engine.partition_runs import check_teacher_partitions, partition_of
 from ..io.checkpoint import read_checkpoint
 from ..io.configs import config_file, published_weights
@@ -139,9 +138,7 @@ def measure(network: Network, loader: DataLoader, device: str, images: int, seco
         if areas and time.monotonic() - begin > seconds:
             break
         batch = module.data_preprocessor(pseudo_collate([dataset[int(index)]]), False)
-        inputs = batch['inputs']
-        if network.teacher.scale != 1:
-            inputs = F.interpolate(inputs, scale_factor=network.teacher.scale, mode='bilinear', align_corners=False)
+        inputs = at_scale(batch['inputs'], network.teacher.scale)
         with in_precision(network.teacher.dtype, inputs.device.type):
             sample, = module.predict(inputs, batch['data_samples'])
         truth = unify_ignored(sample.gt_sem_seg.data.squeeze(), ignored)

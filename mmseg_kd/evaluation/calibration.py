@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader, Subset
 from ..io.configs import outer_preprocessor, published_weights, segmentor_config
 from ..distillers.class_logits import count_classes, decide, prediction_logits, prediction_threshold
 from ..distillers.labels import ignored_label
-from ..distillers.teacher import EnsembleTeacher, FrozenTeacher, Teacher, build_teachers, in_precision, teachers_by_name
+from ..distillers.teacher import (EnsembleTeacher, FrozenTeacher, Teacher, at_scale, build_teachers, in_precision,
+                                  teachers_by_name)
 from ..constants import IGNORE_INDEX
 from ..io.tables import csv_table, markdown_table
 
@@ -308,8 +309,7 @@ def _member_logits(member: FrozenTeacher, batch: dict) -> Tensor:
     data = module.data_preprocessor(copy.deepcopy(batch), False)
     images, samples = data['inputs'], data['data_samples']
     size = images.shape[2:]
-    if member.scale != 1:
-        images = F.interpolate(images, scale_factor=member.scale, mode='bilinear', align_corners=False)
+    images = at_scale(images, member.scale)
     shape = tuple(images.shape[2:])
     metas = [dict(sample.metainfo, img_shape=shape, pad_shape=shape) for sample in samples]
     with in_precision(member.dtype, images.device.type):

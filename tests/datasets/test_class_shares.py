@@ -10,13 +10,14 @@ from mmseg_kd.testing.trees import write_camvid_tree
 LOADED = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
 
 
-def camvid(root, pipeline=LOADED):
+def camvid(root, pipeline=LOADED, **settings):
     return ImageList(
         dict(
             type='CamVidDataset',
             data_root=str(root),
             data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
-            pipeline=pipeline), 'train_dataloader.dataset')
+            pipeline=pipeline,
+            **settings), 'train_dataloader.dataset')
 
 
 def skewed(seed=0, images=400):
@@ -46,6 +47,15 @@ def test_labels_beyond_the_classes_are_told(tmp_path):
     Image.fromarray(np.full((72, 96), 12, np.uint8)).save(path)
     with pytest.raises(ValueError, match=rf'must lie in 0\.\.10 or be 255 \(void\), but {path} holds 12; check'):
         count_classes(camvid(root))
+
+
+def test_the_label_that_the_data_set_ignores_is_not_counted(tmp_path):
+    root = write_camvid_tree(tmp_path, images=1)
+    path = root / 'ann_dir/train/0001TP_000000.png'
+    labels = np.full((72, 96), 3, np.uint8)
+    labels[0], labels[1] = 100, 255
+    Image.fromarray(labels).save(path)
+    assert count_classes(camvid(root, ignore_index=100)).tolist() == [[0, 0, 0, 70 * 96, 0, 0, 0, 0, 0, 0, 0]]
 
 
 def test_what_cannot_be_counted_is_told(tmp_path):

@@ -110,6 +110,8 @@ def test_a_config_without_a_model_is_one_line(tmp_path):
 def test_scale_enlarges_the_images():
     read = FrozenTeacher(model=toy_segmentor(8), scale=1.5).read(IMAGES, ['inputs', 'logits'])
     assert read['inputs'].shape[-2:] == (48, 48) and read['logits'].shape[-2:] == (6, 6)
+    # As the dry run does, to the nearest: 32 * 1.33 = 42.56.
+    assert FrozenTeacher(model=toy_segmentor(8), scale=1.33).read(IMAGES, ['inputs'])['inputs'].shape[-2:] == (43, 43)
 
 
 def test_another_precision_and_memory_format_answer_nearly_alike(saved):

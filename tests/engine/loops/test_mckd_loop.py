@@ -308,6 +308,10 @@ def test_bad_settings_are_refused_before_anything_is_labelled(stubs, images):
         make(images, num_stages=-1)
     with pytest.raises(ValueError, match='train_cfg.teacher has 8 and the student 5'):
         make(images, classes=5).run()
+    loop = make(images, work='ignoring')
+    loop._runner.cfg.model.decode_head.ignore_index = 100
+    with pytest.raises(ValueError, match='model.decode_head.ignore_index must be 255, .* but is 100; leave it out'):
+        loop.run()
     (images / 'x_0.jpg').write_bytes(b'')
     with pytest.raises(ValueError, match='1 images differ from others in the suffix alone, such as x_0.jpg'):
         make(images, work='twins').run()
