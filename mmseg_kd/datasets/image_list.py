@@ -132,12 +132,14 @@ def build_dataset(config: dict, key: str) -> Dataset:
         dataset = DATASETS.build(config)
         if hasattr(dataset, 'full_init'):
             dataset.full_init()
-    except ValueError as error:
-        # What MMEngine says of a data set without an image.
-        if 'need at least one array' not in str(error):
+    except (AssertionError, ValueError) as error:
+        # What MMEngine says of a data set without an image, and MMSegmentation of one without its files.
+        empty = 'need at least one array' in str(error) or not str(error)
+        if isinstance(error, ValueError) and not empty:
             raise
-        raise ValueError(f'{key}: no image was found; check its data_root ("{config.get("data_root", "")}"), '
-                         f'data_prefix, img_suffix and ann_file{endings_beside(config)}') from None
+        raise ValueError(f'{key}: {"no image was found" if empty else error}; check its data_root '
+                         f'("{config.get("data_root", "")}"), data_prefix, img_suffix and ann_file{endings_beside(config)}'
+                         ) from None
     return dataset
 
 

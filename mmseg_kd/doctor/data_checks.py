@@ -37,8 +37,8 @@ def check_data(say: Say, config: Config, loader: str, num_classes: int, void: in
     try:
         built = Runner.build_dataloader(without_workers(config[loader]), seed=0)
     except (OSError, ValueError, AssertionError) as error:
-        # What MMEngine says of a data set without an image.
-        empty = 'need at least one array' in str(error)
+        # What MMEngine says of a data set without an image, and MMSegmentation of one without its files.
+        empty = 'need at least one array' in str(error) or not str(error)
         endings = endings_beside(config[loader].dataset) if empty else ''
         raise ValueError(f'{"no image was found" if empty else error}; {_where(config, loader)}, img_suffix{endings}'
                          ) from None

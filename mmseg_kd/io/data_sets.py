@@ -5,6 +5,7 @@ import copy
 import inspect
 from typing import Any
 
+from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
@@ -25,7 +26,11 @@ def data_set_facts(config: dict, key: str) -> tuple[dict, list]:
     """
     try:
         dataset = DATASETS.build(_lazy(copy.deepcopy(config))) if isinstance(config, dict) else config
-    except (OSError, ValueError) as error:
+    except (AssertionError, OSError) as error:
+        dataset = _without_files(copy.deepcopy(config))
+        if dataset is None:
+            raise ValueError(f'{key} cannot be asked for its classes, as its files are missing ({error})') from error
+    except ValueError as error:
         raise ValueError(f'{key} cannot be asked for its classes: {error}') from error
     leaf = dataset
     while inner_data_sets(leaf):
@@ -41,6 +46,20 @@ def inner_data_sets(dataset: Dataset) -> list[Dataset]:
     """
     return [part for part in getattr(dataset, 'datasets', None) or (getattr(dataset, 'dataset', None), )
             if hasattr(part, '__getitem__') and not isinstance(part, (str, list, tuple, dict))]
+
+
+def _without_files(config: dict) -> Dataset | None:
+    """A stand-in for a data set of MMSegmentation that asserts that its files exist: its names, numbers and pipeline.
+
+    PascalVOCDataset and others do so even where they could wait. None for data sets that name no classes beforehand.
+    """
+    while 'dataset' in config or 'datasets' in config:
+        config = config['dataset'] if 'dataset' in config else config['datasets'][0]
+    kind = DATASETS.get(config['type']) if isinstance(config['type'], str) else config['type']
+    if not issubclass(kind, BaseSegDataset) or not (kind.METAINFO or config.get('metainfo')):
+        return None
+    stand_in = type(kind.__name__, (BaseSegDataset, ), dict(METAINFO=kind.METAINFO))
+    return stand_in(metainfo=config.get('metainfo'), pipeline=config.get('pipeline') or [], lazy_init=True)
 
 
 def _lazy(node: Any) -> Any:

@@ -55,6 +55,15 @@ def test_images_with_another_suffix_are_told(camvid):
         ImageList(config, 'here')
 
 
+def test_a_data_set_that_asserts_its_files_is_told_in_a_sentence():
+    gone = dict(type='PascalVOCDataset', data_root='/nowhere', ann_file='list.txt', data_prefix=dict(img_path='i'))
+    with pytest.raises(ValueError, match=r'here: Failed to load `ann_file` /nowhere/list.txt; check its data_root \("/n'):
+        ImageList(gone, 'here')
+    drive = dict(type='DRIVEDataset', data_root='/nowhere', data_prefix=dict(img_path='i'))
+    with pytest.raises((ValueError, OSError), match='/nowhere'):
+        ImageList(drive, 'here')
+
+
 def test_a_link_makes_no_second_image(tmp_path):
     (tmp_path / 'a').mkdir()
     (tmp_path / 'a' / 'x.jpg').touch()

@@ -61,3 +61,15 @@ def test_an_attribute_of_the_same_name_is_no_data_set():
 def test_what_cannot_be_built_is_named():
     with pytest.raises(ValueError, match="here cannot be asked for its classes: .*'Moon'.* is not a subset of classes"):
         data_set_facts(dict(GONE, metainfo=dict(classes=('Sky', 'Moon'))), 'here')
+
+
+@pytest.mark.parametrize('kind, first', [('PascalVOCDataset', 'background'), ('PascalContextDataset59', 'aeroplane')])
+def test_a_data_set_that_asserts_its_files_is_asked_without_them(kind, first):
+    """Whoever labels images of their own by a network of VOC has no VOC."""
+    gone = dict(type=kind, data_root='/nowhere', ann_file='list.txt', data_prefix=dict(img_path='i'), pipeline=LOAD)
+    for config in (gone, dict(type='ConcatDataset', datasets=[gone]), dict(type='RepeatDataset', times=2, dataset=gone)):
+        facts, transforms = data_set_facts(config, 'here')
+        assert facts['classes'][0] == first and len(transforms) == 2 and len(facts['palette']) == len(facts['classes'])
+    facts, _ = data_set_facts(dict(gone, metainfo=dict(classes=('cat', 'bird'))), 'here')
+    known = DATASETS.get(kind).METAINFO
+    assert facts['palette'] == [known['palette'][known['classes'].index(name)] for name in ('cat', 'bird')]
