@@ -6,6 +6,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..constants import IGNORE_INDEX
+from ..io.configs import named_types
 from ..losses.ops import sample_labels
 from .distiller import Distiller
 from .inference import forward_inference
@@ -86,7 +87,7 @@ class SemiSupervisedDistiller(Distiller):
         groups = dict(terms=terms, unlabeled_terms=unlabeled_terms)
         self._assemble(student, teacher, groups, data_preprocessor, init_cfg)
         preprocessor = student.get('data_preprocessor') or data_preprocessor or {}
-        if preprocessor.get('type') == 'SegDataPreProcessor':
+        if named_types(preprocessor).get('type') == 'SegDataPreProcessor':
             self.data_preprocessor = MODELS.build(dict(preprocessor, type='BranchPreprocessor'))
         self.mix = None if mix is None else MODELS.build(mix)
         for term in self.all_terms.values():

@@ -43,7 +43,15 @@ def read_config(name: str) -> Config:
     Raises:
         FileNotFoundError: if it does not exist.
     """
-    config = Config.fromfile(config_file(name))
+    return with_names(Config.fromfile(config_file(name)))
+
+
+def with_names(config: Config) -> Config:
+    """A config in which every ``type`` is a string; itself where that is so already.
+
+    Args:
+        config: of either style of MMEngine.
+    """
     written = config._to_lazy_dict()
     named = named_types(written)
     if named == written:

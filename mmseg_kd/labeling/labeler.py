@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..distillers.class_logits import count_classes, prediction_shares, prediction_threshold
 from ..io.checkpoint import CheckpointError, load_weights
-from ..io.configs import published_weights, read_config, segmentor_config
+from ..io.configs import published_weights, read_config, segmentor_config, with_names
 from ..io.data_sets import data_set_facts
 
 LABEL_TRANSFORMS = ('LoadBlankAnnotations', 'LoadPanopticSemAnnotations')  # besides those of LoadAnnotations' kind
@@ -43,7 +43,7 @@ class Labeller:
 
     def __init__(self, config: Union[str, Config], checkpoint: Optional[str], tta: bool = False) -> None:
         self.config_name, self.checkpoint, self.tta = getattr(config, 'filename', config), checkpoint, tta
-        config = read_config(config) if isinstance(config, str) else config
+        config = read_config(config) if isinstance(config, str) else with_names(config)
         init_default_scope(config.get('default_scope') or 'mmseg')
         model = MODELS.build(segmentor_config(config))
         try:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from branches import (array, count_runs, cross_entropy, features_and_logits, gradients, halves, optimiser, preprocessed,
                       regions, segmentor)
+from mmseg.models import SegDataPreProcessor
 from mmseg.registry import MODELS
 
 from mmseg_kd.distillers import CutMix, PathError, SemiSupervisedDistiller
@@ -289,3 +290,9 @@ def test_teachers_with_other_classes_are_refused(term):
 
 def test_both_names_are_registered():
     assert MODELS.get('SemiSupervisedDistiller') is MODELS.get('MultiGranularityDistiller') is SemiSupervisedDistiller
+
+
+def test_a_preprocessor_that_is_given_as_a_class_serves_all_branches_too():
+    student = segmentor(4)
+    student['data_preprocessor'] = dict(student['data_preprocessor'], type=SegDataPreProcessor)
+    assert type(one_teacher(student=student).data_preprocessor).__name__ == 'BranchPreprocessor'
