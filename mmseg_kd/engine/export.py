@@ -13,6 +13,7 @@ from mmseg.registry import DATASETS, HOOKS, LOOPS, METRICS, MODELS, TRANSFORMS, 
 from ..distillers.dry_run import build_skeleton
 from ..io.checkpoint import CheckpointError, all_weights, read_checkpoint, student_weights
 from ..io.configs import OWN, imports_with, named_types, segmentor_config
+from ..io.data_sets import innermost_config
 from ..io.files import write_atomically
 
 KEPT = ('default_scope', 'env_cfg', 'vis_backends', 'visualizer', 'log_level', 'log_processor', 'test_dataloader',
@@ -65,7 +66,7 @@ def student_config(config: Config) -> Config:
     if (result['model'].get('data_preprocessor') or {}).get('type') == 'BranchPreprocessor':
         result['model'].data_preprocessor.type = 'SegDataPreProcessor'
     tested = (config.get('test_dataloader') or {}).get('dataset') or {}
-    pipeline = config.get('test_pipeline') or tested.get('pipeline')
+    pipeline = config.get('test_pipeline') or innermost_config(tested).get('pipeline')
     if pipeline:
         result['test_pipeline'] = copy.deepcopy(pipeline)  # by this name MMSegmentation's inference looks for it
     # What --show-dir of the stock tool asks for; all other hooks come from MMEngine.

@@ -48,13 +48,23 @@ def inner_data_sets(dataset: Dataset) -> list[Dataset]:
             if hasattr(part, '__getitem__') and not isinstance(part, (str, list, tuple, dict))]
 
 
+def innermost_config(config: dict) -> dict:
+    """The config of the first data set within those that join, repeat, balance or mix others.
+
+    Args:
+        config: of any data set.
+    """
+    while config.get('dataset') or config.get('datasets'):
+        config = config['dataset'] if config.get('dataset') else config['datasets'][0]
+    return config
+
+
 def _without_files(config: dict) -> Dataset | None:
     """A stand-in for a data set of MMSegmentation that asserts that its files exist: its names, numbers and pipeline.
 
     PascalVOCDataset and others do so even where they could wait. None for data sets that name no classes beforehand.
     """
-    while 'dataset' in config or 'datasets' in config:
-        config = config['dataset'] if 'dataset' in config else config['datasets'][0]
+    config = innermost_config(config)
     kind = DATASETS.get(config['type']) if isinstance(config['type'], str) else config['type']
     if not issubclass(kind, BaseSegDataset) or not (kind.METAINFO or config.get('metainfo')):
         return None

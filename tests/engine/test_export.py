@@ -128,6 +128,9 @@ def test_a_data_set_that_is_more_than_names_and_defaults_stays_and_brings_its_im
 
     plain, imports = exported(dict(type='CamVidDataset', data_prefix=dict(img_path='i'), metainfo=dict(town='X')))
     assert plain.type == 'BaseSegDataset' and plain.metainfo.classes[0] == 'Sky' and plain.metainfo.town == 'X' and not imports
+    wrapped = Config(dict(model=dict(student=dict(type='EncoderDecoder')), test_dataloader=dict(dataset=dict(
+        type='ConcatDataset', datasets=[dict(type='RepeatDataset', times=2, dataset=dict(plain, pipeline=['load']))]))))
+    assert student_config(wrapped).test_pipeline == ['load']
     # Labels are numbered anew, from the classes that the data set knows.
     few = dict(type='CamVidDataset', data_root='r', metainfo=dict(classes=('Sky', 'Road')))
     kept, imports = exported(dict(type='RepeatDataset', times=2, dataset=few))
