@@ -136,7 +136,9 @@ def check_classes(say: Say, config: Config, student: Network, teachers: Sequence
 
 def check_void(say: Say, config: Config, student: Network, teachers: Sequence[Network]) -> None:
     """What counts for nothing is the same for heads, padding, terms and validation."""
-    voids = {f'{key}.ignore_index': head.ignore_index for key, head in student.heads if hasattr(head, 'ignore_index')}
+    # None is that of a masked binary cross-entropy, which ignores nothing.
+    voids = {f'{key}.ignore_index': head.ignore_index for key, head in student.heads
+             if getattr(head, 'ignore_index', None) is not None}
     for key, head in student.heads:
         losses = getattr(head, 'loss_decode', None)
         for loss in losses if isinstance(losses, nn.ModuleList) else [losses]:
