@@ -82,6 +82,7 @@ class _Attempt:
     log: str
     steps: List[dict]
     validations: List[dict]
+    others: List[str]
 
     @property
     def begin(self) -> int:
@@ -195,7 +196,7 @@ def _read_attempt(folder: Path) -> _Attempt:
             continue  # the last line of a process that was killed while it wrote
     text = log.read_text(encoding='utf-8', errors='replace') if log.is_file() else ''
     epoch = _number(r'Epoch\(train\) *\[\d+\]\[ *\d+/(\d+)\]', text) or 0
-    steps, validations, last = [], [], 0
+    steps, validations, others, last = [], [], [], 0
     for entry in entries:
         if 'iter' in entry:
             last = entry['step']
@@ -205,7 +206,9 @@ def _read_attempt(folder: Path) -> _Attempt:
             in_epochs = entry['step'] * epoch <= last + epoch
             iteration = entry['step'] * epoch if epoch and in_epochs else max(last, entry['step'])
             validations.append(dict(entry, iteration=iteration))
-    return _Attempt(folder.name, folder / 'vis_data' / 'config.py', text, steps, validations)
+        else:
+            others = [key for key in entry if key not in ('step', 'time', 'data_time', 'memory')]
+    return _Attempt(folder.name, folder / 'vis_data' / 'config.py', text, steps, validations, others)
 
 
 def _read_logs(run: Run, attempts: List[_Attempt]) -> None:
@@ -258,6 +261,9 @@ def _problem(run: Run, attempts: List[_Attempt]) -> Optional[str]:
     else:
         unit, made = 'iteration', run.iterations
         validated = bool(last.validations) and last.validations[-1]['iteration'] >= goal
+    if not last.validations and last.others:
+        return (f'its validations log {", ".join(last.others)}, but runs are compared by {METRIC}; give val_evaluator '
+                f"iou_metrics=['{METRIC}']")
     if not validated and not (last.validations and STOPPED_EARLY.search(last.log)):
         return f'stopped at {unit} {made} of {goal}' + ', before its last validation' * (made >= goal)
     if not math.isfinite(run.miou):

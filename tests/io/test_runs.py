@@ -55,6 +55,13 @@ def test_the_mean_f1_is_that_of_the_last_validation_where_it_was_asked_for(tmp_p
     assert read_run(folder).fscore == 31.0
 
 
+def test_a_run_that_was_judged_by_another_metric_says_so(tmp_path):
+    folder = write_run(tmp_path / 'a', alone(), [10.0, 20.0, 30.0], name='r18')
+    scalars, = folder.glob('*/vis_data/scalars.json')
+    scalars.write_text(scalars.read_text().replace('"mIoU"', '"mDice"'))
+    assert 'mDice, mAcc, but runs are compared by mIoU; give val_evaluator' in read_run(folder).problem
+
+
 def test_a_real_log_gives_the_iou_of_every_class():
     found = read_class_iou(REAL_LOG)
     assert list(found)[0] == 'Sky' and list(found)[-1] == 'Bicyclist' and len(found) == 11
