@@ -1,10 +1,8 @@
 """The lines of a diagnosis: each is written as soon as its check is done, and no check takes the others down."""
-import traceback
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Callable, List, Sequence, TextIO
 
-import torch
+from ..io.errors import sentence
 
 OK, WARNING, FAILED, SKIPPED = 'ok', 'warning', 'failed', 'skipped'
 
@@ -114,15 +112,3 @@ class Diagnosis:
         self.findings.append(finding)
         start = '\r\x1b[K' if self._live else ''
         self.write(f'{start}{finding.status:<8} {finding.check:<18} {finding.text}')
-
-
-def sentence(error: Exception) -> str:
-    """An exception in one line; one that was not written for people says where it came from as well."""
-    text = ' '.join(str(error).split())
-    if isinstance(error, torch.cuda.OutOfMemoryError):
-        return f'the GPU has too little memory; lower train_dataloader.batch_size or the size of crops ({text})'
-    if isinstance(error, (ValueError, OSError, ImportError)) and text:
-        return text
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f' ({"/".join(Path(frames[-1].filename).parts[-3:])}, line {frames[-1].lineno})' if frames else ''
-    return f'{type(error).__name__}: {text}{place}'

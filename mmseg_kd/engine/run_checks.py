@@ -381,14 +381,18 @@ def _hooks(config: Config) -> Iterator[tuple[str, dict]]:
 def _check_checkpoints(problems: Problems, config: Config, loop: Loop) -> None:
     hooks = config.get('default_hooks') or {}
     hook = hooks.get('checkpoint', dict(interval=1))
+    labels = loop.key != 'train_cfg'  # the last checkpoint of each of these trainings labels images
     if not isinstance(hook, dict):
+        if labels:
+            problems.refuse('default_hooks.checkpoint is None, but the last checkpoint of each training labels images; set it')
         return
     by_epoch, interval = hook.get('by_epoch', True), hook.get('interval', -1)
     if by_epoch and not loop.by_epoch:
         problems.warn('default_hooks.checkpoint.by_epoch is True, but training counts iterations and is one epoch: a run '
                       'that is killed leaves no checkpoint; set it to False')
     elif by_epoch == loop.by_epoch and not hook.get('save_last', True) and not 0 < interval <= loop.total:
-        problems.warn(f'default_hooks.checkpoint saves nothing: interval is {interval}, {loop.length}, and save_last is '
+        tell = problems.refuse if labels else problems.warn
+        tell(f'default_hooks.checkpoint saves nothing: interval is {interval}, {loop.length}, and save_last is '
                       'False; set save_last=True')
 
 

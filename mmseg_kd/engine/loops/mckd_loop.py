@@ -2,12 +2,14 @@
 import copy
 import gc
 import re
+import shutil
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
+from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import LOOPS
@@ -21,16 +23,19 @@ from ...distillers.class_logits import count_classes
 from ...distillers.labels import ignored_label, unify_ignored
 from ...io.configs import segmentor_config
 from ...io.data_sets import data_set_facts
+from ...io.errors import sentence
 from ...io.files import write_atomically
 from ...io.runs import read_run
 from ...labeling import (Labeller, agreement, by_name, class_shares, find_images, images_of_ids, judge, read_summary,
                          write_labels)
 from ...visualization.label_picture import draw_labels, spread_images
 from ..config_changes import settings
+from ..run_checks import check_config
 from .mckd_state import MCKDState, mckd_table
+from .rehearsal import check_batches, checkpoint_of, rehearse, write_stand_in
 
 HALVES = ('a', 'b')
-FINAL, TEACHER_LABELS = 'final', 'labels/teacher'
+FINAL, TEACHER_LABELS, REHEARSAL = 'final', 'labels/teacher', 'rehearsal'
 PICTURED = 4
 
 
@@ -49,6 +54,9 @@ class MCKDLoop(BaseLoop):
     within wrappers; joined with others by ``ConcatDataset``, a few images with true labels are mixed in. Every training
     is an ordinary Runner in a folder of its own (``stage_1/a``, ``final``), with the config's hooks, validation and early
     stopping; its last checkpoint labels. Each has the seed of the config plus its place in the order.
+
+    Before the first label, a training is tried for one step and one validation, on labels that stand in for the teacher's:
+    what is wrong with its settings does not wait until all images are labelled.
 
     Everything done is recorded in ``<work_dir>/mckd.json``. Kill it and start it again with ``--resume``: nothing that is
     finished is repeated.
@@ -129,6 +137,8 @@ class MCKDLoop(BaseLoop):
         """
         files = self._find_images()
         self._state = MCKDState(self._folder, settings(self._runner.cfg._cfg_dict.to_dict()), self._runner._resume)
+        if not self._state.done(TEACHER_LABELS):
+            self._rehearse_once()
         self._label(TEACHER_LABELS, files, self._build_teacher, {key: str(value) for key, value in self._teacher.items()})
         names = sorted(read_summary(str(self._folder / TEACHER_LABELS))['images'])
         halves = self._split(names) if self._num_stages else {}
@@ -150,6 +160,73 @@ class MCKDLoop(BaseLoop):
         self._train(FINAL, seed + 1, everything, None, len(names), None)
         self._report()
         return self._runner.model
+
+    def stand_in(self, folder: Path) -> Config:
+        """The config of a training on labels that stand in for the teacher's, of as many images as a step needs.
+
+        What can be wrong with teacher, classes, groups and truth is found here. All processes must call this.
+
+        Args:
+            folder: for labels and lists; it must be empty.
+
+        Returns:
+            Config: of an ordinary training.
+
+        Raises:
+            ValueError: in one line.
+        """
+        files = self._find_images()
+        teacher = self._build_teacher()
+        if self._truth is not None:
+            next(self._true_labels(files))
+        ids = {half: names for half, names in self._halves(sorted(files)).items()} if self._num_stages else {}
+        batch = self.dataloader.get('batch_size', 1) * get_world_size()
+        shown = write_stand_in(str(folder / 'labels'), files, self._images, teacher.classes, teacher.palette, self._top_k, batch)
+        for name, listed in dict(ids, shown=shown).items():
+            self._write(folder / f'{name}.txt', '\n'.join(listed) + '\n')
+        return self._training(REHEARSAL, 0, folder / 'training', [str(folder / 'labels')], folder / 'shown.txt')
+
+    def rehearse(self, config: Config, folder: Path) -> None:
+        """Try a training, and the labelling by its student, and look at the batches of all trainings.
+
+        Args:
+            config: of :meth:`stand_in`.
+            folder: likewise.
+
+        Raises:
+            ValueError: in one line, if something would fail.
+        """
+        refusals = check_config(self._runner.cfg).refusals
+        if refusals:
+            raise ValueError(refusals[0])
+        try:
+            runner = rehearse(config)
+            for half in (*HALVES, None) if self._num_stages else (None, ):
+                listed = None if half is None else folder / f'{half}.txt'
+                check_batches(self._training(REHEARSAL, 0, folder / 'batches', [str(folder / 'labels')], listed), runner.model)
+            del runner
+            checkpoint = checkpoint_of(str(folder / 'training'))
+            if checkpoint is None:
+                raise ValueError('a training leaves no checkpoint, by which its student could label; default_hooks.checkpoint '
+                                 'must save one at the end, and have no out_dir')
+            student = Labeller(copy.deepcopy(self._runner.cfg), checkpoint, self._tta)
+            student(str(Path(self._images) / sorted(self._find_images().values())[0]))
+        except Exception as error:  # of networks, data sets and hooks of users
+            raise ValueError(f'a training of {type(self).__name__} would fail: {sentence(error)}') from error
+
+    def _rehearse_once(self) -> None:
+        """What can fail in the trainings fails here, before hours of labelling; nothing of it is left."""
+        self._log('trying a training on labels that stand in for those of the teacher')
+        folder = self._folder / REHEARSAL
+        if is_main_process():
+            shutil.rmtree(folder, ignore_errors=True)
+        barrier()
+        try:
+            self.rehearse(self.stand_in(folder), folder)
+            barrier()
+        finally:
+            if is_main_process():
+                shutil.rmtree(folder, ignore_errors=True)
 
     @staticmethod
     def labelled_by(half: str) -> str:
@@ -185,7 +262,16 @@ class MCKDLoop(BaseLoop):
         return teacher
 
     def _split(self, names: Sequence[str]) -> Dict[str, List[str]]:
-        """Two halves, by images or by groups, recorded as list files."""
+        """Two halves, recorded as list files."""
+        halves = self._halves(names)
+        if not self._state.done('partition'):
+            for half, ids in halves.items():
+                self._write(self._list(half), '\n'.join(ids) + '\n')
+            self._state.finish('partition', {half: len(ids) for half, ids in halves.items()})
+        return halves
+
+    def _halves(self, names: Sequence[str]) -> Dict[str, List[str]]:
+        """Two halves, by images or by groups."""
         groups: Dict[str, List[str]] = {}
         for name in names:
             groups.setdefault(self._group_of(name), []).append(name)
@@ -199,10 +285,6 @@ class MCKDLoop(BaseLoop):
         if not all(halves.values()):
             raise ValueError(f'{len(names)} images in {len(groups)} groups cannot be split into two halves; give more images, '
                              'or another train_cfg.group')
-        if not self._state.done('partition'):
-            for half, ids in halves.items():
-                self._write(self._list(half), '\n'.join(sorted(ids)) + '\n')
-            self._state.finish('partition', {half: len(ids) for half, ids in halves.items()})
         return {half: sorted(ids) for half, ids in halves.items()}
 
     def _group_of(self, name: str) -> str:
@@ -247,10 +329,11 @@ class MCKDLoop(BaseLoop):
         """Id and true label map of images, given as file by id."""
         truth = ImageList(self._truth, 'train_cfg.truth')
         places = {Path(path).resolve(): index for index, path in enumerate(truth.paths())}
-        for key, file in images.items():
-            path = (Path(self._images) / file).resolve()
-            if path not in places:
-                raise ValueError(f'train_cfg.truth must know the images of {self._images}, but does not know {path}')
+        paths = {key: (Path(self._images) / file).resolve() for key, file in images.items()}
+        unknown = [path for path in paths.values() if path not in places]
+        if unknown:
+            raise ValueError(f'train_cfg.truth must know the images of {self._images}, but does not know {unknown[0]}')
+        for key, path in paths.items():
             index = places[path]
             labels = read_labels(*truth.locate(index), 'train_cfg.truth').labels
             yield key, unify_ignored(labels, getattr(truth.locate(index)[0], 'ignore_index', IGNORE_INDEX))
@@ -260,23 +343,9 @@ class MCKDLoop(BaseLoop):
         if self._state.done(name):
             return
         folder = self._folder / name
-        config = copy.deepcopy(self._runner.cfg)
-        config.train_cfg = copy.deepcopy(self._train_cfg)
-        for dataset in _templates(config.train_dataloader.dataset):
-            dataset.update(labels=labels)
-            if half is not None:
-                dataset.update(ids=str(self._list(half)))
+        config = self._training(name, number, folder, labels, None if half is None else self._list(half))
         begun = (folder / 'last_checkpoint').is_file()
-        unique = f'{self._runner.experiment_name}_{name.replace("/", "_")}'
-        config.update(
-            work_dir=str(folder),
-            # MMEngine keeps loggers and visualizers by name, and the trainings share a process.
-            experiment_name=unique,
-            randomness=dict(config.get('randomness') or {}, seed=self._seed() + number),
-            resume=begun,
-            load_from=str(self._checkpoint(parent)) if parent and not begun else None)
-        if config.get('visualizer'):
-            config.visualizer.name = unique
+        config.update(resume=begun, load_from=str(self._checkpoint(parent)) if parent and not begun else None)
         self._log(f'{name}: training on {images} images, in {folder}')
         runner = Runner.from_cfg(config)
         runner.train()
@@ -288,6 +357,22 @@ class MCKDLoop(BaseLoop):
         if run.fscore is not None:
             validated['fscore'] = run.fscore
         self._state.finish(name, dict(images=images, iterations=run.iterations, **validated))
+
+    def _training(self, name: str, number: int, folder: Path, labels: List[str], ids: Optional[Path]) -> Config:
+        """The config of an ordinary training; of all images of the data set, if no list of them is given."""
+        config = copy.deepcopy(self._runner.cfg)
+        config.train_cfg = copy.deepcopy(self._train_cfg)
+        for dataset in _templates(config.train_dataloader.dataset):
+            dataset.update(labels=labels)
+            if ids is not None:
+                dataset.update(ids=str(ids))
+        # MMEngine keeps loggers and visualizers by name, and the trainings share a process.
+        unique = f'{self._runner.experiment_name}_{name.replace("/", "_")}'
+        config.update(work_dir=str(folder), experiment_name=unique,
+                      randomness=dict(config.get('randomness') or {}, seed=self._seed() + number))
+        if config.get('visualizer'):
+            config.visualizer.name = unique
+        return config
 
     def _student(self, name: str) -> Labeller:
         config = copy.deepcopy(self._runner.cfg)

@@ -32,7 +32,6 @@ class MCKDState:
                 raise ValueError(f'{folder} holds a run already; give --resume to go on with it, or another --work-dir')
             self._load()
         barrier()  # nobody writes before all have read
-        self._save()
 
     def done(self, name: str) -> bool:
         """Whether a part is finished."""

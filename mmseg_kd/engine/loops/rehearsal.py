@@ -1,0 +1,144 @@
+"""A training that is tried before its labels exist: on labels that stand in for them, for one step and one validation."""
+import copy
+import gc
+import json
+import os.path as osp
+from collections.abc import Sequence
+from pathlib import Path
+
+import mmcv
+import torch
+from mmengine.config import Config
+from mmengine.dist import barrier, is_main_process
+from mmengine.runner import Runner
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
+
+from ...io.files import write_atomically
+from ...labeling import write_labels
+from ..run_checks import check_loader, image_size, training_loop
+
+VALIDATED = 2  # images
+LABELS = 'labels.json'
+
+
+class StandIn:
+    """Probabilities of a network that there is not yet: each class has a band of the image, from left to right.
+
+    Args:
+        classes: how many.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+
+    def __call__(self, path: str) -> Tensor:
+        """Probabilities (C, H, W) of the image at a path."""
+        image = mmcv.imread(path)
+        if image is None:
+            raise ValueError(f"{path} can't be read as an image; mend it, or take it away")
+        height, width = image.shape[:2]
+        bands = torch.arange(width) * self._classes // width
+        labels = bands.expand(height, width)
+        return torch.nn.functional.one_hot(labels, self._classes).permute(2, 0, 1).float()
+
+
+def write_stand_in(out: str, files: dict[str, str], images: str, classes: Sequence[str], palette: Sequence | None, top_k: int,
+                   number: int) -> list[str]:
+    """Labels that stand in for those of a network: all images are listed, and the first few have a label map.
+
+    All processes must call this.
+
+    Args:
+        out: folder of the labels.
+        files: of the images below ``images``, by id.
+        images: folder of the images.
+        classes: names.
+        palette: of the classes.
+        top_k: as of the labels that will be there.
+        number: of images with a label map.
+
+    Returns:
+        list[str]: ids of the images with a label map.
+    """
+    shown = sorted(files)[:number]
+    summary = write_labels(
+        StandIn(len(classes)), [files[name] for name in shown], images, out, classes, palette, top_k=top_k,
+        source=dict(stand_in=True))
+    example = summary['images'][shown[0]]
+    summary['images'] = {name: dict(example, image=file) for name, file in files.items()}
+    if is_main_process():
+        write_atomically(Path(out, LABELS), json.dumps(summary))
+    barrier()
+    return shown
+
+
+def check_batches(config: Config, model: torch.nn.Module) -> None:
+    """Whether a training gets batches that its network can learn from, by the number of its images.
+
+    Args:
+        config: of a training, on labels that list all of its images.
+        model: that is trained.
+
+    Raises:
+        ValueError: in one line, if it does not.
+    """
+    loader = Runner.build_dataloader(copy.deepcopy(config.train_dataloader), seed=0)
+    refusals = check_loader(loader, model, image_size(config), training_loop(config)).refusals
+    if refusals:
+        raise ValueError(refusals[0])
+
+
+def rehearse(config: Config) -> Runner:
+    """Run a training for one iteration and one validation of two images, with all of its hooks and checkpoints.
+
+    Nothing of the outside is reported to: logs go to files alone.
+
+    Args:
+        config: of a training, with a ``work_dir`` of its own, on images that have a label map.
+
+    Returns:
+        Runner: after training.
+    """
+    config = copy.deepcopy(config)
+    length = config.train_cfg
+    config.train_cfg = dict(type='IterBasedTrainLoop', max_iters=1, val_interval=1)
+    config.update(
+        log_processor=dict(config.get('log_processor') or {}, by_epoch=False),
+        log_level='WARNING',
+        resume=False,
+        load_from=None)
+    checkpoint = (config.get('default_hooks') or {}).get('checkpoint')
+    if checkpoint:
+        checkpoint.pop('save_last', None)  # the real length decides whether it is written without
+    if config.get('visualizer'):
+        config.visualizer.vis_backends = [dict(type='LocalVisBackend')]
+    for loader in (config.train_dataloader, config.get('val_dataloader')):
+        if loader is not None:
+            # An error in a worker is a page of text.
+            loader.update(num_workers=0, persistent_workers=False)
+            for key in ('prefetch_factor', 'multiprocessing_context', 'timeout'):
+                loader.pop(key, None)
+    runner = Runner.from_cfg(config)
+    runner.build_train_loop(copy.deepcopy(length))  # its settings are right, or this tells
+    if config.get('val_dataloader') is not None:
+        runner._val_loop = runner.build_val_loop(runner._val_loop)
+        loader = runner.val_loop.dataloader
+        runner.val_loop.dataloader = DataLoader(
+            Subset(loader.dataset, range(min(VALIDATED, len(loader.dataset)))), batch_size=1, collate_fn=loader.collate_fn)
+    runner.train()
+    gc.collect()
+    return runner
+
+
+def checkpoint_of(work_dir: str) -> str | None:
+    """The last checkpoint of a training; None if it left none.
+
+    Args:
+        work_dir: of the training.
+    """
+    pointer = Path(work_dir, 'last_checkpoint')
+    if not pointer.is_file():
+        return None
+    path = osp.join(work_dir, osp.basename(pointer.read_text().strip()))
+    return path if osp.exists(path) else None
