@@ -32,7 +32,7 @@ from ...visualization.label_picture import draw_labels, spread_images
 from ..config_changes import settings
 from ..run_checks import check_config
 from .mckd_state import MCKDState, mckd_table
-from .rehearsal import check_batches, checkpoint_of, rehearse, write_stand_in
+from .rehearsal import checkpoint_of, rehearse, write_stand_in
 
 HALVES = ('a', 'b')
 FINAL, TEACHER_LABELS, REHEARSAL = 'final', 'labels/teacher', 'rehearsal'
@@ -200,11 +200,9 @@ class MCKDLoop(BaseLoop):
         if refusals:
             raise ValueError(refusals[0])
         try:
-            runner = rehearse(config)
-            for half in (*HALVES, None) if self._num_stages else (None, ):
-                listed = None if half is None else folder / f'{half}.txt'
-                check_batches(self._training(REHEARSAL, 0, folder / 'batches', [str(folder / 'labels')], listed), runner.model)
-            del runner
+            lists = [folder / f'{half}.txt' for half in HALVES] if self._num_stages else []
+            labels = [str(folder / 'labels')]
+            rehearse(config, [self._training(REHEARSAL, 0, folder, labels, ids) for ids in (*lists, None)])
             checkpoint = checkpoint_of(str(folder / 'training'))
             if checkpoint is None:
                 raise ValueError('a training leaves no checkpoint, by which its student could label; default_hooks.checkpoint '

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Subset
 
 from ...io.files import write_atomically
 from ...labeling import write_labels
-from ..run_checks import check_loader, image_size, training_loop
+from ..run_checks import check_loader, training_loop, training_size
 
 VALIDATED = 2  # images
 LABELS = 'labels.json'
@@ -73,32 +73,17 @@ def write_stand_in(out: str, files: dict[str, str], images: str, classes: Sequen
     return shown
 
 
-def check_batches(config: Config, model: torch.nn.Module) -> None:
-    """Whether a training gets batches that its network can learn from, by the number of its images.
-
-    Args:
-        config: of a training, on labels that list all of its images.
-        model: that is trained.
-
-    Raises:
-        ValueError: in one line, if it does not.
-    """
-    loader = Runner.build_dataloader(copy.deepcopy(config.train_dataloader), seed=0)
-    refusals = check_loader(loader, model, image_size(config), training_loop(config)).refusals
-    if refusals:
-        raise ValueError(refusals[0])
-
-
-def rehearse(config: Config) -> Runner:
+def rehearse(config: Config, trainings: Sequence[Config]) -> None:
     """Run a training for one iteration and one validation of two images, with all of its hooks and checkpoints.
 
-    Nothing of the outside is reported to: logs go to files alone.
+    Before, the batches of all trainings are looked at. Logs go to files alone, and to no service.
 
     Args:
         config: of a training, with a ``work_dir`` of its own, on images that have a label map.
+        trainings: configs of those that will be run, on labels that list all of their images.
 
-    Returns:
-        Runner: after training.
+    Raises:
+        ValueError: in one line, if a training would get no batches, or such that its network cannot learn from.
     """
     config = copy.deepcopy(config)
     length = config.train_cfg
@@ -126,9 +111,14 @@ def rehearse(config: Config) -> Runner:
         loader = runner.val_loop.dataloader
         runner.val_loop.dataloader = DataLoader(
             Subset(loader.dataset, range(min(VALIDATED, len(loader.dataset)))), batch_size=1, collate_fn=loader.collate_fn)
+    for training in trainings:
+        listed = Runner.build_dataloader(copy.deepcopy(training.train_dataloader), seed=0)
+        refusals = check_loader(listed, runner.model, training_size(training), training_loop(training)).refusals
+        if refusals:
+            raise ValueError(refusals[0])
     runner.train()
+    del runner
     gc.collect()
-    return runner
 
 
 def checkpoint_of(work_dir: str) -> str | None:
