@@ -7,6 +7,7 @@ import logging
 import platform
 import random
 import sys
+import tempfile
 import warnings
 from importlib import metadata
 from pathlib import Path
@@ -16,8 +17,8 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.logging import MMLogger
-from mmengine.registry import init_default_scope
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope, init_default_scope
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -33,6 +34,7 @@ from ..engine.run_checks import Problems, check_config, check_loader, training_l
 from ..version import __version__
 from .data_checks import check_data
 from .diagnosis import Diagnosis, Missing, Say
+from .labeling_checks import check_labelling, check_trainings, stand_in_loader, whole_length
 from .loss_parts import loss_table
 from .module_table import Place, module_table, places
 from .network_checks import Network, check_classes, check_normalisation, check_student, check_teachers, check_void
@@ -64,8 +66,8 @@ def examine(config: Config,
         bool: whether nothing was found that would ruin the run.
     """
     config, diagnosis = copy.deepcopy(config), Diagnosis(out or sys.stdout)
-    with _undisturbed(config):
-        tables = _examine(diagnosis, config, images, samples, seconds, distributed)
+    with _undisturbed(config), tempfile.TemporaryDirectory() as folder:
+        tables = _examine(diagnosis, config, images, samples, seconds, distributed, folder)
     for title, table in tables.items():
         diagnosis.write(f'\n{title}\n\n{table}')
     diagnosis.write(f'\n{diagnosis.verdict()}')
@@ -123,7 +125,7 @@ def _tell(say: Say, problems: Problems, well: str) -> None:
 
 
 def _examine(diagnosis: Diagnosis, config: Config, images: int, samples: int, seconds: float,
-             distributed: bool) -> Dict[str, str]:
+             distributed: bool, folder: str) -> Dict[str, str]:
     run, device, distilled = diagnosis.run, get_device(), 'teacher' in (config.get('model') or {})
     run('versions', check_versions, device)
     run('settings', check_settings, config)
@@ -136,8 +138,11 @@ def _examine(diagnosis: Diagnosis, config: Config, images: int, samples: int, se
     num_classes, void = (0, IGNORE_INDEX) if isinstance(student, Missing) else (student.num_classes, student.void)
     train, val = Missing('training data'), Missing('validation data')
     loop = config.get('train_cfg') or {}
-    if 'teacher' in loop:
-        run('training data', lambda say: say.skipped(f'{loop.type} has its images labelled only when it runs'))
+    labelling = run('labelling', check_labelling, config, folder) if 'teacher' in loop else None
+    if labelling is not None:
+        run('trainings', check_trainings, labelling)
+        train = run('training data', stand_in_loader, labelling)
+        config = config if isinstance(labelling, Missing) else whole_length(labelling)
     else:
         train = run('training data', check_data, config, 'train_dataloader', num_classes, void, samples)
     if config.get('val_dataloader') is None:
@@ -156,7 +161,8 @@ def _examine(diagnosis: Diagnosis, config: Config, images: int, samples: int, se
         run("teacher's mIoU", check_accuracy, network, val, device, images, seconds, void)
 
     model = run('model', check_model, config, device, teachers, needs=[student, networks])
-    run('batches', check_batches, config, model, train)
+    if labelling is None:
+        run('batches', check_batches, config, model, train)
     optimizer = run('optimiser', check_optimizer, config, model)
     batch, loading = _pair(run('batch', check_batch, model, train, num_classes, void))
     parts = run('losses', check_losses, config, model, train, batch, needs=[loaded])
@@ -198,6 +204,8 @@ def _undisturbed(config: Config) -> Iterator[None]:
     init_default_scope(config.get('default_scope') or 'mmseg')
     logger = MMLogger.get_current_instance()
     level, states = logger.level, (random.getstate(), np.random.get_state())
+    # What MMEngine calls the current one is the latest.
+    named = {kind: set(kind._instance_dict) for kind in (MMLogger, MessageHub, DefaultScope)}
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter('ignore')
@@ -209,6 +217,9 @@ def _undisturbed(config: Config) -> Iterator[None]:
             yield
         finally:
             logger.setLevel(level)
+            for kind, names in named.items():
+                for name in set(kind._instance_dict) - names:
+                    del kind._instance_dict[name]
             random.setstate(states[0])
             np.random.set_state(states[1])
     if devices:

@@ -192,14 +192,40 @@ def test_a_data_set_of_labelled_images_alone_is_told_where_others_are_needed(con
     assert not well and 'needs batches of labelled and unlabelled images' in line and 'SemiSupervisedDataset' in line
 
 
-def test_a_loop_that_has_its_images_labelled_first_is_examined_but_for_its_data(config):
+@pytest.fixture
+def labelled_first(config, tmp_path):
+    """Three trainings, of 16, 16 and 32 images, by labels of a teacher."""
+    teacher = Config(dict(model=config.model.teacher.model, test_dataloader=config.val_dataloader))
+    teacher.dump(tmp_path / 'teacher.py')
+    config.train_cfg = dict(
+        type='MCKDLoop', train=config.train_cfg,
+        teacher=dict(config=str(tmp_path / 'teacher.py'), checkpoint=config.model.teacher.checkpoint))
     config.model = config.model.student
-    config.train_cfg = dict(type='MCKDLoop', teacher=dict(config='teacher.py'), train=config.train_cfg)
-    config.train_dataloader.dataset = dict(type='PseudoLabelDataset', images='images', pipeline=[])
-    well, lines, text = look(config)
+    dataset = config.train_dataloader.dataset
+    config.train_dataloader.dataset = dict(
+        type='PseudoLabelDataset', images=f'{dataset.data_root}/img_dir/train', pipeline=dataset.pipeline)
+    return config
+
+
+def test_a_loop_that_has_its_images_labelled_first_is_tried_with_labels_that_stand_in(labelled_first):
+    before = copy.deepcopy(labelled_first._cfg_dict)
+    current = MMLogger.get_current_instance()
+    well, lines, text = look(labelled_first)
     assert well, text
-    assert said(lines, 'skipped', 'training data') == ['MCKDLoop has its images labelled only when it runs']
-    assert said(lines, 'ok', 'optimiser') and said(lines, 'skipped', 'losses') and said(lines, 'ok', 'validation')
+    assert said(lines, 'ok', 'labelling') == [
+        '32 images to label; the checks below have labels that stand in for them']
+    for check in ('trainings', 'batch', 'losses', 'optimiser', 'validation', 'step'):
+        assert said(lines, 'ok', check), text
+    assert f'; {labelled_first.train_cfg.train.max_iters} of them take' in said(lines, 'ok', 'step')[0]
+    assert labelled_first._cfg_dict == before and MMLogger.get_current_instance() is current
+    assert not Path(labelled_first.work_dir).exists()
+
+
+def test_what_a_training_would_die_of_after_labelling_is_found(labelled_first):
+    next(transform for transform in labelled_first.train_dataloader.dataset.pipeline
+         if transform.type == 'LoadAnnotations').reduce_zero_label = True
+    well, lines, text = look(labelled_first)
+    assert not well and 'reduce_zero_label' in said(lines, 'failed', 'trainings')[0]
 
 
 def test_a_config_without_validation_is_examined_too(config):

@@ -161,6 +161,10 @@ class MCKDLoop(BaseLoop):
         self._report()
         return self._runner.model
 
+    def number_of_images(self) -> int:
+        """Images that are labelled."""
+        return len(self._find_images())
+
     def stand_in(self, folder: Path) -> Config:
         """The config of a training on labels that stand in for the teacher's, of as many images as a step needs.
 

@@ -328,6 +328,7 @@ def work(rank, port, images):
     stubs = Stubs()
     mckd_loop.Labeller, mckd_loop.Runner = stubs.labeller, SimpleNamespace(from_cfg=stubs.runner)
     mckd_loop.draw_labels = lambda *args: None
+    MCKDLoop._rehearse_once = lambda self: None
     make(images, top_k=1).run()
     (images.parent / f'shown_{rank}.json').write_text(json.dumps([stubs.labelled, [name for name, *_ in stubs.trained]]))
     dist.barrier()
