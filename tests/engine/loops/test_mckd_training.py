@@ -137,7 +137,7 @@ def run(folder, work_dir, resume=False, **changes):
 
 def left(work_dir):
     """The last and the best weights of each training, the labels and the table."""
-    paths = [path for path in work_dir.rglob('*') if path.suffix in ('.pth', '.png', '.npz')]
+    paths = [path for path in work_dir.rglob('*') if path.suffix in ('.pth', '.png', '.npz') and 'student' not in path.parts]
     weights = {str(path.relative_to(work_dir)): torch.load(path, weights_only=False)['state_dict']
                for path in paths if path.suffix == '.pth'}
     labels = {str(path.relative_to(work_dir)): path.read_bytes() for path in paths if path.suffix == '.png'}
