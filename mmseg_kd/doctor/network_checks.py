@@ -117,7 +117,10 @@ def check_classes(say: Say, config: Config, student: Network, teachers: Sequence
              for key, loader in loaders.items()}
     names = {key: classes for key, classes in names.items() if classes}
     for key, classes in names.items():
-        if student.num_classes not in (0, len(classes)):
+        if len(classes) == 1 and student.num_classes == 2:
+            say.failed(f'{key}.dataset names one class, but the network tells two apart; name the background first, as in '
+                       f"metainfo=dict(classes=('background', '{classes[0]}'))")
+        elif student.num_classes not in (0, len(classes)):
             say.failed(f'{key}.dataset has {len(classes)} classes, but {student.key}.decode_head.num_classes is '
                        f'{student.num_classes}; set num_classes={len(classes)} in all heads')
     if len(set(names.values())) > 1:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.evaluation import IoUMetric
@@ -368,6 +369,7 @@ def test_matplotlib_is_optional(tmp_path, monkeypatch):
 @pytest.fixture(scope='module')
 def binary(tmp_path_factory):
     """A network of one channel that says class 1 from a probability of 0.3 on, and two images with labels 0 and 1."""
+    init_default_scope('mmseg')  # before that of each test
     folder = tmp_path_factory.mktemp('binary')
     draw = np.random.default_rng(0)
     for name, shape, top in (('img', (24, 32, 3), 256), ('ann', (24, 32), 2)):
@@ -456,6 +458,10 @@ def test_the_doctor_counts_two_classes_of_one_channel(binary):
     loader = Runner.build_dataloader(dict(config.val_dataloader, batch_size=1, sampler=dict(type='DefaultSampler')))
     diagnosis.run('classes', check_classes, config, student, [], dict(val_dataloader=loader))
     assert student.num_classes == 2 and '2 in network, val_dataloader' in lines.getvalue()
+    loader.dataset._metainfo['classes'] = ('crack', )
+    diagnosis.run('classes', check_classes, config, student, [], dict(val_dataloader=loader))
+    assert "name the background first, as in metainfo=dict(classes=('background', 'crack'))" in lines.getvalue()
+    loader = Runner.build_dataloader(dict(config.val_dataloader, batch_size=1, sampler=dict(type='DefaultSampler')))
     teacher = Network('teacher', 'model.teacher', config.model, student.skeleton,
                       FrozenTeacher(model=config.model, checkpoint=checkpoint))
     diagnosis.run("teacher's mIoU", check_accuracy, teacher, loader, 'cpu', 2, 60)
