@@ -144,7 +144,6 @@ def fit_weights(model: nn.Module, weights: dict[str, Tensor], path: str) -> None
     Raises:
         CheckpointError: if keys are missing or unexpected, or shapes differ. The model is then not to be used.
     """
-    found = weights
     if hasattr(model, 'plain_prefixes'):
         model, weights = model.student, student_weights(weights)
     missing, unexpected, shapes = _load(model, weights, path)
@@ -155,7 +154,7 @@ def fit_weights(model: nn.Module, weights: dict[str, Tensor], path: str) -> None
         raise CheckpointError(
             f'{path} does not fit {type(model).__name__}: {len(missing)} keys missing, {len(unexpected)} unexpected, '
             f'{len(shapes)} of another shape (such as {(missing + unexpected + shapes)[0]}); '
-            f'{kind_of_weights(found, _names(model))}')
+            f'{kind_of_weights(weights, _names(model))}')
 
 
 def all_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -56,6 +56,7 @@ def test_another_network_is_refused(tmp_path, model, other, message):
     with pytest.raises(CheckpointError, match=f'other.pth does not fit EncoderDecoder: .*{message}') as error:
         load_for_a_test(model, tmp_path / 'other.pth')
     assert '\n' not in str(error.value)
+    assert str(error.value).endswith('it is another network of the same kind; give the config that it was trained with')
 
 
 def test_the_runner_tests_no_network_whose_weights_do_not_fit(tmp_path):
