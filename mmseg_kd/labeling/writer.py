@@ -179,6 +179,9 @@ def _label_share(label: Callable[[str], Tensor], todo: List[Any], folder: str, r
                 entry: Dict[str, Any] = dict(unreadable=str(error))
             else:
                 decided = decide(probabilities, getattr(label, 'foreground_threshold', None))
+                if not bool(torch.isfinite(decided[0]).all()):
+                    raise FloatingPointError('the network gives probabilities that are no numbers for '
+                                             f'{os.path.join(folder, image)}; its weights are broken')
                 entry = _write_one(probabilities, *decided, root / name, settings, colors)
                 entry['image'] = image
             record.write(json.dumps({name: entry}) + '\n')
@@ -191,8 +194,6 @@ def _write_one(probabilities: Tensor, confidence: Tensor, labels: Tensor, path: 
                colors: Optional[List[int]]) -> Dict[str, Any]:
     if len(probabilities) != len(settings['classes']):
         raise ValueError(f'the network tells {len(probabilities)} classes apart, but {len(settings["classes"])} are named')
-    if not bool(torch.isfinite(confidence).all()):
-        raise FloatingPointError(f'the network gives probabilities that are no numbers for {path.name}; its weights are broken')
     labels = labels.to(torch.uint8)
     labels[confidence < settings['threshold']] = IGNORE_INDEX
     path.parent.mkdir(parents=True, exist_ok=True)
