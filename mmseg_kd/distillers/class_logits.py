@@ -154,11 +154,12 @@ def _chosen(head: nn.Module, output: Any) -> Tensor:
     if isinstance(chosen, Tensor):
         return chosen
     items = list(output.values() if isinstance(output, dict) else output) if isinstance(output, (dict, list, tuple)) else []
-    maps = [x for x in items if isinstance(x, Tensor) and x.dim() == 4 and x.shape[1] == head.out_channels]
+    channels = getattr(head, 'out_channels', None)
+    maps = [x for x in items if isinstance(x, Tensor) and x.dim() == 4 and channels in (None, x.shape[1])]
     if len(maps) == 1:
         return maps[0]
     raise PathError(f'"logits" must be the map that predicts, but {type(head).__name__} returns {len(maps)} maps of '
-                    f'{getattr(head, "out_channels", "?")} channels and its predict() does not choose one of them; name the '
+                    f'{channels or "any"} channels and its predict() does not choose one of them; name the '
                     'classifier that predicts, such as "decode_head.conv_seg", or an item, such as "decode_head[0]"')
 
 

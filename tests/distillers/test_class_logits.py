@@ -418,6 +418,7 @@ def test_other_outputs_are_left_as_they_are():
     head, maps = PSPHead(in_channels=4, channels=4, num_classes=4), torch.randn(1, 4, 2, 2)
     assert class_logits(head, maps) is maps
     assert class_logits(head, dict(map=maps, edge=torch.randn(1, 1, 2, 2))) is maps
+    assert class_logits(nn.Identity(), (maps, 'extra')) is maps  # a head that says nothing of itself
     with pytest.raises(PathError, match=r'must be a map \(N, C, h, w\), but PSPHead returns \(1, 4\)'):
         class_logits(head, torch.randn(1, 4))
 
