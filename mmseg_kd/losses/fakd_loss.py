@@ -89,8 +89,7 @@ class FAKDLoss(DistillLoss):
     def compute(self, student: Student, teacher: Tensor, labels: Tensor) -> Tensor:
         student = of_two_classes(student)
         variances, weight = self.variances(student, labels), student[1].flatten(1)
-        labels = labels.flatten().long()
-        valid = labels != IGNORE_INDEX
+        labels, valid = labels.flatten().long(), labels.flatten() != IGNORE_INDEX
         lengths = variances @ weight.square().T
         spread = lengths[:, :, None] + lengths[:, None] - 2 * (weight * variances[:, None]) @ weight.T
         table = spread * (self.strength / (2 * self.temperature**2))
