@@ -2,19 +2,29 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-INPUTS = $(wildcard requirements/*) setup.py Makefile
+INPUTS = $(wildcard requirements/*) pyproject.toml setup.py Makefile
+PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test test-slow test-upstream clean
+.PHONY: demo test test-fast test-slow test-upstream lint clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+# Without what starts processes of its own, or trains.
+test-fast: $(VENV)/.ready
+	$(PYTEST) -m 'not slow and not process'
 
 test-slow: $(VENV)/.ready
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # The same tests on the upstream distributions. mmcv has no wheel for current torch: its operators are compiled (minutes).
 test-upstream: .venv-upstream/.ready
@@ -22,7 +32,7 @@ test-upstream: .venv-upstream/.ready
 
 $(VENV)/.ready: $(INPUTS)
 	$(PYTHON) -m venv --clear $(VENV)
-	$(PIP) -c requirements/constraints.txt -e '.[onedl,demo,tests]'
+	$(PIP) -c requirements/constraints.txt -e '.[onedl,demo,tests,lint]'
 	$(PIP) -c requirements/constraints.txt --no-deps torchvision
 	$(BIN)/python requirements/torchvision_beside_cpu_torch.py
 	touch $@
@@ -37,4 +47,4 @@ $(VENV)/.ready: $(INPUTS)
 	touch $@
 
 clean:
-	rm -rf .venv .venv-upstream work_dirs .pytest_cache
+	rm -rf .venv .venv-upstream work_dirs .pytest_cache .ruff_cache .mypy_cache

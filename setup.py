@@ -1,19 +1,14 @@
 """Packaging. Configs and tools travel inside the package as ``mmseg_kd/.mim``, where MIM and ``mmseg_kd::`` look."""
-import re
 import shutil
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import setup
 from setuptools.command.build_py import build_py
 from setuptools.command.editable_wheel import editable_wheel
 
 ROOT = Path(__file__).resolve().parent
 MIM_FILES = ('configs', 'tools', 'model-index.yml')
 STARTUP = ('mmseg_kd_startup.pth', 'import mmseg_kd_startup\n')
-
-
-def requirements(name):
-    return [line for line in (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines() if line]
 
 
 class BuildWithMim(build_py):
@@ -53,22 +48,4 @@ class EditableWithStartup(editable_wheel):
         return strategy
 
 
-setup(
-    name='mmseg-kd',
-    version=re.search(r"'(.+)'", (ROOT / 'mmseg_kd' / 'version.py').read_text())[1],
-    description='Knowledge distillation for MMSegmentation',
-    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
-    long_description_content_type='text/markdown',
-    license='Apache-2.0',
-    py_modules=['mmseg_kd_startup'],
-    packages=find_packages(include=['mmseg_kd', 'mmseg_kd.*']),
-    package_data={'mmseg_kd.comparison': ['*.jinja'], 'mmseg_kd.datasets': ['partition_lists/*/*.txt']},
-    python_requires='>=3.10',
-    install_requires=requirements('runtime'),
-    extras_require={
-        name: requirements(name)
-        for name in ('onedl', 'openmmlab', 'demo', 'report', 'sweep', 'cost', 'export', 'hf', 'tests')
-    },
-    cmdclass={'build_py': BuildWithMim, 'editable_wheel': EditableWithStartup},
-    zip_safe=False,
-)
+setup(cmdclass={'build_py': BuildWithMim, 'editable_wheel': EditableWithStartup}, zip_safe=False)

@@ -1,4 +1,8 @@
+import ast
+import functools
 import os
+import re
+from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')  # subprocesses of tests share the cores with them
 
@@ -8,8 +12,33 @@ from mmengine.registry import init_default_scope  # noqa: E402
 
 import mmseg_kd  # noqa: E402, F401
 
+PROCESS = re.compile(r'\b(subprocess|Popen|multiprocessing|mp|spawn)\.')
+
 
 @pytest.fixture(autouse=True)
 def deterministic():
     torch.manual_seed(0)
     init_default_scope('mmseg')
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what starts processes, so that nobody can forget to."""
+    for item in items:
+        starting = functions_that_start_processes(item.path)
+        if item.originalname in starting or starting & set(item.fixturenames):
+            item.add_marker(pytest.mark.process)
+
+
+@functools.lru_cache(maxsize=None)
+def functions_that_start_processes(path: Path) -> frozenset[str]:
+    """Names of the functions of a test module that start processes, themselves or by another one of them."""
+    text = path.read_text()
+    bodies = {node.name: ast.get_source_segment(text, node) for node in ast.parse(text).body
+              if isinstance(node, ast.FunctionDef)}
+    found = {name for name, body in bodies.items() if PROCESS.search(body)}
+    while True:
+        named = re.compile(rf'\b({"|".join(found)})\b') if found else None
+        more = {name for name, body in bodies.items() if named and name not in found and named.search(body)}
+        if not more:
+            return frozenset(found)
+        found |= more

@@ -13,8 +13,10 @@ from mmengine.fileio import load
 from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import Runner
 from mmseg.registry import DATASETS, MODELS
+from torch import nn
 
 from mmseg_kd.datasets import write_digit_scenes
+from mmseg_kd.distillers.dry_run import build_skeleton, run_skeleton
 from mmseg_kd.io.configs import config_file, published_weights
 from mmseg_kd.labeling import Labeller, find_images, write_labels
 from mmseg_kd.testing.hf_networks import write_hf_network
@@ -208,7 +210,32 @@ def run(cfg):
     return {key: buffer.current() for key, buffer in runner.message_hub.log_scalars.items()}
 
 
-@pytest.mark.parametrize('leaf', LEAVES)
+def ingredients(path):
+    """What a config is made of: the bases below it, and the types that it or they name."""
+    text = path.read_text()
+    bases = re.search(r"^_base_ = (\[[^\]]*\]|'[^']*')", text, re.MULTILINE)
+    names = [name for name in re.findall("'([^']+)'", bases[1]) if '::' not in name] if bases else []
+    found = {f'type {name}' for name in re.findall(r"type='(\w+)'", text)}
+    for base in ((path.parent / name).resolve() for name in names):
+        found |= {str(base)} | ingredients(base)
+    return found
+
+
+def cover(leaves):
+    """Few leaves that together have every ingredient of all, by greedy choice."""
+    made_of = {leaf: ingredients(ROOT / 'configs' / leaf) for leaf in leaves}
+    missing, chosen = set().union(*made_of.values()), []
+    while missing:
+        chosen.append(max(leaves, key=lambda leaf: len(made_of[leaf] & missing)))
+        missing -= made_of[chosen[-1]]
+    return chosen
+
+
+COVER = cover(LEAVES)
+
+
+@pytest.mark.parametrize(
+    'leaf', [leaf if leaf in COVER else pytest.param(leaf, marks=pytest.mark.slow) for leaf in LEAVES])
 def test_takes_one_step(leaf, small):
     cfg = small(leaf)
     cfg.update(val_dataloader=None, val_cfg=None, val_evaluator=None)
@@ -217,6 +244,39 @@ def test_takes_one_step(leaf, small):
     assert {'loss', *cfg.model.get('terms', []), *cfg.model.get('unlabeled_terms', [])} <= losses.keys()
     assert any(key.endswith(('decode.loss_ce', 'decode.loss_focal')) for key in losses)
     assert all(math.isfinite(value) for value in losses.values()), losses
+
+
+@pytest.mark.parametrize('leaf', [leaf for leaf in LEAVES if leaf not in COVER])
+def test_is_built_from_parts_that_others_step(leaf, small, monkeypatch):
+    """Networks, terms, data, hooks and optimizer; `make test-slow` takes a step with each of these as well."""
+    for name, remembering in DRY_RUNS.items():
+        monkeypatch.setattr(name, remembering)
+    cfg = small(leaf)
+    cfg.update(val_dataloader=None, val_cfg=None, val_evaluator=None)
+    runner = Runner.from_cfg(cfg)
+    assert len(runner.build_train_loop(cfg.train_cfg).dataloader.dataset) > 0
+    runner.optim_wrapper = runner.build_optim_wrapper(cfg.optim_wrapper)
+    learning = runner.optim_wrapper.param_groups
+    learning = learning.values() if isinstance(learning, dict) else [learning]
+    learnt = {id(p) for groups in learning for group in groups for p in group['params']}
+    assert learnt >= {id(p) for p in runner.model.parameters() if p.requires_grad}
+    assert runner.build_param_scheduler(cfg.param_scheduler)
+
+
+def remembered(function):
+    """A dry run is the same for every leaf that has the network."""
+    memory = {}
+
+    def call(*args):
+        key = str([id(arg) if isinstance(arg, nn.Module) else arg for arg in args])
+        if key not in memory:
+            memory[key] = args, function(*args)  # the arguments as well, so that no id is used again
+        return memory[key][1]
+
+    return call
+
+
+DRY_RUNS = {f'mmseg_kd.distillers.distiller.{run.__name__}': remembered(run) for run in (build_skeleton, run_skeleton)}
 
 
 @pytest.mark.parametrize('leaf', ['kd/r18_cityscapes.py', 'kd/r18_ade20k.py', 'kd/r18_voc12.py',
