@@ -91,5 +91,8 @@ def soft_logits(labels: PixelData, num_classes: int) -> Tensor:
         num_classes: C.
     """
     classes, shares = labels.classes.long(), labels.shares.float()
+    if len(classes) == 1:
+        # A true label that is ignored may be of no class; nothing counts there.
+        classes = classes.clamp(max=num_classes - 1)
     others = shares[-1:] / max(1, num_classes - len(classes))
     return others.repeat(num_classes, 1, 1).scatter_(0, classes, shares[:-1]).clamp_min_(LEAST_SHARE).log_()

@@ -153,3 +153,10 @@ def test_learns_from_files_and_leaves_a_plain_student(tmp_path):
     export_student(runner.cfg, tmp_path / 'run' / 'iter_3.pth', tmp_path / 'student')
     for checkpoint in (tmp_path / 'run' / 'iter_3.pth', tmp_path / 'student' / 'student.pth'):
         assert Labeller(runner.cfg, str(checkpoint))(f'{images}/0.png').shape == (4, 40, 50)
+
+
+def test_a_true_label_that_is_ignored_may_be_of_no_class():
+    labels = PixelData(classes=torch.tensor([[[2, 100]]], dtype=torch.uint8),
+                       shares=torch.tensor([[[1.0, 1.0]], [[0.0, 0.0]]]))
+    logits = soft_logits(labels, 4)
+    assert logits.shape == (4, 1, 2) and torch.isfinite(logits).all() and logits[:, 0, 0].argmax() == 2
