@@ -365,7 +365,8 @@ def labelled_images(dataset):
 def test_voc_of_the_paper_has_its_own_training_images_and_the_larger_one_adds_others():
     train = 'ImageSets/Segmentation/train.txt'
     assert labelled_images(read('kd/r18_voc12.py').train_dataloader.dataset) == [train]
-    assert labelled_images(read('kd/r18_voc12aug.py').train_dataloader.dataset) == [train, 'ImageSets/Segmentation/aug.txt']
+    larger = labelled_images(read('kd/r18_voc12aug.py').train_dataloader.dataset)
+    assert larger == [train, 'ImageSets/Segmentation/aug.txt']
     assert read('kd/r18_voc12.py').val_dataloader == read('kd/r18_voc12aug.py').val_dataloader
 
 
@@ -384,7 +385,8 @@ def test_random_initialisation_is_all_that_its_study_changes(teacher, student, d
 
 
 def test_weights_of_torchvision_fit_the_student_as_documented():
-    options = re.search(r'`--cfg-options (model.student.backbone.type=\S+ \S+)`', (ROOT / 'docs/papers.md').read_text())[1]
+    page = (ROOT / 'docs/papers.md').read_text(encoding='utf-8')
+    options = re.search(r'`--cfg-options (model.student.backbone.type=\S+ \S+)`', page)[1]
     cfg = read('kd/pi_r101_r18_voc12.py')
     cfg.merge_from_dict(dict(option.split('=') for option in options.split()))
     backbone = MODELS.build(cfg.model.student).backbone

@@ -304,7 +304,8 @@ def test_a_method_that_is_made_from_an_abstract_says_so(folder):
 
 
 def test_the_methods_of_which_only_the_abstract_was_read_are_marked(pages):
-    marked = [line.split()[1] for line in pages['docs/methods.md'].splitlines() if '*reconstructed* from its abstract' in line]
+    rows = pages['docs/methods.md'].splitlines()
+    marked = [row.split()[1] for row in rows if '*reconstructed* from its abstract' in row]
     assert marked == ['consistency', 'csc_ace', 'fakd', 'idd', 'ka', 'salc', 'sstkd']
 
 

@@ -168,7 +168,8 @@ def test_the_papers_temperatures_and_random_starts_have_sweeps_that_search_nothi
     assert [candidate.options[TEMPERATURE] for candidate in temperatures.candidates.values()] == [1, 2, 3, 4, 6, 8]
     scratch = load_sweep(f'mmseg_kd::sweeps/random_init_{prefix}{data}.py')
     assert {name: (candidate.config, candidate.options) for name, candidate in scratch.candidates.items()} == dict(
-        alone=(f'mmseg_kd::kd/{student}_scratch_{data}.py', {}), pi=(f'mmseg_kd::kd/pi_r101_{student}_scratch_{data}.py', {}))
+        alone=(f'mmseg_kd::kd/{student}_scratch_{data}.py', {}),
+        pi=(f'mmseg_kd::kd/pi_r101_{student}_scratch_{data}.py', {}))
     for sweep in (temperatures, scratch):
         stage, = sweep.stages
         assert stage.candidates == tuple(sweep.candidates) and stage.seeds == (1, 2, 3) and not stage.space

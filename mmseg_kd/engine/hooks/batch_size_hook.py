@@ -8,8 +8,8 @@ from torch.utils.data import DataLoader
 class BatchSizeHook(Hook):
     """Warn at the start of training if a step sees more or fewer items than the learning rate was found with.
 
-    That number is MMEngine's ``auto_scale_lr.base_batch_size``. Without it, or with ``auto_scale_lr.enable=True``, which
-    scales the learning rate, there is nothing to warn of. The number of a step is the images of one process, times the
+    That number is MMEngine's ``auto_scale_lr.base_batch_size``. There is no warning without it, nor with
+    ``auto_scale_lr.enable=True``, which scales the learning rate. A step has the images of one process, times the
     processes, times ``optim_wrapper.accumulative_counts``. Where labelled and unlabelled images come together, one item
     is a labelled image with its unlabelled ones.
     """
@@ -23,16 +23,16 @@ class BatchSizeHook(Hook):
         if not expected or not per_process or scaling.get('enable'):
             return
         accumulated = runner.cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
-        steps = runner.world_size * accumulated
-        if per_process * steps == expected:
+        parts = runner.world_size * accumulated
+        if per_process * parts == expected:
             return
         processes = f'{runner.world_size} process{"es" * (runner.world_size > 1)}'
         product = ' x '.join([f'train_dataloader.batch_size={per_process}', processes] +
                              [f'accumulative_counts={accumulated}'] * (accumulated > 1))
-        remedy = f'set train_dataloader.batch_size={expected // steps}' if expected % steps == 0 else (
-            f'take a number of processes that divides {expected}')
+        remedy = f'set train_dataloader.batch_size={expected // parts}' if expected % parts == 0 else (
+            f'take a number of processes{" x accumulative_counts" * (accumulated > 1)} that divides {expected}')
         runner.logger.warning(
-            f'the learning rate was found with {expected} items a step, but {product} are {per_process * steps}; '
+            f'the learning rate was found with {expected} items a step, but {product} are {per_process * parts}; '
             f'{remedy}, or auto_scale_lr.enable=True to scale the learning rate')
 
 

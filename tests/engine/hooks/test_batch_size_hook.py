@@ -32,6 +32,7 @@ def test_the_config_of_one_gpu_on_eight_is_named_with_what_to_set():
 @pytest.mark.parametrize('batch_size, processes, accumulated, end', [
     (2, 1, 1, 'batch_size=2 x 1 process are 2; set train_dataloader.batch_size=8, or'),
     (8, 3, 1, 'batch_size=8 x 3 processes are 24; take a number of processes that divides 8, or'),
+    (8, 1, 3, 'are 24; take a number of processes x accumulative_counts that divides 8, or'),
     (8, 1, 2, 'batch_size=8 x 1 process x accumulative_counts=2 are 16; set train_dataloader.batch_size=4, or')])
 def test_other_totals(batch_size, processes, accumulated, end):
     message, = warnings_of(batch_size, processes, dict(base_batch_size=8), accumulated)
@@ -46,7 +47,8 @@ def test_no_warning_where_nothing_is_known_or_the_learning_rate_is_scaled(scalin
 def test_a_batch_sampler_says_how_many():
     loader = DataLoader(range(64), batch_sampler=BatchSampler(SequentialSampler(range(64)), 4, drop_last=True))
     assert 'batch_size=4 x 4 processes are 16' in warnings_of(None, 4, dict(base_batch_size=8), dataloader=loader)[0]
-    assert warnings_of(None, 4, dict(base_batch_size=8), dataloader=DataLoader(range(64), batch_sampler=[[0], [1]])) == []
+    silent = DataLoader(range(64), batch_sampler=[[0], [1]])
+    assert warnings_of(None, 4, dict(base_batch_size=8), dataloader=silent) == []
 
 
 def test_training_says_it_once_and_goes_on(tmp_path):
