@@ -133,7 +133,7 @@ def test_learns_from_files_and_leaves_a_plain_student(tmp_path):
         Image.fromarray(random.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(tmp_path / 'images' / f'{number}.png')
     images = str(tmp_path / 'images')
     write_labels(lambda path: torch.from_numpy(random.dirichlet([1.0] * 4, (40, 50))).permute(2, 0, 1).float(),
-                 find_images(images), images, str(tmp_path / 'labels'), list('wxyz'), top_k=2)
+                 find_images(images), images, str(tmp_path / 'labels'), ['Sky', 'Building', 'Pole', 'Road'], top_k=2)
     pipeline = [
         dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='LoadSoftLabels'),
         dict(type='RandomResize', scale=(50, 40), ratio_range=(0.5, 1.5), keep_ratio=True),
@@ -149,7 +149,7 @@ def test_learns_from_files_and_leaves_a_plain_student(tmp_path):
     runner.train()
     assert 0 < runner.message_hub.get_scalar('train/loss_kl').current() < 10
     runner.cfg.test_dataloader = dict(dataset=dict(
-        type='CamVidDataset', metainfo=dict(classes=tuple('wxyz')), pipeline=[pipeline[0], dict(type='PackSegInputs')]))
+        type='CamVidDataset', metainfo=dict(classes=('Sky', 'Building', 'Pole', 'Road')), pipeline=[pipeline[0], dict(type='PackSegInputs')]))
     export_student(runner.cfg, tmp_path / 'run' / 'iter_3.pth', tmp_path / 'student')
     for checkpoint in (tmp_path / 'run' / 'iter_3.pth', tmp_path / 'student' / 'student.pth'):
         assert Labeller(runner.cfg, str(checkpoint))(f'{images}/0.png').shape == (4, 40, 50)
