@@ -40,9 +40,9 @@ def installed_stack() -> str:
 
 
 def prepare() -> str:
-    """Check the stack, make ``mmseg::``, ``mmpretrain::`` and ``mmseg_kd::`` resolvable in ``_base_``, and import MMSegmentation.
+    """Check the stack, import it, and make ``mmseg::``, ``mmpretrain::`` and ``mmseg_kd::`` resolvable in ``_base_``.
 
-    What it prints of optional packages while it is imported is dropped; what is missing and needed says so where it is used.
+    What MMSegmentation says of missing optional packages while it is imported is not shown.
 
     Returns:
         str: the installed stack, ``'onedl'`` or ``'openmmlab'``.
