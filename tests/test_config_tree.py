@@ -17,6 +17,7 @@ from torch import nn
 
 from mmseg_kd.datasets import write_digit_scenes
 from mmseg_kd.distillers.dry_run import build_skeleton, run_skeleton
+from mmseg_kd.engine.run_checks import check_config
 from mmseg_kd.io.configs import config_file, published_weights
 from mmseg_kd.labeling import Labeller, find_images, write_labels
 from mmseg_kd.testing.hf_networks import write_hf_network
@@ -289,6 +290,12 @@ def test_is_judged_by_miou_on_the_validation_images(leaf, small):
 @pytest.mark.parametrize('leaf', LEAVES)
 def test_leaf_shows_only_what_is_new(leaf):
     assert len((ROOT / 'configs' / leaf).read_text().splitlines()) <= 25
+
+
+@pytest.mark.parametrize('leaf', LEAVES)
+def test_its_keys_fit_each_other(leaf):
+    problems = check_config(read(leaf))
+    assert problems.refusals == [] and problems.warnings == []
 
 
 @pytest.mark.parametrize('student,data', ALONE)
