@@ -1,9 +1,10 @@
 """Make ``mmseg_kd::`` and ``mmseg::`` known to MMEngine before any config is parsed, whichever tool parses it.
 
-Python runs this at startup, by a ``.pth`` file beside the installed package: the ``_base_`` of a config is read before its
-``custom_imports``, so that stock ``tools/train.py`` would learn of this package too late. Nothing is imported here; a
-finder waits for ``mmengine.config.utils``, fills in its table, and goes away.
+Python runs this at startup, by a ``.pth`` file beside the installed package: the ``_base_`` of a config is read before
+its ``custom_imports``, so that stock ``tools/train.py`` would learn of this package too late. Nothing is imported here;
+a finder waits for ``mmengine.config.utils``, fills in its table, and goes away.
 """
+
 import sys
 from importlib.util import find_spec
 
@@ -11,7 +12,6 @@ TABLE = 'mmengine.config.utils'
 
 
 class _Finder:
-
     def find_spec(self, name, path=None, target=None):
         if name != TABLE:
             return None
@@ -23,6 +23,7 @@ class _Finder:
             def exec_module(module):
                 run(module)
                 from mmseg_kd_startup import fill
+
                 fill(module)
 
             spec.loader.exec_module = exec_module

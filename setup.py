@@ -1,4 +1,5 @@
 """Packaging. Configs and tools travel inside the package as ``mmseg_kd/.mim``, where MIM and ``mmseg_kd::`` look."""
+
 import shutil
 from pathlib import Path
 
@@ -39,7 +40,6 @@ class EditableWithStartup(editable_wheel):
         call = type(strategy).__call__
 
         class WithStartup(type(strategy)):
-
             def __call__(self, wheel, files, mapping):
                 call(self, wheel, files, mapping)
                 wheel.writestr(*STARTUP)

@@ -1,11 +1,12 @@
 """Train a half-width PSPNet-R18 on CamVid by every method, for the same few iterations, and print the table.
 
-Each training is a `tools/train.py` of its own, `--jobs` at a time. What has finished is not repeated: killed and started
-again, the table goes on where it was. The teacher is that of the configs:
+Each training is a `tools/train.py` of its own, `--jobs` at a time. What has finished is not repeated: killed and
+started again, the table goes on where it was. The teacher is that of the configs:
 
     python tools/train.py configs/camvid/r18_camvid.py
     python benchmarks/camvid.py --iterations 300 --crop 128 --jobs 2
 """
+
 import argparse
 import json
 import os
@@ -14,7 +15,6 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, Tuple
 
 ROOT = Path(__file__).resolve().parents[1]
 SUFFIX = '_r18_r18half_camvid'
@@ -22,30 +22,44 @@ ALONE = 'r18half_camvid'
 BASELINE = 'student alone'
 
 
-def command(config: Path, seed: int, work_dir: Path, iterations: int, crop: int) -> List[str]:
+def command(config: Path, seed: int, work_dir: Path, iterations: int, crop: int) -> list[str]:
     """One training. The teacher runs in bfloat16, which halves its time on CPUs that have it."""
     options = [
-        f'randomness.seed={seed}', f'train_cfg.max_iters={iterations}', f'train_cfg.val_interval={iterations}',
-        f'param_scheduler.0.end={iterations}', f'train_dataloader.dataset.pipeline.3.crop_size=({crop},{crop})',
-        f'default_hooks.checkpoint.interval={iterations}', 'default_hooks.checkpoint.save_best=None',
-        'default_hooks.checkpoint.max_keep_ckpts=1'
+        f'randomness.seed={seed}',
+        f'train_cfg.max_iters={iterations}',
+        f'train_cfg.val_interval={iterations}',
+        f'param_scheduler.0.end={iterations}',
+        f'train_dataloader.dataset.pipeline.3.crop_size=({crop},{crop})',
+        f'default_hooks.checkpoint.interval={iterations}',
+        'default_hooks.checkpoint.save_best=None',
+        'default_hooks.checkpoint.max_keep_ckpts=1',
     ]
     if config.stem == ALONE:
         options += [f'model.data_preprocessor.size=({crop},{crop})']
     else:
         options += [f'model.student.data_preprocessor.size=({crop},{crop})', 'model.teacher.dtype=bfloat16']
     return [
-        sys.executable, str(ROOT / 'tools/train.py'), str(config), '--work-dir', str(work_dir), '--cfg-options', *options
+        sys.executable,
+        str(ROOT / 'tools/train.py'),
+        str(config),
+        '--work-dir',
+        str(work_dir),
+        '--cfg-options',
+        *options,
     ]
 
 
 def train(name: str, config: Path, seed: int, work_dir: Path, iterations: int, crop: int) -> None:
-    """Train, and leave what it took and gave in ``result.json``. A training that fails leaves its log, and no result."""
+    """Train, and write time and mIoU to ``result.json``. A training that fails leaves its log, and no result."""
     work_dir.mkdir(parents=True, exist_ok=True)
     with open(work_dir / 'output.log', 'w') as log:
         process = subprocess.Popen(
-            command(config, seed, work_dir, iterations, crop), stdout=log, stderr=subprocess.STDOUT, cwd=ROOT,
-            env=dict(os.environ, OMP_NUM_THREADS='1'))
+            command(config, seed, work_dir, iterations, crop),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env=dict(os.environ, OMP_NUM_THREADS='1'),
+        )
         _, status, usage = os.wait4(process.pid, 0)
     if status:
         print(f'{name}, seed {seed}: failed; see {work_dir / "output.log"}', file=sys.stderr, flush=True)
@@ -53,8 +67,14 @@ def train(name: str, config: Path, seed: int, work_dir: Path, iterations: int, c
     scalars = [json.loads(line) for path in work_dir.glob('*/vis_data/scalars.json') for line in path.open()]
     miou = [entry['mIoU'] for entry in scalars if 'mIoU' in entry][-1]
     result = dict(
-        name=name, seed=seed, iterations=iterations, crop=crop, miou=miou, seconds=usage.ru_utime + usage.ru_stime,
-        megabytes=usage.ru_maxrss / 1024)
+        name=name,
+        seed=seed,
+        iterations=iterations,
+        crop=crop,
+        miou=miou,
+        seconds=usage.ru_utime + usage.ru_stime,
+        megabytes=usage.ru_maxrss / 1024,
+    )
     temporary = work_dir / 'result.json.tmp'
     temporary.write_text(json.dumps(result))
     temporary.replace(work_dir / 'result.json')
@@ -63,7 +83,7 @@ def train(name: str, config: Path, seed: int, work_dir: Path, iterations: int, c
     print(f'{name}, seed {seed}: {miou:.2f} mIoU', file=sys.stderr, flush=True)
 
 
-def runs(only: List[str], seeds: int) -> List[Tuple[str, Path, int]]:
+def runs(only: list[str], seeds: int) -> list[tuple[str, Path, int]]:
     """Name, config and seed of every training: the student alone with several seeds, each method with one."""
     configs = sorted((ROOT / 'configs/camvid').glob(f'*{SUFFIX}.py'))
     methods = [(path.stem.removesuffix(SUFFIX), path, 0) for path in configs]
@@ -71,7 +91,7 @@ def runs(only: List[str], seeds: int) -> List[Tuple[str, Path, int]]:
     return [run for run in alone + methods if not only or run[0] in only]
 
 
-def table(results: List[Dict]) -> str:
+def table(results: list[dict]) -> str:
     """Markdown: the student alone with its spread, then the methods, the best first."""
     alone = [result['miou'] for result in results if result['name'] == BASELINE]
     mean, spread = statistics.mean(alone), statistics.stdev(alone) if len(alone) > 1 else float('nan')
@@ -79,8 +99,10 @@ def table(results: List[Dict]) -> str:
     methods = sorted((r for r in results if r['name'] != BASELINE), key=lambda r: -r['miou'])
     for result in [r for r in results if r['name'] == BASELINE] + methods:
         label = f'{BASELINE}, seed {result["seed"]}' if result['name'] == BASELINE else result['name']
-        lines.append(f'| {label} | {result["miou"]:.2f} | {result["miou"] - mean:+.2f} | {result["iterations"]} | '
-                     f'{result["seconds"]:.0f} | {result["megabytes"]:.0f} |')
+        lines.append(
+            f'| {label} | {result["miou"]:.2f} | {result["miou"] - mean:+.2f} | {result["iterations"]} | '
+            f'{result["seconds"]:.0f} | {result["megabytes"]:.0f} |'
+        )
     return '\n'.join([*lines, '', f'Student alone: {mean:.2f} +- {spread:.2f} mIoU over {len(alone)} seeds.'])
 
 
@@ -100,7 +122,9 @@ def main() -> None:
             folders.append(folder)
             if not (folder / 'result.json').exists():
                 pool.submit(train, name, config, seed, folder, args.iterations, args.crop)
-    results = [json.loads((folder / 'result.json').read_text()) for folder in folders if (folder / 'result.json').exists()]
+    results = [
+        json.loads((folder / 'result.json').read_text()) for folder in folders if (folder / 'result.json').exists()
+    ]
     if results:
         print(table(results))
 

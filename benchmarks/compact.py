@@ -1,7 +1,8 @@
 """What the compact network costs to run beside PSPNet-R18 and its teacher FCN-R50, with random weights.
 
-    OMP_NUM_THREADS=1 python benchmarks/compact.py --size 224x224 --batches 1 16
+OMP_NUM_THREADS=1 python benchmarks/compact.py --size 224x224 --batches 1 16
 """
+
 import argparse
 import sys
 
@@ -33,14 +34,19 @@ def main():
     init_default_scope('mmseg')
     networks = []
     for name, leaf in NETWORKS.items():
-        network, = load_networks(Config.fromfile(config_file(leaf)))
+        (network,) = load_networks(Config.fromfile(config_file(leaf)))
         network.name = name
         networks.append(network)
     cuda = torch.cuda.is_available()
     device = f'GPU {torch.cuda.get_device_name()}' if cuda else f'CPU, {torch.get_num_threads()} thread(s)'
     results = measure_networks(
-        networks, args.batches, [args.size], torch.device('cuda' if cuda else 'cpu'), args.seconds,
-        report=lambda text: print(f'measuring {text}', file=sys.stderr))
+        networks,
+        args.batches,
+        [args.size],
+        torch.device('cuda' if cuda else 'cpu'),
+        args.seconds,
+        report=lambda text: print(f'measuring {text}', file=sys.stderr),
+    )
     print(cost_report('compact', results, f'{device}, torch {torch.__version__}'))
 
 

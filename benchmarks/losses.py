@@ -8,6 +8,7 @@ sizes.
 
     python benchmarks/losses.py --batch 4 --repeats 3 --threads 1 --csv losses.csv
 """
+
 import argparse
 import copy
 import csv
@@ -17,7 +18,8 @@ import itertools
 import os
 import statistics
 import time
-from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import textbook
 import torch
@@ -27,12 +29,22 @@ from torch import Tensor, nn
 from mmseg_kd import losses
 from mmseg_kd.losses.base import Maps
 
-COLUMNS = ('loss', 'ms', 'textbook_ms', 'kl_ms', 'kept_mib', 'textbook_kept_mib', 'peak_mib', 'textbook_peak_mib',
-           'note')
+COLUMNS = (
+    'loss',
+    'ms',
+    'textbook_ms',
+    'kl_ms',
+    'kept_mib',
+    'textbook_kept_mib',
+    'peak_mib',
+    'textbook_peak_mib',
+    'note',
+)
 
 
 class Sizes(NamedTuple):
     """Numbers of channels and pixels. What is called small is for losses whose textbook form costs too much else."""
+
     batch: int = 4
     classes: int = 19
     height: int = 64
@@ -108,6 +120,7 @@ def classifier(sizes: Sizes) -> tuple:
 
 class Row(NamedTuple):
     """A loss to measure; ``parts`` are what of it the textbook form is given, ``note`` says what sizes differ."""
+
     loss: Callable[[], losses.DistillLoss]
     textbook: Callable[..., Tensor]
     inputs: Callable[[Sizes], tuple]
@@ -143,11 +156,19 @@ ROWS = (
     Row(losses.DISTLoss, textbook.stronger_teacher, logits),
     Row(losses.DKDLoss, textbook.decoupled, logits),
     Row(losses.DSDCategorySimilarityLoss, textbook.category_similarity, logits),
-    Row(losses.DSDPixelSimilarityLoss, textbook.pixel_similarity, layers,
-        note='{classes}, {channels} and {classes} channels'),
+    Row(
+        losses.DSDPixelSimilarityLoss,
+        textbook.pixel_similarity,
+        layers,
+        note='{classes}, {channels} and {classes} channels',
+    ),
     Row(losses.FAKDLoss, textbook.feature_augmented, classifier, ['statistics']),
-    Row(losses.HalfMapPairWiseKDLoss, textbook.half_map_pair_wise, unequal_features,
-        note='{few} and {channels} channels'),
+    Row(
+        losses.HalfMapPairWiseKDLoss,
+        textbook.half_map_pair_wise,
+        unequal_features,
+        note='{few} and {channels} channels',
+    ),
     Row(losses.HingeHolisticKDLoss, textbook.hinge_holistic, logits_and_images, ['critic']),
     Row(losses.HintLoss, textbook.hint, features),
     Row(losses.HolisticKDLoss, textbook.holistic, logits_and_images, ['critic']),
@@ -157,16 +178,26 @@ ROWS = (
     Row(losses.ImageSemanticLoss, textbook.image_semantic, logits),
     Row(losses.KAAdaptationLoss, textbook.knowledge_adaptation, features),
     Row(losses.KAAffinityLoss, textbook.knowledge_affinity, unequal_features, note='{few} and {channels} channels'),
-    Row(losses.KATranslatorLoss, textbook.translator, small_unequal_features, ['critic', 'adapters'],
-        '{few} and ' + SMALL),
+    Row(
+        losses.KATranslatorLoss,
+        textbook.translator,
+        small_unequal_features,
+        ['critic', 'adapters'],
+        '{few} and ' + SMALL,
+    ),
     Row(losses.MaskedGenerativeLoss, textbook.masked_generative, few_features, ['generator'], '{few} channels'),
     Row(losses.MaxPairWiseKDLoss, textbook.max_pair_wise, unequal_features, note='{few} and {channels} channels'),
     Row(losses.PairWiseKDLoss, textbook.pair_wise, unequal_features, note='{few} and {channels} channels'),
     Row(losses.PairWiseKDLoss, textbook.pair_wise, few_features, note='{few} channels'),
     Row(losses.PixelWiseKDLoss, textbook.pixel_wise, logits),
     Row(losses.ProbabilityMSELoss, textbook.probability_mse, logits),
-    Row(losses.ProjectedCosineLoss, textbook.projected_cosine, unequal_features, ['projections'],
-        '{few} and {channels} channels'),
+    Row(
+        losses.ProjectedCosineLoss,
+        textbook.projected_cosine,
+        unequal_features,
+        ['projections'],
+        '{few} and {channels} channels',
+    ),
     Row(losses.PseudoLabelLoss, textbook.pseudo_label, logits),
     Row(losses.RawHolisticKDLoss, textbook.raw_holistic, logits, ['critic']),
     Row(losses.RegionContentLoss, textbook.region_content, unequal_features, note='{few} and {channels} channels'),
@@ -182,9 +213,10 @@ ROWS = (
 
 class Form(NamedTuple):
     """A function of student, teacher and perhaps labels, its inputs, and the parameters of its own that learn."""
+
     function: Callable[..., Tensor]
     inputs: tuple
-    parameters: List[nn.Parameter]
+    parameters: list[nn.Parameter]
 
     def ready(self) -> tuple:
         """What to call the function with: the inputs, the student's fresh. Without gradients, and seeded, each time."""
@@ -205,7 +237,7 @@ def objective(loss: losses.DistillLoss, *inputs: tuple) -> Tensor:
     return value + loss.critic_loss(*inputs) if isinstance(loss, losses.AdversarialLoss) else value
 
 
-def build(row: Row, sizes: Sizes) -> Tuple[Form, Form]:
+def build(row: Row, sizes: Sizes) -> tuple[Form, Form]:
     """A loss and its textbook form on the same inputs; networks and memories are equal at first, but not shared."""
     torch.manual_seed(0)
     inputs = row.inputs(sizes)
@@ -218,8 +250,10 @@ def build(row: Row, sizes: Sizes) -> Tuple[Form, Form]:
     loss.train(not isinstance(loss, losses.HolisticKDLoss))
     twin = copy.deepcopy(loss)
     naive = functools.partial(row.textbook, **{part: getattr(twin, part) for part in row.parts})
-    return (Form(functools.partial(objective, loss), inputs, list(loss.parameters())),
-            Form(naive, inputs, list(twin.parameters())))
+    return (
+        Form(functools.partial(objective, loss), inputs, list(loss.parameters())),
+        Form(naive, inputs, list(twin.parameters())),
+    )
 
 
 def softmax_kl(student: Tensor, teacher: Tensor) -> Tensor:
@@ -233,7 +267,7 @@ def seconds(form: Form) -> float:
     return time.process_time() - start
 
 
-def allocated(function: Callable[..., object], inputs: tuple) -> Tuple[float, float]:
+def allocated(function: Callable[..., object], inputs: tuple) -> tuple[float, float]:
     """Mebibytes that a call leaves allocated while its result is held, and the most that it has allocated at a time.
 
     Every allocation and release of PyTorch's own allocator counts, those inside of operators too; not what a library
@@ -275,12 +309,13 @@ def table_line(line: dict) -> str:
     values = {name: float(x) for name, x in line.items() if name not in ('loss', 'note')}
     name = line['loss'] + (f' ({line["note"]})' if line['note'] else '')
     times = f'{values["ms"]:.1f} | {values["ms"] / values["textbook_ms"]:.3f} | {values["ms"] / values["kl_ms"]:.1f}'
-    memory = ' | '.join(f'{values[f"{x}_mib"]:.1f} ({share(values[f"{x}_mib"], values[f"textbook_{x}_mib"])})'
-                        for x in ('kept', 'peak'))
+    memory = ' | '.join(
+        f'{values[f"{x}_mib"]:.1f} ({share(values[f"{x}_mib"], values[f"textbook_{x}_mib"])})' for x in ('kept', 'peak')
+    )
     return f'| {name} | {times} | {memory} |'
 
 
-def main(arguments: Optional[Sequence[str]] = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--batch', type=int, default=4)
     parser.add_argument('--repeats', type=int, default=5, help='runs of each form (median); more of cheap ones')
@@ -292,8 +327,10 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     torch.set_num_threads(args.threads)
     os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # else the profiler reports each of its runs
     sizes = Sizes(batch=args.batch)
-    print(f'torch {torch.__version__}, {args.threads} thread(s), batch {sizes.batch}, {sizes.height} x {sizes.width}, '
-          'float32\n')
+    print(
+        f'torch {torch.__version__}, {args.threads} thread(s), batch {sizes.batch}, {sizes.height} x {sizes.width}, '
+        'float32\n'
+    )
     print('| loss | ms | of textbook | of softmax-KL | kept MiB (of textbook) | peak MiB (of textbook) |')
     print('|---|---|---|---|---|---|', flush=True)
     with open(args.csv or os.devnull, 'w', newline='') as file:

@@ -7,10 +7,12 @@ processor; the data, the optimiser and the hook of Mean Teacher are in neither.
 
     OMP_NUM_THREADS=1 python benchmarks/semi.py --crop 256 --batch 2 --repeats 5 --threads 1
 """
+
 import argparse
 import statistics
 import time
-from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -23,20 +25,22 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from mmseg_kd import config_file
-from mmseg_kd.sweep.budget import teachers
 from mmseg_kd.distillers import CrossPseudoSupervision, MeanTeacher, SemiSupervisedDistiller
+from mmseg_kd.sweep.budget import teachers
 
 CONFIGS = tuple(f'mmseg_kd::semi/{way}_r18_voc12aug.py' for way in ('mt', 'cps', 'kd', 'mgd'))
 
 
 class Batch(NamedTuple):
     """Preprocessed images and labels, as a segmentor gets them."""
+
     inputs: dict
     data_samples: dict
 
 
 class Part(NamedTuple):
     """One pass of one network: which of the batches it sees, and whether it learns from it."""
+
     network: nn.Module
     sees: str
     learns: bool
@@ -68,13 +72,14 @@ def sample(label: Tensor) -> SegDataSample:
     return SegDataSample(gt_sem_seg=PixelData(data=label), metainfo=dict(img_shape=tuple(label.shape[1:])))
 
 
-def parts(model: SemiSupervisedDistiller) -> List[Part]:
+def parts(model: SemiSupervisedDistiller) -> list[Part]:
     """What the terms of the configs need, by the papers and not by what the segmentor does."""
     learning = [Part(model.student, batch, True) for batch in ('labeled', 'mixed')]
     if isinstance(model, CrossPseudoSupervision):
         learning += [part._replace(network=model.peer) for part in learning]
-        return learning + [Part(network, batch, False) for network in (model.student, model.peer)
-                           for batch in ('first', 'second')]
+        return learning + [
+            Part(network, batch, False) for network in (model.student, model.peer) for batch in ('first', 'second')
+        ]
     if isinstance(model, MeanTeacher):
         return learning + [Part(model.teacher, batch, False) for batch in ('labeled', 'mixed')]
     batches = ['labeled', 'mixed']
@@ -110,9 +115,9 @@ def seconds(function: Callable[[], None]) -> float:
     return time.process_time() - start
 
 
-def measure(model: SemiSupervisedDistiller, batch: Batch, repeats: int) -> Tuple[float, float]:
+def measure(model: SemiSupervisedDistiller, batch: Batch, repeats: int) -> tuple[float, float]:
     """Seconds of the step, and of its parts; medians."""
-    times: List[Tuple[float, float]] = []
+    times: list[tuple[float, float]] = []
     for _ in range(repeats + 1):
         taken = []
         for function in (lambda: step(model, batch), lambda: [run(part, batch) for part in parts(model)]):
@@ -125,7 +130,7 @@ def measure(model: SemiSupervisedDistiller, batch: Batch, repeats: int) -> Tuple
     return statistics.median(whole), statistics.median(sum_of_parts)
 
 
-def main(arguments: Optional[Sequence[str]] = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('configs', nargs='*', default=CONFIGS, help='by default those for VOC with ResNet-18')
     parser.add_argument('--crop', type=int, default=256)
@@ -142,8 +147,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
         model = build(Config.fromfile(config_file(name)), args.crop)
         whole, sum_of_parts = measure(model, draw(model.num_classes, args.batch, args.crop), args.repeats)
         learn = [part.learns for part in parts(model)]
-        print(f'| {name.rpartition("/")[2].removesuffix(".py")} | {learn.count(True)} | {learn.count(False)} | '
-              f'{1000 * whole:.0f} | {1000 * sum_of_parts:.0f} | {whole / sum_of_parts:.3f} |', flush=True)
+        print(
+            f'| {name.rpartition("/")[2].removesuffix(".py")} | {learn.count(True)} | {learn.count(False)} | '
+            f'{1000 * whole:.0f} | {1000 * sum_of_parts:.0f} | {whole / sum_of_parts:.3f} |',
+            flush=True,
+        )
 
 
 if __name__ == '__main__':

@@ -4,16 +4,17 @@ Maps of similarities are written out, classes and pairs of images are loops, and
 logarithm is taken afterwards. Constants are the defaults of the losses. Networks and memories are passed in; a memory
 is written as its loss would write it, one vector after the other, and random numbers are drawn as the loss draws them.
 """
-from typing import Callable, Iterable, List, Tuple
+
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmseg_kd.losses.contourlet import pyramid_step, wedges
 from mmseg_kd.constants import IGNORE_INDEX
+from mmseg_kd.losses.contourlet import pyramid_step, wedges
 
-Maps = Tuple[Tensor, ...]
+Maps = tuple[Tensor, ...]
 
 CLASSES = 19
 
@@ -196,7 +197,7 @@ def holistic(student: Maps, teacher: Tensor, critic: nn.Module) -> Tensor:
     share = torch.rand(len(real), 1, 1, 1, dtype=real.dtype)
     between = (share * real + (1 - share) * fake).detach().requires_grad_()
     own = -critic(fake).mean() + critic(fake.detach()).mean() - critic(real).mean()
-    slope, = torch.autograd.grad(critic(between).mean((1, 2, 3)).sum(), between, create_graph=True)
+    (slope,) = torch.autograd.grad(critic(between).mean((1, 2, 3)).sum(), between, create_graph=True)
     return own + 10 * (slope.flatten(1).norm(dim=1) - 1).pow(2).mean()
 
 
@@ -209,12 +210,12 @@ def hinge_holistic(student: Maps, teacher: Tensor, critic: nn.Module) -> Tensor:
 def raw_holistic(student: Tensor, teacher: Tensor, critic: nn.Module) -> Tensor:
     share = torch.rand(len(teacher), 1, 1, 1, dtype=teacher.dtype)
     between = (share * teacher + (1 - share) * student).detach().requires_grad_()
-    slope, = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     penalty = 10 * (slope.flatten(1).norm(dim=1) - 1).pow(2).mean()
     return -critic(student).mean() + 0.1 * (critic(student.detach()).mean() - critic(teacher).mean() + penalty)
 
 
-def _seen(student: Maps, teacher: Tensor) -> Tuple[Tensor, Tensor]:
+def _seen(student: Maps, teacher: Tensor) -> tuple[Tensor, Tensor]:
     logits, images = student
     images = F.interpolate(images.detach(), size=logits.shape[2:], mode='bilinear')
     return tuple(torch.cat([images, x.softmax(1)], dim=1) for x in (logits, teacher))
@@ -258,7 +259,7 @@ def cosine_feature(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def projected_cosine(student: Tensor, teacher: Tensor, projections: Iterable[nn.Module]) -> Tensor:
-    projection, = projections
+    (projection,) = projections
     return cosine_feature(student, projection(teacher))
 
 
@@ -279,7 +280,7 @@ def attention_transfer_norm(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def attention_guided(student: Tensor, teacher: Tensor, refiners: Iterable[nn.Module]) -> Tensor:
-    refine, = refiners
+    (refine,) = refiners
     s, t = (x / x.pow(2).sum().sqrt() for x in (refine(student), teacher))
     return (s - t).pow(2).sum()
 
@@ -287,8 +288,9 @@ def attention_guided(student: Tensor, teacher: Tensor, refiners: Iterable[nn.Mod
 def pixel_similarity(student: Maps, teacher: Maps) -> Tensor:
     residuals = []
     for maps in (student, teacher):
-        residuals.append([F.normalize(attention(maps[j]) - attention(maps[i]))
-                          for j in range(len(maps)) for i in range(j)])
+        residuals.append(
+            [F.normalize(attention(maps[j]) - attention(maps[i])) for j in range(len(maps)) for i in range(j)]
+        )
     return sum((s - t).pow(2).mean() for s, t in zip(*residuals)) / len(residuals[0])
 
 
@@ -305,7 +307,7 @@ def dense_contrastive(student: Tensor, teacher: Tensor, generator: nn.Module) ->
     for n in range(len(student)):
         for y in range(0, nodes[0].shape[2], 4):
             for x in range(0, nodes[0].shape[3], 4):
-                contrast = contrast + _contrast(*(node[n, :, y:y + 4, x:x + 4] for node in nodes))
+                contrast = contrast + _contrast(*(node[n, :, y : y + 4, x : x + 4] for node in nodes))
     return 2e-6 * (rebuilt - teacher).pow(2).sum() / len(student) + 0.005 * contrast / nodes[0][:, 0].numel()
 
 
@@ -370,21 +372,30 @@ def mini_batch(student: Tensor, teacher: Tensor) -> Tensor:
     for n in range(len(s)):
         for m in range(len(s)):
             total = total + divergence(s[n] @ s[m].t() / 0.1, t[n] @ t[m].t() / 0.1, dim=1).mean()
-    return total / len(s)**2
+    return total / len(s) ** 2
 
 
-def memory(student: Tensor, teacher: Tensor, labels: Tensor, head: nn.Module, pixels: nn.Module,
-           regions: nn.Module) -> Tensor:
+def memory(
+    student: Tensor, teacher: Tensor, labels: Tensor, head: nn.Module, pixels: nn.Module, regions: nn.Module
+) -> Tensor:
     return _memory(student, teacher, labels, head, pixels, regions, lambda order, own: order[own[order]])
 
 
-def stray_memory(student: Tensor, teacher: Tensor, labels: Tensor, head: nn.Module, pixels: nn.Module,
-                 regions: nn.Module) -> Tensor:
+def stray_memory(
+    student: Tensor, teacher: Tensor, labels: Tensor, head: nn.Module, pixels: nn.Module, regions: nn.Module
+) -> Tensor:
     return _memory(student, teacher, labels, head, pixels, regions, lambda order, own: order[order < own.sum()])
 
 
-def _memory(student: Tensor, teacher: Tensor, labels: Tensor, head: nn.Module, pixels: nn.Module, regions: nn.Module,
-            choose: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+def _memory(
+    student: Tensor,
+    teacher: Tensor,
+    labels: Tensor,
+    head: nn.Module,
+    pixels: nn.Module,
+    regions: nn.Module,
+    choose: Callable[[Tensor, Tensor], Tensor],
+) -> Tensor:
     """``choose`` tells, from shuffled places and which pixels are of a class, the places that it may be given."""
     s, t = (vectors(F.normalize(x)) for x in (head(student), teacher))
     images, names = t.detach().split(len(t) // len(labels)), labels.flatten(1)
@@ -404,14 +415,16 @@ def _memory(student: Tensor, teacher: Tensor, labels: Tensor, head: nn.Module, p
 
 
 def channel_memory(student: Tensor, teacher: Tensor, head: nn.Module, memory: nn.Module) -> Tensor:
-    s, t = (F.normalize(x.flatten(2), dim=2) for x in (head(F.avg_pool2d(student, 4, ceil_mode=True)),
-                                                       F.avg_pool2d(teacher, 4, ceil_mode=True)))
+    s, t = (
+        F.normalize(x.flatten(2), dim=2)
+        for x in (head(F.avg_pool2d(student, 4, ceil_mode=True)), F.avg_pool2d(teacher, 4, ceil_mode=True))
+    )
     channels = t.flatten(0, 1)
     _remember(memory, 0, channels[torch.randperm(len(channels))[:256]])
     keys, total = _draw(memory, 2048).to(t), 0
     for n in range(len(s)):
         for m in range(len(s)):
-            total = total + divergence(s[n] @ s[m].t() / 0.1, t[n] @ t[m].t() / 0.1, dim=1).mean() / len(s)**2
+            total = total + divergence(s[n] @ s[m].t() / 0.1, t[n] @ t[m].t() / 0.1, dim=1).mean() / len(s) ** 2
     return total + 0.1 * divergence(s @ keys.t() / 0.1, t @ keys.t() / 0.1, dim=2).mean() + 100 * (s - t).pow(2).mean()
 
 
@@ -433,7 +446,7 @@ def _draw(queue: nn.Module, count: int) -> Tensor:
 # Features and classes
 
 
-def present(labels: Tensor) -> List[int]:
+def present(labels: Tensor) -> list[int]:
     return [k for k in labels.unique().tolist() if k != IGNORE_INDEX]
 
 
@@ -457,8 +470,9 @@ def inter_class_distance(student: Tensor, teacher: Tensor, labels: Tensor) -> Te
     for s, t, y in zip(student, teacher, labels):
         centres = [[x[:, y == k].mean(1) for k in present(y)] for x in (s, t)]
         pairs = [(j, i) for j in range(len(centres[0])) for i in range(j)]
-        squares = [((centres[0][j] - centres[0][i]).norm() - (centres[1][j] - centres[1][i]).norm()).pow(2)
-                   for j, i in pairs]
+        squares = [
+            ((centres[0][j] - centres[0][i]).norm() - (centres[1][j] - centres[1][i]).norm()).pow(2) for j, i in pairs
+        ]
         if squares:
             images.append(sum(squares) / len(squares))
     return sum(images) / len(images)

@@ -1,4 +1,5 @@
 """The pages on losses and methods, made from docstrings, configs, the metafile and the measured costs."""
+
 import csv
 import inspect
 import pkgutil
@@ -8,7 +9,7 @@ import textwrap
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.fileio import load
@@ -23,16 +24,18 @@ from mmseg_kd.losses import AdversarialLoss, DistillLoss
 PAIR = '_r101_r18_cityscapes'
 HEADER = '<!-- Written by `python tools/make_docs.py`: change what it reads, not this page. -->\n\n'
 ON_FEATURES = 'on features'
-Costs = Dict[str, Dict[str, float]]
+Costs = dict[str, dict[str, float]]
 PACKAGE = Path(__file__).resolve().parents[1] / 'mmseg_kd'
-INLINE = re.compile(r':(?P<role>\w+):`(?P<target>[^`]+)`|``(?P<code>.+?)``|(?P<other>`|\.\. \w+::)'
-                    r'|(?P<arxiv>arXiv \d{4}\.\d{4,5})|(?P<doi>DOI 10\.[^\s,;)]*[^\s,;).])'
-                    r'|(?P<special>[\\*<\[$]|\b_\B|\B_\b)')
+INLINE = re.compile(
+    r':(?P<role>\w+):`(?P<target>[^`]+)`|``(?P<code>.+?)``|(?P<other>`|\.\. \w+::)'
+    r'|(?P<arxiv>arXiv \d{4}\.\d{4,5})|(?P<doi>DOI 10\.[^\s,;)]*[^\s,;).])'
+    r'|(?P<special>[\\*<\[$]|\b_\B|\B_\b)'
+)
 SECTION = re.compile(r'(Args|Shape|Raises|Example):\n(.*)', re.DOTALL)
 ENTRY = re.compile(r'^(\w+): ', re.MULTILINE)
 
 
-def docs_pages(root: Path) -> Dict[str, str]:
+def docs_pages(root: Path) -> dict[str, str]:
     """Text of every generated page, by its path below ``root``, the folder of the project.
 
     Raises:
@@ -60,7 +63,7 @@ def read_costs(path: Path) -> Costs:
     return costs
 
 
-def documented_losses() -> List[type]:
+def documented_losses() -> list[type]:
     """All losses that the package exports, in alphabetical order; neither their base classes nor their parts."""
     exported = [getattr(room, name) for room in (losses, masks) for name in room.__all__]
     found = [c for c in exported if issubclass(c, DistillLoss) and c not in (DistillLoss, AdversarialLoss)]
@@ -75,19 +78,26 @@ def losses_page(costs: Costs) -> str:
     """
     sections = [_section(loss, costs) for loss in documented_losses()]
     ideas = [f'- {_link(loss)}: {_Docstring(loss).idea()}' for loss in documented_losses()]
-    return HEADER + '\n\n'.join([
-        '# Losses',
-        'Each is the `loss` of a term, as `loss=dict(type=\'CWDLoss\', temperature=4.0)`; [Methods](methods.md) shows '
-        'them at work, and [Add a loss](add_a_loss.md) how to write one. Adapters, resizing and weights belong to the '
-        'term.',
-        'The line under each name says how it is called, and then: whether it needs labels; whether the channels of '
-        'student and teacher must be equal (where those of features differ, the term puts a 1x1 convolution in); '
-        'whether it has a critic, which wants an optimiser of its own; and, where it was measured, what it costs, '
-        'forward and backward on one core, in times of one softmax-KL over 19x64x128 logits, for logits of that size '
-        'or features of 512 channels on that grid; what differs from these sizes is in parentheses. A loss that computes '
-        'another one needs what that needs, and what its own text says.',
-        '\n'.join(ideas), *sections
-    ]) + '\n'
+    return (
+        HEADER
+        + '\n\n'.join(
+            [
+                '# Losses',
+                "Each is the `loss` of a term, as `loss=dict(type='CWDLoss', temperature=4.0)`; [Methods](methods.md) shows "
+                'them at work, and [Add a loss](add_a_loss.md) how to write one. Adapters, resizing and weights belong to the '
+                'term.',
+                'The line under each name says how it is called, and then: whether it needs labels; whether the channels of '
+                'student and teacher must be equal (where those of features differ, the term puts a 1x1 convolution in); '
+                'whether it has a critic, which wants an optimiser of its own; and, where it was measured, what it costs, '
+                'forward and backward on one core, in times of one softmax-KL over 19x64x128 logits, for logits of that size '
+                'or features of 512 channels on that grid; what differs from these sizes is in parentheses. A loss that computes '
+                'another one needs what that needs, and what its own text says.',
+                '\n'.join(ideas),
+                *sections,
+            ]
+        )
+        + '\n'
+    )
 
 
 def methods_page(folder: Path, costs: Costs) -> str:
@@ -103,35 +113,51 @@ def methods_page(folder: Path, costs: Costs) -> str:
     metafile = load(str(folder / 'metafile.yml'))
     collections = {collection['Name']: collection for collection in metafile['Collections']}
     models = {model['Name']: model for model in metafile['Models']}
-    rows = [('method', 'paper', 'terms (weight)', 'reads', 'learns, M', 'cost', 'published mIoU', 'config'),
-            ('---', ) * 8]
+    rows = [
+        ('method', 'paper', 'terms (weight)', 'reads', 'learns, M', 'cost', 'published mIoU', 'config'),
+        ('---',) * 8,
+    ]
     for path in sorted(folder.glob(f'*{PAIR}.py'), key=_method):
         model = models.get(path.stem, {})
         terms = _terms(path)
-        rows.append((_method(path), _paper(collections.get(model.get('In Collection'), {})),
-                     '<br>'.join(f'{_links(term.loss)} ({_weight(term)})' for term in terms),
-                     _reads(terms), _learns(terms), _cost(terms, costs), published_lift(model),
-                     f'[{path.name}](../configs/{folder.name}/{path.name})'))
+        rows.append(
+            (
+                _method(path),
+                _paper(collections.get(model.get('In Collection'), {})),
+                '<br>'.join(f'{_links(term.loss)} ({_weight(term)})' for term in terms),
+                _reads(terms),
+                _learns(terms),
+                _cost(terms, costs),
+                published_lift(model),
+                f'[{path.name}](../configs/{folder.name}/{path.name})',
+            )
+        )
     table = '\n'.join('| ' + ' | '.join(cell.replace('|', '\\|') for cell in row) + ' |' for row in rows)
-    return HEADER + '\n\n'.join([
-        '# Methods',
-        'One row per method, for one pair of networks and one data set: ResNet-101 teaches ResNet-18 on Cityscapes. '
-        '*Reads* are the [paths](../README.md#distil-your-own-model) of the student; *learns* are the parameters, in '
-        'millions, that train beside the student and are gone after training; *cost* is the sum over the terms of '
-        'time, forward and backward, in times of one softmax-KL over 19x64x128 logits, with a star where one was '
-        'measured at other sizes than the rest. The formulas, and these sizes, are in [Losses](losses.md).',
-        table,
-        '*Reconstructed* from an abstract: neither the text of the paper nor code of its authors was at hand. What the '
-        'abstract leaves open, such as formulas, layers and weights, is ours; the section of each loss says what.',
-        'Published numbers are those of the papers, not measured with this project. Each paper has its own protocol '
-        '(teacher, student, schedule, crops, pretrained weights), so that rows cannot be compared with each other; '
-        'what can is a student alone and the same student distilled, in one row. The costs are those of the losses '
-        'alone, on one core; the forward pass of the teacher, which every method needs, is not in them.',
-    ]) + '\n'
+    return (
+        HEADER
+        + '\n\n'.join(
+            [
+                '# Methods',
+                'One row per method, for one pair of networks and one data set: ResNet-101 teaches ResNet-18 on Cityscapes. '
+                '*Reads* are the [paths](../README.md#distil-your-own-model) of the student; *learns* are the parameters, in '
+                'millions, that train beside the student and are gone after training; *cost* is the sum over the terms of '
+                'time, forward and backward, in times of one softmax-KL over 19x64x128 logits, with a star where one was '
+                'measured at other sizes than the rest. The formulas, and these sizes, are in [Losses](losses.md).',
+                table,
+                '*Reconstructed* from an abstract: neither the text of the paper nor code of its authors was at hand. What the '
+                'abstract leaves open, such as formulas, layers and weights, is ours; the section of each loss says what.',
+                'Published numbers are those of the papers, not measured with this project. Each paper has its own protocol '
+                '(teacher, student, schedule, crops, pretrained weights), so that rows cannot be compared with each other; '
+                'what can is a student alone and the same student distilled, in one row. The costs are those of the losses '
+                'alone, on one core; the forward pass of the teacher, which every method needs, is not in them.',
+            ]
+        )
+        + '\n'
+    )
 
 
-def published_lift(model: Dict[str, Any]) -> str:
-    """What a model of the metafile states: ``alone -> distilled (+x)``, mIoU alone, that of other networks, or ``-``."""
+def published_lift(model: dict[str, Any]) -> str:
+    """Published numbers of a model: ``alone -> distilled (+x)``, mIoU alone, that of other networks, or ``-``."""
     metrics = next(iter(model.get('Results', [])), {}).get('Metrics', {})
     distilled, alone = (metrics.get(name) for name in ('mIoU', 'mIoU of the student alone'))
     if distilled is None or alone is None:
@@ -147,8 +173,11 @@ def _section(loss: type, costs: Costs) -> str:
     if 'loss' in parameters:
         facts += ['a base class'] * inspect.isabstract(loss) + ['computes another loss']
     else:
-        facts += ['needs labels' if loss.needs_labels else 'no labels',
-                  'equal channels' if loss.needs_equal_channels else 'channels may differ', _critic(loss)]
+        facts += [
+            'needs labels' if loss.needs_labels else 'no labels',
+            'equal channels' if loss.needs_equal_channels else 'channels may differ',
+            _critic(loss),
+        ]
     if name in costs:
         rows = costs[name].items()
         facts.append('cost ' + ', '.join(f'{cost:.1f} x ({note})' if note else f'{cost:.1f} x' for note, cost in rows))
@@ -198,7 +227,7 @@ class _Docstring:
         section = SECTION.match(block)
         if section is None:
             label = re.match(r'(Paper|Papers|Source): ', block)
-            return f'**{label[1]}:** ' + self._inline(block[label.end():]) if label else self._inline(block)
+            return f'**{label[1]}:** ' + self._inline(block[label.end() :]) if label else self._inline(block)
         kind, body = section[1], textwrap.dedent(section[2])
         if kind == 'Example':
             return '**Example:**\n\n```python\n' + re.sub(r'^(>>>|\.\.\.) ?', '', body, flags=re.MULTILINE) + '\n```'
@@ -210,12 +239,14 @@ class _Docstring:
         parameters = _parameters(self._loss)
         names = [name for name, _ in entries]
         if names != list(parameters):
-            raise self._error(f'documents {", ".join(names)}, but the signature has '
-                              f'{", ".join(parameters) or "nothing"}')
-        return '**Arguments:**\n\n' + '\n'.join(f'- `{_argument(parameters[name])}`: {self._inline(text)}'
-                                                for name, text in entries)
+            raise self._error(
+                f'documents {", ".join(names)}, but the signature has {", ".join(parameters) or "nothing"}'
+            )
+        return '**Arguments:**\n\n' + '\n'.join(
+            f'- `{_argument(parameters[name])}`: {self._inline(text)}' for name, text in entries
+        )
 
-    def _entries(self, kind: str, body: str) -> List[Tuple[str, str]]:
+    def _entries(self, kind: str, body: str) -> list[tuple[str, str]]:
         before, *parts = ENTRY.split(body)
         if before or not parts:
             raise self._error(f'needs "name: text" in the section {kind}, but has {body!r}')
@@ -238,7 +269,7 @@ class _Docstring:
             return f'[{match[0]}](https://doi.org/{match[0].split()[1]})'
         if match['special']:
             return '\\' + match[0]
-        raise self._error(f'has markup that is not known at "{match.string[match.start():][:40]}"')
+        raise self._error(f'has markup that is not known at "{match.string[match.start() :][:40]}"')
 
     def _reference(self, role: str, target: str) -> str:
         name = target.lstrip('~')
@@ -283,7 +314,7 @@ def _critic(loss: type) -> str:
     return 'a critic that learns before the term begins' if loss.critic_first else 'a critic'
 
 
-def _parameters(loss: type) -> Dict[str, inspect.Parameter]:
+def _parameters(loss: type) -> dict[str, inspect.Parameter]:
     if loss.__init__ is nn.Module.__init__:
         return {}
     return {p.name: p for p in list(inspect.signature(loss.__init__).parameters.values())[1:]}
@@ -298,7 +329,7 @@ def _method(path: Path) -> str:
     return path.stem.removesuffix(PAIR)
 
 
-def _terms(path: Path) -> List[Term]:
+def _terms(path: Path) -> list[Term]:
     """The terms of a config, built without weights."""
     try:
         return list(build_skeleton(Config.fromfile(path).model).terms.values())
@@ -320,19 +351,19 @@ def _short(weight: float) -> str:
     return f'{float(f"{weight:.3g}"):g}'
 
 
-def _paper(collection: Dict[str, Any]) -> str:
+def _paper(collection: dict[str, Any]) -> str:
     paper, source = collection.get('Paper'), collection.get('Metadata', {}).get('Reconstructed From')
     if not paper:
         return '-'
     return f'[{_escape(paper["Title"])}]({paper["URL"]})' + (f', *reconstructed* from its {source}' if source else '')
 
 
-def _reads(terms: List[Term]) -> str:
+def _reads(terms: list[Term]) -> str:
     paths = [f'`{path}`' for path in dict.fromkeys(path for term in terms for path in term.student_paths)]
     return ', '.join(paths + ['labels'] * any(term.loss.needs_labels for term in terms))
 
 
-def _learns(terms: List[Term]) -> str:
+def _learns(terms: list[Term]) -> str:
     everything = sum(map(_trainable, terms))
     critics = sum(_trainable(term.critic) for term in terms if term.critic is not None)
     if not everything:
@@ -348,7 +379,7 @@ def _millions(count: int) -> str:
     return f'{count / 1e6:.2f}' if count >= 5000 else '< 0.01'
 
 
-def _cost(terms: List[Term], costs: Costs) -> str:
+def _cost(terms: list[Term], costs: Costs) -> str:
     total, odd = 0.0, False
     for term in terms:
         rows = costs.get(type(term.loss).__name__)

@@ -1,4 +1,5 @@
 """The demo: a teacher, a student that learns alone, and the same student distilled, on scenes of handwritten digits."""
+
 import argparse
 import contextlib
 import io
@@ -7,9 +8,10 @@ import statistics
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, TextIO, Union
+from typing import TextIO
 
 # What OpenMMLab says while it is imported is of no use here.
 warnings.filterwarnings('ignore')
@@ -49,16 +51,18 @@ class Outcome:
     parameters: int
     flops: int
     seconds: float
-    predictions: List[np.ndarray]
+    predictions: list[np.ndarray]
 
 
-def run_demo(work_dir: Union[str, Path] = 'work_dirs/demo',
-             data_root: Union[str, Path] = 'data/digit_scenes',
-             seeds: Sequence[int] = (0, ),
-             num_train: int = 3000,
-             num_val: int = 200,
-             iterations: Optional[int] = None,
-             out: Optional[TextIO] = None) -> Dict[str, List[Outcome]]:
+def run_demo(
+    work_dir: str | Path = 'work_dirs/demo',
+    data_root: str | Path = 'data/digit_scenes',
+    seeds: Sequence[int] = (0,),
+    num_train: int = 3000,
+    num_val: int = 200,
+    iterations: int | None = None,
+    out: TextIO | None = None,
+) -> dict[str, list[Outcome]]:
     """Write the data, train, compare, and leave ``table.md`` and ``comparison.png`` in ``work_dir``.
 
     Whatever an earlier run left in the folders of the training runs is removed, so that it may be killed and started
@@ -87,10 +91,11 @@ def run_demo(work_dir: Union[str, Path] = 'work_dirs/demo',
     check_matplotlib()
     line = ProgressLine('digit scenes', num_train + num_val, out)
     written = write_digit_scenes(data_root, num_train=num_train, num_val=num_val, report=line.update)
-    line.close(f'{num_train} for training, {num_val} for validation, '
-               f'{"written to" if written else "found in"} {data_root}')
+    line.close(
+        f'{num_train} for training, {num_val} for validation, {"written to" if written else "found in"} {data_root}'
+    )
 
-    outcomes: Dict[str, List[Outcome]] = {name: [] for name in RUNS}
+    outcomes: dict[str, list[Outcome]] = {name: [] for name in RUNS}
     for seed in seeds:
         folder = work_dir if len(seeds) == 1 else work_dir / f'seed_{seed}'
         for name, leaf in RUNS.items():
@@ -102,13 +107,14 @@ def run_demo(work_dir: Union[str, Path] = 'work_dirs/demo',
     (work_dir / 'table.md').write_text(table)
     picture = work_dir / 'comparison.png'
     _draw(data_root, {name: results[0].predictions for name, results in outcomes.items()}, picture)
-    out.write(f'\n{table}\ntable:   {work_dir / "table.md"}\npicture: {picture} '
-              f'(the first {len(outcomes["teacher"][0].predictions)} validation scenes, seed {seeds[0]})\n')
+    out.write(
+        f'\n{table}\ntable:   {work_dir / "table.md"}\npicture: {picture} '
+        f'(the first {len(outcomes["teacher"][0].predictions)} validation scenes, seed {seeds[0]})\n'
+    )
     return outcomes
 
 
-def demo_config(leaf: str, work_dir: Path, data_root: Union[str, Path], seed: int,
-                iterations: Optional[int]) -> Config:
+def demo_config(leaf: str, work_dir: Path, data_root: str | Path, seed: int, iterations: int | None) -> Config:
     """The config of one run, made quiet, with its own place and seed.
 
     Args:
@@ -135,7 +141,8 @@ def demo_config(leaf: str, work_dir: Path, data_root: Union[str, Path], seed: in
         experiment_name=name,
         randomness=dict(seed=seed),
         # Below that, MMEngine speaks of its own deprecations.
-        log_level='ERROR')
+        log_level='ERROR',
+    )
     return config
 
 
@@ -157,12 +164,13 @@ def _train(config: Config, line: 'ProgressLine') -> Outcome:
     return Outcome(miou, parameters, flops, watch.seconds, predictions)
 
 
-def _draw(data_root: Union[str, Path], predictions: Dict[str, List[np.ndarray]], path: Path) -> None:
+def _draw(data_root: str | Path, predictions: dict[str, list[np.ndarray]], path: Path) -> None:
     scenes = DigitScenesDataset(
         data_root=str(data_root),
         img_suffix='.png',
         data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
-        pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')])
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')],
+    )
     shown = [scenes[i] for i in range(len(predictions['teacher']))]
     comparison_picture(
         images=[scene['img'][..., ::-1] for scene in shown],
@@ -171,10 +179,11 @@ def _draw(data_root: Union[str, Path], predictions: Dict[str, List[np.ndarray]],
         student=predictions['student alone'],
         distilled=predictions['student distilled'],
         palette=scenes.metainfo['palette'],
-        path=path)
+        path=path,
+    )
 
 
-def demo_table(outcomes: Dict[str, List[Outcome]]) -> str:
+def demo_table(outcomes: dict[str, list[Outcome]]) -> str:
     """The outcomes as a Markdown table and a sentence on the gain; mean and standard deviation of several seeds.
 
     Args:
@@ -182,8 +191,15 @@ def demo_table(outcomes: Dict[str, List[Outcome]]) -> str:
     """
     rows = [('', 'mIoU, %', 'parameters', 'multiply-adds', 'training, s')]
     for name, results in outcomes.items():
-        rows.append((name, _spread([result.miou for result in results]), f'{results[0].parameters / 1e6:.3f} M',
-                     f'{results[0].flops / 1e6:.1f} M', f'{statistics.mean(result.seconds for result in results):.0f}'))
+        rows.append(
+            (
+                name,
+                _spread([result.miou for result in results]),
+                f'{results[0].parameters / 1e6:.3f} M',
+                f'{results[0].flops / 1e6:.1f} M',
+                f'{statistics.mean(result.seconds for result in results):.0f}',
+            )
+        )
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ['| ' + ' | '.join(cell.ljust(width) for cell, width in zip(row, widths)) + ' |' for row in rows]
     lines.insert(1, '|-' + '-|-'.join('-' * width for width in widths) + '-|')
@@ -211,15 +227,13 @@ class ProgressHook(Hook):
         self._begin = 0.0
         self.seconds = 0.0
 
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[Sequence[dict]] = None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Sequence[dict] | None = None) -> None:
         if runner.iter == 0:
             self._begin = time.monotonic()
 
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch: Optional[Sequence[dict]] = None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Sequence[dict] | None = None, outputs: dict | None = None
+    ) -> None:
         self.seconds = time.monotonic() - self._begin
         self._line.update(runner.iter + 1, runner.max_iters, f', loss {outputs["loss"].item():.2f}')
 

@@ -4,6 +4,7 @@ All modules of this package register in MMSegmentation's registries, so that con
 children of those, which MMEngine looks up by the name of this module, and in which it finds all that the parents have.
 Without a location, MMEngine would look for one that does not exist, and say that this package is not installed.
 """
+
 from mmengine.registry import Registry
 from mmseg import registry as _parents
 

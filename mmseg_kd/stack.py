@@ -1,9 +1,10 @@
 """Make the two OpenMMLab distributions look alike.
 
 The packages ``mmengine``, ``mmcv`` and ``mmseg`` are published twice: by OpenMMLab (``mmsegmentation``, ...) and by its
-maintained continuation (``onedl-mmsegmentation``, ...). Import names are equal, distribution names are not, and MMEngine
-resolves ``mmseg::...`` in ``_base_`` through distribution names. :func:`prepare` mends that table.
+maintained continuation (``onedl-mmsegmentation``, ...). Import names are equal, distribution names are not, and
+MMEngine resolves ``mmseg::...`` in ``_base_`` through distribution names. :func:`prepare` mends that table.
 """
+
 import contextlib
 import io
 import warnings
@@ -29,14 +30,16 @@ def installed_stack() -> str:
         raise ImportError(
             'mmseg_kd needs one OpenMMLab stack, but parts of both are installed and overwrite each other '
             f'({clash}); keep one: pip uninstall -y {" ".join(found["openmmlab"])} && '
-            'pip install --force-reinstall --no-deps ' + ' '.join(STACKS['onedl']))
+            'pip install --force-reinstall --no-deps ' + ' '.join(STACKS['onedl'])
+        )
     for stack, names in STACKS.items():
         if len(found[stack]) == len(names):
             return stack
     stack = 'openmmlab' if found['openmmlab'] else 'onedl'
     missing = [d for d in STACKS[stack] if d not in found[stack]]
-    raise ImportError(f'mmseg_kd needs an OpenMMLab stack, but {", ".join(missing)} is not installed: '
-                      f'pip install "mmseg-kd[{stack}]"')
+    raise ImportError(
+        f'mmseg_kd needs an OpenMMLab stack, but {", ".join(missing)} is not installed: pip install "mmseg-kd[{stack}]"'
+    )
 
 
 def prepare() -> str:
@@ -49,6 +52,7 @@ def prepare() -> str:
     """
     stack = installed_stack()
     from mmengine.config import utils
+
     fill(utils)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.filterwarnings('ignore', message='Fail to import')

@@ -29,12 +29,15 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.process)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def functions_that_start_processes(path: Path) -> frozenset[str]:
     """Names of the functions of a test module that start processes, themselves or by another one of them."""
     text = path.read_text()
-    bodies = {node.name: ast.get_source_segment(text, node) for node in ast.parse(text).body
-              if isinstance(node, ast.FunctionDef)}
+    bodies = {
+        node.name: ast.get_source_segment(text, node)
+        for node in ast.parse(text).body
+        if isinstance(node, ast.FunctionDef)
+    }
     found = {name for name, body in bodies.items() if PROCESS.search(body)}
     while True:
         named = re.compile(rf'\b({"|".join(found)})\b') if found else None

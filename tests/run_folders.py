@@ -1,4 +1,5 @@
 """Work directories as a training leaves them, without the training."""
+
 import copy
 import json
 
@@ -6,19 +7,21 @@ NETWORK = dict(
     type='EncoderDecoder',
     backbone=dict(type='ResNetV1c', depth=18, _scope_='mmseg'),
     decode_head=dict(type='PSPHead', num_classes=3, loss_decode=dict(type='CrossEntropyLoss', loss_weight=1.0)),
-    data_preprocessor=dict(type='SegDataPreProcessor', mean=[1.0, 2.0, 3.0], size=(128, 128)))
+    data_preprocessor=dict(type='SegDataPreProcessor', mean=[1.0, 2.0, 3.0], size=(128, 128)),
+)
 PIPELINE = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(type='RandomCrop', crop_size=(128, 128)),
-    dict(type='PackSegInputs')
+    dict(type='PackSegInputs'),
 ]
 TEACHER = dict(config='mmseg_kd::camvid/r18_camvid.py', checkpoint='work_dirs/r18_camvid/iter_1200.pth')
 PI = dict(
-    loss_pi=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=4.0), weight=1.0))
+    loss_pi=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=4.0), weight=1.0)
+)
 CWD = dict(loss_cwd=dict(student='logits', teacher='logits', loss=dict(type='CWDLoss', temperature=4.0), weight=3.0))
 
-HEAD = '''{date} - mmengine - INFO -
+HEAD = """{date} - mmengine - INFO -
 ------------------------------------------------------------
 System environment:
     sys.platform: linux
@@ -31,7 +34,7 @@ Runtime environment:
     GPU number: {processes}
 ------------------------------------------------------------
 
-'''
+"""
 
 
 def alone(**changes):
@@ -47,7 +50,8 @@ def alone(**changes):
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=300, val_interval=100),
         custom_hooks=[dict(type='ExportStudentHook')],
         load_from=None,
-        work_dir='/somewhere')
+        work_dir='/somewhere',
+    )
     return changed(config, **changes)
 
 
@@ -77,19 +81,21 @@ def table(classes):
     return '\n'.join([rule, lines[0], rule, *lines[1:], rule])
 
 
-def write_run(folder,
-              config,
-              mious,
-              seed=0,
-              name=None,
-              classes=None,
-              until=None,
-              resumed=0,
-              started='20261121_114443',
-              time=0.25,
-              memory=None,
-              processes=1,
-              sweep=None):
+def write_run(
+    folder,
+    config,
+    mious,
+    seed=0,
+    name=None,
+    classes=None,
+    until=None,
+    resumed=0,
+    started='20261121_114443',
+    time=0.25,
+    memory=None,
+    processes=1,
+    sweep=None,
+):
     """One start of a training that logs every 20 iterations.
 
     Args:
@@ -131,9 +137,11 @@ def write_run(folder,
             lines.append(dict(aAcc=70.0, mIoU=miou, mAcc=30.0, time=0.07, step=iteration))
             if classes:
                 # Only the last table counts.
-                shown = classes if iteration == end else {name: 1.0 for name in classes}
-                log += ('2026/11/21 11:46:09 - mmengine - INFO - per class results:\n'
-                        f'2026/11/21 11:46:09 - mmengine - INFO - \n{table(shown)}\n')
+                shown = classes if iteration == end else dict.fromkeys(classes, 1.0)
+                log += (
+                    '2026/11/21 11:46:09 - mmengine - INFO - per class results:\n'
+                    f'2026/11/21 11:46:09 - mmengine - INFO - \n{table(shown)}\n'
+                )
             log += f'2026/11/21 11:46:09 - mmengine - INFO - Iter(val) [101/101]    mIoU: {miou:.4f}\n'
     if lines:
         (start / 'vis_data' / 'scalars.json').write_text(''.join(json.dumps(line) + '\n' for line in lines))
@@ -156,4 +164,5 @@ def sweep_entry(stage, candidate, params, seed=0, budget=None, state='complete',
         step_seconds=0.25,
         state=state,
         error=error,
-        miou=None)
+        miou=None,
+    )

@@ -1,4 +1,5 @@
 """What the page on adding a loss says is done as it says it, in an empty folder."""
+
 import math
 import os
 import re
@@ -27,8 +28,13 @@ def folder(tmp_path_factory):
 def sh(commands, cwd):
     """Run commands as a user types them; their output, with stderr."""
     path = str(Path(sys.executable).parent) + os.pathsep + os.environ['PATH']
-    done = subprocess.run(['bash', '-e', '-c', commands], cwd=cwd, capture_output=True, text=True,
-                          env={**os.environ, 'PATH': path, 'MMSEG_KD': str(ROOT), 'PYTHONWARNINGS': 'ignore'})
+    done = subprocess.run(
+        ['bash', '-e', '-c', commands],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PATH': path, 'MMSEG_KD': str(ROOT), 'PYTHONWARNINGS': 'ignore'},
+    )
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     return done.stdout + done.stderr
 
@@ -50,7 +56,7 @@ def test_its_tests_pass(folder):
 def test_its_tests_find_a_wrong_formula(folder):
     wrong = {
         'my_kd/trusted_pixels_loss.py': ('trusted = teacher.argmax(1) == labels', 'trusted = labels != 255'),
-        'my_kd/logit_l1_loss.py': ('.abs().mean()', '.abs().sum()')
+        'my_kd/logit_l1_loss.py': ('.abs().mean()', '.abs().sum()'),
     }
     for name, change in wrong.items():
         assert change[0] in FILES[name]
@@ -59,8 +65,10 @@ def test_its_tests_find_a_wrong_formula(folder):
         sh(COMMANDS[0], folder)
     for name in wrong:
         (folder / name).write_text(FILES[name])
-    assert [f'::{test} ' in str(failure.value) for test in (
-        'test_equals_the_formula[1.0]', 'test_equals_the_formula[3.0]', 'test_logit_l1_by_hand')] == [True] * 3
+    assert [
+        f'::{test} ' in str(failure.value)
+        for test in ('test_equals_the_formula[1.0]', 'test_equals_the_formula[3.0]', 'test_logit_l1_by_hand')
+    ] == [True] * 3
 
 
 def test_its_config_trains(folder):

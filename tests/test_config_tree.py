@@ -1,4 +1,5 @@
 """Every config that the project ships says what was published, and takes a training step on data of its own format."""
+
 import copy
 import functools
 import math
@@ -24,8 +25,11 @@ from mmseg_kd.testing.hf_networks import write_hf_network
 from mmseg_kd.testing.trees import TREES
 
 ROOT = Path(__file__).resolve().parents[1]
-LEAVES = sorted(str(path.relative_to(ROOT / 'configs')) for path in (ROOT / 'configs').rglob('*.py')
-                if '_base_' not in path.parts and path.parent.name not in ('sweeps', 'teachers'))
+LEAVES = sorted(
+    str(path.relative_to(ROOT / 'configs'))
+    for path in (ROOT / 'configs').rglob('*.py')
+    if '_base_' not in path.parts and path.parent.name not in ('sweeps', 'teachers')
+)
 TEACHERS = sorted(path.stem for path in (ROOT / 'configs' / 'teachers').glob('*.py'))
 SIDE = 65
 
@@ -54,12 +58,15 @@ WITH_TEACHER = {  # (learning rate, weight decay, temperature)
     ('r18', 'ade20k'): (1e-2, 5e-5, 1),
 }
 WEIGHTS = dict(
-    r18=dict(loss_pa=1e-1, loss_ho=1e-2, loss_ifv=1e-2), effb0=dict(loss_pa=1e-2, loss_ho=1e-4, loss_ifv=1e-3))
+    r18=dict(loss_pa=1e-1, loss_ho=1e-2, loss_ifv=1e-2), effb0=dict(loss_pa=1e-2, loss_ho=1e-4, loss_ifv=1e-3)
+)
 TERMS = dict(pi=['loss_pi'], skd=['loss_pi', 'loss_pa', 'loss_ho'], ifvd=['loss_pi', 'loss_ifv'], cwd=['loss_cwd'])
 SINGLE = dict(pi_pa=['loss_pi', 'loss_pa'], pi_ho=['loss_pi', 'loss_ho'])  # for Cityscapes alone
 PAIRS = [(method, *pair) for method in TERMS for pair in WITH_TEACHER] + [
-    (method, student, 'cityscapes') for method in SINGLE for student in WEIGHTS]
-# Weights as their papers, or their published code (`_code`), have them, on losses that average over pixels; see each file.
+    (method, student, 'cityscapes') for method in SINGLE for student in WEIGHTS
+]
+# Weights as their papers, or their published code (`_code`), have them, on losses that average over pixels; see each
+# file.
 # None: a schedule, or a weight that is not known.
 FRAMEWORKS = dict(
     afdcd=dict(PixelWiseKDLoss=1, AfDCDLoss=1),
@@ -80,8 +87,14 @@ FRAMEWORKS = dict(
     dsd=dict(DSDPixelSimilarityLoss=1000, DSDCategorySimilarityLoss=10),
     fakd=dict(ChannelFAKDLoss=None),
     fitnet=dict(PixelWiseKDLoss=1, HintLoss=10),
-    idd=dict(PixelWiseKDLoss=10, PairWiseKDLoss=10, HolisticKDLoss=0.1, CWDLoss=3, IDDInterClassDistanceLoss=None,
-             IDDPositionLoss=None),
+    idd=dict(
+        PixelWiseKDLoss=10,
+        PairWiseKDLoss=10,
+        HolisticKDLoss=0.1,
+        CWDLoss=3,
+        IDDInterClassDistanceLoss=None,
+        IDDPositionLoss=None,
+    ),
     ifvd_code=dict(PixelWiseKDLoss=10 / 19, IFVDLoss=200, RawHolisticKDLoss=1e-3),
     ifvd_paper=dict(PixelWiseKDLoss=10 / 19, IFVDLoss=50, HolisticKDLoss=1e-3),
     ka=dict(KATranslatorLoss=None),
@@ -91,7 +104,9 @@ FRAMEWORKS = dict(
     salc=dict(SALCAttentionLoss=None, SALCContextLoss=None),
     skd_code=dict(SummedPixelWiseKDLoss=10, HalfMapPairWiseKDLoss=0.5, RawHolisticKDLoss=0.1),
     skd_paper=dict(PixelWiseKDLoss=10, PairWiseKDLoss=10, HolisticKDLoss=0.1),
-    sstkd=dict(PixelWiseKDLoss=5, HolisticKDLoss=0.01, SSTKDStructuralTextureLoss=0.9, SSTKDStatisticalTextureLoss=1.15),
+    sstkd=dict(
+        PixelWiseKDLoss=5, HolisticKDLoss=0.01, SSTKDStructuralTextureLoss=0.9, SSTKDStatisticalTextureLoss=1.15
+    ),
 )
 
 
@@ -106,7 +121,7 @@ def no_repeated_work():
         yield
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def parsed(leaf):
     return Config.fromfile(ROOT / 'configs' / leaf)
 
@@ -197,7 +212,8 @@ def small(trees, tmp_path):
             visualizer=None,
             test_dataloader=None,
             test_cfg=None,
-            test_evaluator=None)
+            test_evaluator=None,
+        )
         return cfg
 
     return cut
@@ -236,7 +252,8 @@ COVER = cover(LEAVES)
 
 
 @pytest.mark.parametrize(
-    'leaf', [leaf if leaf in COVER else pytest.param(leaf, marks=pytest.mark.slow) for leaf in LEAVES])
+    'leaf', [leaf if leaf in COVER else pytest.param(leaf, marks=pytest.mark.slow) for leaf in LEAVES]
+)
 def test_takes_one_step(leaf, small):
     cfg = small(leaf)
     cfg.update(val_dataloader=None, val_cfg=None, val_evaluator=None)
@@ -280,8 +297,16 @@ def remembered(function):
 DRY_RUNS = {f'mmseg_kd.distillers.distiller.{run.__name__}': remembered(run) for run in (build_skeleton, run_skeleton)}
 
 
-@pytest.mark.parametrize('leaf', ['kd/r18_cityscapes.py', 'kd/r18_ade20k.py', 'kd/r18_voc12.py',
-                                  'kd/pi_r101_effb0_voc12aug.py', 'camvid/r18half_camvid.py'])
+@pytest.mark.parametrize(
+    'leaf',
+    [
+        'kd/r18_cityscapes.py',
+        'kd/r18_ade20k.py',
+        'kd/r18_voc12.py',
+        'kd/pi_r101_effb0_voc12aug.py',
+        'camvid/r18half_camvid.py',
+    ],
+)
 def test_is_judged_by_miou_on_the_validation_images(leaf, small):
     logged = run(small(leaf))
     assert 0 <= logged['val/mIoU'] <= 100
@@ -315,11 +340,13 @@ def test_student_is_distilled_as_published(method, student, data):
     terms = cfg.model.terms
     assert list(terms) == {**TERMS, **SINGLE}[method]
     if 'loss_pi' in terms:
-        assert terms.loss_pi == dict(student='logits', teacher='logits', weight=0.1,
-                                     loss=dict(type='PixelWiseKDLoss', temperature=temperature))
+        assert terms.loss_pi == dict(
+            student='logits', teacher='logits', weight=0.1, loss=dict(type='PixelWiseKDLoss', temperature=temperature)
+        )
     if method == 'cwd':  # Shu et al., "Channel-wise Knowledge Distillation for Dense Prediction" (arXiv 2011.13256)
-        assert terms.loss_cwd == dict(student='logits', teacher='logits', weight=3.0,
-                                      loss=dict(type='CWDLoss', temperature=4.0))
+        assert terms.loss_cwd == dict(
+            student='logits', teacher='logits', weight=3.0, loss=dict(type='CWDLoss', temperature=4.0)
+        )
     for name in terms.keys() & WEIGHTS[student].keys():
         assert terms[name].weight == WEIGHTS[student][name]
     if 'loss_ho' in terms:
@@ -330,7 +357,9 @@ def test_student_is_distilled_as_published(method, student, data):
         assert 'constructor' not in cfg.optim_wrapper
 
 
-@pytest.mark.parametrize('leaf', [leaf for leaf in LEAVES if leaf.partition('_r101_')[0].removeprefix('kd/') in FRAMEWORKS])
+@pytest.mark.parametrize(
+    'leaf', [leaf for leaf in LEAVES if leaf.partition('_r101_')[0].removeprefix('kd/') in FRAMEWORKS]
+)
 def test_framework_has_the_terms_that_were_published(leaf):
     method, _, rest = leaf.removeprefix('kd/').partition('_r101_')
     cfg, data = read(leaf), Path(leaf).stem.rsplit('_', 1)[1]
@@ -347,20 +376,23 @@ def test_framework_has_the_terms_that_were_published(leaf):
 
 
 def test_every_framework_has_a_config_and_every_config_a_test():
-    found = {leaf.partition('_r101_')[0].removeprefix('kd/') for leaf in LEAVES
-             if leaf.startswith('kd/') and '_r101_' in leaf}
+    found = {
+        leaf.partition('_r101_')[0].removeprefix('kd/')
+        for leaf in LEAVES
+        if leaf.startswith('kd/') and '_r101_' in leaf
+    }
     assert found == FRAMEWORKS.keys() | TERMS.keys() | SINGLE.keys()
 
 
 def assert_protocol(cfg, student, data):
     assert cfg.train_dataloader.batch_size == 8
     crops = {node.crop_size for node in dicts(cfg.train_dataloader.dataset) if node.get('type') == 'RandomCrop'}
-    assert crops == {(CROPS[data], ) * 2} == {student.data_preprocessor['size']}
+    assert crops == {(CROPS[data],) * 2} == {student.data_preprocessor['size']}
     assert student.decode_head.num_classes == student.auxiliary_head.num_classes == CLASSES[data]
     assert student.decode_head.type == 'PSPHead' and student.test_cfg == dict(mode='whole')
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.type, optimizer.momentum) == ('SGD', 0.9)
-    policy, = cfg.param_scheduler
+    (policy,) = cfg.param_scheduler
     assert (policy.type, policy.power, policy.eta_min, policy.end) == ('PolyLR', 0.9, 0, cfg.train_cfg.max_iters)
     assert cfg.train_cfg.max_iters == 80000
 
@@ -430,8 +462,9 @@ def test_camvid_teacher_file_is_the_last_checkpoint_of_its_config():
 
 def test_a_downstream_config_changes_one_number(tmp_path):
     child = tmp_path / 'child.py'
-    child.write_text("_base_ = ['mmseg_kd::kd/ifvd_r101_r18_cityscapes.py']\n"
-                     'model = dict(terms=dict(loss_ifv=dict(weight=1.0)))\n')
+    child.write_text(
+        "_base_ = ['mmseg_kd::kd/ifvd_r101_r18_cityscapes.py']\nmodel = dict(terms=dict(loss_ifv=dict(weight=1.0)))\n"
+    )
     cfg, base = Config.fromfile(child), read('kd/ifvd_r101_r18_cityscapes.py')
     assert cfg.model.terms.loss_ifv.weight == 1.0
     cfg.model.terms.loss_ifv.weight = base.model.terms.loss_ifv.weight
@@ -480,9 +513,9 @@ def test_compact_network_is_trained_as_published(way):
     cfg = read(f'compact/{way}_voc12.py')
     assert cfg.optim_wrapper.optimizer == dict(type='Adam', lr=1e-3, weight_decay=1e-4)
     assert cfg.train_dataloader.batch_size == 16 and cfg.train_cfg.max_epochs == 300 and cfg.train_cfg.val_interval == 1
-    policy, = cfg.param_scheduler
+    (policy,) = cfg.param_scheduler
     assert (policy.type, policy.factor, policy.patience, policy.min_value) == ('ReduceOnPlateauLR', 0.2, 10, 1e-7)
-    stopping, = (hook for hook in cfg.custom_hooks if hook.type == 'ResumableEarlyStoppingHook')
+    (stopping,) = (hook for hook in cfg.custom_hooks if hook.type == 'ResumableEarlyStoppingHook')
     assert policy.monitor == stopping.monitor == 'mIoU' and policy.rule == 'greater' and stopping.patience == 30
     assert cfg.custom_hooks[-1].type == 'ValidateOnResumeHook'
     _, _, resize, flip, affine, jitter, _ = cfg.train_dataloader.dataset.pipeline
@@ -497,7 +530,8 @@ def test_compact_sweeps_repeat_all_ways_and_search_nothing(data, seeds):
     published, tuned = sweep.stages
     assert published.candidates == list(WAYS) and tuned.candidates == [f'{way}_tuned' for way in ('feature', 'both')]
     assert {name: Path(leaf).stem for name, leaf in sweep.candidates.items()} == {
-        way: f'{way}_{data}' for way in [*published.candidates, *tuned.candidates]}
+        way: f'{way}_{data}' for way in [*published.candidates, *tuned.candidates]
+    }
     assert not any('space' in stage for stage in sweep.stages) and len(sweep.seeds) == seeds
 
 
@@ -506,7 +540,8 @@ def test_scaled_compact_sweeps_differ_in_the_factor_alone(data):
     sweep, scaled = (Config.fromfile(ROOT / f'configs/sweeps/compact_{data}{end}.py') for end in ('', '_scaled'))
     published = read(f'compact/response_{data}.py').model.terms.loss_response
     assert scaled.options.pop('model.terms.loss_response.weight') == pytest.approx(
-        published.weight * published.loss.temperature**2)
+        published.weight * published.loss.temperature**2
+    )
     assert scaled.options == sweep.get('options', {}) and scaled.candidates == sweep.candidates
     assert scaled.seeds == sweep.seeds and scaled.budget == sweep.budget
 
@@ -523,9 +558,13 @@ def test_tuned_compact_network_has_a_fixed_target_and_differs_in_nothing_else(wa
 def test_teacher_that_comes_with_its_weights_labels_images_of_its_data_set(name, trees, tmp_path):
     pytest.importorskip('transformers')
     cfg = read(f'teachers/{name}.py')
-    assert cfg.model.pretrained == dict(
-        oneformer_swinl_cityscapes='shi-labs/oneformer_cityscapes_swin_large',
-        oneformer_swinl_coco133='shi-labs/oneformer_coco_swin_large')[name]
+    assert (
+        cfg.model.pretrained
+        == dict(
+            oneformer_swinl_cityscapes='shi-labs/oneformer_cityscapes_swin_large',
+            oneformer_swinl_coco133='shi-labs/oneformer_coco_swin_large',
+        )[name]
+    )
     data = cfg.test_dataloader.dataset
     classes = DATASETS.get(data.type).METAINFO['classes']
     # Its own classes are in another order.
@@ -568,10 +607,10 @@ def test_oneformer_teaches_as_published(data):
     assert student.backbone.type == 'SwinTransformer' and student.backbone.frozen_stages == 4
     assert [loss.type for loss in student.decode_head.loss_decode] == ['CrossEntropyLoss', 'SoftDiceLoss']
     assert student.data_preprocessor['size'] == (512, 512)
-    term, = cfg.model.terms.values()
+    (term,) = cfg.model.terms.values()
     assert term.loss.type == 'PixelWiseKDLoss' and term.loss.temperature > 2 and term.weight < 1
     assert cfg.val_evaluator.iou_metrics == cfg.test_evaluator.iou_metrics == ['mIoU', 'mFscore']
-    stopping, = (hook for hook in cfg.custom_hooks if hook.type == 'ResumableEarlyStoppingHook')
+    (stopping,) = (hook for hook in cfg.custom_hooks if hook.type == 'ResumableEarlyStoppingHook')
     assert stopping.monitor == cfg.default_hooks.checkpoint.save_best == 'mIoU' and stopping.patience < 20
     assert {'ValidateOnResumeHook', 'StepSeedHook', 'ValidationLossHook'} < {hook.type for hook in cfg.custom_hooks}
 
@@ -581,7 +620,8 @@ def test_on_coco_training_validation_and_testing_are_three_lists_with_the_labels
     cfg = read('mckd/oneformer_swinl_swint_coco133.py')
     data = {name: cfg[f'{name}_dataloader'].dataset for name in ('train', 'val', 'test')}
     assert {name: dataset.ids for name, dataset in data.items()} == {
-        name: f'data/coco/mckd/{name}.txt' for name in ('train', 'val', 'test')}
+        name: f'data/coco/mckd/{name}.txt' for name in ('train', 'val', 'test')
+    }
     assert {dataset.type for dataset in data.values()} == {'PseudoLabelDataset'}
     assert {dataset.images for dataset in data.values()} == {'data/coco/test2017'}
     assert data['val'].labels == data['test'].labels == 'data/coco/mckd/labels' and 'labels' not in data['train']
@@ -609,6 +649,10 @@ def test_metafile_states_the_final_figures_of_the_paper_for_its_own_voc():
     models = {model['Name']: model['Results'][0] for model in load(str(ROOT / 'configs/kd/metafile.yml'))['Models']}
     stated = {name: result.get('Metrics', {}).get('mIoU') for name, result in models.items()}
     assert [stated[f'{name}_cityscapes'] for name in ('r18', 'pi_r101_r18', 'ifvd_r101_r18', 'ifvd_r101_effb0')] == [
-        70.45, 72.75, 70.96, 65.24]  # Table 6; the best of IFVD's search is 71.75 and 66.01
+        70.45,
+        72.75,
+        70.96,
+        65.24,
+    ]  # Table 6; the best of IFVD's search is 71.75 and 66.01
     assert [stated[f'{name}_voc12'] for name in ('r18', 'pi_r101_r18')] == [64.5, 65.22]
     assert not any(stated[f'{name}_voc12aug'] for name in ('r18', 'effb0', 'pi_r101_r18', 'pi_r101_effb0'))

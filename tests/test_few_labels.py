@@ -1,4 +1,5 @@
 """The page on few labels: every row of its ablations is a model, and the sweep compares what it says."""
+
 import argparse
 import copy
 import functools
@@ -12,13 +13,13 @@ from mmengine.fileio import load
 from mmseg.registry import MODELS
 
 from mmseg_kd import config_file
-from mmseg_kd.sweep.plan import load_sweep
 from mmseg_kd.datasets.partitions import PARTITIONS
 from mmseg_kd.engine.launch import add_arguments, load_config
+from mmseg_kd.sweep.plan import load_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / 'docs/few_labels.md').read_text(encoding='utf-8')
-ABLATIONS = PAGE[PAGE.index('## Ablations'):]
+ABLATIONS = PAGE[PAGE.index('## Ablations') :]
 ROWS = dict(re.findall(r'^\| ([^|]+) \| (?:`(model\.[^`]*)`)? ?\|$', ABLATIONS, re.MULTILINE))
 PIXEL = {('PseudoLabelLoss', 'deep'), ('PseudoLabelLoss', 'wide')}
 IMAGE, REGION = ('ImageSemanticLoss', 'deep'), ('RegionContentLoss', 'wide')
@@ -35,7 +36,11 @@ COMPARED = {
     'deep, deep': WHOLE,
     'wide, wide': WHOLE,
     'deep, wide': WHOLE,
-    '3': WHOLE, '5': WHOLE, '7': WHOLE, '9': WHOLE, '11': WHOLE,
+    '3': WHOLE,
+    '5': WHOLE,
+    '7': WHOLE,
+    '9': WHOLE,
+    '11': WHOLE,
 }
 
 
@@ -51,7 +56,7 @@ def no_repeated_work():
         yield
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def parsed(path):
     return Config.fromfile(config_file(path))
 
@@ -73,8 +78,12 @@ def small(text):
 
 def compared(model):
     """Losses and teachers of the terms that count."""
-    return {(type(term.loss).__name__, path.split('.')[0]) for term in model.all_terms.values() if term.weight
-            for path in term.teacher_paths}
+    return {
+        (type(term.loss).__name__, path.split('.')[0])
+        for term in model.all_terms.values()
+        if term.weight
+        for path in term.teacher_paths
+    }
 
 
 def test_the_tables_have_the_rows_of_the_paper():
@@ -99,7 +108,7 @@ def test_a_pair_of_one_kind_has_one_architecture_and_two_files(row):
 
 
 def test_image_and_region_level_of_both_teachers_are_two_more_terms(tmp_path):
-    block, = re.findall(r'```python\n(.*?)```', ABLATIONS, re.DOTALL)
+    (block,) = re.findall(r'```python\n(.*?)```', ABLATIONS, re.DOTALL)
     (tmp_path / 'both.py').write_text(small(block))
     model = MODELS.build(Config.fromfile(tmp_path / 'both.py').model)
     assert compared(model) == {(loss, teacher) for loss, _ in WHOLE for teacher in ('deep', 'wide')}
@@ -159,8 +168,10 @@ def test_the_published_code_differs_where_its_config_says_so(student, data):
         pad = pipeline.pop(-2)
         assert (pad.type, pad.size, pad.pad_val['seg']) == ('Pad', code.crop_size, 0)
     assert code.train_dataloader.dataset == ours.train_dataloader.dataset
-    images = {name: config.train_cfg.max_iters * config.train_dataloader.batch_size
-              for name, config in (('ours', ours), ('code', code))}
+    images = {
+        name: config.train_cfg.max_iters * config.train_dataloader.batch_size
+        for name, config in (('ours', ours), ('code', code))
+    }
     assert images['code'] == pytest.approx(images['ours'], rel=0.01)
 
 
@@ -172,7 +183,9 @@ def test_the_baselines_distil_from_both_teachers_on_all_images(method, data):
     loss = dict(kd='PixelWiseKDLoss', cwd='CWDLoss')[method]
     for terms in (model.terms, model.unlabeled_terms):
         assert sorted((term.loss.type, term.teacher) for term in terms.values()) == [
-            (loss, 'deep.logits'), (loss, 'wide.logits')]
+            (loss, 'deep.logits'),
+            (loss, 'wide.logits'),
+        ]
         assert len({term.weight for term in terms.values()}) == 1
 
 
@@ -190,7 +203,7 @@ def test_one_process_trains_with_the_published_total(leaf):
 
 def test_the_sweep_on_camvid_compares_the_five_ways_for_as_many_iterations():
     sweep = load_sweep('mmseg_kd::sweeps/semi_camvid.py')
-    stage, = sweep.stages
+    (stage,) = sweep.stages
     assert stage.candidates == ('sup', 'mt', 'cps', 'kd', 'mgd') and stage.seeds == (0, 1) and not stage.space
     configs = {name: candidate.read() for name, candidate in sweep.candidates.items()}
     assert {config.train_cfg.max_iters for config in configs.values()} == {sweep.budget['value']}
@@ -203,7 +216,7 @@ def test_the_sweep_on_camvid_compares_the_five_ways_for_as_many_iterations():
 @pytest.fixture(scope='module')
 def commands():
     """What the page's loop over all rows of the tables would run, in that order: config and partition."""
-    block, = re.findall(r'```bash\n(semi=.*?)```', PAGE, re.DOTALL)
+    (block,) = re.findall(r'```bash\n(semi=.*?)```', PAGE, re.DOTALL)
     script = f'python() {{ echo "$@"; }}\n{block}'
     said = subprocess.run(['bash', '-c', script], capture_output=True, text=True, check=True)
     return [(Path(words[1]), words[3]) for words in map(str.split, said.stdout.splitlines())]
@@ -211,8 +224,14 @@ def commands():
 
 def test_the_loop_trains_every_student_on_every_partition_and_all_teachers(commands):
     named = {(config.stem, option.partition('=')[2]) for config, option in commands}
-    assert named == {(leaf, f'{data}/1_{part}') for leaf in SEMI if '_code_' not in leaf for data in DATA
-                     if leaf.endswith(data) for part in (16, 8, 4, 2)}
+    assert named == {
+        (leaf, f'{data}/1_{part}')
+        for leaf in SEMI
+        if '_code_' not in leaf
+        for data in DATA
+        if leaf.endswith(data)
+        for part in (16, 8, 4, 2)
+    }
     assert {name for _, name in named} == set(PARTITIONS)
     assert all((ROOT / config).is_file() for config, _ in commands) and len(commands) == len(named)
 
@@ -228,7 +247,7 @@ def test_a_student_looks_for_teachers_where_an_earlier_command_of_the_loop_leave
 
     option = f'train_dataloader.dataset.partition={data}/{part}'
     student = loaded(f'configs/semi/mgd_r18_{data}.py', option)
-    before = commands[:commands.index((Path(f'configs/semi/mgd_r18_{data}.py'), option))]
+    before = commands[: commands.index((Path(f'configs/semi/mgd_r18_{data}.py'), option))]
     for name, leaf in dict(deep=f'cps_r101_{data}', wide=f'cps_wide_{data}').items():
         assert (Path(f'configs/semi/{leaf}.py'), option) in before
         teacher = loaded(f'configs/semi/{leaf}.py', option)

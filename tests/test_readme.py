@@ -1,4 +1,5 @@
 """The README promises only what is there."""
+
 import os
 import re
 import subprocess
@@ -24,11 +25,16 @@ def expand(pattern):
     match = re.search(r'\{([^{}]*)\}', pattern)
     if match is None:
         return [pattern]
-    return [path for choice in match[1].split(',') for path in expand(pattern[:match.start()] + choice + pattern[match.end():])]
+    return [
+        path
+        for choice in match[1].split(',')
+        for path in expand(pattern[: match.start()] + choice + pattern[match.end() :])
+    ]
 
 
-PAGES = README + ''.join((ROOT / 'docs' / f'{name}.md').read_text(encoding='utf-8')
-                         for name in ('few_labels', 'no_labels', 'data', 'papers'))
+PAGES = README + ''.join(
+    (ROOT / 'docs' / f'{name}.md').read_text(encoding='utf-8') for name in ('few_labels', 'no_labels', 'data', 'papers')
+)
 
 
 @pytest.mark.parametrize('pattern', sorted(set(re.findall(r'(?<![\w/])(?:configs|tools|docs)/[\w{},./*-]*', PAGES))))
@@ -74,7 +80,7 @@ class MyBackbone(ResNetV1c):
 
 
 def test_the_config_for_a_model_of_ones_own_trains_in_the_stock_tool_and_keeps_its_imports_and_hooks(tmp_path):
-    block, = [block for block in BLOCKS if block.startswith("_base_ = './my_segmentor.py'")]
+    (block,) = [block for block in BLOCKS if block.startswith("_base_ = './my_segmentor.py'")]
     student, teacher = toy_segmentor(4, num_classes=11), toy_segmentor(8, num_classes=11)
     student.backbone.type = 'MyBackbone'
     write_camvid_tree(tmp_path / 'data')
@@ -87,19 +93,26 @@ def test_the_config_for_a_model_of_ones_own_trains_in_the_stock_tool_and_keeps_i
     (tmp_path / 'mine.py').write_text(block)
     stock = Path(mmseg.__file__).parent / '.mim' / 'tools' / 'train.py'
     path = os.pathsep.join([str(tmp_path), os.environ.get('PYTHONPATH', '')])
-    done = subprocess.run([sys.executable, stock, 'mine.py'], cwd=tmp_path, capture_output=True, text=True,
-                          env={**os.environ, 'PYTHONPATH': path, 'PYTHONWARNINGS': 'ignore'})
+    done = subprocess.run(
+        [sys.executable, stock, 'mine.py'],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': path, 'PYTHONWARNINGS': 'ignore'},
+    )
     output = done.stdout + done.stderr
     assert done.returncode == 0, output[-3000:]
     hooks = {'EMAHook', 'TermWeightHook', 'NonFiniteLossHook', 'DistillSummaryHook', 'ExportStudentHook'}
-    assert all(hook in output[output.index('Hooks will be executed'):] for hook in hooks)
+    assert all(hook in output[output.index('Hooks will be executed') :] for hook in hooks)
     assert float(re.search(r'loss_pi: (\S+)', output)[1]) > 0
     exported = Config.fromfile(tmp_path / 'work_dirs' / 'mine' / 'student' / 'config.py', import_custom_modules=False)
     assert exported.model.backbone.type == 'MyBackbone' and exported.custom_imports.imports == ['my_networks']
 
 
-COMMANDS = re.findall(r'(?:dist_train\.sh (configs/\S+) (\d+)|GPUS=(\d+).*slurm_train\.sh \S+ \S+ (configs/\S+))(.*)',
-                      PAGES.replace('\\\n', ' '))
+COMMANDS = re.findall(
+    r'(?:dist_train\.sh (configs/\S+) (\d+)|GPUS=(\d+).*slurm_train\.sh \S+ \S+ (configs/\S+))(.*)',
+    PAGES.replace('\\\n', ' '),
+)
 
 
 @pytest.mark.parametrize('config, gpus, slurm_gpus, slurm_config, rest', COMMANDS)

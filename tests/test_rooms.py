@@ -1,4 +1,5 @@
 """The order of rooms: each may import what stands below it, never what stands above."""
+
 import ast
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def imported_rooms(path):
         if isinstance(node, ast.Import):
             modules = [alias.name.split('.') for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = package[:len(package) - node.level + 1] if node.level else []
+            base = package[: len(package) - node.level + 1] if node.level else []
             base = base + (node.module.split('.') if node.module else [])
             modules = [base] if len(base) > 1 else [[*base, alias.name] for alias in node.names]
         else:
@@ -46,8 +47,12 @@ def imported_rooms(path):
 
 
 def imports():
-    return {(room_of(path), room): path.relative_to(ROOT) for path in sorted(ROOT.rglob('*.py'))
-            if '.mim' not in path.parts for room in imported_rooms(path)}
+    return {
+        (room_of(path), room): path.relative_to(ROOT)
+        for path in sorted(ROOT.rglob('*.py'))
+        if '.mim' not in path.parts
+        for room in imported_rooms(path)
+    }
 
 
 def test_every_room_has_a_floor():
@@ -60,6 +65,8 @@ def test_the_reader_of_imports_finds_all_forms():
     assert ('distillers', 'losses') in imports() and ('engine', 'distillers') in imports()
 
 
-@pytest.mark.parametrize('upper,lower', sorted(pair for pair in imports() if pair[0] != pair[1] and pair[0] not in APART))
+@pytest.mark.parametrize(
+    'upper,lower', sorted(pair for pair in imports() if pair[0] != pair[1] and pair[0] not in APART)
+)
 def test_no_arrow_runs_up_or_sideways(upper, lower):
     assert FLOOR[upper] > FLOOR.get(lower, len(FLOORS)), f'{imports()[upper, lower]} of {upper} imports {lower}'

@@ -5,21 +5,25 @@ import mmseg_kd
 from mmseg_kd import stack
 
 
-@pytest.mark.parametrize('installed, expected', [
-    (stack.STACKS['onedl'], 'onedl'),
-    (stack.STACKS['openmmlab'], 'openmmlab'),
-])
+@pytest.mark.parametrize(
+    'installed, expected', [(stack.STACKS['onedl'], 'onedl'), (stack.STACKS['openmmlab'], 'openmmlab')]
+)
 def test_the_complete_stack_is_found(monkeypatch, installed, expected):
     monkeypatch.setattr(stack, '_is_installed', lambda name: name in installed)
     assert stack.installed_stack() == expected
 
 
-@pytest.mark.parametrize('installed, message', [
-    ((), r'onedl-mmengine, onedl-mmcv, onedl-mmsegmentation is not installed: pip install "mmseg-kd\[onedl\]"'),
-    (('mmengine', 'mmcv'), r'mmsegmentation is not installed: pip install "mmseg-kd\[openmmlab\]"'),
-    (('onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation', 'mmengine'),
-     'parts of both are installed .* pip uninstall -y mmengine && pip install --force-reinstall'),
-])
+@pytest.mark.parametrize(
+    'installed, message',
+    [
+        ((), r'onedl-mmengine, onedl-mmcv, onedl-mmsegmentation is not installed: pip install "mmseg-kd\[onedl\]"'),
+        (('mmengine', 'mmcv'), r'mmsegmentation is not installed: pip install "mmseg-kd\[openmmlab\]"'),
+        (
+            ('onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation', 'mmengine'),
+            'parts of both are installed .* pip uninstall -y mmengine && pip install --force-reinstall',
+        ),
+    ],
+)
 def test_none_or_both_is_one_sentence_with_the_command(monkeypatch, installed, message):
     monkeypatch.setattr(stack, '_is_installed', lambda name: name in installed)
     with pytest.raises(ImportError, match=message) as error:
@@ -30,8 +34,9 @@ def test_none_or_both_is_one_sentence_with_the_command(monkeypatch, installed, m
 def test_a_downstream_config_inherits_from_mmseg_and_from_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # a relative location of the package would not survive this
     config = tmp_path / 'mine.py'
-    config.write_text("_base_ = ['mmseg_kd::kd/ifvd_r101_r18_cityscapes.py']\n"
-                      'model = dict(terms=dict(loss_ifv=dict(weight=7.0)))\n')
+    config.write_text(
+        "_base_ = ['mmseg_kd::kd/ifvd_r101_r18_cityscapes.py']\nmodel = dict(terms=dict(loss_ifv=dict(weight=7.0)))\n"
+    )
     model = Config.fromfile(config).model
     assert model.type == 'Distiller' and model.terms.loss_ifv.weight == 7.0 and model.student.backbone.depth == 18
     config.write_text("_base_ = ['mmseg::_base_/models/pspnet_r50-d8.py']\n")

@@ -1,4 +1,5 @@
 """What the tutorial says is done as it says it, in an empty folder, with fewer iterations."""
+
 import argparse
 import importlib.util
 import os
@@ -21,9 +22,9 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 from mmseg_kd import config_file
-from mmseg_kd.sweep.plan import load_sweep
 from mmseg_kd.datasets import write_digit_scenes
 from mmseg_kd.io.configs import model_config
+from mmseg_kd.sweep.plan import load_sweep
 from mmseg_kd.testing.trees import write_voc12aug_tree
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,8 +35,9 @@ COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 
 QUICK = 'default_hooks.logger.interval=1 train_dataloader.batch_size=2'
 ITERATIONS = f'{QUICK} train_cfg.max_iters=2 train_cfg.val_interval=2 default_hooks.checkpoint.interval=2'
-NO_WORKERS = ' '.join(f'{name}_dataloader.num_workers=0 {name}_dataloader.persistent_workers=False'
-                      for name in ('val', 'test'))
+NO_WORKERS = ' '.join(
+    f'{name}_dataloader.num_workers=0 {name}_dataloader.persistent_workers=False' for name in ('val', 'test')
+)
 ALONE = f'{QUICK} train_dataloader.num_workers=0 train_dataloader.persistent_workers=False {NO_WORKERS}'
 EPOCHS = f'--cfg-options train_cfg.max_epochs=1 {ALONE}'
 SWEEP = '--cfg-options budget.value=1 options.train_dataloader.batch_size=2 options.default_hooks.logger.interval=1'
@@ -55,26 +57,23 @@ SLOW = {
     'python tools/sweep.py configs/sweeps/compact_digits.py --dry-run': SWEEP,
     'python tools/sweep.py my_sweep.py': f'{SWEEP} stages.0.candidates=[none] stages.1.seeds=[0]',
     'python tools/compare.py work_dirs/my_sweep/final': '',
-    'python tools/cost.py configs/compact/both_digits.py --out work_dirs/both_digits/cost':
-    '--seconds 0.01 --batches 1',
-    'OMP_NUM_THREADS=1 python benchmarks/compact.py --size 224x224 --batches 1 16':
-    '--size 33x65 --batches 1 --seconds 0.01',
+    'python tools/cost.py configs/compact/both_digits.py --out work_dirs/both_digits/cost': '--seconds 0.01 --batches 1',
+    'OMP_NUM_THREADS=1 python benchmarks/compact.py --size 224x224 --batches 1 16': '--size 33x65 --batches 1 --seconds 0.01',
 }
 VOC = {
     'python -c "from torchvision.models.segmentation import fcn_resnet50 as fcn; '
-    'fcn(weights=\'COCO_WITH_VOC_LABELS_V1\')"': '',
+    "fcn(weights='COCO_WITH_VOC_LABELS_V1')\"": '',
     'python tools/convert_torchvision_fcn.py ~/.cache/torch/hub/checkpoints/fcn_resnet50_coco-1167a1af.pth '
     'work_dirs/fcn_r50_voc12/torchvision.pth': '',
-    'python tools/test.py configs/compact/fcn_r50_voc12.py work_dirs/fcn_r50_voc12/torchvision.pth':
-    f'--cfg-options {NO_WORKERS}',
-    'python tools/doctor.py configs/compact/both_voc12.py':
-    f'--images 1 --samples 2 --seconds 0.01 --cfg-options {ALONE}',
-    **{f'python tools/train.py configs/compact/{way}_voc12.py --cfg-options randomness.seed=0': EPOCHS
-       for way in ('none', 'feature', 'response', 'both')},
+    'python tools/test.py configs/compact/fcn_r50_voc12.py work_dirs/fcn_r50_voc12/torchvision.pth': f'--cfg-options {NO_WORKERS}',
+    'python tools/doctor.py configs/compact/both_voc12.py': f'--images 1 --samples 2 --seconds 0.01 --cfg-options {ALONE}',
+    **{
+        f'python tools/train.py configs/compact/{way}_voc12.py --cfg-options randomness.seed=0': EPOCHS
+        for way in ('none', 'feature', 'response', 'both')
+    },
     'python tools/compare.py work_dirs/{none,feature,response,both}_voc12 --out work_dirs/comparison_voc12': '',
     'python tools/show_predictions.py configs/compact/both_voc12.py work_dirs/both_voc12/student/student.pth': '',
-    'python tools/test.py work_dirs/both_voc12/student/config.py work_dirs/both_voc12/student/student.pth':
-    f'--cfg-options {NO_WORKERS}',
+    'python tools/test.py work_dirs/both_voc12/student/config.py work_dirs/both_voc12/student/student.pth': f'--cfg-options {NO_WORKERS}',
 }
 # `make demo` is tested with the demo; its data and teacher are put where it leaves them. `to_onnx.py` is run below.
 ELSEWHERE = ['make demo', 'source .venv/bin/activate', 'python to_onnx.py']
@@ -117,8 +116,13 @@ def sh(command, folder):
     """Run a command as a user types it, at home in the folder; its output, with stderr."""
     settings = {name: value for name, value in os.environ.items() if name not in ('TORCH_HOME', 'XDG_CACHE_HOME')}
     path = str(Path(sys.executable).parent) + os.pathsep + os.environ['PATH']
-    done = subprocess.run(['bash', '-c', command], cwd=folder, capture_output=True, text=True,
-                          env={**settings, 'PATH': path, 'HOME': str(folder), 'PYTHONWARNINGS': 'ignore'})
+    done = subprocess.run(
+        ['bash', '-c', command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**settings, 'PATH': path, 'HOME': str(folder), 'PYTHONWARNINGS': 'ignore'},
+    )
     output = done.stdout + done.stderr
     assert done.returncode == 0, output[-3000:]
     return output
@@ -127,7 +131,7 @@ def sh(command, folder):
 def words(command):
     """The arguments of a command: those after the script."""
     parts = shlex.split(command)
-    return parts[parts.index('python') + 1:]
+    return parts[parts.index('python') + 1 :]
 
 
 def test_every_block_is_a_file_or_commands_that_are_run():
@@ -226,7 +230,7 @@ def test_what_becomes_an_onnx_file_predicts_what_the_student_predicts(outputs, c
     monkeypatch.setattr(torch.onnx, 'export', lambda module, inputs, path, **_: exported.append((module, inputs, path)))
     monkeypatch.chdir(checkout)
     runpy.run_path('to_onnx.py')
-    (module, inputs, path), = exported
+    ((module, inputs, path),) = exported
     assert path == 'work_dirs/both_digits/student/student.onnx' and inputs[0].shape[2:] == image.shape[:2]
     with torch.no_grad():
         found = module(torch.from_numpy(image).permute(2, 0, 1).flip(0)[None].float())

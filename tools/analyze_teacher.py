@@ -1,4 +1,5 @@
 """Look at a teacher: its mIoU, its calibration, and the entropy of its softened output on validation images."""
+
 import argparse
 import sys
 from pathlib import Path
@@ -6,10 +7,16 @@ from pathlib import Path
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
-from mmseg_kd.evaluation.calibration import (analyse_teacher, draw_teacher, entropy_csv, load_teachers, reliability_csv,
-                                           teacher_report)
-from mmseg_kd.io.progress import ProgressLine
+from mmseg_kd.evaluation.calibration import (
+    analyse_teacher,
+    draw_teacher,
+    entropy_csv,
+    load_teachers,
+    reliability_csv,
+    teacher_report,
+)
 from mmseg_kd.io.configs import read_config
+from mmseg_kd.io.progress import ProgressLine
 
 
 def main():

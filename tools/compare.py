@@ -1,4 +1,5 @@
 """Compare training runs, from their own logs: mIoU over seeds, lift over the student alone, IoU by class, cost."""
+
 import argparse
 import contextlib
 import io
@@ -17,11 +18,21 @@ with contextlib.redirect_stdout(io.StringIO()):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        'runs', nargs='+', metavar='RUN_DIR', help='work directory, or a folder of such, as a sweep writes')
-    parser.add_argument('--out', type=Path, metavar='FOLDER',
-                        help='also write the tables (text, Markdown, CSV, LaTeX) and the page comparison.html there')
-    parser.add_argument('--predictions', type=int, default=0, metavar='N',
-                        help='show N validation images through every network on the page; needs checkpoints and data')
+        'runs', nargs='+', metavar='RUN_DIR', help='work directory, or a folder of such, as a sweep writes'
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        metavar='FOLDER',
+        help='also write the tables (text, Markdown, CSV, LaTeX) and the page comparison.html there',
+    )
+    parser.add_argument(
+        '--predictions',
+        type=int,
+        default=0,
+        metavar='N',
+        help='show N validation images through every network on the page; needs checkpoints and data',
+    )
     parser.add_argument('--anyway', action='store_true', help='compare even what is not comparable')
     parser.add_argument('--confidence', type=float, default=0.95, help='of the intervals of the paired differences')
     args = parser.parse_args()

@@ -1,4 +1,5 @@
 """Turn weights of torchvision's fcn_resnet50 into a checkpoint of configs/compact/fcn_r50_voc12.py."""
+
 import argparse
 from pathlib import Path
 

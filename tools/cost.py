@@ -1,4 +1,5 @@
 """Measure what student and teacher cost to run, and when the student has paid back its distillation."""
+
 import argparse
 import os
 import platform
@@ -9,9 +10,16 @@ import torch
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
-from mmseg_kd.profiling.cost import (ENERGY_FILE, cost_csv, cost_report, load_networks, measure_networks,
-                                    training_energy, training_seconds)
 from mmseg_kd.io.configs import read_config
+from mmseg_kd.profiling.cost import (
+    ENERGY_FILE,
+    cost_csv,
+    cost_report,
+    load_networks,
+    measure_networks,
+    training_energy,
+    training_seconds,
+)
 
 
 def size(text):
@@ -46,8 +54,15 @@ def main():
     threads = f'{torch.get_num_threads()} thread{"s" * (torch.get_num_threads() > 1)}'
     device = f'GPU {torch.cuda.get_device_name()}' if cuda else f'CPU {platform.machine()}, {threads}'
     sizes = args.shape or [networks[0].training_size]
-    results = measure_networks(networks, args.batches, sizes, torch.device('cuda' if cuda else 'cpu'), args.seconds,
-                               args.country, lambda text: print(f'measuring {text}', file=sys.stderr))
+    results = measure_networks(
+        networks,
+        args.batches,
+        sizes,
+        torch.device('cuda' if cuda else 'cpu'),
+        args.seconds,
+        args.country,
+        lambda text: print(f'measuring {text}', file=sys.stderr),
+    )
     training = training_energy(args.train_log, [result.energy for result in results]) if args.train_log else None
     title = Path(args.config).stem
     report = cost_report(title, results, f'{device}, torch {torch.__version__}', training)

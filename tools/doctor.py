@@ -1,4 +1,5 @@
 """Examine a config before hours of training; exit with 1 if something would ruin the run."""
+
 import argparse
 import contextlib
 import io
@@ -16,8 +17,9 @@ with contextlib.redirect_stdout(io.StringIO()):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file, as a path or mmseg_kd::kd/...')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
-                        help='override settings of the config')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}, help='override settings of the config'
+    )
     parser.add_argument('--images', type=int, default=50, help="validation images for the teacher's mIoU")
     parser.add_argument('--samples', type=int, default=32, help='label maps of each data set to look at')
     parser.add_argument('--seconds', type=float, default=60, help="limit of the teacher's mIoU, and of timing")

@@ -1,4 +1,5 @@
 """Write docs/losses.md and docs/methods.md from the docstrings, the configs and the measured costs."""
+
 import argparse
 import sys
 from pathlib import Path

@@ -1,4 +1,5 @@
 """Choose the labelled images of a training set, and write list files of them and of the rest."""
+
 import argparse
 import contextlib
 import io
@@ -13,11 +14,11 @@ with contextlib.redirect_stdout(io.StringIO()):
     from mmengine.registry import init_default_scope
 
     from mmseg_kd.datasets.class_shares import balanced_part, count_classes, share_table, write_partition
-    from mmseg_kd.io.progress import ProgressLine
-    from mmseg_kd.io.tables import markdown_table
     from mmseg_kd.datasets.image_list import ImageList
     from mmseg_kd.datasets.partitions import labeled_part
     from mmseg_kd.io.configs import read_config
+    from mmseg_kd.io.progress import ProgressLine
+    from mmseg_kd.io.tables import markdown_table
 
 
 def main():

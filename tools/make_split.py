@@ -1,4 +1,5 @@
 """Divide a folder of images into training, validation and testing, and write the three list files."""
+
 import argparse
 import contextlib
 import io
@@ -13,11 +14,13 @@ with contextlib.redirect_stdout(io.StringIO()):
 
 def main():
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog='70 %% are for training, 20 %% for validation, 10 %% for testing.')
+        description=__doc__, epilog='70 %% are for training, 20 %% for validation, 10 %% for testing.'
+    )
     parser.add_argument('images', help='folder of images, and of folders of them')
     parser.add_argument('out', type=Path, help='folder for train.txt, val.txt and test.txt')
     parser.add_argument(
-        '--fraction', type=float, default=1.0, help='of the images, drawn first; the others are in no list')
+        '--fraction', type=float, default=1.0, help='of the images, drawn first; the others are in no list'
+    )
     parser.add_argument('--seed', type=int, default=0, help='of the draw')
     parser.add_argument('--suffix', default='.jpg', help='of the images')
     args = parser.parse_args()

@@ -1,4 +1,5 @@
 """Label a folder of images with any segmentor: PNG class maps, and a report of how the classes fare."""
+
 import argparse
 import contextlib
 import io
@@ -12,9 +13,9 @@ from mmengine.dist import is_main_process
 warnings.filterwarnings('ignore')
 with contextlib.redirect_stdout(io.StringIO()):
     from mmseg_kd.datasets.partitions import read_ids
-    from mmseg_kd.io.progress import ProgressLine
-    from mmseg_kd.io.configs import read_config
     from mmseg_kd.engine.launch import finish, prepare_launch, start_processes
+    from mmseg_kd.io.configs import read_config
+    from mmseg_kd.io.progress import ProgressLine
     from mmseg_kd.labeling import Labeller, find_images, images_of_ids, shares_report, write_labels
 
 
@@ -22,14 +23,25 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config of the segmentor, as a path or mmseg::...; of a distiller, the student')
     parser.add_argument(
-        'checkpoint', help="its weights; 'auto' for those that the library publishes, 'none' if it comes with them")
+        'checkpoint', help="its weights; 'auto' for those that the library publishes, 'none' if it comes with them"
+    )
     parser.add_argument('images', help='folder of images, and of folders of them')
     parser.add_argument('out', help='folder for the label maps and labels.json; a half-labelled one is gone on with')
-    parser.add_argument('--ids', nargs='+', default=[], metavar='FILE',
-                        help='list files of the images to label, one a line: the path below IMAGES, without suffix')
+    parser.add_argument(
+        '--ids',
+        nargs='+',
+        default=[],
+        metavar='FILE',
+        help='list files of the images to label, one a line: the path below IMAGES, without suffix',
+    )
     parser.add_argument('--threshold', type=float, default=0.0, help='probability below which a pixel is void (255)')
-    parser.add_argument('--top-k', type=int, default=0, metavar='K',
-                        help='also write the K most probable classes and their probabilities, as .npz')
+    parser.add_argument(
+        '--top-k',
+        type=int,
+        default=0,
+        metavar='K',
+        help='also write the K most probable classes and their probabilities, as .npz',
+    )
     parser.add_argument('--stride', type=int, default=4, help='in pixels, of those')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     parser.add_argument('--skip-unreadable', action='store_true', help='leave out images that cannot be read')
@@ -50,9 +62,19 @@ def main():
         labeller = Labeller(config, None if args.checkpoint == 'none' else args.checkpoint, args.tta)
         line = ProgressLine('labelling', len(images), sys.stderr)
         summary = write_labels(
-            labeller, images, args.images, args.out, labeller.classes, labeller.palette, args.threshold, args.top_k,
-            args.stride, dict(config=args.config, checkpoint=args.checkpoint, tta=args.tta), args.skip_unreadable,
-            line.update)
+            labeller,
+            images,
+            args.images,
+            args.out,
+            labeller.classes,
+            labeller.palette,
+            args.threshold,
+            args.top_k,
+            args.stride,
+            dict(config=args.config, checkpoint=args.checkpoint, tta=args.tta),
+            args.skip_unreadable,
+            line.update,
+        )
     except (OSError, FloatingPointError, RuntimeError, ValueError) as error:
         raise SystemExit(str(error))
     if is_main_process():

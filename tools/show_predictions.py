@@ -1,4 +1,5 @@
 """Show where a network succeeds and where it fails: the validation images that it segments best and worst."""
+
 import argparse
 import contextlib
 import io
@@ -12,10 +13,10 @@ from mmengine.registry import init_default_scope
 # What OpenMMLab says while it is imported is of no use here.
 warnings.filterwarnings('ignore')
 with contextlib.redirect_stdout(io.StringIO()):
-    from mmseg_kd.visualization.picture_grid import check_matplotlib
-    from mmseg_kd.io.progress import ProgressLine
-    from mmseg_kd.visualization.prediction_picture import draw_examples, examples_report, find_examples
     from mmseg_kd.io.configs import read_config
+    from mmseg_kd.io.progress import ProgressLine
+    from mmseg_kd.visualization.picture_grid import check_matplotlib
+    from mmseg_kd.visualization.prediction_picture import draw_examples, examples_report, find_examples
 
 
 def main():
@@ -23,10 +24,16 @@ def main():
     parser.add_argument('config', help='config of a segmentor, or of a distiller: its student, beside its teachers')
     parser.add_argument('checkpoint', help='of either')
     parser.add_argument('--count', type=int, default=4, help='of the best, and of the worst')
-    parser.add_argument('--out', type=Path, metavar='FILE',
-                        help='PNG to write; work_dirs/<config>/analysis/predictions.png if left out')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
-                        help='override settings, such as val_dataloader.dataset.indices=100 for the first 100 images')
+    parser.add_argument(
+        '--out', type=Path, metavar='FILE', help='PNG to write; work_dirs/<config>/analysis/predictions.png if left out'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='override settings, such as val_dataloader.dataset.indices=100 for the first 100 images',
+    )
     args = parser.parse_args()
 
     check_matplotlib()

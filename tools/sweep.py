@@ -1,4 +1,5 @@
 """Search the settings of every candidate alike, stage by stage, and repeat the best over seeds; workers share it."""
+
 import argparse
 import contextlib
 import io
@@ -12,20 +13,28 @@ from mmengine.config import DictAction
 # What OpenMMLab says while it is imported is of no use here.
 warnings.filterwarnings('ignore')
 with contextlib.redirect_stdout(io.StringIO()):
-    from mmseg_kd.sweep.sweep import dry_run, run_sweep
     from mmseg_kd.sweep.plan import load_sweep
+    from mmseg_kd.sweep.sweep import dry_run, run_sweep
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('sweep', help='sweep file, as a path or mmseg_kd::sweeps/...')
     parser.add_argument('--work-dir', help="folder of all runs, in place of the sweep file's work_dir")
-    parser.add_argument('--storage', help='URL of a database for workers on several machines; by default an SQLite '
-                        'file in the work directory, for those on one')
+    parser.add_argument(
+        '--storage',
+        help='URL of a database for workers on several machines; by default an SQLite '
+        'file in the work directory, for those on one',
+    )
     parser.add_argument('--retry-failed', action='store_true', help='run again what has failed')
     parser.add_argument('--dry-run', action='store_true', help='show all runs, their iterations and time, and end')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
-                        help='override settings of the sweep file, such as budget.value=40000 or seeds=[0,1]')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='override settings of the sweep file, such as budget.value=40000 or seeds=[0,1]',
+    )
     args = parser.parse_args()
     # So that a scheduler's request to end also ends the training.
     for number in (signal.SIGTERM, signal.SIGHUP):

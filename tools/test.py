@@ -1,4 +1,5 @@
 """Test a segmentor; of a distilled one, the student."""
+
 import argparse
 
 from mmengine.runner import Runner

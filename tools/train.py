@@ -1,4 +1,5 @@
 """Train a segmentor, distilled or not."""
+
 import argparse
 
 from mmengine.runner import Runner
@@ -6,8 +7,16 @@ from mmseg.registry import RUNNERS
 
 from mmseg_kd.doctor.doctor import check_before_training
 from mmseg_kd.engine.hooks import ResumeCheckHook
-from mmseg_kd.engine.launch import (add_arguments, check_runner, check_settings, enable_amp, finish, load_config,
-                                    prepare_launch, set_resume)
+from mmseg_kd.engine.launch import (
+    add_arguments,
+    check_runner,
+    check_settings,
+    enable_amp,
+    finish,
+    load_config,
+    prepare_launch,
+    set_resume,
+)
 
 
 def main():

@@ -13,5 +13,7 @@ class MLPAdapter(nn.Sequential):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(
-            nn.Conv2d(in_channels, out_channels, kernel_size=1), nn.ReLU(inplace=True),
-            nn.Conv2d(out_channels, out_channels, kernel_size=1))
+            nn.Conv2d(in_channels, out_channels, kernel_size=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(out_channels, out_channels, kernel_size=1),
+        )

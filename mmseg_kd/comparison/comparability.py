@@ -1,16 +1,32 @@
 """What makes runs comparable: the settings that must be the same, and those that a method may choose."""
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from ..distillers.teacher import teachers_by_name
 from ..io.configs import flatten, outer_preprocessor, shown
 from ..io.runs import Run
 
 # What decides what a network learns. All else in a config is about logging, checkpoints and tests.
-TRAINING = ('train_dataloader', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'custom_hooks', 'load_from',
-            'randomness', 'auto_scale_lr')
-BESIDE_TRAINING = ('randomness.seed', 'train_cfg.val_interval', 'train_cfg.val_begin', 'train_dataloader.num_workers',
-                   'train_dataloader.persistent_workers', 'train_dataloader.prefetch_factor',
-                   'train_dataloader.pin_memory')
+TRAINING = (
+    'train_dataloader',
+    'optim_wrapper',
+    'param_scheduler',
+    'train_cfg',
+    'custom_hooks',
+    'load_from',
+    'randomness',
+    'auto_scale_lr',
+)
+BESIDE_TRAINING = (
+    'randomness.seed',
+    'train_cfg.val_interval',
+    'train_cfg.val_begin',
+    'train_dataloader.num_workers',
+    'train_dataloader.persistent_workers',
+    'train_dataloader.prefetch_factor',
+    'train_dataloader.pin_memory',
+)
 # With these, the iterations follow from the budget.
 OPEN_BUDGETS = ('epochs', 'seconds')
 
@@ -27,14 +43,15 @@ class Difference(NamedTuple):
 
     kind: str
     key: str
-    values: List[Tuple[str, List[str]]]
+    values: list[tuple[str, list[str]]]
 
     def __str__(self) -> str:
         return f'other {self.kind}: {self.key} is ' + ', but '.join(
-            f'{value} in {_some(runs)}' for value, runs in self.values)
+            f'{value} in {_some(runs)}' for value, runs in self.values
+        )
 
 
-def find_differences(runs: Sequence[Run]) -> List[Difference]:
+def find_differences(runs: Sequence[Run]) -> list[Difference]:
     """The settings that must be the same for a fair comparison, and are not.
 
     Args:
@@ -54,7 +71,7 @@ def find_differences(runs: Sequence[Run]) -> List[Difference]:
     for kind in dict.fromkeys(kind for condition in conditions for kind in condition):
         concerned = [(name, condition[kind]) for name, condition in zip(names, conditions) if kind in condition]
         for key in dict.fromkeys(key for _, settings in concerned for key in settings):
-            values: List[Tuple[Any, List[str]]] = []
+            values: list[tuple[Any, list[str]]] = []
             for name, settings in concerned:
                 value = settings.get(key)
                 holders = next((holders for known, holders in values if known == value), None)
@@ -70,7 +87,7 @@ def find_differences(runs: Sequence[Run]) -> List[Difference]:
     return found
 
 
-def training_settings(run: Run) -> Dict[str, Any]:
+def training_settings(run: Run) -> dict[str, Any]:
     """What decides what a run learns, by dotted key, without the seed.
 
     Args:
@@ -85,13 +102,11 @@ def training_settings(run: Run) -> Dict[str, Any]:
         settings.update(flatten(run.config.get('data_preprocessor'), 'data_preprocessor'))
     fitted = _fitted_to_seconds(run)
     return {
-        key: value
-        for key, value in settings.items()
-        if key not in BESIDE_TRAINING and not (fitted and _is_length(key))
+        key: value for key, value in settings.items() if key not in BESIDE_TRAINING and not (fitted and _is_length(key))
     }
 
 
-def run_names(runs: Sequence[Run]) -> List[str]:
+def run_names(runs: Sequence[Run]) -> list[str]:
     """The folders, without what they have in common.
 
     Args:
@@ -104,7 +119,7 @@ def run_names(runs: Sequence[Run]) -> List[str]:
     return ['/'.join(one[same:]) or '.' for one in parts]
 
 
-def short_keys(keys: Sequence[str]) -> Dict[str, str]:
+def short_keys(keys: Sequence[str]) -> dict[str, str]:
     """The shortest ends of dotted keys that still tell them apart.
 
     Args:
@@ -121,7 +136,7 @@ def short_keys(keys: Sequence[str]) -> Dict[str, str]:
     return found
 
 
-def varied_keys(settings: Sequence[Dict[str, Any]]) -> List[str]:
+def varied_keys(settings: Sequence[dict[str, Any]]) -> list[str]:
     """The keys whose values are not the same in all of several settings.
 
     Args:
@@ -131,7 +146,7 @@ def varied_keys(settings: Sequence[Dict[str, Any]]) -> List[str]:
     return [key for key in every if any(one.get(key) != settings[0].get(key) for one in settings)]
 
 
-def fixed_settings(run: Run) -> Dict[str, Dict[str, Any]]:
+def fixed_settings(run: Run) -> dict[str, dict[str, Any]]:
     """What a fair comparison holds fixed, by kind and dotted key.
 
     Of data, these are the labelled images: whether a method looks at others, and how, is its own affair. So is how many
@@ -156,17 +171,11 @@ def fixed_settings(run: Run) -> Dict[str, Dict[str, Any]]:
     settings = {
         'data': data,
         'crop': crop,
-        'iterations': {
-            f'train_cfg.{key}': train_cfg[key]
-            for key in ('max_iters', 'max_epochs') if key in train_cfg
-        },
-        'batch': {
-            'train_dataloader.batch_size': train.get('batch_size'),
-            'processes': run.processes
-        },
+        'iterations': {f'train_cfg.{key}': train_cfg[key] for key in ('max_iters', 'max_epochs') if key in train_cfg},
+        'batch': {'train_dataloader.batch_size': train.get('batch_size'), 'processes': run.processes},
         'student': {
             **flatten(architecture(network), 'model[.student]'),
-            **flatten(config.get('load_from'), 'load_from')
+            **flatten(config.get('load_from'), 'load_from'),
         },
     }
     if model.get('teacher') is not None:
@@ -193,8 +202,7 @@ def architecture(network: Any) -> Any:
     if not isinstance(network, dict):
         return network
     return {
-        key: architecture(value)
-        for key, value in network.items() if key not in ('loss_decode', 'data_preprocessor')
+        key: architecture(value) for key, value in network.items() if key not in ('loss_decode', 'data_preprocessor')
     }
 
 
@@ -204,9 +212,10 @@ def _fitted_to_seconds(run: Run) -> bool:
 
 def _is_length(key: str) -> bool:
     """Whether a key says how long to train: where seconds are given, a slower machine has another value."""
-    return key == 'train_cfg.max_iters' or (key.startswith('param_scheduler.') and key.endswith(
-        ('.begin', '.end', '.T_max')))
+    return key == 'train_cfg.max_iters' or (
+        key.startswith('param_scheduler.') and key.endswith(('.begin', '.end', '.T_max'))
+    )
 
 
-def _some(names: List[str]) -> str:
+def _some(names: list[str]) -> str:
     return ', '.join(names) if len(names) < 4 else f'{names[0]}, {names[1]} and {len(names) - 2} more'

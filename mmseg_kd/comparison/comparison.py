@@ -1,12 +1,24 @@
 """Runs, compared: by candidate, over seeds, with the student alone."""
+
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, NamedTuple
 
-from .comparability import (OPEN_BUDGETS, Difference, architecture, find_differences, fixed_settings, short_keys, shown, training_settings, varied_keys)
 from ..io.configs import flatten
 from ..io.runs import Run
+from .comparability import (
+    OPEN_BUDGETS,
+    Difference,
+    architecture,
+    find_differences,
+    fixed_settings,
+    short_keys,
+    shown,
+    training_settings,
+    varied_keys,
+)
 from .statistics import PairedDifference, Spread, as_good_as_best, paired_difference, spread
 
 ALONE, TEACHER = 'student alone', 'teacher'
@@ -33,18 +45,18 @@ class Row:
 
     name: str
     role: str
-    runs: List[Run]
-    settings: Dict[str, Any]
+    runs: list[Run]
+    settings: dict[str, Any]
     miou: Spread
-    class_iou: Dict[str, Spread]
-    lift: Optional[float] = None
-    paired: Optional[PairedDifference] = None
+    class_iou: dict[str, Spread]
+    lift: float | None = None
+    paired: PairedDifference | None = None
     standing: str = ''
-    class_standing: Dict[str, str] = field(default_factory=dict)
-    chosen: Dict[str, str] = field(default_factory=dict)
+    class_standing: dict[str, str] = field(default_factory=dict)
+    chosen: dict[str, str] = field(default_factory=dict)
 
     @property
-    def fscore(self) -> Optional[Spread]:
+    def fscore(self) -> Spread | None:
         """Mean F1, in percent; None unless all runs measured it."""
         values = [run.fscore for run in self.runs]
         return None if None in values else spread(values)
@@ -55,12 +67,12 @@ class Row:
         return sum(run.iterations for run in self.runs) / len(self.runs)
 
     @property
-    def seconds(self) -> Optional[float]:
+    def seconds(self) -> float | None:
         """Of training, mean of the runs that logged it."""
         return _mean(run.seconds for run in self.runs)
 
     @property
-    def memory(self) -> Optional[float]:
+    def memory(self) -> float | None:
         """Peak of all runs on the GPU, in MiB."""
         return max((run.memory for run in self.runs if run.memory is not None), default=None)
 
@@ -75,8 +87,8 @@ class Variation(NamedTuple):
     """
 
     name: str
-    keys: List[str]
-    points: List[Tuple[Tuple[Any, ...], Spread]]
+    keys: list[str]
+    points: list[tuple[tuple[Any, ...], Spread]]
 
 
 @dataclass
@@ -94,22 +106,22 @@ class Comparison:
         confidence: of the intervals.
     """
 
-    rows: List[Row]
-    baseline: Optional[Row]
-    differences: List[Difference]
-    left_out: List[Tuple[Run, str]]
-    tried: List[Row]
-    variations: List[Variation]
-    facts: List[Tuple[str, str]]
+    rows: list[Row]
+    baseline: Row | None
+    differences: list[Difference]
+    left_out: list[tuple[Run, str]]
+    tried: list[Row]
+    variations: list[Variation]
+    facts: list[tuple[str, str]]
     confidence: float
 
     @property
-    def ranked(self) -> List[Row]:
+    def ranked(self) -> list[Row]:
         """The rows that compete: all but the teacher."""
         return [row for row in self.rows if row.role != 'teacher']
 
     @property
-    def classes(self) -> List[str]:
+    def classes(self) -> list[str]:
         """The classes that the logs tell of, in their order."""
         return list(dict.fromkeys(name for row in self.rows for name in row.class_iou))
 
@@ -135,15 +147,18 @@ def compare(runs: Sequence[Run], anyway: bool = False, confidence: float = 0.95)
     left_out = [(run, run.problem) for run in runs if run.problem]
     complete = [run for run in runs if not run.problem]
     if not complete:
-        raise ValueError('nothing to compare: none of the runs is complete: ' + '; '.join(
-            f'{run.folder} {reason}' for run, reason in left_out[:5]))
+        raise ValueError(
+            'nothing to compare: none of the runs is complete: '
+            + '; '.join(f'{run.folder} {reason}' for run, reason in left_out[:5])
+        )
     roles = _roles(complete, runs)
     competing = [run for run, role in zip(complete, roles) if role != 'teacher']
     differences = find_differences(competing)
     if differences and not anyway:
-        raise ValueError('these runs cannot be compared (--anyway does it nevertheless):\n' +
-                         '\n'.join(map(str, differences)))
-    groups: List[Tuple[str, Dict[str, Any], List[Run]]] = []
+        raise ValueError(
+            'these runs cannot be compared (--anyway does it nevertheless):\n' + '\n'.join(map(str, differences))
+        )
+    groups: list[tuple[str, dict[str, Any], list[Run]]] = []
     for run, role in zip(complete, roles):
         settings = training_settings(run)
         known = next((group for group in groups if group[1] == settings), None)
@@ -151,8 +166,9 @@ def compare(runs: Sequence[Run], anyway: bool = False, confidence: float = 0.95)
             groups.append((role, settings, [run]))
         else:
             known[2].append(run)
-    every = [_row(role, settings, _one_a_seed(_one_stage(members, left_out), left_out))
-             for role, settings, members in groups]
+    every = [
+        _row(role, settings, _one_a_seed(_one_stage(members, left_out), left_out)) for role, settings, members in groups
+    ]
     rows, tried = _choose(every)
     _name(rows)
     _name(tried)
@@ -163,13 +179,21 @@ def compare(runs: Sequence[Run], anyway: bool = False, confidence: float = 0.95)
             row.paired = paired_difference(_by_seed(row), _by_seed(baseline), confidence)
     order = {'alone': 0, 'teacher': 2}
     rows.sort(key=lambda row: (order.get(row.role, 1), row is not baseline, -row.miou.mean))
-    comparison = Comparison(rows, baseline, differences, left_out, tried, _variations(complete, every),
-                            _facts(competing, differences), confidence)
+    comparison = Comparison(
+        rows,
+        baseline,
+        differences,
+        left_out,
+        tried,
+        _variations(complete, every),
+        _facts(competing, differences),
+        confidence,
+    )
     _rank(comparison)
     return comparison
 
 
-def _roles(runs: Sequence[Run], every: Sequence[Run]) -> List[str]:
+def _roles(runs: Sequence[Run], every: Sequence[Run]) -> list[str]:
     """What each run is, judged by all of them: one that was killed still tells who teaches whom."""
     models = [run.config.get('model', {}) for run in every]
     students = [flatten(architecture(model['student']), '') for model in models if 'student' in model]
@@ -186,13 +210,16 @@ def _roles(runs: Sequence[Run], every: Sequence[Run]) -> List[str]:
     return roles
 
 
-def _checkpoints(teacher: Any) -> List[Path]:
+def _checkpoints(teacher: Any) -> list[Path]:
     """The files of a teacher, of an ensemble, or of teachers by name. A run names them from where it was started."""
-    return [Path(value).resolve() for key, value in flatten(teacher, 'teacher').items()
-            if key.endswith('.checkpoint') and isinstance(value, str) and '://' not in value]
+    return [
+        Path(value).resolve()
+        for key, value in flatten(teacher, 'teacher').items()
+        if key.endswith('.checkpoint') and isinstance(value, str) and '://' not in value
+    ]
 
 
-def _row(role: str, settings: Dict[str, Any], runs: List[Run]) -> Row:
+def _row(role: str, settings: dict[str, Any], runs: list[Run]) -> Row:
     runs = sorted(runs, key=lambda run: (run.seed is None, run.seed, str(run.folder)))
     classes = {}
     for name in dict.fromkeys(name for run in runs for name in run.class_iou):
@@ -203,20 +230,24 @@ def _row(role: str, settings: Dict[str, Any], runs: List[Run]) -> Row:
     return Row(_title(runs[0]), role, runs, settings, spread([run.miou for run in runs]), classes)
 
 
-def _one_stage(runs: List[Run], left_out: List[Tuple[Run, str]]) -> List[Run]:
-    """Of a sweep, the stage that repeated these settings most often. The seed by which they were chosen flatters them."""
-    stages: Dict[str, List[Run]] = defaultdict(list)
+def _one_stage(runs: list[Run], left_out: list[tuple[Run, str]]) -> list[Run]:
+    """The stage of a sweep that repeated these settings most often; the seed that chose them flatters them."""
+    stages: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         stages[run.sweep['stage'] if run.sweep else ''].append(run)
     kept = max(stages, key=lambda stage: (len(stages[stage]), max(run.started for run in stages[stage])))
-    left_out += [(run, f'its settings were repeated in the stage {kept}')
-                 for stage, members in stages.items() if stage != kept for run in members]
+    left_out += [
+        (run, f'its settings were repeated in the stage {kept}')
+        for stage, members in stages.items()
+        if stage != kept
+        for run in members
+    ]
     return stages[kept]
 
 
-def _one_a_seed(runs: List[Run], left_out: List[Tuple[Run, str]]) -> List[Run]:
+def _one_a_seed(runs: list[Run], left_out: list[tuple[Run, str]]) -> list[Run]:
     """A seed counts once: the same training again is no further sample."""
-    kept: Dict[Any, Run] = {}
+    kept: dict[Any, Run] = {}
     for run in sorted(runs, key=lambda run: run.started):
         key = run.folder if run.seed is None else run.seed
         if key in kept:
@@ -225,9 +256,9 @@ def _one_a_seed(runs: List[Run], left_out: List[Tuple[Run, str]]) -> List[Run]:
     return list(kept.values())
 
 
-def _choose(rows: List[Row]) -> Tuple[List[Row], List[Row]]:
+def _choose(rows: list[Row]) -> tuple[list[Row], list[Row]]:
     """Every row that no sweep made, and one for each candidate of a sweep; and the others."""
-    candidates: Dict[Any, List[Row]] = defaultdict(list)
+    candidates: dict[Any, list[Row]] = defaultdict(list)
     for row in rows:
         sweep = row.runs[0].sweep
         candidates[(sweep['sweep'], sweep['candidate']) if sweep else id(row)].append(row)
@@ -240,11 +271,11 @@ def _choose(rows: List[Row]) -> Tuple[List[Row], List[Row]]:
     return chosen, [row for row in rows if not any(row is one for one in chosen)]
 
 
-def _representative(rows: List[Row]) -> Optional[Row]:
+def _representative(rows: list[Row]) -> Row | None:
     return max(rows, key=lambda row: (row.miou.count, row.miou.mean), default=None)
 
 
-def _by_seed(row: Row) -> Dict[int, float]:
+def _by_seed(row: Row) -> dict[int, float]:
     return {run.seed: run.miou for run in row.runs if run.seed is not None}
 
 
@@ -262,11 +293,11 @@ def _title(run: Run) -> str:
     return run.sweep['candidate'] if run.sweep else run.title
 
 
-def _name(rows: List[Row]) -> None:
+def _name(rows: list[Row]) -> None:
     """Short names, and different ones: what all methods have in common goes, what tells namesakes apart is added."""
     files = {row.name for row in rows if row.role == 'distilled' and not row.runs[0].sweep}
     common = _common_end(sorted(files)) if len(files) > 1 else ''
-    namesakes: Dict[str, List[Row]] = defaultdict(list)
+    namesakes: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if row.role == 'teacher' or (row.role == 'alone' and not row.runs[0].sweep):
             row.name = TEACHER if row.role == 'teacher' else ALONE
@@ -278,7 +309,7 @@ def _name(rows: List[Row]) -> None:
             continue
         keys = varied_keys([row.settings for row in members])
         short = short_keys(keys)
-        seen: Dict[str, int] = defaultdict(int)
+        seen: dict[str, int] = defaultdict(int)
         for row in members:
             told = [f'{short[key]} {shown(row.settings.get(key))}' for key in keys[:NAMED_KEYS]]
             row.name = f'{name} ({", ".join(told)}{", ..." * (len(keys) > NAMED_KEYS)})'
@@ -287,18 +318,18 @@ def _name(rows: List[Row]) -> None:
                 row.name += f' #{seen[row.name]}'
 
 
-def _common_end(names: List[str]) -> str:
+def _common_end(names: list[str]) -> str:
     """What the names have in common at their end, from an underscore on, without emptying one."""
     parts = [name.split('_') for name in names]
     same = 0
     while all(len(one) > same + 1 and one[-same - 1] == parts[0][-same - 1] for one in parts):
         same += 1
-    return ''.join(f'_{part}' for part in parts[0][len(parts[0]) - same:])
+    return ''.join(f'_{part}' for part in parts[0][len(parts[0]) - same :])
 
 
-def _variations(runs: Sequence[Run], rows: Sequence[Row]) -> List[Variation]:
+def _variations(runs: Sequence[Run], rows: Sequence[Row]) -> list[Variation]:
     """What a sweep varied in each stage, as it says itself; and what rows of the same config file differ in."""
-    stages: Dict[Any, List[Tuple[Dict[str, Any], Run]]] = defaultdict(list)
+    stages: dict[Any, list[tuple[dict[str, Any], Run]]] = defaultdict(list)
     for run in runs:
         if run.sweep:
             stages[run.sweep['sweep'], run.sweep['stage'], run.sweep['candidate']].append((run.sweep['params'], run))
@@ -311,7 +342,7 @@ def _variations(runs: Sequence[Run], rows: Sequence[Row]) -> List[Variation]:
         # A config that differs in many keys is another experiment, not one setting at several values.
         if not keys or (len(key) == 2 and len(keys) > 2):
             continue
-        points: Dict[Tuple[Any, ...], List[float]] = defaultdict(list)
+        points: dict[tuple[Any, ...], list[float]] = defaultdict(list)
         for settings, run in members:
             values = tuple(settings.get(name) for name in keys)
             points[tuple(str(value) if isinstance(value, (list, dict)) else value for value in values)].append(run.miou)
@@ -320,12 +351,16 @@ def _variations(runs: Sequence[Run], rows: Sequence[Row]) -> List[Variation]:
     return found
 
 
-def _facts(runs: Sequence[Run], differences: Sequence[Difference]) -> List[Tuple[str, str]]:
+def _facts(runs: Sequence[Run], differences: Sequence[Difference]) -> list[tuple[str, str]]:
     """What the competing runs have in common."""
     conditions = [fixed_settings(run) for run in runs]
     first = conditions[0]
-    teachers = {kind: settings for condition in conditions for kind, settings in condition.items()
-                if kind.split()[0] == 'teacher'}
+    teachers = {
+        kind: settings
+        for condition in conditions
+        for kind, settings in condition.items()
+        if kind.split()[0] == 'teacher'
+    }
     budget = (runs[0].sweep or {}).get('budget') or {}
     fixed = all(condition['iterations'] == first['iterations'] for condition in conditions)
     batch = f'{first["batch"]["train_dataloader.batch_size"]} images'
@@ -333,8 +368,13 @@ def _facts(runs: Sequence[Run], differences: Sequence[Difference]) -> List[Tuple
         batch += f' in each of {runs[0].processes} processes'
     parts = ('student].type', 'student].backbone.type', 'student].decode_head.type')
     told = {
-        'data': _ends(first['data'], *(f'train_dataloader.dataset.{key}' for key in (
-            'type', 'labeled.type', 'data_root', 'labeled.data_root', 'partition', 'partition.fraction'))),
+        'data': _ends(
+            first['data'],
+            *(
+                f'train_dataloader.dataset.{key}'
+                for key in ('type', 'labeled.type', 'data_root', 'labeled.data_root', 'partition', 'partition.fraction')
+            ),
+        ),
         'crop': [' x '.join(map(str, size)) for size in _ends(first['crop'], 'crop_size') if isinstance(size, list)],
         'iterations': list(first['iterations'].values()) if fixed else [],
         'budget': [f'{budget["value"]:g} {budget["kind"]}'] if budget.get('kind') in OPEN_BUDGETS else [],
@@ -343,15 +383,18 @@ def _facts(runs: Sequence[Run], differences: Sequence[Difference]) -> List[Tuple
         **{kind: _ends(settings, '.config', '.checkpoint') for kind, settings in teachers.items()},
     }
     differing = {difference.kind for difference in differences}
-    return [(kind, 'differs' if kind in differing else ', '.join(map(shown, values)))
-            for kind, values in told.items() if values or kind in differing]
+    return [
+        (kind, 'differs' if kind in differing else ', '.join(map(shown, values)))
+        for kind, values in told.items()
+        if values or kind in differing
+    ]
 
 
-def _ends(settings: Dict[str, Any], *ends: str) -> List[Any]:
+def _ends(settings: dict[str, Any], *ends: str) -> list[Any]:
     """The values of the keys that end so, in the order of the ends."""
     return [value for end in ends for key, value in settings.items() if key.endswith(end)]
 
 
-def _mean(values: Iterable[Optional[float]]) -> Optional[float]:
+def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

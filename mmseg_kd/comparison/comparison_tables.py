@@ -1,26 +1,55 @@
 """A comparison as tables: text, Markdown, LaTeX, CSV."""
+
 import csv
 import io
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, NamedTuple
 
+from ..io.runs import METRIC
 from .comparability import run_names
 from .comparison import Comparison, Row
-from ..io.runs import METRIC
 from .statistics import Spread
 
 NOTHING = '-'
 LATEX = {
-    '\\': r'\textbackslash{}', '{': r'\{', '}': r'\}', '$': r'\$', '&': r'\&', '#': r'\#', '%': r'\%', '_': r'\_',
-    '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '<': r'\textless{}', '>': r'\textgreater{}',
-    '|': r'\textbar{}', '±': r'$\pm$', '"': r'\textquotedbl{}'
+    '\\': r'\textbackslash{}',
+    '{': r'\{',
+    '}': r'\}',
+    '$': r'\$',
+    '&': r'\&',
+    '#': r'\#',
+    '%': r'\%',
+    '_': r'\_',
+    '~': r'\textasciitilde{}',
+    '^': r'\textasciicircum{}',
+    '<': r'\textless{}',
+    '>': r'\textgreater{}',
+    '|': r'\textbar{}',
+    '±': r'$\pm$',
+    '"': r'\textquotedbl{}',
 }
-COLUMNS = ('candidate', 'role', 'seeds', 'miou_mean', 'miou_deviation', 'lift', 'paired_difference', 'interval_low',
-           'interval_high', 'pairs', 'iterations', 'seconds', 'peak_memory_mib', 'standing', 'fscore_mean',
-           'fscore_deviation')
+COLUMNS = (
+    'candidate',
+    'role',
+    'seeds',
+    'miou_mean',
+    'miou_deviation',
+    'lift',
+    'paired_difference',
+    'interval_low',
+    'interval_high',
+    'pairs',
+    'iterations',
+    'seconds',
+    'peak_memory_mib',
+    'standing',
+    'fscore_mean',
+    'fscore_deviation',
+)
 
 
 class Cell(NamedTuple):
@@ -34,7 +63,7 @@ class Cell(NamedTuple):
 
     text: str
     standing: str = ''
-    value: Optional[float] = None
+    value: float | None = None
 
 
 @dataclass
@@ -48,8 +77,8 @@ class Table:
     """
 
     title: str
-    header: List[str]
-    rows: List[List[Cell]]
+    header: list[str]
+    rows: list[list[Cell]]
 
 
 def main_table(comparison: Comparison) -> Table:
@@ -58,9 +87,16 @@ def main_table(comparison: Comparison) -> Table:
     measured = any(row.memory is not None for row in comparison.rows)
     scored = any(row.fscore is not None for row in comparison.rows)
     interval = f'{comparison.confidence * 100:g} % interval'
-    header = ['', 'seeds', f'{METRIC}, %', *(['mean F1, %'] if scored else []),
-              *(['lift', 'paired', interval, 'pairs'] if compared else []), 'iterations', 'seconds',
-              *(['memory, MiB'] if measured else [])]
+    header = [
+        '',
+        'seeds',
+        f'{METRIC}, %',
+        *(['mean F1, %'] if scored else []),
+        *(['lift', 'paired', interval, 'pairs'] if compared else []),
+        'iterations',
+        'seconds',
+        *(['memory, MiB'] if measured else []),
+    ]
     rows = []
     for row in comparison.rows:
         cells = [Cell(row.name), Cell(str(row.miou.count)), _spread_cell(row.miou, 2, row.standing)]
@@ -73,13 +109,14 @@ def main_table(comparison: Comparison) -> Table:
     return Table('Comparison', header, rows)
 
 
-def class_table(comparison: Comparison) -> Optional[Table]:
+def class_table(comparison: Comparison) -> Table | None:
     """IoU by class; the longer side goes down. None where no log told of it."""
     classes, rows = comparison.classes, [row for row in comparison.rows if row.class_iou]
     if not classes:
         return None
-    cells = [[_spread_cell(row.class_iou.get(name), 1, row.class_standing.get(name, '')) for name in classes]
-             for row in rows]
+    cells = [
+        [_spread_cell(row.class_iou.get(name), 1, row.class_standing.get(name, '')) for name in classes] for row in rows
+    ]
     names = [row.name for row in rows]
     if len(classes) > len(rows):
         classes, names, cells = names, classes, [list(column) for column in zip(*cells)]
@@ -93,59 +130,87 @@ def run_table(comparison: Comparison) -> Table:
     for row in comparison.rows:
         for run in row.runs:
             best = max(miou for _, miou in run.validations if miou == miou)
-            lines.append([Cell(names[run.folder]), Cell(row.name), Cell(NOTHING if run.seed is None else str(run.seed)),
-                          Cell(f'{run.miou:.2f}'), Cell(f'{best:.2f}'), Cell(str(run.iterations)),
-                          Cell(_number(run.seconds, '.0f')), Cell(_number(run.memory, '.0f'))])
-    return Table('Runs', ['run', 'candidate', 'seed', f'{METRIC}, %', 'best on the way, %', 'iterations', 'seconds',
-                          'memory, MiB'], lines)
+            lines.append(
+                [
+                    Cell(names[run.folder]),
+                    Cell(row.name),
+                    Cell(NOTHING if run.seed is None else str(run.seed)),
+                    Cell(f'{run.miou:.2f}'),
+                    Cell(f'{best:.2f}'),
+                    Cell(str(run.iterations)),
+                    Cell(_number(run.seconds, '.0f')),
+                    Cell(_number(run.memory, '.0f')),
+                ]
+            )
+    return Table(
+        'Runs',
+        ['run', 'candidate', 'seed', f'{METRIC}, %', 'best on the way, %', 'iterations', 'seconds', 'memory, MiB'],
+        lines,
+    )
 
 
 def left_out_table(comparison: Comparison) -> Table:
     """One line a run that is in no row, with the reason."""
     names = _names(comparison)
-    return Table('Left out', ['run', 'reason'], [[Cell(names[run.folder]), Cell(reason)]
-                                                 for run, reason in comparison.left_out])
+    return Table(
+        'Left out', ['run', 'reason'], [[Cell(names[run.folder]), Cell(reason)] for run, reason in comparison.left_out]
+    )
 
 
 def chosen_table(comparison: Comparison) -> Table:
     """One line a candidate of a sweep: what was varied, and the values that are shown."""
-    return Table('Chosen', ['candidate', 'settings'],
-                 [[Cell(row.name), Cell(', '.join(f'{key} {value}' for key, value in row.chosen.items()))]
-                  for row in comparison.rows if row.chosen])
+    return Table(
+        'Chosen',
+        ['candidate', 'settings'],
+        [
+            [Cell(row.name), Cell(', '.join(f'{key} {value}' for key, value in row.chosen.items()))]
+            for row in comparison.rows
+            if row.chosen
+        ],
+    )
 
 
 def tried_table(comparison: Comparison) -> Table:
     """One line a setting that a sweep tried and did not choose, the best first."""
     rows = sorted(comparison.tried, key=lambda row: -row.miou.mean)
-    return Table('Tried', ['candidate', 'seeds', f'{METRIC}, %'],
-                 [[Cell(row.name), Cell(str(row.miou.count)), _spread_cell(row.miou, 2, '')] for row in rows])
+    return Table(
+        'Tried',
+        ['candidate', 'seeds', f'{METRIC}, %'],
+        [[Cell(row.name), Cell(str(row.miou.count)), _spread_cell(row.miou, 2, '')] for row in rows],
+    )
 
 
-def how_to_read(comparison: Comparison) -> List[str]:
+def how_to_read(comparison: Comparison) -> list[str]:
     """What has to be known to read the tables, one sentence or two each."""
-    said = ['Mean ± sample deviation over seeds, of the last validation. Best: the highest mean. Within: no more than '
-            'one deviation of the best below it.']
+    said = [
+        'Mean ± sample deviation over seeds, of the last validation. Best: the highest mean. Within: no more than '
+        'one deviation of the best below it.'
+    ]
     best = next((row for row in comparison.ranked if row.standing == 'best'), None)
     if best is not None and best.miou.deviation is None:
         said.append(f'{best.name} was run with one seed, so its deviation is not known, nor what is within it.')
     said += _about_lift(comparison)
-    said.append('Seconds: mean logged time of an iteration, waiting for data included, times the iterations, without '
-                'validation.')
+    said.append(
+        'Seconds: mean logged time of an iteration, waiting for data included, times the iterations, without '
+        'validation.'
+    )
     if not any(row.memory is not None for row in comparison.rows):
         said.append('Peak memory is not in the logs: MMEngine logs that of GPUs only.')
     if comparison.tried:
-        said.append('Of each candidate of a sweep, the setting with the most seeds, and of these the highest mean, is '
-                    f'shown; tried besides: {len(comparison.tried)}.')
+        said.append(
+            'Of each candidate of a sweep, the setting with the most seeds, and of these the highest mean, is '
+            f'shown; tried besides: {len(comparison.tried)}.'
+        )
     return said
 
 
-def notes(comparison: Comparison) -> List[str]:
+def notes(comparison: Comparison) -> list[str]:
     """What goes below the tables: how to read them, what a sweep chose, what does not fit, and what was left out."""
     said = how_to_read(comparison)
     said += [f'Settings of {name.text}: {settings.text}.' for name, settings in chosen_table(comparison).rows]
     if comparison.differences:
         said.append('NOT COMPARABLE: ' + '; '.join(map(str, comparison.differences)) + '.')
-    reasons: Dict[str, List[str]] = defaultdict(list)
+    reasons: dict[str, list[str]] = defaultdict(list)
     for name, reason in left_out_table(comparison).rows:
         reasons[reason.text].append(name.text)
     said += [f'Left out, {reason}: {", ".join(names)}.' for reason, names in reasons.items()]
@@ -157,11 +222,14 @@ def as_text(table: Table) -> str:
     marks = {'best': ' *', 'within': ' ~'}
     marked = {i for line in table.rows for i, cell in enumerate(line) if cell.standing}
     lines = [[name + '  ' * (i in marked) for i, name in enumerate(table.header)]]
-    lines += [[cell.text + (marks.get(cell.standing, '  ') if i in marked else '') for i, cell in enumerate(line)]
-              for line in table.rows]
+    lines += [
+        [cell.text + (marks.get(cell.standing, '  ') if i in marked else '') for i, cell in enumerate(line)]
+        for line in table.rows
+    ]
     widths = [max(map(len, column)) for column in zip(*lines)]
-    padded = [[line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))]
-              for line in lines]
+    padded = [
+        [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))] for line in lines
+    ]
     return '\n'.join('  '.join(line).rstrip() for line in padded) + '\n'
 
 
@@ -177,56 +245,86 @@ def as_latex(table: Table) -> str:
     """A ``tabular`` for the package booktabs, the best in bold and what is within one deviation of it underlined."""
     marks = {'best': r'\textbf{%s}', 'within': r'\underline{%s}', '': '%s'}
     lines = [[marks[cell.standing] % _escape_latex(cell.text) for cell in line] for line in table.rows]
-    return '\n'.join([
-        r'% needs \usepackage{booktabs}', r'\begin{tabular}{l' + 'r' * (len(table.header) - 1) + '}', r'\toprule',
-        ' & '.join(map(_escape_latex, table.header)) + r' \\', r'\midrule',
-        *(' & '.join(line) + r' \\' for line in lines), r'\bottomrule', r'\end{tabular}', ''
-    ])
+    return '\n'.join(
+        [
+            r'% needs \usepackage{booktabs}',
+            r'\begin{tabular}{l' + 'r' * (len(table.header) - 1) + '}',
+            r'\toprule',
+            ' & '.join(map(_escape_latex, table.header)) + r' \\',
+            r'\midrule',
+            *(' & '.join(line) + r' \\' for line in lines),
+            r'\bottomrule',
+            r'\end{tabular}',
+            '',
+        ]
+    )
 
 
 def main_csv(comparison: Comparison) -> str:
     """The comparison with all digits: always the same columns, empty where nothing is known."""
-    lines: List[Sequence[Any]] = [COLUMNS]
+    lines: list[Sequence[Any]] = [COLUMNS]
     for row in comparison.rows:
-        paired = (row.paired.mean, row.paired.low, row.paired.high, row.paired.pairs) if row.paired else (None, ) * 4
+        paired = (row.paired.mean, row.paired.low, row.paired.high, row.paired.pairs) if row.paired else (None,) * 4
         fscore = (row.fscore.mean, row.fscore.deviation) if row.fscore else (None, None)
-        lines.append((row.name, row.role, row.miou.count, row.miou.mean, row.miou.deviation, row.lift, *paired,
-                      row.iterations, row.seconds, row.memory, row.standing, *fscore))
+        lines.append(
+            (
+                row.name,
+                row.role,
+                row.miou.count,
+                row.miou.mean,
+                row.miou.deviation,
+                row.lift,
+                *paired,
+                row.iterations,
+                row.seconds,
+                row.memory,
+                row.standing,
+                *fscore,
+            )
+        )
     return _csv(lines)
 
 
 def class_csv(comparison: Comparison) -> str:
     """IoU by class with all digits, one line a row and class."""
-    lines: List[Sequence[Any]] = [('candidate', 'class', 'iou_mean', 'iou_deviation', 'seeds', 'standing')]
+    lines: list[Sequence[Any]] = [('candidate', 'class', 'iou_mean', 'iou_deviation', 'seeds', 'standing')]
     for row in comparison.rows:
-        lines += [(row.name, name, iou.mean, iou.deviation, iou.count, row.class_standing.get(name, ''))
-                  for name, iou in row.class_iou.items()]
+        lines += [
+            (row.name, name, iou.mean, iou.deviation, iou.count, row.class_standing.get(name, ''))
+            for name, iou in row.class_iou.items()
+        ]
     return _csv(lines)
 
 
-def _names(comparison: Comparison) -> Dict[Path, str]:
+def _names(comparison: Comparison) -> dict[Path, str]:
     runs = [run for row in comparison.rows + comparison.tried for run in row.runs]
     runs += [run for run, _ in comparison.left_out]
     return dict(zip([run.folder for run in runs], run_names(runs)))
 
 
-def _about_lift(comparison: Comparison) -> List[str]:
+def _about_lift(comparison: Comparison) -> list[str]:
     baseline, rows = comparison.baseline, [row for row in comparison.rows if row.lift is not None]
     if baseline is None:
         return ['The student alone is not among the runs, so there is no lift: train the student by itself, too.']
     if not rows:
         return []
-    said = [f'Lift: mean above that of {baseline.name}. Paired: mean difference of runs with the same seed, with '
-            "Student's interval; one pair has none."]
+    said = [
+        f'Lift: mean above that of {baseline.name}. Paired: mean difference of runs with the same seed, with '
+        "Student's interval; one pair has none."
+    ]
     chance, single = baseline.miou.deviation, [row for row in rows if row.miou.count == 1]
     if single and chance:
         small = sum(abs(row.lift) <= chance for row in single)
-        said.append(f'Lifts from one seed that are no more than the deviation of {baseline.name} over its seeds, '
-                    f'{chance:.2f}: {small} of {len(single)}.')
+        said.append(
+            f'Lifts from one seed that are no more than the deviation of {baseline.name} over its seeds, '
+            f'{chance:.2f}: {small} of {len(single)}.'
+        )
     intervals = sum(row.paired is not None and row.paired.low is not None for row in rows)
     if intervals > 1:
-        said.append(f'Of {intervals} intervals at {comparison.confidence * 100:g} %, '
-                    f'{intervals * (1 - comparison.confidence):.2g} are expected to leave out the true difference.')
+        said.append(
+            f'Of {intervals} intervals at {comparison.confidence * 100:g} %, '
+            f'{intervals * (1 - comparison.confidence):.2g} are expected to leave out the true difference.'
+        )
     return said
 
 
@@ -236,14 +334,14 @@ def _csv(lines: Sequence[Sequence[Any]]) -> str:
     return file.getvalue()
 
 
-def _spread_cell(one: Optional[Spread], digits: int, standing: str) -> Cell:
+def _spread_cell(one: Spread | None, digits: int, standing: str) -> Cell:
     if one is None:
         return Cell(NOTHING)
     deviation = '' if one.deviation is None else f' ± {one.deviation:.{digits}f}'
     return Cell(f'{one.mean:.{digits}f}{deviation}', standing, one.mean)
 
 
-def _paired_cells(row: Row) -> List[Cell]:
+def _paired_cells(row: Row) -> list[Cell]:
     if row.paired is None:
         return [Cell(NOTHING), Cell(NOTHING), Cell(NOTHING if row.lift is None else '0')]
     low, high = row.paired.low, row.paired.high
@@ -251,7 +349,7 @@ def _paired_cells(row: Row) -> List[Cell]:
     return [Cell(f'{row.paired.mean:+.2f}'), Cell(interval), Cell(str(row.paired.pairs))]
 
 
-def _number(value: Optional[float], form: str) -> str:
+def _number(value: float | None, form: str) -> str:
     return NOTHING if value is None else f'{value:{form}}'
 
 

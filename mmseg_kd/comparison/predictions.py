@@ -1,8 +1,8 @@
 """What the networks of a comparison see, from their checkpoints."""
+
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -13,10 +13,10 @@ from mmseg.registry import DATASETS
 
 from ..datasets.reading import Pictures
 from ..distillers.labels import ignored_label, unify_ignored
-from .comparison import Comparison
 from ..evaluation.trained_network import trained_network
 from ..io.runs import Run
 from ..visualization.picture_grid import palette_of
+from .comparison import Comparison
 
 
 @dataclass
@@ -32,12 +32,12 @@ class Predictions:
         missing: names of the other rows, with the reason.
     """
 
-    images: List[np.ndarray]
-    truth: List[np.ndarray]
-    labels: Dict[str, List[np.ndarray]]
-    classes: List[str]
-    palette: List[List[int]]
-    missing: List[Tuple[str, str]]
+    images: list[np.ndarray]
+    truth: list[np.ndarray]
+    labels: dict[str, list[np.ndarray]]
+    classes: list[str]
+    palette: list[list[int]]
+    missing: list[tuple[str, str]]
 
 
 def predict(comparison: Comparison, count: int) -> Predictions:
@@ -61,7 +61,7 @@ def predict(comparison: Comparison, count: int) -> Predictions:
     return found
 
 
-def last_checkpoint(run: Run) -> Optional[Path]:
+def last_checkpoint(run: Run) -> Path | None:
     """The newest checkpoint in a work directory, and else its exported student.
 
     Args:
@@ -69,8 +69,12 @@ def last_checkpoint(run: Run) -> Optional[Path]:
     """
     pointer = run.folder / 'last_checkpoint'
     named = [run.folder / Path(pointer.read_text().strip()).name] if pointer.is_file() else []
-    counted = sorted((int(match[1]), path) for path in run.folder.glob('*.pth')
-                     for match in [re.fullmatch(r'(?:iter|epoch)_(\d+)\.pth', path.name)] if match)
+    counted = sorted(
+        (int(match[1]), path)
+        for path in run.folder.glob('*.pth')
+        for match in [re.fullmatch(r'(?:iter|epoch)_(\d+)\.pth', path.name)]
+        if match
+    )
     candidates = [*named, *(path for _, path in reversed(counted)), run.folder / 'student' / 'student.pth']
     return next((path for path in candidates if path.is_file()), None)
 
@@ -89,6 +93,8 @@ def _predict_one(run: Run, name: str, count: int, found: Predictions) -> None:
     labels = [sample.pred_sem_seg.data[0].long().cpu().numpy() for sample in samples]
     if not found.images:
         found.images = list(map(Pictures(dataset, model), (sample.img_path for sample in samples)))
-        found.truth = [unify_ignored(sample.gt_sem_seg.data[0], ignored_label(model)).cpu().numpy() for sample in samples]
+        found.truth = [
+            unify_ignored(sample.gt_sem_seg.data[0], ignored_label(model)).cpu().numpy() for sample in samples
+        ]
         found.classes, found.palette = list(dataset.metainfo['classes']), palette_of(dataset.metainfo)
     found.labels[name] = labels

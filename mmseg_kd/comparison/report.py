@@ -1,23 +1,40 @@
 """A comparison as files: tables, and one page that needs nothing else."""
+
 import base64
 import io
 import math
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from ..constants import IGNORE_INDEX
+from ..io.runs import METRIC, Curve, Run
+from ..visualization.picture_grid import colour_labels
 from .comparability import short_keys
 from .comparison import Comparison, Row, Variation
-from .comparison_tables import (NOTHING, Cell, Table, as_latex, as_markdown, as_text, chosen_table, class_csv,
-                                class_table, how_to_read, left_out_table, main_csv, main_table, notes, run_table,
-                                tried_table)
-from ..visualization.picture_grid import colour_labels
+from .comparison_tables import (
+    NOTHING,
+    Cell,
+    Table,
+    as_latex,
+    as_markdown,
+    as_text,
+    chosen_table,
+    class_csv,
+    class_table,
+    how_to_read,
+    left_out_table,
+    main_csv,
+    main_table,
+    notes,
+    run_table,
+    tried_table,
+)
 from .predictions import Predictions
-from ..io.runs import METRIC, Curve, Run
 from .statistics import Spread
 from .svg_charts import Estimate, Line, dot_chart, line_chart, slice_chart
 
@@ -33,10 +50,11 @@ def text_report(comparison: Comparison) -> str:
     said[1:] = [f'{table.title}\n\n{text}' for table, text in zip(tables[1:], said[1:])]
     facts = [f'{label}: {text}' for label, text in comparison.facts]
     return '\n'.join(
-        ['\n'.join(facts) + '\n', *said, '* best   ~ within one deviation of the best', *notes(comparison), ''])
+        ['\n'.join(facts) + '\n', *said, '* best   ~ within one deviation of the best', *notes(comparison), '']
+    )
 
 
-def write_tables(comparison: Comparison, folder: Union[str, Path]) -> List[Path]:
+def write_tables(comparison: Comparison, folder: str | Path) -> list[Path]:
     """Write ``comparison.{txt,md,csv,tex}`` and ``class_iou.{md,csv,tex}``.
 
     Args:
@@ -56,14 +74,19 @@ def write_tables(comparison: Comparison, folder: Union[str, Path]) -> List[Path]
         'comparison.tex': as_latex(main),
     }
     if classes is not None:
-        files.update({'class_iou.md': as_markdown(classes), 'class_iou.csv': class_csv(comparison),
-                      'class_iou.tex': as_latex(classes)})
+        files.update(
+            {
+                'class_iou.md': as_markdown(classes),
+                'class_iou.csv': class_csv(comparison),
+                'class_iou.tex': as_latex(classes),
+            }
+        )
     for name, text in files.items():
         (folder / name).write_text(text, encoding='utf-8')
     return [folder / name for name in files]
 
 
-def page(comparison: Comparison, predictions: Optional[Predictions] = None, title: str = 'Comparison') -> str:
+def page(comparison: Comparison, predictions: Predictions | None = None, title: str = 'Comparison') -> str:
     """One HTML page with tables, charts and pictures inside; it loads nothing.
 
     Args:
@@ -79,7 +102,7 @@ def page(comparison: Comparison, predictions: Optional[Predictions] = None, titl
     except ImportError as error:
         raise ImportError("the page needs jinja2: pip install 'mmseg-kd[report]'") from error
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    settings: Dict[str, Any] = dict(
+    settings: dict[str, Any] = dict(
         title=title,
         comparison=comparison,
         main=main_table(comparison),
@@ -95,7 +118,8 @@ def page(comparison: Comparison, predictions: Optional[Predictions] = None, titl
         runs=run_table(comparison),
         tried=tried_table(comparison),
         left_out=left_out_table(comparison),
-        **_scenes(comparison, predictions))
+        **_scenes(comparison, predictions),
+    )
     return environment.from_string(TEMPLATE.read_text(encoding='utf-8')).render(settings) + '\n'
 
 
@@ -104,24 +128,40 @@ def _overview(comparison: Comparison) -> str:
     for row in comparison.ranked:
         reach = row.miou.deviation
         low, high = (None, None) if reach is None else (row.miou.mean - reach, row.miou.mean + reach)
-        estimates.append(Estimate(row.name, _kind(row), [run.miou for run in row.runs], row.miou.mean, low, high,
-                                  f'{row.name}: {_told(row.miou)}'))
+        estimates.append(
+            Estimate(
+                row.name,
+                _kind(row),
+                [run.miou for run in row.runs],
+                row.miou.mean,
+                low,
+                high,
+                f'{row.name}: {_told(row.miou)}',
+            )
+        )
     return dot_chart(estimates, f'{METRIC}, %', comparison.baseline and comparison.baseline.miou.mean)
 
 
-def _paired_chart(comparison: Comparison) -> Optional[str]:
+def _paired_chart(comparison: Comparison) -> str | None:
     known = [(row, row.paired) for row in comparison.ranked if row.paired is not None and row.paired.low is not None]
     if not known:
         return None
     estimates = [
-        Estimate(row.name, 'own', [], paired.mean, paired.low, paired.high,
-                 f'{row.name}: {paired.mean:+.2f} [{paired.low:+.2f}, {paired.high:+.2f}], {paired.pairs} pairs')
+        Estimate(
+            row.name,
+            'own',
+            [],
+            paired.mean,
+            paired.low,
+            paired.high,
+            f'{row.name}: {paired.mean:+.2f} [{paired.low:+.2f}, {paired.high:+.2f}], {paired.pairs} pairs',
+        )
         for row, paired in known
     ]
     return dot_chart(estimates, f'difference in {METRIC}, points', 0.0)
 
 
-def _curves(comparison: Comparison) -> List[Dict[str, Any]]:
+def _curves(comparison: Comparison) -> list[dict[str, Any]]:
     runs = [run for row in comparison.ranked for run in row.runs]
     validated = any(len(run.validations) > 1 for run in runs)
     logged = any(_losses(run) for run in runs)
@@ -129,15 +169,17 @@ def _curves(comparison: Comparison) -> List[Dict[str, Any]]:
         dict(
             title=f'{METRIC} of the validations',
             panels=_panels(comparison, _validations, f'{METRIC}, %') if validated else [],
-            absent='Left out: every run was validated once, at its end.'),
+            absent='Left out: every run was validated once, at its end.',
+        ),
         dict(
             title="The decode head's own loss in training",
             panels=_panels(comparison, _losses, 'loss') if logged else [],
-            absent='Left out: no log holds a loss of the decode head.')
+            absent='Left out: no log holds a loss of the decode head.',
+        ),
     ]
 
 
-def _panels(comparison: Comparison, get: Callable[[Run], Curve], label: str) -> List[Tuple[str, str]]:
+def _panels(comparison: Comparison, get: Callable[[Run], Curve], label: str) -> list[tuple[str, str]]:
     """One small chart a row, all on the same axes, with the student alone behind."""
     points = [point for row in comparison.ranked for run in row.runs for point in get(run)]
     x_range = 0, max(x for x, _ in points)
@@ -158,7 +200,7 @@ def _losses(run: Run) -> Curve:
     return _finite(run.losses)
 
 
-def _lines(row: Row, get: Callable[[Run], Curve]) -> List[Line]:
+def _lines(row: Row, get: Callable[[Run], Curve]) -> list[Line]:
     return [Line(f'{row.name}, seed {run.seed}', _kind(row), get(run)) for run in row.runs]
 
 
@@ -166,9 +208,9 @@ def _finite(curve: Curve) -> Curve:
     return [(iteration, value) for iteration, value in curve if math.isfinite(value)]
 
 
-def _variation(variation: Variation) -> Dict[str, Any]:
+def _variation(variation: Variation) -> dict[str, Any]:
     short = short_keys(variation.keys)
-    shown: Dict[str, Any] = dict(title=variation.name, map=None, charts=[], table=None)
+    shown: dict[str, Any] = dict(title=variation.name, map=None, charts=[], table=None)
     sides = [_ordered(values[i] for values, _ in variation.points) for i in range(len(variation.keys))]
     if len(sides) == 2 and all(1 < len(side) <= GRID_SIDE for side in sides):
         means = [one.mean for _, one in variation.points]
@@ -177,7 +219,8 @@ def _variation(variation: Variation) -> Dict[str, Any]:
             map=_heat_map(variation, sides, high),
             rows=short[variation.keys[0]],
             columns=short[variation.keys[1]],
-            shades=lambda value: f'{0.05 + 0.6 * (value - low) / ((high - low) or 1):.2f}')
+            shades=lambda value: f'{0.05 + 0.6 * (value - low) / ((high - low) or 1):.2f}',
+        )
         return shown
     for i, key in enumerate(variation.keys):
         points = [(values[i], one) for values, one in variation.points if _is_number(values[i])]
@@ -202,7 +245,7 @@ def _heat_map(variation: Variation, sides: Sequence[Sequence[Any]], high: float)
     return Table('', ['', *map(_value, sides[1])], lines)
 
 
-def _scenes(comparison: Comparison, predictions: Optional[Predictions]) -> Dict[str, Any]:
+def _scenes(comparison: Comparison, predictions: Predictions | None) -> dict[str, Any]:
     if predictions is None:
         return dict(scenes=[], legend=[], no_predictions=['Left out: not asked for (--predictions N shows N images).'])
     palette = predictions.palette
@@ -214,12 +257,15 @@ def _scenes(comparison: Comparison, predictions: Optional[Predictions]) -> Dict[
                 labels = predictions.labels[row.name][i]
                 scene.append((row.name, _picture(colour_labels(labels, palette), 'PNG'), _accuracy(labels, truth)))
         scenes.append(scene)
-    reasons: Dict[str, List[str]] = defaultdict(list)
+    reasons: dict[str, list[str]] = defaultdict(list)
     for name, reason in predictions.missing:
         reasons[reason].append(name)
     legend = [(name, ', '.join(map(str, colour))) for name, colour in zip(predictions.classes, palette)]
-    return dict(scenes=scenes, legend=legend,
-                no_predictions=[f'Without {", ".join(names)}: {reason}.' for reason, names in reasons.items()])
+    return dict(
+        scenes=scenes,
+        legend=legend,
+        no_predictions=[f'Without {", ".join(names)}: {reason}.' for reason, names in reasons.items()],
+    )
 
 
 def _picture(pixels: np.ndarray, kind: str) -> str:
@@ -251,7 +297,7 @@ def _told(one: Spread) -> str:
     return f'{one.mean:.2f}' + ('' if one.deviation is None else f' ± {one.deviation:.2f}')
 
 
-def _ordered(values: Any) -> List[Any]:
+def _ordered(values: Any) -> list[Any]:
     return sorted(set(values), key=lambda value: (not _is_number(value), value if _is_number(value) else 0, str(value)))
 
 

@@ -1,7 +1,8 @@
 """Mean, deviation and interval of a few repetitions, and which results are as good as the best."""
+
 import math
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Hashable, List, Mapping, Optional, Sequence
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Spread:
     """
 
     mean: float
-    deviation: Optional[float]
+    deviation: float | None
     count: int
 
 
@@ -31,8 +32,8 @@ class PairedDifference:
     """
 
     mean: float
-    low: Optional[float]
-    high: Optional[float]
+    low: float | None
+    high: float | None
     pairs: int
 
 
@@ -51,12 +52,13 @@ def spread(values: Sequence[float]) -> Spread:
     mean = math.fsum(values) / len(values)
     deviation = None
     if len(values) > 1:
-        deviation = math.sqrt(math.fsum((value - mean)**2 for value in values) / (len(values) - 1))
+        deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
     return Spread(mean, deviation, len(values))
 
 
-def paired_difference(ours: Mapping[Hashable, float], theirs: Mapping[Hashable, float],
-                      confidence: float = 0.95) -> Optional[PairedDifference]:
+def paired_difference(
+    ours: Mapping[Hashable, float], theirs: Mapping[Hashable, float], confidence: float = 0.95
+) -> PairedDifference | None:
     r"""The mean of ``ours - theirs`` over the pairs, with Student's interval.
 
     .. math::
@@ -102,8 +104,10 @@ def student_t_quantile(probability: float, degrees: int) -> float:
         ValueError: if an argument is out of range.
     """
     if not 0 < probability < 1 or degrees < 1:
-        raise ValueError('the quantile needs a probability in (0, 1) and at least 1 degree of freedom, but has '
-                         f'{probability:g} and {degrees}')
+        raise ValueError(
+            'the quantile needs a probability in (0, 1) and at least 1 degree of freedom, but has '
+            f'{probability:g} and {degrees}'
+        )
     if probability < 0.5:
         return -student_t_quantile(1 - probability, degrees)
     low, high = 0.0, math.pi / 2
@@ -113,7 +117,7 @@ def student_t_quantile(probability: float, degrees: int) -> float:
     return math.sqrt(degrees) * math.tan(low)
 
 
-def as_good_as_best(spreads: Sequence[Spread]) -> List[str]:
+def as_good_as_best(spreads: Sequence[Spread]) -> list[str]:
     """``'best'`` for the highest mean, ``'within'`` for those within one deviation of the best below it, else ``''``.
 
     The deviation is that of the best. If it is a single measurement, nothing is known to be within it. Where all means
@@ -131,7 +135,7 @@ def as_good_as_best(spreads: Sequence[Spread]) -> List[str]:
 
 def _within(angle: float, degrees: int) -> float:
     """Probability of ``|t| < sqrt(degrees) * tan(angle)``."""
-    sine, square = math.sin(angle), math.cos(angle)**2
+    sine, square = math.sin(angle), math.cos(angle) ** 2
     odd = degrees % 2
     term = total = 0.0
     for k in range(degrees // 2):

@@ -1,7 +1,9 @@
 """Charts as SVG, for a page that brings its own colours: elements have classes, and the page styles them."""
+
 import math
+from collections.abc import Callable, Sequence
 from html import escape
-from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple
 
 from .statistics import Spread
 
@@ -22,7 +24,7 @@ class Line(NamedTuple):
 
     name: str
     kind: str
-    points: Sequence[Tuple[float, float]]
+    points: Sequence[tuple[float, float]]
 
 
 class Estimate(NamedTuple):
@@ -42,13 +44,14 @@ class Estimate(NamedTuple):
     kind: str
     values: Sequence[float]
     centre: float
-    low: Optional[float]
-    high: Optional[float]
+    low: float | None
+    high: float | None
     text: str
 
 
-def line_chart(lines: Sequence[Line], x_range: Tuple[float, float], y_range: Tuple[float, float], x_label: str,
-               y_label: str) -> str:
+def line_chart(
+    lines: Sequence[Line], x_range: tuple[float, float], y_range: tuple[float, float], x_label: str, y_label: str
+) -> str:
     """Lines over a common grid. Long lines are thinned to means of neighbours; one of a single point is a dot.
 
     Args:
@@ -66,14 +69,15 @@ def line_chart(lines: Sequence[Line], x_range: Tuple[float, float], y_range: Tup
         if len(places) == 1:
             parts.append(
                 f'<circle class="{line.kind} fill" cx="{places[0][0]:.1f}" cy="{places[0][1]:.1f}" r="3.5">{title}'
-                '</circle>')
+                '</circle>'
+            )
         elif places:
             path = ' '.join(f'{x:.1f},{y:.1f}' for x, y in places)
             parts.append(f'<polyline class="{line.kind} stroke" points="{path}">{title}</polyline>')
     return frame.svg(parts, f'{y_label} over {x_label}')
 
 
-def slice_chart(points: Sequence[Tuple[float, Spread]], x_label: str, y_label: str) -> str:
+def slice_chart(points: Sequence[tuple[float, Spread]], x_label: str, y_label: str) -> str:
     """Results over the values of one setting, with their deviations.
 
     A few values stand side by side, whatever their distance; many are put on an axis, logarithmic where they span
@@ -89,8 +93,9 @@ def slice_chart(points: Sequence[Tuple[float, Spread]], x_label: str, y_label: s
     spans = [(one.mean - (one.deviation or 0), one.mean + (one.deviation or 0)) for _, one in points]
     y_range = min(low for low, _ in spans), max(high for _, high in spans)
     if len(values) <= ORDINAL:
-        frame = _Frame(320, 190, (-0.5, len(values) - 0.5), y_range,
-                       [(i, f'{value:g}') for i, value in enumerate(values)])
+        frame = _Frame(
+            320, 190, (-0.5, len(values) - 0.5), y_range, [(i, f'{value:g}') for i, value in enumerate(values)]
+        )
         place: Callable[[float], float] = values.index
     elif values[0] > 0 and values[-1] > 30 * values[0]:
         exponents = range(math.floor(math.log10(values[0])), math.ceil(math.log10(values[-1])) + 1)
@@ -108,15 +113,18 @@ def slice_chart(points: Sequence[Tuple[float, Spread]], x_label: str, y_label: s
         x = frame.x(place(value))
         deviation = '' if one.deviation is None else f' ± {one.deviation:.2f}'
         if one.deviation:
-            parts.append(f'<line class="own stroke" x1="{x:.1f}" x2="{x:.1f}" y1="{frame.y(low):.1f}" '
-                         f'y2="{frame.y(high):.1f}"/>')
-        parts.append(f'<circle class="{"best" if one.mean == best else "own"} fill" cx="{x:.1f}" '
-                     f'cy="{frame.y(one.mean):.1f}" r="4"><title>{escape(x_label)} {value:g}: {one.mean:.2f}{deviation}'
-                     '</title></circle>')
+            parts.append(
+                f'<line class="own stroke" x1="{x:.1f}" x2="{x:.1f}" y1="{frame.y(low):.1f}" y2="{frame.y(high):.1f}"/>'
+            )
+        parts.append(
+            f'<circle class="{"best" if one.mean == best else "own"} fill" cx="{x:.1f}" '
+            f'cy="{frame.y(one.mean):.1f}" r="4"><title>{escape(x_label)} {value:g}: {one.mean:.2f}{deviation}'
+            '</title></circle>'
+        )
     return frame.svg(parts, f'{y_label} by {x_label}')
 
 
-def dot_chart(estimates: Sequence[Estimate], x_label: str, reference: Optional[float]) -> str:
+def dot_chart(estimates: Sequence[Estimate], x_label: str, reference: float | None) -> str:
     """One line for each estimate, on a common axis: measurements as small dots, the centre with its interval over them.
 
     Args:
@@ -124,10 +132,14 @@ def dot_chart(estimates: Sequence[Estimate], x_label: str, reference: Optional[f
         x_label: name of the axis.
         reference: where a vertical line stands; None for nowhere.
     """
-    names = [one.name if len(one.name) <= NAME_LENGTH else f'{one.name[:NAME_LENGTH - 1]}…' for one in estimates]
+    names = [one.name if len(one.name) <= NAME_LENGTH else f'{one.name[: NAME_LENGTH - 1]}…' for one in estimates]
     step, left = 24, 14 + 6.6 * max(map(len, names))
-    ends = [value for one in estimates for value in (*one.values, one.centre, one.low, one.high, reference)
-            if value is not None]
+    ends = [
+        value
+        for one in estimates
+        for value in (*one.values, one.centre, one.low, one.high, reference)
+        if value is not None
+    ]
     frame = _Frame(round(left) + 340, step * len(estimates) + 44, (0, 1), (0, 1), left=left, top=6)
     low, high, ticks = nice_ticks(min(ends), max(ends))
     frame.x_range = (low, high)
@@ -135,21 +147,29 @@ def dot_chart(estimates: Sequence[Estimate], x_label: str, reference: Optional[f
     parts = []
     for tick in ticks:
         x = frame.x(tick)
-        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="4" y2="{bottom}"/>'
-                     f'<text class="tick" x="{x:.1f}" y="{bottom + 15}" text-anchor="middle">{tick:g}</text>')
-    parts.append(f'<text class="label" x="{(left + frame.width) / 2:.1f}" y="{frame.height - 5}" text-anchor="middle">'
-                 f'{escape(x_label)}</text>')
+        parts.append(
+            f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="4" y2="{bottom}"/>'
+            f'<text class="tick" x="{x:.1f}" y="{bottom + 15}" text-anchor="middle">{tick:g}</text>'
+        )
+    parts.append(
+        f'<text class="label" x="{(left + frame.width) / 2:.1f}" y="{frame.height - 5}" text-anchor="middle">'
+        f'{escape(x_label)}</text>'
+    )
     if reference is not None:
         x = frame.x(reference)
         parts.append(f'<line class="reference" x1="{x:.1f}" x2="{x:.1f}" y1="4" y2="{bottom}"/>')
     for i, (one, name) in enumerate(zip(estimates, names)):
         y = 6 + step * (i + 0.5)
-        parts.append(f'<g><title>{escape(one.text)}</title><rect class="hover" x="0" y="{y - step / 2:.1f}" '
-                     f'width="{frame.width}" height="{step}"/><text class="name" x="{left - 8:.1f}" y="{y + 4:.1f}" '
-                     f'text-anchor="end">{escape(name)}</text>')
+        parts.append(
+            f'<g><title>{escape(one.text)}</title><rect class="hover" x="0" y="{y - step / 2:.1f}" '
+            f'width="{frame.width}" height="{step}"/><text class="name" x="{left - 8:.1f}" y="{y + 4:.1f}" '
+            f'text-anchor="end">{escape(name)}</text>'
+        )
         if one.low is not None and one.high is not None:
-            parts.append(f'<line class="{one.kind} stroke" x1="{frame.x(one.low):.1f}" x2="{frame.x(one.high):.1f}" '
-                         f'y1="{y:.1f}" y2="{y:.1f}"/>')
+            parts.append(
+                f'<line class="{one.kind} stroke" x1="{frame.x(one.low):.1f}" x2="{frame.x(one.high):.1f}" '
+                f'y1="{y:.1f}" y2="{y:.1f}"/>'
+            )
         parts += [
             f'<circle class="{one.kind} faint" cx="{frame.x(value):.1f}" cy="{y:.1f}" r="3"/>' for value in one.values
         ]
@@ -157,7 +177,7 @@ def dot_chart(estimates: Sequence[Estimate], x_label: str, reference: Optional[f
     return frame.svg(parts, x_label)
 
 
-def thin(points: Sequence[Tuple[float, float]], most: int) -> List[Tuple[float, float]]:
+def thin(points: Sequence[tuple[float, float]], most: int) -> list[tuple[float, float]]:
     """Means of neighbouring points, so that no more than so many are left.
 
     Args:
@@ -165,11 +185,11 @@ def thin(points: Sequence[Tuple[float, float]], most: int) -> List[Tuple[float, 
         most: how many may be left.
     """
     size = math.ceil(len(points) / most) if points else 1
-    chunks = [points[i:i + size] for i in range(0, len(points), size)]
+    chunks = [points[i : i + size] for i in range(0, len(points), size)]
     return [(sum(x for x, _ in chunk) / len(chunk), sum(y for _, y in chunk) / len(chunk)) for chunk in chunks]
 
 
-def nice_ticks(low: float, high: float) -> Tuple[float, float, List[float]]:
+def nice_ticks(low: float, high: float) -> tuple[float, float, list[float]]:
     """An axis of round numbers that holds a range: its ends, and the ticks.
 
     Args:
@@ -179,7 +199,7 @@ def nice_ticks(low: float, high: float) -> Tuple[float, float, List[float]]:
     if low == high:
         low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
     raw = (high - low) / TICKS
-    power = 10.0**math.floor(math.log10(raw))
+    power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     ticks = [round(i * step, 12) for i in range(first, last + 1)]
@@ -199,14 +219,16 @@ class _Frame:
         top: room above.
     """
 
-    def __init__(self,
-                 width: float,
-                 height: float,
-                 x_range: Tuple[float, float],
-                 y_range: Tuple[float, float],
-                 x_ticks: Optional[Sequence[Tuple[float, str]]] = None,
-                 left: float = 44,
-                 top: float = 8) -> None:
+    def __init__(
+        self,
+        width: float,
+        height: float,
+        x_range: tuple[float, float],
+        y_range: tuple[float, float],
+        x_ticks: Sequence[tuple[float, str]] | None = None,
+        left: float = 44,
+        top: float = 8,
+    ) -> None:
         self.width, self.height, self.left, self.top = width, height, left, top
         self.x_range = x_range if x_range[0] < x_range[1] else (x_range[0] - 1, x_range[1] + 1)
         self.x_ticks = x_ticks
@@ -221,26 +243,37 @@ class _Frame:
         low, high = self.y_range
         return self.height - 38 - (value - low) / (high - low) * (self.height - 38 - self.top)
 
-    def axes(self, x_label: str, y_label: str) -> List[str]:
+    def axes(self, x_label: str, y_label: str) -> list[str]:
         ticks = self.x_ticks
         if ticks is None:
-            ticks = [(tick, f'{tick:g}') for tick in nice_ticks(*self.x_range)[2] if
-                     self.x_range[0] <= tick <= self.x_range[1]]
+            ticks = [
+                (tick, f'{tick:g}')
+                for tick in nice_ticks(*self.x_range)[2]
+                if self.x_range[0] <= tick <= self.x_range[1]
+            ]
         bottom = self.height - 38
-        parts = [f'<line class="grid" x1="{self.left:.1f}" x2="{self.width - 14}" y1="{self.y(tick):.1f}" '
-                 f'y2="{self.y(tick):.1f}"/><text class="tick" x="{self.left - 6:.1f}" y="{self.y(tick) + 4:.1f}" '
-                 f'text-anchor="end">{tick:g}</text>' for tick in self.y_ticks]
+        parts = [
+            f'<line class="grid" x1="{self.left:.1f}" x2="{self.width - 14}" y1="{self.y(tick):.1f}" '
+            f'y2="{self.y(tick):.1f}"/><text class="tick" x="{self.left - 6:.1f}" y="{self.y(tick) + 4:.1f}" '
+            f'text-anchor="end">{tick:g}</text>'
+            for tick in self.y_ticks
+        ]
         parts += [
             f'<text class="tick" x="{self.x(tick):.1f}" y="{bottom + 15}" text-anchor="middle">{escape(text)}</text>'
             for tick, text in ticks
         ]
-        parts.append(f'<text class="label" x="{(self.left + self.width) / 2:.1f}" y="{self.height - 5}" '
-                     f'text-anchor="middle">{escape(x_label)}</text>')
-        parts.append(f'<text class="label" transform="translate(11 {(self.top + bottom) / 2:.1f}) rotate(-90)" '
-                     f'text-anchor="middle">{escape(y_label)}</text>')
+        parts.append(
+            f'<text class="label" x="{(self.left + self.width) / 2:.1f}" y="{self.height - 5}" '
+            f'text-anchor="middle">{escape(x_label)}</text>'
+        )
+        parts.append(
+            f'<text class="label" transform="translate(11 {(self.top + bottom) / 2:.1f}) rotate(-90)" '
+            f'text-anchor="middle">{escape(y_label)}</text>'
+        )
         return parts
 
     def svg(self, parts: Sequence[str], title: str) -> str:
-        return (f'<svg viewBox="0 0 {self.width:g} {self.height:g}" style="width:{self.width:g}px" role="img" '
-                f'aria-label="{escape(title)}">' +
-                ''.join(parts) + '</svg>')
+        return (
+            f'<svg viewBox="0 0 {self.width:g} {self.height:g}" style="width:{self.width:g}px" role="img" '
+            f'aria-label="{escape(title)}">' + ''.join(parts) + '</svg>'
+        )

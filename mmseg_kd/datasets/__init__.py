@@ -7,12 +7,31 @@ from .pseudo_label import PseudoLabelDataset
 from .semi_supervised import SemiSupervisedDataset
 from .splits import write_split
 from .stream_sampler import StreamSampler
-from .transforms import LoadBlankAnnotations, LoadPanopticSemAnnotations, LoadSoftLabels, PackSoftSegInputs, RandomAffine
+from .transforms import (
+    LoadBlankAnnotations,
+    LoadPanopticSemAnnotations,
+    LoadSoftLabels,
+    PackSoftSegInputs,
+    RandomAffine,
+)
 from .unlabeled_folder import UnlabeledFolderDataset
 
 __all__ = [
-    'PARTITIONS', 'CamVidDataset', 'CocoPanopticSemDataset', 'DigitScenesDataset', 'LabeledPartDataset',
-    'LoadBlankAnnotations', 'LoadPanopticSemAnnotations', 'LoadSoftLabels', 'PackSoftSegInputs', 'PseudoLabelDataset',
-    'RandomAffine', 'SemiSupervisedDataset', 'StreamSampler', 'UnlabeledFolderDataset', 'published_ids',
-    'write_digit_scenes', 'write_split'
+    'PARTITIONS',
+    'CamVidDataset',
+    'CocoPanopticSemDataset',
+    'DigitScenesDataset',
+    'LabeledPartDataset',
+    'LoadBlankAnnotations',
+    'LoadPanopticSemAnnotations',
+    'LoadSoftLabels',
+    'PackSoftSegInputs',
+    'PseudoLabelDataset',
+    'RandomAffine',
+    'SemiSupervisedDataset',
+    'StreamSampler',
+    'UnlabeledFolderDataset',
+    'published_ids',
+    'write_digit_scenes',
+    'write_split',
 ]

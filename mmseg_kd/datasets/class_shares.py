@@ -1,6 +1,7 @@
 """How much of each class a labelled part of a data set holds, and how to choose one that holds the rare ones too."""
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from .reading import read_labels
 CANDIDATES = 32
 
 
-def count_classes(images: ImageList, report: Optional[Callable[[int], None]] = None) -> np.ndarray:
+def count_classes(images: ImageList, report: Callable[[int], None] | None = None) -> np.ndarray:
     """Pixels of each class in each image, (M, C), without void; every label map is read.
 
     Args:
@@ -34,9 +35,11 @@ def count_classes(images: ImageList, report: Optional[Callable[[int], None]] = N
         ignored = getattr(images.locate(index)[0], 'ignore_index', IGNORE_INDEX)
         number[[value for value in (IGNORE_INDEX, ignored) if value < len(number)]] = 0
         if number[classes:].any():
-            raise ValueError(f'labels must lie in 0..{classes - 1} or be {IGNORE_INDEX} (void), but {path} holds '
-                             f'{np.flatnonzero(number[classes:])[0] + classes}; check reduce_zero_label and the label '
-                             'files')
+            raise ValueError(
+                f'labels must lie in 0..{classes - 1} or be {IGNORE_INDEX} (void), but {path} holds '
+                f'{np.flatnonzero(number[classes:])[0] + classes}; check reduce_zero_label and the label '
+                'files'
+            )
         counts[index] = number[:classes]
         if report is not None:
             report(index + 1)
@@ -84,16 +87,21 @@ def share_table(counts: np.ndarray, labeled: np.ndarray, classes: Sequence[str])
         labeled: places of the labelled images.
         classes: names.
     """
-    rows: List[Tuple[str, ...]] = [('class', 'pixels %, all', 'labelled', 'images %, all', 'labelled', 'of class, %')]
+    rows: list[tuple[str, ...]] = [('class', 'pixels %, all', 'labelled', 'images %, all', 'labelled', 'of class, %')]
     part = counts[labeled]
-    columns = (counts.sum(0) / max(counts.sum(), 1), part.sum(0) / max(part.sum(), 1), (counts > 0).mean(0),
-               (part > 0).mean(0), part.sum(0) / np.maximum(counts.sum(0), 1))
+    columns = (
+        counts.sum(0) / max(counts.sum(), 1),
+        part.sum(0) / max(part.sum(), 1),
+        (counts > 0).mean(0),
+        (part > 0).mean(0),
+        part.sum(0) / np.maximum(counts.sum(0), 1),
+    )
     for name, *shares in zip(classes, *columns):
         rows.append((name, *(f'{100 * share:.2f}' for share in shares)))
     return rows
 
 
-def write_partition(folder: Union[str, Path], images: ImageList, labeled: np.ndarray) -> Tuple[Path, Path]:
+def write_partition(folder: str | Path, images: ImageList, labeled: np.ndarray) -> tuple[Path, Path]:
     """Write ``labeled.txt`` and ``unlabeled.txt``, an id a line, each seen whole or not at all.
 
     Args:

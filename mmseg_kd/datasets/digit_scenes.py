@@ -1,9 +1,10 @@
 """Scenes composed of the handwritten digits that scikit-learn ships: real handwriting, no download."""
+
 import hashlib
 import json
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Callable, Dict, Iterator, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -29,16 +30,30 @@ class DigitScenesDataset(BaseSegDataset):
 
     METAINFO = dict(
         classes=('background', 'zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'),
-        palette=[[40, 40, 40], [230, 25, 75], [60, 180, 75], [255, 225, 25], [0, 130, 200], [245, 130, 48],
-                 [145, 30, 180], [70, 240, 240], [240, 50, 230], [170, 255, 95], [170, 110, 40]])
+        palette=[
+            [40, 40, 40],
+            [230, 25, 75],
+            [60, 180, 75],
+            [255, 225, 25],
+            [0, 130, 200],
+            [245, 130, 48],
+            [145, 30, 180],
+            [70, 240, 240],
+            [240, 50, 230],
+            [170, 255, 95],
+            [170, 110, 40],
+        ],
+    )
 
 
-def write_digit_scenes(root: Union[str, Path],
-                       seed: int = 0,
-                       num_train: int = 3000,
-                       num_val: int = 200,
-                       size: int = 64,
-                       report: Optional[Callable[[int, int], None]] = None) -> bool:
+def write_digit_scenes(
+    root: str | Path,
+    seed: int = 0,
+    num_train: int = 3000,
+    num_val: int = 200,
+    size: int = 64,
+    report: Callable[[int, int], None] | None = None,
+) -> bool:
     """Compose scenes and write them as a tree that :class:`DigitScenesDataset` reads.
 
     The tree is written beside its place and then moved there, so that a killed run leaves no half-written tree. A tree
@@ -62,15 +77,19 @@ def write_digit_scenes(root: Union[str, Path],
     """
     root = Path(root)
     if num_train < 1 or num_val < 1 or size < 32:
-        raise ValueError('digit scenes need num_train >= 1, num_val >= 1 and size >= 32, but num_train is '
-                         f'{num_train}, num_val is {num_val} and size is {size}')
+        raise ValueError(
+            'digit scenes need num_train >= 1, num_val >= 1 and size >= 32, but num_train is '
+            f'{num_train}, num_val is {num_val} and size is {size}'
+        )
     asked = dict(recipe=RECIPE, seed=seed, num_train=num_train, num_val=num_val, size=size)
     if _read_stamp(root) == dict(asked, sha256=_digest(root)):
         return False
     foreign = sorted(path.name for path in root.glob('*') if path.name not in ('img_dir', 'ann_dir', STAMP))
     if foreign or root.is_file():
-        raise ValueError(f'{root} must be a new folder or a tree of digit scenes, but it '
-                         f'{"holds " + foreign[0] if foreign else "is a file"}; choose another folder')
+        raise ValueError(
+            f'{root} must be a new folder or a tree of digit scenes, but it '
+            f'{"holds " + foreign[0] if foreign else "is a file"}; choose another folder'
+        )
 
     glyphs, classes = load_digit_samples()
     splits = split_samples(len(glyphs), seed)
@@ -99,14 +118,14 @@ def write_digit_scenes(root: Union[str, Path],
     return True
 
 
-def split_samples(count: int, seed: int) -> Dict[str, np.ndarray]:
+def split_samples(count: int, seed: int) -> dict[str, np.ndarray]:
     """Indices of the digit samples, out of ``count``, for training (60 %) and for validation scenes; disjoint."""
     order = np.random.default_rng(seed).permutation(count)
     cut = round(TRAIN_SHARE * count)
     return dict(train=order[:cut], val=order[cut:])
 
 
-def load_digit_samples() -> Tuple[np.ndarray, np.ndarray]:
+def load_digit_samples() -> tuple[np.ndarray, np.ndarray]:
     """Scikit-learn's 1797 handwritten digits: grey values (M, 8, 8) in [0, 1], and what they show (M,) in 0..9.
 
     Raises:
@@ -120,8 +139,9 @@ def load_digit_samples() -> Tuple[np.ndarray, np.ndarray]:
     return (digits.images / 16).astype(np.float32), digits.target
 
 
-def compose_scenes(rng: np.random.Generator, glyphs: np.ndarray, classes: np.ndarray, count: int,
-                   size: int) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
+def compose_scenes(
+    rng: np.random.Generator, glyphs: np.ndarray, classes: np.ndarray, count: int, size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Draw scenes: layers of digits, of shapes mixed from digits, and of strokes; a later layer hides an earlier one.
 
     Args:
@@ -171,7 +191,7 @@ def _order_layers(rng, n):
     quarters = np.array([(-0.45, -0.45), (-0.45, 0.45), (0.45, -0.45), (0.45, 0.45)])
     for row, places in zip(layers, centres):
         kinds = np.repeat(np.arange(len(LAYERS)), [rng.integers(least, most + 1) for _, least, most in LAYERS])
-        row[:len(kinds)] = rng.permutation(kinds)
+        row[: len(kinds)] = rng.permutation(kinds)
         places[:] = np.resize(rng.permutation(quarters), places.shape)
     return layers, centres + rng.normal(0, 0.16, centres.shape)
 
@@ -197,7 +217,7 @@ def _draw_strokes(rng, glyphs, classes, centres, size):
     n = len(centres)
     a, b, c = rng.uniform(0, size, (3, n, 1, 2)).astype(np.float32)
     t = np.linspace(0, 1, 9, dtype=np.float32)[:, None]
-    curve = (1 - t)**2 * a + 2 * t * (1 - t) * b + t**2 * c
+    curve = (1 - t) ** 2 * a + 2 * t * (1 - t) * b + t**2 * c
     pixels = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).astype(np.float32)
     nearest = np.full((n, size, size), np.inf, np.float32)
     for start, end in zip(curve.swapaxes(0, 1)[:-1], curve.swapaxes(0, 1)[1:]):
@@ -260,7 +280,7 @@ def _digest(root):
     return digest.hexdigest()
 
 
-def _read_stamp(root) -> Optional[dict]:
+def _read_stamp(root) -> dict | None:
     try:
         return json.loads((root / STAMP).read_text())
     except (OSError, ValueError):

@@ -1,7 +1,8 @@
 """The images of a data set under one numbering, with ids to name them by."""
+
 import os.path as osp
 from collections import Counter
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from mmseg.registry import DATASETS
@@ -31,9 +32,11 @@ class ImageList:
         dataset = build_dataset(config, key)
         for part in _parts(dataset):
             if not hasattr(part, 'get_data_info') or not hasattr(part, 'pipeline') or hasattr(part, 'dataset'):
-                raise ValueError(f'{key} must be a data set that lists images, as BaseSegDataset does, or a '
-                                 f'ConcatDataset of such, but got {type(part).__name__}; give the data set that it '
-                                 'wraps')
+                raise ValueError(
+                    f'{key} must be a data set that lists images, as BaseSegDataset does, or a '
+                    f'ConcatDataset of such, but got {type(part).__name__}; give the data set that it '
+                    'wraps'
+                )
         self._take(dataset, key)
 
     @classmethod
@@ -60,7 +63,7 @@ class ImageList:
     def __len__(self) -> int:
         return len(self._images)
 
-    def locate(self, index: int) -> Tuple[Dataset, int]:
+    def locate(self, index: int) -> tuple[Dataset, int]:
         """The data set that an image belongs to, and its number there."""
         return self._images[index]
 
@@ -73,11 +76,11 @@ class ImageList:
         """The transforms of the data set that an image belongs to."""
         return self.locate(index)[0].pipeline.transforms
 
-    def paths(self) -> List[str]:
+    def paths(self) -> list[str]:
         """The image files."""
         return [self.info(index)['img_path'] for index in range(len(self))]
 
-    def ids(self) -> List[str]:
+    def ids(self) -> list[str]:
         """The ids of all images: the last part of the path where that tells them apart, and the whole elsewhere."""
         whole = self._whole_ids()
         last = [osp.basename(name) for name in whole]
@@ -93,7 +96,7 @@ class ImageList:
         Raises:
             ValueError: if one does not exist, is ambiguous or is repeated; the first few are named.
         """
-        places: Dict[str, Optional[int]] = {}
+        places: dict[str, int | None] = {}
         whole = self._whole_ids()
         for names in (list(map(osp.basename, whole)), whole):
             repeated = {name for name, count in Counter(names).items() if count > 1}
@@ -101,20 +104,26 @@ class ImageList:
         unknown = [name for name in ids if name not in places]
         if unknown:
             example = min(places)
-            raise ValueError(f'{source}: {len(unknown)} of {len(ids)} ids are not among the {len(self)} images of '
-                             f'{self.key} ({_some(unknown)}); an id there is such as {example}: check the list, or '
-                             f'data_root, data_prefix, img_suffix and ann_file of {self.key}')
+            raise ValueError(
+                f'{source}: {len(unknown)} of {len(ids)} ids are not among the {len(self)} images of '
+                f'{self.key} ({_some(unknown)}); an id there is such as {example}: check the list, or '
+                f'data_root, data_prefix, img_suffix and ann_file of {self.key}'
+            )
         ambiguous = [name for name in ids if places[name] is None]
         if ambiguous:
-            raise ValueError(f'{source}: {len(ambiguous)} of {len(ids)} ids stand for more than one image of '
-                             f'{self.key} ({_some(ambiguous)}); write them with their folder, as <folder>/<name>')
+            raise ValueError(
+                f'{source}: {len(ambiguous)} of {len(ids)} ids stand for more than one image of '
+                f'{self.key} ({_some(ambiguous)}); write them with their folder, as <folder>/<name>'
+            )
         found, counts = np.unique([places[name] for name in ids], return_counts=True)
         if (counts > 1).any():
-            raise ValueError(f'{source}: {np.count_nonzero(counts > 1)} images stand in it more than once '
-                             f'({_some([whole[index] for index in found[counts > 1]])}); list each once')
+            raise ValueError(
+                f'{source}: {np.count_nonzero(counts > 1)} images stand in it more than once '
+                f'({_some([whole[index] for index in found[counts > 1]])}); list each once'
+            )
         return found
 
-    def _whole_ids(self) -> List[str]:
+    def _whole_ids(self) -> list[str]:
         return [_whole_id(part, part.get_data_info(index)['img_path']) for part, index in self._images]
 
 
@@ -137,9 +146,10 @@ def build_dataset(config: dict, key: str) -> Dataset:
         empty = 'need at least one array' in str(error) or not str(error)
         if isinstance(error, ValueError) and not empty:
             raise
-        raise ValueError(f'{key}: {"no image was found" if empty else error}; check its data_root '
-                         f'("{config.get("data_root", "")}"), data_prefix, img_suffix and ann_file{endings_beside(config)}'
-                         ) from None
+        raise ValueError(
+            f'{key}: {"no image was found" if empty else error}; check its data_root '
+            f'("{config.get("data_root", "")}"), data_prefix, img_suffix and ann_file{endings_beside(config)}'
+        ) from None
     return dataset
 
 
@@ -158,7 +168,7 @@ def endings_beside(config: dict) -> str:
     return f'; the files in {folder} end in {named}' if endings else ''
 
 
-def listed_images(dataset: Dataset) -> List[Tuple[Dataset, int]]:
+def listed_images(dataset: Dataset) -> list[tuple[Dataset, int]]:
     """The images within a data set, each once: the data set that lists an image, and its number there.
 
     Data sets that join, repeat, balance or mix others are looked through; one that chooses among images says which by a
@@ -180,17 +190,17 @@ def listed_images(dataset: Dataset) -> List[Tuple[Dataset, int]]:
     return images if chosen is None or len(images) != len(inner[0]) else [images[index] for index in chosen]
 
 
-def overlap(paths: Sequence[str], others: Sequence[str]) -> List[str]:
+def overlap(paths: Sequence[str], others: Sequence[str]) -> list[str]:
     """The files that are among both, under whatever path or link, sorted."""
     return sorted({osp.realpath(path) for path in paths} & {osp.realpath(path) for path in others})
 
 
 def _whole_id(dataset: Dataset, path: str) -> str:
     folder = (getattr(dataset, 'data_prefix', None) or {}).get('img_path') or ''
-    name = path[len(folder):].lstrip('/') if folder and path.startswith(folder) else osp.basename(path)
+    name = path[len(folder) :].lstrip('/') if folder and path.startswith(folder) else osp.basename(path)
     suffix = getattr(dataset, 'img_suffix', None)
     if isinstance(suffix, str) and suffix and name.endswith(suffix):
-        return name[:-len(suffix)]
+        return name[: -len(suffix)]
     return osp.splitext(name)[0]
 
 

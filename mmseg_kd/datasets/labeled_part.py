@@ -1,4 +1,4 @@
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
@@ -28,14 +28,14 @@ class LabeledPartDataset(Dataset):
         """That of the labelled data set: classes and palette."""
         return self._images.metainfo
 
-    def listed_images(self) -> List[Tuple[Dataset, int]]:
+    def listed_images(self) -> list[tuple[Dataset, int]]:
         """The labelled images: the data set that lists each, and its number there."""
         return [self._images.locate(index) for index in self.labeled]
 
     def __len__(self) -> int:
         return len(self.labeled)
 
-    def __getitem__(self, index: int) -> Dict[str, Any]:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         results = self._images.info(self.labeled[index])
         for transform in self._images.transforms(self.labeled[index]):
             results = transform(results)

@@ -1,17 +1,18 @@
 """Which images of a training set are labelled: published lists, list files, and draws by fraction and seed."""
+
 import math
 from pathlib import Path
-from typing import Dict, List, Tuple, Union
 
 import numpy as np
 
 from ..io.files import read_list
 from .image_list import ImageList
 
-Partition = Union[str, Dict[str, Union[str, float, int]]]
+Partition = str | dict[str, str | float | int]
 LISTS = Path(__file__).with_name('partition_lists')
-PARTITIONS: Tuple[str, ...] = tuple(f'{protocol}/1_{part}' for protocol in ('cityscapes', 'voc12aug', 'voc12_few')
-                                    for part in (16, 8, 4, 2))
+PARTITIONS: tuple[str, ...] = tuple(
+    f'{protocol}/1_{part}' for protocol in ('cityscapes', 'voc12aug', 'voc12_few') for part in (16, 8, 4, 2)
+)
 """Names of the published partitions, ``<protocol>/1_<r>`` for every r-th image labelled.
 
 ``cityscapes``: 186, 372, 744 or 1,488 of the 2,975 training images; ``voc12aug``: 662, 1,323, 2,646 or 5,291 of the
@@ -25,7 +26,7 @@ set that is given, so no image is both: of VOC's 1,464 images, or of the 10,582.
 """
 
 
-def published_ids(name: str) -> List[str]:
+def published_ids(name: str) -> list[str]:
     """The labelled ids of a published partition: ``<city>_<sequence>_<frame>`` or ``<year>_<number>``.
 
     Args:
@@ -39,7 +40,7 @@ def published_ids(name: str) -> List[str]:
     return read_list(LISTS / f'{name}.txt')
 
 
-def read_ids(name: str) -> List[str]:
+def read_ids(name: str) -> list[str]:
     """The ids of a published partition, or of a list file: one id a line, as :class:`ImageList` names images.
 
     Args:
@@ -73,15 +74,21 @@ def labeled_part(images: ImageList, partition: Partition) -> np.ndarray:
     """
     if isinstance(partition, str):
         return images.find(read_ids(partition), f'partition {partition}')
-    if not isinstance(partition, dict) or set(partition) not in ({'labeled'}, {'labeled', 'unlabeled'}, {'fraction'},
-                                                                 {'fraction', 'seed'}):
-        raise ValueError('partition must be a name, a list file, dict(fraction=..., seed=...) or '
-                         f'dict(labeled=<list file>, unlabeled=<list file>), but is {partition}')
+    if not isinstance(partition, dict) or set(partition) not in (
+        {'labeled'},
+        {'labeled', 'unlabeled'},
+        {'fraction'},
+        {'fraction', 'seed'},
+    ):
+        raise ValueError(
+            'partition must be a name, a list file, dict(fraction=..., seed=...) or '
+            f'dict(labeled=<list file>, unlabeled=<list file>), but is {partition}'
+        )
     if 'labeled' in partition:
         return labeled_part(images, partition['labeled'])
     order = np.argsort(images.ids(), kind='stable')
     drawn = np.random.default_rng(partition.get('seed', 0)).permutation(len(images))
-    return np.sort(order[drawn[:part_size(len(images), partition['fraction'])]])
+    return np.sort(order[drawn[: part_size(len(images), partition['fraction'])]])
 
 
 def part_name(partition: Partition) -> str:

@@ -1,6 +1,8 @@
 """Single images and label maps, as the pipeline of their data set reads them, and as they lie on the disk."""
+
 import io
-from typing import NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import mmcv
 import mmengine.fileio as fileio
@@ -31,8 +33,9 @@ class Pictures:
     """
 
     def __init__(self, dataset: Dataset, network: nn.Module) -> None:
-        self._images = {leaf.get_data_info(index).get('img_path'): (leaf, index)
-                        for leaf, index in listed_images(dataset)}
+        self._images = {
+            leaf.get_data_info(index).get('img_path'): (leaf, index) for leaf, index in listed_images(dataset)
+        }
         while hasattr(network, 'module') or hasattr(network, 'student'):
             network = getattr(network, 'module', None) or network.student
         self._swaps_channels = swaps_channels(getattr(network, 'data_preprocessor', None))
@@ -105,8 +108,8 @@ def read_picture(transforms: Sequence, info: dict, swaps_channels: bool) -> np.n
 def as_picture(image: np.ndarray, bgr: bool) -> np.ndarray:
     """An image of any type and number of channels as (H, W, 3), uint8, RGB.
 
-    Of more than three channels, the first three are shown; of fewer, the first in grey. Values beyond 0..255, and values
-    of at most 1, are stretched to 0..255 between their least and their greatest.
+    Of more than three channels, the first three are shown; of fewer, the first in grey. Values beyond 0..255, and
+    values of at most 1, are stretched to 0..255 between their least and their greatest.
 
     Args:
         image: (H, W) or (H, W, C).
@@ -147,24 +150,33 @@ def read_labels(dataset: Dataset, index: int, key: str) -> LabelMap:
         raise ValueError(f"no transform loads labels; add dict(type='LoadAnnotations') to {key}.pipeline")
     labels, path = results['gt_seg_map'], info.get('seg_map_path') or f'image {index}'
     # A loader of the user's own may give the numbers of a file any meaning.
-    own = any(getattr(type(transform), name, None) is not getattr(LoadAnnotations, name)
-              for name in ('transform', '_load_seg_map'))
+    own = any(
+        getattr(type(transform), name, None) is not getattr(LoadAnnotations, name)
+        for name in ('transform', '_load_seg_map')
+    )
     stored, doubt = ([], '') if own else _stored(path, transform, getattr(dataset, 'metainfo', None) or {})
     if labels.ndim != 2:
-        raise ValueError(f'{path} must give one number for each pixel, (H, W), but gives {labels.shape}; see '
-                         f'{type(transform).__name__} in {key}.pipeline')
+        raise ValueError(
+            f'{path} must give one number for each pixel, (H, W), but gives {labels.shape}; see '
+            f'{type(transform).__name__} in {key}.pipeline'
+        )
     size, tag = results.get('ori_shape'), _orientation(info)
     if size is not None and tuple(size[:2]) != labels.shape:
         remedy = f'check {key}.data_prefix'
         if tag >= 5 and tuple(size[:2]) == labels.shape[::-1]:
-            remedy = (f'its EXIF orientation ({tag}) turns the image as it is loaded, and not the labels: set '
-                      f"color_type='color_ignore_orientation' of LoadImageFromFile in {key}.pipeline, or save "
-                      'the image turned')
-        raise ValueError(f'{path} is {labels.shape[0]}x{labels.shape[1]}, but its image is {size[0]}x{size[1]}; '
-                         f'{remedy}')
+            remedy = (
+                f'its EXIF orientation ({tag}) turns the image as it is loaded, and not the labels: set '
+                f"color_type='color_ignore_orientation' of LoadImageFromFile in {key}.pipeline, or save "
+                'the image turned'
+            )
+        raise ValueError(
+            f'{path} is {labels.shape[0]}x{labels.shape[1]}, but its image is {size[0]}x{size[1]}; {remedy}'
+        )
     if tag != UPRIGHT and image is not None and _turned(info, np.asarray(image)):
-        doubt = (f'{info["img_path"]} has the EXIF orientation {tag} and is turned as it is loaded; see that its labels '
-                 f"are turned too, or set color_type='color_ignore_orientation' of LoadImageFromFile in {key}.pipeline")
+        doubt = (
+            f'{info["img_path"]} has the EXIF orientation {tag} and is turned as it is loaded; see that its labels '
+            f"are turned too, or set color_type='color_ignore_orientation' of LoadImageFromFile in {key}.pipeline"
+        )
     return LabelMap(labels, path, np.unique(labels).tolist() if own else stored, doubt)
 
 
@@ -176,8 +188,10 @@ def _apply(transform: object, results: dict, path: str) -> dict | None:
         if isinstance(error, ValueError) and path in str(error):
             raise
         reason = ' '.join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{path} can't be loaded by {type(transform).__name__} ({reason}); mend the file or the "
-                         'transform, or take the file out of the list') from error
+        raise ValueError(
+            f"{path} can't be loaded by {type(transform).__name__} ({reason}); mend the file or the "
+            'transform, or take the file out of the list'
+        ) from error
 
 
 def _stored(path: str, transform: LoadAnnotations, metainfo: dict) -> tuple[list[int], str]:
@@ -190,24 +204,32 @@ def _stored(path: str, transform: LoadAnnotations, metainfo: dict) -> tuple[list
     mode, kind = _form(content)
     pixels = mmcv.imfrombytes(content, flag='unchanged', backend=transform.imdecode_backend).squeeze()
     if kind == 'JPEG':
-        raise ValueError(f'{path} is a JPEG, whose compression changes the numbers of labels; save labels as PNG, from '
-                         'what the JPEG was made of')
+        raise ValueError(
+            f'{path} is a JPEG, whose compression changes the numbers of labels; save labels as PNG, from '
+            'what the JPEG was made of'
+        )
     if pixels.ndim != 2:
         if mode == 'P':
-            raise ValueError(f'{path} holds class numbers with a palette, which imdecode_backend='
-                             f"'{transform.imdecode_backend}' of LoadAnnotations turns into colours; leave "
-                             'imdecode_backend out')
-        raise ValueError(f'{path} holds colours ({mode or f"{pixels.shape[-1]} channels"}), but a label map must hold '
-                         f'one class number for each pixel; save it as an 8-bit PNG with the number of each colour'
-                         f'{_known_colours(pixels, metainfo)}')
+            raise ValueError(
+                f'{path} holds class numbers with a palette, which imdecode_backend='
+                f"'{transform.imdecode_backend}' of LoadAnnotations turns into colours; leave "
+                'imdecode_backend out'
+            )
+        raise ValueError(
+            f'{path} holds colours ({mode or f"{pixels.shape[-1]} channels"}), but a label map must hold '
+            f'one class number for each pixel; save it as an 8-bit PNG with the number of each colour'
+            f'{_known_colours(pixels, metainfo)}'
+        )
     values = np.unique(pixels)
     with np.errstate(invalid='ignore'):
         kept = values.astype(np.uint8)
     changed = [index for index in np.flatnonzero(kept != values) if values[index] not in ALL_ONES]
     if changed:
         told = ', '.join(f'{values[index]:g} becomes {kept[index]}' for index in changed[:NAMED])
-        raise ValueError(f'{path} holds numbers that need more than 8 bits ({pixels.dtype}), of which LoadAnnotations '
-                         f'keeps 8: {told}; save the class numbers as an 8-bit PNG')
+        raise ValueError(
+            f'{path} holds numbers that need more than 8 bits ({pixels.dtype}), of which LoadAnnotations '
+            f'keeps 8: {told}; save the class numbers as an 8-bit PNG'
+        )
     return kept.tolist(), _other_palette(path, content, kept.tolist(), metainfo) if mode == 'P' else ''
 
 
@@ -224,8 +246,10 @@ def _other_palette(path: str, content: bytes, values: list[int], metainfo: dict)
     if len(others) < len(colours) or all(value == other for value, other in others.items()):
         return ''
     value, other = next((value, other) for value, other in others.items() if value != other)
-    return (f'{path} draws the number {value} in the colour that metainfo.palette gives to {other}, and numbers count, '
-            'not colours; save it with the number of each colour, or bring metainfo.palette into the order of the numbers')
+    return (
+        f'{path} draws the number {value} in the colour that metainfo.palette gives to {other}, and numbers count, '
+        'not colours; save it with the number of each colour, or bring metainfo.palette into the order of the numbers'
+    )
 
 
 def _known_colours(pixels: np.ndarray, metainfo: dict) -> str:

@@ -1,9 +1,11 @@
 """Labelled and unlabelled images side by side, as a pure function of a seed and a number."""
+
 import logging
 import random
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,11 +59,13 @@ class SemiSupervisedDataset(Dataset):
         ValueError: if ids do not exist, a list is empty, or an image is both labelled and unlabelled.
     """
 
-    def __init__(self,
-                 labeled: dict,
-                 unlabeled_pipelines: Sequence[Sequence[dict]],
-                 partition: Optional[Partition] = None,
-                 unlabeled: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        labeled: dict,
+        unlabeled_pipelines: Sequence[Sequence[dict]],
+        partition: Partition | None = None,
+        unlabeled: dict | None = None,
+    ) -> None:
         self.seed = 0
         self._branches = _build_branches(unlabeled_pipelines)
         self._labeled_images = ImageList(labeled, 'labeled')
@@ -76,18 +80,18 @@ class SemiSupervisedDataset(Dataset):
         else:
             self.unlabeled = np.arange(len(self._unlabeled_images))
         self._check_lists()
-        self._passed_over: Set[str] = set()
+        self._passed_over: set[str] = set()
 
     @property
     def metainfo(self) -> dict:
         """That of the labelled data set: classes and palette."""
         return self._labeled_images.metainfo
 
-    def listed_images(self) -> List[Tuple[Dataset, int]]:
+    def listed_images(self) -> list[tuple[Dataset, int]]:
         """The labelled images: the data set that lists each, and its number there."""
         return [self._labeled_images.locate(index) for index in self.labeled]
 
-    def unlabeled_paths(self) -> List[str]:
+    def unlabeled_paths(self) -> list[str]:
         """The files of the unlabelled images."""
         return [self._unlabeled_images.info(index)['img_path'] for index in self.unlabeled]
 
@@ -95,22 +99,24 @@ class SemiSupervisedDataset(Dataset):
         """The longer list; numbers beyond it go on with the next permutation."""
         return max(len(self.labeled), len(self.unlabeled))
 
-    def __iter__(self) -> Iterator[Dict[str, Any]]:
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self[n] for n in range(len(self)))
 
-    def __getitem__(self, n: int) -> Dict[str, Any]:
+    def __getitem__(self, n: int) -> dict[str, Any]:
         epoch, place = divmod(n, len(self.labeled))
         index = self.labeled[permutation(self.seed, LABELED, epoch, len(self.labeled))[place]]
         with _seeded(self.seed, LABELED, n):
             labeled = _load(self._labeled_images.info(index), self._labeled_images.transforms(index), 'labeled')
         if labeled is None:
             path = self._labeled_images.info(index)['img_path']
-            raise ValueError(f'labeled: {path} was dropped by a transform of its pipeline; leave ignore_empty=True '
-                             'out, and mend the image or take it out of the list')
-        taken: Set[int] = set()
+            raise ValueError(
+                f'labeled: {path} was dropped by a transform of its pipeline; leave ignore_empty=True '
+                'out, and mend the image or take it out of the list'
+            )
+        taken: set[int] = set()
         return dict(labeled=labeled, unlabeled=[self._draw(n, number, taken) for number in range(len(self._branches))])
 
-    def _draw(self, n: int, number: int, taken: Set[int]) -> dict:
+    def _draw(self, n: int, number: int, taken: set[int]) -> dict:
         total = len(self.unlabeled)
         epoch, place = divmod(n, total)
         order = branch_orders(self.seed, epoch, total)[number]
@@ -126,25 +132,32 @@ class SemiSupervisedDataset(Dataset):
                     taken.add(index)
                     return item
                 self._warn(info['img_path'])
-        raise ValueError(f'unlabeled_pipelines[{number}]: none of the {total} unlabelled images can be read, or none '
-                         'is left for this branch; check the files')
+        raise ValueError(
+            f'unlabeled_pipelines[{number}]: none of the {total} unlabelled images can be read, or none '
+            'is left for this branch; check the files'
+        )
 
     def _warn(self, path: str) -> None:
         if path not in self._passed_over:
             self._passed_over.add(path)
-            print_log(f'unlabelled image {path} was passed over: it cannot be read', logger='current',
-                      level=logging.WARNING)
+            print_log(
+                f'unlabelled image {path} was passed over: it cannot be read', logger='current', level=logging.WARNING
+            )
 
     def _check_lists(self) -> None:
         if not len(self.unlabeled):
-            raise ValueError(f'no image is left unlabelled: all {len(self.labeled)} of labeled are labelled; set a '
-                             'smaller partition, or unlabeled to another data set')
+            raise ValueError(
+                f'no image is left unlabelled: all {len(self.labeled)} of labeled are labelled; set a '
+                'smaller partition, or unlabeled to another data set'
+            )
         labeled, unlabeled = self._labeled_images.paths(), self._unlabeled_images.paths()
         both = overlap([labeled[index] for index in self.labeled], [unlabeled[index] for index in self.unlabeled])
         if both:
-            raise ValueError(f'{len(both)} images are both labelled and unlabelled, such as '
-                             f'{", ".join(both[:NAMED])}; take them out of one of the lists, or leave unlabeled out: '
-                             'it is then the rest of labeled')
+            raise ValueError(
+                f'{len(both)} images are both labelled and unlabelled, such as '
+                f'{", ".join(both[:NAMED])}; take them out of one of the lists, or leave unlabeled out: '
+                'it is then the rest of labeled'
+            )
 
 
 @lru_cache(maxsize=8)
@@ -154,7 +167,7 @@ def permutation(seed: int, stream: int, epoch: int, size: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=4)
-def branch_orders(seed: int, epoch: int, size: int) -> Tuple[np.ndarray, np.ndarray]:
+def branch_orders(seed: int, epoch: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Two orders of the unlabelled images in a pass over them, which differ in every place."""
     first, second = (permutation(seed, LABELED + 1 + number, epoch, size) for number in range(2))
     return first, apart(first, second)
@@ -170,20 +183,25 @@ def apart(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return result
 
 
-def _build_branches(pipelines: Sequence[Sequence[dict]]) -> List[Sequence]:
-    if not isinstance(pipelines, (list, tuple)) or len(pipelines) not in (1, 2) or not all(
-            isinstance(pipeline, (list, tuple)) for pipeline in pipelines):
+def _build_branches(pipelines: Sequence[Sequence[dict]]) -> list[Sequence]:
+    if (
+        not isinstance(pipelines, (list, tuple))
+        or len(pipelines) not in (1, 2)
+        or not all(isinstance(pipeline, (list, tuple)) for pipeline in pipelines)
+    ):
         raise ValueError('unlabeled_pipelines must be a list of one or two pipelines, each a list of transforms')
     branches = [Compose(pipeline).transforms for pipeline in pipelines]
     for number, transforms in enumerate(branches):
         kinds = [type(transform).__name__ for transform in transforms if isinstance(transform, LoadAnnotations)]
         if kinds or not any(isinstance(transform, LoadBlankAnnotations) for transform in transforms):
-            raise ValueError(f'unlabeled_pipelines[{number}] must have LoadBlankAnnotations after LoadImageFromFile'
-                             f'{f", in place of {kinds[0]}" if kinds else ""}')
+            raise ValueError(
+                f'unlabeled_pipelines[{number}] must have LoadBlankAnnotations after LoadImageFromFile'
+                f'{f", in place of {kinds[0]}" if kinds else ""}'
+            )
     return branches
 
 
-def _load(info: dict, transforms: Sequence, key: str) -> Optional[dict]:
+def _load(info: dict, transforms: Sequence, key: str) -> dict | None:
     """What a pipeline makes of an image; None if a transform drops it.
 
     Raises:
@@ -200,8 +218,10 @@ def _load(info: dict, transforms: Sequence, key: str) -> Optional[dict]:
             if getattr(transform, 'ignore_empty', False):
                 return None
             reason = ' '.join(str(error).split()) or type(error).__name__
-            raise ValueError(f"{key}: {path} can't be read ({reason}); mend it or take it out of the list"
-                             f'{_REMEDY if key != "labeled" else ""}') from error
+            raise ValueError(
+                f"{key}: {path} can't be read ({reason}); mend it or take it out of the list"
+                f'{_REMEDY if key != "labeled" else ""}'
+            ) from error
         if results is None:
             return None
     return results

@@ -1,5 +1,5 @@
 import itertools
-from typing import Iterator, Optional
+from collections.abc import Iterator
 
 from mmengine.dist import get_dist_info, sync_random_seed
 from mmseg.registry import DATA_SAMPLERS
@@ -25,10 +25,12 @@ class StreamSampler(Sampler):
         ValueError: if the data set is another.
     """
 
-    def __init__(self, dataset: SemiSupervisedDataset, seed: Optional[int] = None) -> None:
+    def __init__(self, dataset: SemiSupervisedDataset, seed: int | None = None) -> None:
         if not isinstance(dataset, SemiSupervisedDataset):
-            raise ValueError('StreamSampler counts for a SemiSupervisedDataset, but train_dataloader.dataset is a '
-                             f'{type(dataset).__name__}; use sampler=dict(type="InfiniteSampler") with that')
+            raise ValueError(
+                'StreamSampler counts for a SemiSupervisedDataset, but train_dataloader.dataset is a '
+                f'{type(dataset).__name__}; use sampler=dict(type="InfiniteSampler") with that'
+            )
         self.dataset = dataset
         self.seed = dataset.seed = sync_random_seed() if seed is None else seed
         self._rank, self._world = get_dist_info()

@@ -11,7 +11,20 @@ from .teacher import EnsembleTeacher, FrozenTeacher
 from .term import Term
 
 __all__ = [
-    'CheckpointError', 'CosineDecayWeight', 'CrossPseudoSupervision', 'CutMix', 'CutoffWeight', 'DelayedWeight',
-    'Distiller', 'EnsembleTeacher', 'FrozenTeacher', 'MeanTeacher', 'PathError', 'SemiSupervisedDistiller',
-    'SoftLabelDistiller', 'Taps', 'Term', 'WarmupWeight'
+    'CheckpointError',
+    'CosineDecayWeight',
+    'CrossPseudoSupervision',
+    'CutMix',
+    'CutoffWeight',
+    'DelayedWeight',
+    'Distiller',
+    'EnsembleTeacher',
+    'FrozenTeacher',
+    'MeanTeacher',
+    'PathError',
+    'SemiSupervisedDistiller',
+    'SoftLabelDistiller',
+    'Taps',
+    'Term',
+    'WarmupWeight',
 ]

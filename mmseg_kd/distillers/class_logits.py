@@ -1,12 +1,21 @@
 """The class maps of a decode head: those that its prediction starts from, with a logit for every class."""
+
 import copy
 import functools
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmseg.models.decode_heads import (DDRHead, IterativeDecodeHead, Mask2FormerHead, MaskFormerHead, PIDHead, PointHead,
-                                       SideAdapterCLIPHead, VPDDepthHead)
+from mmseg.models.decode_heads import (
+    DDRHead,
+    IterativeDecodeHead,
+    Mask2FormerHead,
+    MaskFormerHead,
+    PIDHead,
+    PointHead,
+    SideAdapterCLIPHead,
+    VPDDepthHead,
+)
 from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
@@ -50,19 +59,24 @@ def class_logits(head: nn.Module, output: Any) -> Tensor:
         return log_shares(_scores(*queries))
     chosen = output if isinstance(output, Tensor) else _chosen(head, output)
     if chosen.dim() != 4:
-        raise PathError(f'"logits" must be a map (N, C, h, w), but {type(head).__name__} returns {tuple(chosen.shape)}; '
-                        'name a module of it instead')
+        raise PathError(
+            f'"logits" must be a map (N, C, h, w), but {type(head).__name__} returns {tuple(chosen.shape)}; '
+            'name a module of it instead'
+        )
     return two_classes(chosen)
 
 
 def check_head(head: nn.Module) -> None:
     """Raise PathError if the outputs of a head are no class maps."""
     if isinstance(head, PointHead):
-        raise PathError('"logits" means nothing for PointRend, whose PointHead classifies single points and refines in '
-                        'testing only; name "decode_head.0", the coarse logits of the head before it')
+        raise PathError(
+            '"logits" means nothing for PointRend, whose PointHead classifies single points and refines in '
+            'testing only; name "decode_head.0", the coarse logits of the head before it'
+        )
     if isinstance(head, VPDDepthHead):
-        raise PathError('"logits" means nothing for VPDDepthHead, which estimates depth and no classes; '
-                        'name a module of it instead')
+        raise PathError(
+            '"logits" means nothing for VPDDepthHead, which estimates depth and no classes; name a module of it instead'
+        )
 
 
 def count_classes(network: nn.Module | dict) -> int:
@@ -102,7 +116,8 @@ def prediction_shares(segmentor: nn.Module, maps: Tensor) -> Tensor:
 
 
 def prediction_threshold(segmentor: nn.Module) -> float | None:
-    """Above which probability of class 1 a segmentor of one channel predicts it; None for others: the most probable class.
+    """Above which probability of class 1 a segmentor of one channel predicts it; None for others: the most probable
+    class.
 
     Args:
         segmentor: of MMSegmentation.
@@ -153,14 +168,18 @@ def _chosen(head: nn.Module, output: Any) -> Tensor:
     chosen = _asked(head, output)
     if isinstance(chosen, Tensor):
         return chosen
-    items = list(output.values() if isinstance(output, dict) else output) if isinstance(output, (dict, list, tuple)) else []
+    items = (
+        list(output.values() if isinstance(output, dict) else output) if isinstance(output, (dict, list, tuple)) else []
+    )
     channels = getattr(head, 'out_channels', None)
     maps = [x for x in items if isinstance(x, Tensor) and x.dim() == 4 and channels in (None, x.shape[1])]
     if len(maps) == 1:
         return maps[0]
-    raise PathError(f'"logits" must be the map that predicts, but {type(head).__name__} returns {len(maps)} maps of '
-                    f'{channels or "any"} channels and its predict() does not choose one of them; name the '
-                    'classifier that predicts, such as "decode_head.conv_seg", or an item, such as "decode_head[0]"')
+    raise PathError(
+        f'"logits" must be the map that predicts, but {type(head).__name__} returns {len(maps)} maps of '
+        f'{channels or "any"} channels and its predict() does not choose one of them; name the '
+        'classifier that predicts, such as "decode_head.conv_seg", or an item, such as "decode_head[0]"'
+    )
 
 
 def _asked(head: nn.Module, output: Any) -> Any:

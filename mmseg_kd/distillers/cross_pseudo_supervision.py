@@ -1,6 +1,7 @@
 """The segmentor of two students that teach each other."""
+
 import copy
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import torch
 from mmseg.registry import MODELS
@@ -21,13 +22,13 @@ class CrossPseudoSupervision(SemiSupervisedDistiller):
 
     .. math:: L = \sum_{a \ne b} \Big( L_a(x_l) + \sum_k w_k L_k(a, b; x_l) + \sum_j w_j L_j(a, b; x_u) \Big)
 
-    with :math:`L_a` the own losses of network a, ``terms`` k on labelled and ``unlabeled_terms`` j on unlabelled images.
-    Every term counts twice, with the networks in turn as student and as the one, unnamed teacher, which gets no gradient
-    from it. The two differ by their random initialisation. What is tested and exported is the first, ``student``; in the
-    log, the losses of the second begin with ``peer.``.
+    with :math:`L_a` the own losses of network a, ``terms`` k on labelled and ``unlabeled_terms`` j on unlabelled
+    images. Every term counts twice, with the networks in turn as student and as the one, unnamed teacher, which gets no
+    gradient from it. The two differ by their random initialisation. What is tested and exported is the first,
+    ``student``; in the log, the losses of the second begin with ``peer.``.
 
-    Each network runs once on the labelled and once on the unlabelled images, for both its parts; and once on each of the
-    images before they are mixed where terms read ``unmixed.`` paths: in train mode, as published, without gradient.
+    Each network runs once on the labelled and once on the unlabelled images, for both its parts; and once on each of
+    the images before they are mixed where terms read ``unmixed.`` paths: in train mode, as published, without gradient.
 
     Args:
         student: as of :class:`SemiSupervisedDistiller`; both networks are built from it.
@@ -41,40 +42,46 @@ class CrossPseudoSupervision(SemiSupervisedDistiller):
         ValueError: as there.
 
     Paper: Chen et al., "Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision" (CVPR 2021,
-    arXiv 2106.01226): :class:`~mmseg_kd.losses.PseudoLabelLoss` between ``logits``, on labelled and unlabelled images with
-    weight 1.5 (VOC) or 6 (Cityscapes); or with CutMix between ``logits`` and ``unmixed.logits``, on unlabelled images
-    alone, with weight 1 or 5. Deviations: those of :class:`SemiSupervisedDistiller` and of the loss, except for the modes;
-    and without CutMix, labelled and unlabelled images have a mean each, there they share one.
+    arXiv 2106.01226): :class:`~mmseg_kd.losses.PseudoLabelLoss` between ``logits``, on labelled and unlabelled images
+    with weight 1.5 (VOC) or 6 (Cityscapes); or with CutMix between ``logits`` and ``unmixed.logits``, on unlabelled
+    images alone, with weight 1 or 5. Deviations: those of :class:`SemiSupervisedDistiller` and of the loss, except for
+    the modes; and without CutMix, labelled and unlabelled images have a mean each, there they share one.
     """
 
     teachers_train = True
 
-    def __init__(self,
-                 student: dict,
-                 terms: Optional[Dict[str, dict]] = None,
-                 unlabeled_terms: Optional[Dict[str, dict]] = None,
-                 mix: Optional[dict] = None,
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        student: dict,
+        terms: dict[str, dict] | None = None,
+        unlabeled_terms: dict[str, dict] | None = None,
+        mix: dict | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(student, dict(model=student), terms, unlabeled_terms, mix, data_preprocessor, init_cfg)
         self.peer = MODELS.build(copy.deepcopy(student))
         self.teachers = {'': LiveTeacher(self.peer)}
 
     @torch.compiler.disable(recursive=False)
-    def loss(self, inputs: Dict[str, Any], data_samples: Dict[str, Any]) -> Dict[str, Tensor]:
+    def loss(self, inputs: dict[str, Any], data_samples: dict[str, Any]) -> dict[str, Tensor]:
         """See :meth:`SemiSupervisedDistiller.loss`."""
         self._check_branches(inputs)
         labels = self._labels(data_samples['labeled'])
         mixture = self._mixture(inputs['unlabeled'], data_samples['unlabeled']) if self.unlabeled_terms else None
-        own, peer = (self._run(network, inputs['labeled'], data_samples['labeled'], mixture)
-                     for network in (self.student, self.peer))
+        own, peer = (
+            self._run(network, inputs['labeled'], data_samples['labeled'], mixture)
+            for network in (self.student, self.peer)
+        )
         losses = {**own.losses, **{PEER + name: value for name, value in peer.losses.items()}}
         for a, b, prefix in ((own, peer, ''), (peer, own, PEER)):
             self._add_terms(losses, self.terms, a.labeled, b.labeled, labels, prefix)
             self._add_terms(losses, self.unlabeled_terms, a.unlabeled, b.unlabeled, mixture and mixture.labels, prefix)
         return losses
 
-    def _run(self, network: torch.nn.Module, inputs: Tensor, data_samples: List[Any], mixture: Optional[Mixture]) -> '_Said':
+    def _run(
+        self, network: torch.nn.Module, inputs: Tensor, data_samples: list[Any], mixture: Mixture | None
+    ) -> '_Said':
         """All that one network does in a step, as student and as teacher."""
         paths = student_paths(self.terms.values()) + wanted_paths(self.terms.values())
         with Taps(network, paths, inputs) as labeled:
@@ -90,6 +97,7 @@ class CrossPseudoSupervision(SemiSupervisedDistiller):
 
 class _Said(NamedTuple):
     """The losses of a network, and what it holds for labelled and unlabelled images, by path."""
-    losses: Dict[str, Tensor]
-    labeled: Dict[str, Any]
-    unlabeled: Dict[str, Any]
+
+    losses: dict[str, Tensor]
+    labeled: dict[str, Any]
+    unlabeled: dict[str, Any]

@@ -1,5 +1,5 @@
 import math
-from typing import Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from mmseg.registry import MODELS
@@ -38,7 +38,7 @@ class CutMix:
             raise ValueError(f'CutMix: area must be (least, greatest) with 0 < least <= greatest <= 1, but is {area}')
         self.boxes, self.area = boxes, tuple(area)
 
-    def draw(self, num: int, size: Tuple[int, int], device: torch.device = 'cpu') -> Tensor:
+    def draw(self, num: int, size: tuple[int, int], device: torch.device = 'cpu') -> Tensor:
         """Masks (``num``, 1, H, W) for images of ``size`` (H, W), True where the second image is to be seen."""
         share, split, *place = torch.rand(4, num, self.boxes)
         share = self.area[0] + (self.area[1] - self.area[0]) * share
@@ -65,7 +65,9 @@ class CutMix:
         """
         expected = (len(mask), *mask.shape[2:])
         if first.shape != second.shape or (len(first), *first.shape[-2:]) != expected or first.dim() not in (3, 4):
-            raise ValueError(f'CutMix: the mask {tuple(mask.shape)} needs two equal shapes (N, C, H, W) or (N, H, W) '
-                             f'with (N, H, W) = {expected}, but got {tuple(first.shape)} and {tuple(second.shape)}; '
-                             'resize both to the mask before mixing')
+            raise ValueError(
+                f'CutMix: the mask {tuple(mask.shape)} needs two equal shapes (N, C, H, W) or (N, H, W) '
+                f'with (N, H, W) = {expected}, but got {tuple(first.shape)} and {tuple(second.shape)}; '
+                'resize both to the mask before mixing'
+            )
         return torch.where(mask if first.dim() == 4 else mask[:, 0], second, first)

@@ -1,7 +1,9 @@
 """The segmentor that trains a student under a teacher's eyes."""
+
 import copy
 import logging
-from typing import Any, Dict, Iterable, List, Optional, Union
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -28,8 +30,8 @@ class Distiller(BaseSegmentor):
     In testing, exporting and counting it is the student alone; the teachers are not even built.
 
     Args:
-        student: config of the segmentor to train, as it stands in an MMSegmentation config; its ``data_preprocessor`` serves
-            the whole.
+        student: config of the segmentor to train, as it stands in an MMSegmentation config; its ``data_preprocessor``
+            serves the whole.
         teacher: arguments of a :class:`~mmseg_kd.distillers.FrozenTeacher`, such as
             ``dict(config='mmseg::pspnet/...', checkpoint='auto')``; a list of them for an ensemble; or a dict of either
             by name.
@@ -39,8 +41,8 @@ class Distiller(BaseSegmentor):
         init_cfg: as in any MMEngine module.
 
     Raises:
-        ValueError: in one line that names the key, if a path names nothing, shapes or classes cannot be compared, or a name
-            is taken.
+        ValueError: in one line that names the key, if a path names nothing, shapes or classes cannot be compared, or a
+            name is taken.
 
     Example:
         >>> model = dict(
@@ -49,21 +51,32 @@ class Distiller(BaseSegmentor):
         ...     teacher=dict(config='mmseg::pspnet/pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py', checkpoint='auto'),
         ...     terms=dict(
         ...         loss_pi=dict(
-        ...             student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=3.0), weight=0.1)))
+        ...             student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=3.0),
+        weight=0.1)))
     """
 
-    def __init__(self,
-                 student: dict,
-                 teacher: Union[Spec, Dict[str, Spec]],
-                 terms: Dict[str, dict],
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        student: dict,
+        teacher: Spec | dict[str, Spec],
+        terms: dict[str, dict],
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         if not terms:
-            raise ValueError('model.terms is empty; a Distiller needs at least one term, or train the student without it')
+            raise ValueError(
+                'model.terms is empty; a Distiller needs at least one term, or train the student without it'
+            )
         self._assemble(student, teacher, dict(terms=terms), data_preprocessor, init_cfg)
 
-    def _assemble(self, student: dict, teacher: Union[Spec, Dict[str, Spec]], groups: Dict[str, Dict[str, dict]],
-                  data_preprocessor: Optional[dict], init_cfg: Optional[dict]) -> None:
+    def _assemble(
+        self,
+        student: dict,
+        teacher: Spec | dict[str, Spec],
+        groups: dict[str, dict[str, dict]],
+        data_preprocessor: dict | None,
+        init_cfg: dict | None,
+    ) -> None:
         """What constructors have in common: networks, and ``groups`` of terms by the attribute that holds them."""
         if student.get('data_preprocessor') is None:
             student = dict(student, data_preprocessor=data_preprocessor)
@@ -74,13 +87,13 @@ class Distiller(BaseSegmentor):
         for group, terms in groups.items():
             setattr(self, group, nn.ModuleDict({name: _build_term(name, term, group) for name, term in terms.items()}))
         self._labels_checked = False
-        self._teacher_missing: Optional[Exception] = None
+        self._teacher_missing: Exception | None = None
         self._fit_terms(student)
 
     teachers_train = False  # whether a teacher is in training mode while it is read
 
     # Under which names a plain student's checkpoint is loaded.
-    plain_prefixes: tuple[str, ...] = ('student.', )
+    plain_prefixes: tuple[str, ...] = ('student.',)
 
     # The heads of a stock TTA wrapper and of visualisers ask the segmentor for these.
     align_corners = property(lambda self: self.student.align_corners)
@@ -90,13 +103,13 @@ class Distiller(BaseSegmentor):
     decode_head = property(lambda self: self.student.decode_head)
 
     @property
-    def all_terms(self) -> Dict[str, Term]:
+    def all_terms(self) -> dict[str, Term]:
         """Every term, by its name."""
         return dict(self.terms.items())
 
     # torch.compile sees the networks and the losses, each by itself; what happens around them is not worth a graph.
     @torch.compiler.disable(recursive=False)
-    def loss(self, inputs: Tensor, data_samples: List[Any]) -> Dict[str, Tensor]:
+    def loss(self, inputs: Tensor, data_samples: list[Any]) -> dict[str, Tensor]:
         """The student's own losses and the weighted terms, by name.
 
         Args:
@@ -116,12 +129,16 @@ class Distiller(BaseSegmentor):
         self._add_terms(losses, self.terms, values, answers, labels)
         return losses
 
-    def resting_parameters(self) -> List[nn.Parameter]:
+    def resting_parameters(self) -> list[nn.Parameter]:
         """Parameters of the critics that do not learn in this iteration."""
-        return [p for term in self.all_terms.values() if term.critic is not None and not term.critic_learns
-                for p in term.critic.parameters()]
+        return [
+            p
+            for term in self.all_terms.values()
+            if term.critic is not None and not term.critic_learns
+            for p in term.critic.parameters()
+        ]
 
-    def state_dict(self, *args: Any, prefix: str = '', **kwargs: Any) -> Dict[str, Tensor]:
+    def state_dict(self, *args: Any, prefix: str = '', **kwargs: Any) -> dict[str, Tensor]:
         """All weights, those included that a network leaves out of its own (LoRA keeps the weights of its base out)."""
         state = super().state_dict(*args, prefix=prefix, **kwargs)
         saved = {tensor.data_ptr() for tensor in state.values() if isinstance(tensor, Tensor)}
@@ -131,16 +148,18 @@ class Distiller(BaseSegmentor):
                 state[prefix + name] = weight if kwargs.get('keep_vars') else weight.detach()
         return state
 
-    def _load_from_state_dict(self, state_dict: Dict[str, Any], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Take the checkpoint of a plain student for the student's, and refuse one that holds nothing of it."""
         own = {name.removeprefix(prefix): value for name, value in state_dict.items() if name.startswith(prefix)}
         if own and not any(name.startswith('student.') for name in own):
             for name in own:
                 del state_dict[prefix + name]
-            state_dict.update({prefix + name: value for name, value in named_weights(own, self, 'the checkpoint').items()})
+            state_dict.update(
+                {prefix + name: value for name, value in named_weights(own, self, 'the checkpoint').items()}
+            )
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def predict(self, inputs: Tensor, data_samples: Optional[List[Any]] = None) -> List[Any]:
+    def predict(self, inputs: Tensor, data_samples: list[Any] | None = None) -> list[Any]:
         """The student's prediction."""
         return self.student.predict(inputs, data_samples)
 
@@ -148,28 +167,34 @@ class Distiller(BaseSegmentor):
         """The student's features."""
         return self.student.extract_feat(inputs)
 
-    def encode_decode(self, inputs: Tensor, batch_img_metas: List[dict]) -> Tensor:
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """The student's logits, at the size of the image."""
         return self.student.encode_decode(inputs, batch_img_metas)
 
-    def _forward(self, inputs: Tensor, data_samples: Optional[List[Any]] = None) -> Any:
+    def _forward(self, inputs: Tensor, data_samples: list[Any] | None = None) -> Any:
         return self.student(inputs, data_samples, mode='tensor')
 
-    def _answers(self, inputs: Tensor, data_samples: List[Any], paths: Iterable[str]) -> Dict[str, Any]:
+    def _answers(self, inputs: Tensor, data_samples: list[Any], paths: Iterable[str]) -> dict[str, Any]:
         """What the paths of the terms hold in the teachers, for labelled images."""
         return self._read_teachers(inputs, paths)
 
-    def _read_teachers(self, inputs: Tensor, paths: Iterable[str]) -> Dict[str, Any]:
+    def _read_teachers(self, inputs: Tensor, paths: Iterable[str]) -> dict[str, Any]:
         """Each teacher runs once, for all the paths in it, and not at all if there is none."""
         answers = {}
-        for name, paths in self._split(paths).items():
-            read = self.teachers[name].read(inputs, paths, self.data_preprocessor)
+        for name, own in self._split(paths).items():
+            read = self.teachers[name].read(inputs, own, self.data_preprocessor)
             answers.update({_join(name, path): value for path, value in read.items()})
         return answers
 
     @staticmethod
-    def _add_terms(losses: Dict[str, Tensor], terms: nn.ModuleDict, values: Dict[str, Any], answers: Dict[str, Any],
-                   labels: Optional[Tensor], prefix: str = '') -> None:
+    def _add_terms(
+        losses: dict[str, Tensor],
+        terms: nn.ModuleDict,
+        values: dict[str, Any],
+        answers: dict[str, Any],
+        labels: Tensor | None,
+        prefix: str = '',
+    ) -> None:
         """Compute the terms and put them into ``losses``."""
         for term in terms.values():
             for name, value in term(values, answers, labels).items():
@@ -182,14 +207,16 @@ class Distiller(BaseSegmentor):
         """What is to be read in the teachers' networks for a path of a term."""
         return path
 
-    def _split(self, paths: Iterable[str]) -> Dict[str, List[str]]:
+    def _split(self, paths: Iterable[str]) -> dict[str, list[str]]:
         """Paths by the teacher that they start with."""
-        wanted: Dict[str, List[str]] = {}
+        wanted: dict[str, list[str]] = {}
         for path in paths:
             name, rest = ('', path) if '' in self.teachers else path.split('.', 1) if '.' in path else (path, '')
             if name not in self.teachers or not rest:
-                raise PathError(f'the teacher\'s path "{path}" must start with the name of a teacher: '
-                                f'{", ".join(f"{known}.{rest or path}" for known in self.teachers)}')
+                raise PathError(
+                    f'the teacher\'s path "{path}" must start with the name of a teacher: '
+                    f'{", ".join(f"{known}.{rest or path}" for known in self.teachers)}'
+                )
             wanted.setdefault(name, []).append(rest)
         return wanted
 
@@ -211,8 +238,10 @@ class Distiller(BaseSegmentor):
         for name, own in channels.items():
             if own != channels['student']:
                 key = f'model.teacher.{name}'.rstrip('.')
-                raise ValueError(f'student and teacher must take the same images, but those of {key} have {own} channels and '
-                                 f'those of model.student {channels["student"]}; take a teacher of the same kind of images')
+                raise ValueError(
+                    f'student and teacher must take the same images, but those of {key} have {own} channels and '
+                    f'those of model.student {channels["student"]}; take a teacher of the same kind of images'
+                )
         for term in terms:
             _check_paths(f'{term.key}.student', skeletons['student'], term.student_paths)
             for name, own in self._split(paths[path] for path in term.teacher_paths).items():
@@ -231,7 +260,7 @@ class Distiller(BaseSegmentor):
         for term in terms:
             term.fit(students, {path: teachers[own] for path, own in paths.items()}, self.label_classes)
 
-    def _labels(self, data_samples: List[Any]) -> Optional[Tensor]:
+    def _labels(self, data_samples: list[Any]) -> Tensor | None:
         """Label maps (N, H, W) with 255 for ignored pixels, if a term needs them.
 
         In the first step, all labels must be classes, or be what the student's own loss ignores.
@@ -243,9 +272,11 @@ class Distiller(BaseSegmentor):
         if not self._labels_checked:
             known = labels[labels != ignored]
             if known.numel() and (known.max() >= self.label_classes or known.min() < 0):
-                raise ValueError(f'labels must lie in 0..{self.label_classes - 1} or be {ignored} (ignored), but the first '
-                                 f'batch holds {known.min()}..{known.max()}; check reduce_zero_label, the label files, '
-                                 'data_preprocessor.seg_pad_val, or decode_head.num_classes and ignore_index')
+                raise ValueError(
+                    f'labels must lie in 0..{self.label_classes - 1} or be {ignored} (ignored), but the first '
+                    f'batch holds {known.min()}..{known.max()}; check reduce_zero_label, the label files, '
+                    'data_preprocessor.seg_pad_val, or decode_head.num_classes and ignore_index'
+                )
             self._labels_checked = True
         return unify_ignored(labels, ignored)
 
@@ -254,8 +285,10 @@ def _build_term(name: str, term: dict, group: str) -> Term:
     required, known = {'student', 'teacher', 'loss'}, {'student', 'teacher', 'loss', 'weight', 'adapter'}
     wrong = sorted((required - term.keys()) | (term.keys() - known))
     if wrong:
-        raise ValueError(f'model.{group}.{name} needs student, teacher and loss, and may have weight and adapter; '
-                         f'missing or unknown: {", ".join(wrong)}')
+        raise ValueError(
+            f'model.{group}.{name} needs student, teacher and loss, and may have weight and adapter; '
+            f'missing or unknown: {", ".join(wrong)}'
+        )
     return Term(name, **term, group=f'model.{group}')
 
 
@@ -263,7 +296,7 @@ def _join(teacher: str, path: str) -> str:
     return f'{teacher}.{path}' if teacher else path
 
 
-def _check_paths(key: str, model: nn.Module, paths: List[str]) -> None:
+def _check_paths(key: str, model: nn.Module, paths: list[str]) -> None:
     try:
         Taps(model, paths)
     except PathError as error:

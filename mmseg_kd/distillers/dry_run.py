@@ -1,7 +1,8 @@
 """Find the shapes of a network's features without its weights, and mostly without computing."""
+
 import copy
-from collections.abc import Mapping
-from typing import Any, Dict, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from mmseg.models.decode_heads.ema_head import EMAModule
@@ -35,7 +36,7 @@ def as_trained(skeleton: nn.Module) -> nn.Module:
     return skeleton
 
 
-def run_skeleton(model: nn.Module, paths: Iterable[str], size: Sequence[int]) -> Dict[str, Any]:
+def run_skeleton(model: nn.Module, paths: Iterable[str], size: Sequence[int]) -> dict[str, Any]:
     """What the paths hold for one image of the given size (H, W), as tensors on the meta device, in the model's mode.
 
     Raises:
@@ -70,7 +71,7 @@ def to_zeros(model: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def _run(model: nn.Module, paths: Iterable[str], size: Sequence[int], device: str) -> Dict[str, Any]:
+def _run(model: nn.Module, paths: Iterable[str], size: Sequence[int], device: str) -> dict[str, Any]:
     values = forward_inference(model, torch.zeros(1, image_channels(model), *size, device=device), paths)
     return {path: _to_meta(value) for path, value in values.items()}
 

@@ -1,8 +1,10 @@
 """Forward passes without losses, and the images that networks take."""
+
 from __future__ import annotations
 
 import inspect
-from typing import Any, Dict, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 from mmseg.models import EncoderDecoder
 from mmseg.models.decode_heads import PointHead
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 from .taps import Taps
 
 
-def forward_inference(model: nn.Module, inputs: Tensor, paths: Iterable[str]) -> Dict[str, Any]:
+def forward_inference(model: nn.Module, inputs: Tensor, paths: Iterable[str]) -> dict[str, Any]:
     """Run a segmentor as deep as the paths need, without losses, and return what they hold.
 
     Auxiliary heads, which inference leaves out, run only where a path lies in one.
@@ -41,7 +43,7 @@ def run_network(model: nn.Module, inputs: Tensor, auxiliary: bool = False) -> No
 
 
 def _encode_decode(model: EncoderDecoder, inputs: Tensor, auxiliary: bool) -> None:
-    """Heads are called by ``forward``, without the resizing to the image that ``predict`` adds, where it takes features."""
+    """Heads that take features alone are called by ``forward``, without the resizing that ``predict`` adds."""
     features = model.extract_feat(inputs)
     if auxiliary:
         for head in model.auxiliary_head if isinstance(model.auxiliary_head, nn.ModuleList) else [model.auxiliary_head]:
@@ -55,7 +57,7 @@ def _encode_decode(model: EncoderDecoder, inputs: Tensor, auxiliary: bool) -> No
 
 
 def _takes(head: nn.Module, given: list[Any]) -> bool:
-    """Whether features, and the output of the head before, are all that ``forward`` needs. Mask classifiers need more."""
+    """Whether ``forward`` needs only features and the output of the head before. Mask classifiers need more."""
     try:
         inspect.signature(type(head).forward).bind(head, *given)
     except TypeError:
@@ -69,7 +71,7 @@ def _metas(images: Tensor) -> list[dict]:
 
 
 def image_channels(model: nn.Module) -> int:
-    """Channels of the images that a segmentor takes: those that its preprocessor normalises, or its first convolution reads."""
+    """Channels of the images of a segmentor: those that its preprocessor normalises or its first convolution reads."""
     mean = getattr(getattr(model, 'data_preprocessor', None), 'mean', None)
     if isinstance(mean, Tensor) and mean.numel() > 1:
         return mean.numel()
@@ -81,12 +83,12 @@ def image_size(preprocessor: nn.Module | dict | None, default: int = 512) -> tup
     """Height and width of the images that a network is trained with.
 
     Args:
-        preprocessor: the data preprocessor or its config. One without ``size`` leaves images as large as they are, up to a
-            multiple of its ``size_divisor``.
+        preprocessor: the data preprocessor or its config. One without ``size`` leaves images as large as they are, up
+            to a multiple of its ``size_divisor``.
         default: side to assume where the size is not fixed.
     """
     get = preprocessor.get if isinstance(preprocessor, dict) else lambda key: getattr(preprocessor, key, None)
     if get('size') is not None:
         return tuple(get('size'))
     divisor = get('size_divisor') or 1
-    return (-(-default // divisor) * divisor, ) * 2
+    return (-(-default // divisor) * divisor,) * 2

@@ -1,4 +1,5 @@
 """Ignored pixels: whatever a segmentor's head calls them, to losses and analyses they are 255."""
+
 from __future__ import annotations
 
 import numpy as np

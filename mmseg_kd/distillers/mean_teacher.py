@@ -1,7 +1,8 @@
 """The segmentor whose teacher is the average of what the student was."""
+
 import copy
 import logging
-from typing import Any, Dict, Optional
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -18,9 +19,9 @@ class MeanTeacher(SemiSupervisedDistiller):
 
     .. math:: \theta_t \leftarrow m \theta_t + (1 - m) \theta_s
 
-    after every iteration, by :class:`~mmseg_kd.engine.MeanTeacherHook`, which also says m. The teacher begins as a copy of
-    the student, is in eval mode, is saved and resumed with the model, and gets no gradient. What is tested and exported
-    is the student.
+    after every iteration, by :class:`~mmseg_kd.engine.MeanTeacherHook`, which also says m. The teacher begins as a copy
+    of the student, is in eval mode, is saved and resumed with the model, and gets no gradient. What is tested and
+    exported is the student.
 
     Args:
         student: as of :class:`SemiSupervisedDistiller`.
@@ -35,19 +36,22 @@ class MeanTeacher(SemiSupervisedDistiller):
 
     Paper: Tarvainen and Valpola, "Mean teachers are better role models" (NIPS 2017, arXiv 1703.01780), with
     :class:`~mmseg_kd.losses.ProbabilityMSELoss` on labelled and unlabelled images. Deviations from the code of the
-    comparison in Chen et al. (CVPR 2021, arXiv 2106.01226): the teacher has the student's BatchNorm statistics and is in
-    eval mode, there it is in train mode and keeps its own; and it follows after the step of the optimiser, there before.
+    comparison in Chen et al. (CVPR 2021, arXiv 2106.01226): the teacher has the student's BatchNorm statistics and is
+    in eval mode, there it is in train mode and keeps its own; and it follows after the step of the optimiser, there
+    before.
     """
 
     plain_prefixes = ('student.', 'teacher.')
 
-    def __init__(self,
-                 student: dict,
-                 terms: Optional[Dict[str, dict]] = None,
-                 unlabeled_terms: Optional[Dict[str, dict]] = None,
-                 mix: Optional[dict] = None,
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        student: dict,
+        terms: dict[str, dict] | None = None,
+        unlabeled_terms: dict[str, dict] | None = None,
+        mix: dict | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(student, dict(model=student), terms, unlabeled_terms, mix, data_preprocessor, init_cfg)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False)
         self.teachers = {'': LiveTeacher(self.teacher)}
@@ -79,10 +83,13 @@ class MeanTeacher(SemiSupervisedDistiller):
         self._unmoved = 0
 
     @torch.compiler.disable(recursive=False)
-    def loss(self, inputs: Dict[str, Any], data_samples: Dict[str, Any]) -> Dict[str, Tensor]:
+    def loss(self, inputs: dict[str, Any], data_samples: dict[str, Any]) -> dict[str, Tensor]:
         """See :meth:`SemiSupervisedDistiller.loss`."""
         if self._unmoved == 1:
-            print_log("nothing moved the teacher since the last step; add dict(type='MeanTeacherHook') to custom_hooks",
-                      'current', logging.WARNING)
+            print_log(
+                "nothing moved the teacher since the last step; add dict(type='MeanTeacherHook') to custom_hooks",
+                'current',
+                logging.WARNING,
+            )
         self._unmoved += 1
         return super().loss(inputs, data_samples)

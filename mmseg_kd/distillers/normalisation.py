@@ -1,4 +1,5 @@
 """Images as the student's preprocessor left them, turned into what the teacher's would have made of them."""
+
 from __future__ import annotations
 
 import torch
@@ -17,23 +18,28 @@ class Renormalise:
         target: data preprocessor of the teacher.
 
     Shape:
-        (N, C, H, W), equal in and out; the very same tensor where the two preprocessors agree. Channels are swapped where
-        there are three.
+        (N, C, H, W), equal in and out; the very same tensor where the two preprocessors agree. Channels are swapped
+        where there are three.
 
     Raises:
         ValueError: if the preprocessors differ and one of them is of a kind whose mean and std are not known.
     """
 
     def __init__(self, source: nn.Module, target: nn.Module) -> None:
-        self._same = type(source) is type(target) and _buffers_equal(source, target) and swaps_channels(source) == swaps_channels(target)
+        self._same = (
+            type(source) is type(target)
+            and _buffers_equal(source, target)
+            and swaps_channels(source) == swaps_channels(target)
+        )
         if self._same:
             return
         for preprocessor in (source, target):
             if not _is_known(preprocessor):
                 raise ValueError(
-                    f'images of a {type(source).__name__} cannot be converted to those of a {type(target).__name__}, since '
-                    f'the mean and std of a {type(preprocessor).__name__} are not known; give student and teacher the same '
-                    'data_preprocessor, or derive yours from SegDataPreProcessor')
+                    f'images of a {type(source).__name__} cannot be converted to those of a {type(target).__name__}, '
+                    f'since the mean and std of a {type(preprocessor).__name__} are not known; give student and teacher '
+                    'the same data_preprocessor, or derive yours from SegDataPreProcessor'
+                )
         mean, std = _statistics(source)
         target_mean, target_std = _statistics(target)
         self._swap = swaps_channels(source) != swaps_channels(target)
@@ -42,8 +48,11 @@ class Renormalise:
             swap: [s / target_std, (m - target_mean) / target_std]
             for swap, m, s in ((False, mean, std), (True, mean.flip(0), std.flip(0)))
         }
-        self._same = not self._swap and torch.equal(*torch.broadcast_tensors(mean, target_mean)) and \
-            torch.equal(*torch.broadcast_tensors(std, target_std))
+        self._same = (
+            not self._swap
+            and torch.equal(*torch.broadcast_tensors(mean, target_mean))
+            and torch.equal(*torch.broadcast_tensors(std, target_std))
+        )
 
     def __call__(self, inputs: Tensor) -> Tensor:
         if self._same:
@@ -60,7 +69,8 @@ def normalises(preprocessor: nn.Module) -> bool:
 
 def _is_known(preprocessor: nn.Module) -> bool:
     """Whether mean and std can be read, or there are none."""
-    # Upstream's preprocessor for segmentation and MMEngine's own, on which the continuation's builds, have the attribute.
+    # Upstream's preprocessor for segmentation and MMEngine's own, on which the continuation's builds, have the
+    # attribute.
     return hasattr(preprocessor, '_enable_normalize') or type(preprocessor) in (BaseDataPreprocessor, nn.Identity)
 
 

@@ -1,4 +1,5 @@
 """Weights that change during training."""
+
 import math
 
 from mmseg.registry import TASK_UTILS

@@ -1,5 +1,7 @@
 """The segmentor that also learns from images without labels."""
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from mmseg.registry import MODELS
@@ -15,7 +17,7 @@ from .teacher import Spec
 from .term import Term, student_paths, wanted_paths
 
 UNMIXED = 'unmixed.'
-Read = Callable[[Tensor, List[str]], Dict[str, Any]]
+Read = Callable[[Tensor, list[str]], dict[str, Any]]
 
 
 class Mixture(NamedTuple):
@@ -27,10 +29,11 @@ class Mixture(NamedTuple):
         mask: (N, 1, H, W), True where the second source is seen.
         labels: (N, H, W), 255 in the padding and 0 elsewhere; None if no term needs them.
     """
+
     images: Tensor
-    sources: Tuple[Tensor, ...]
-    mask: Optional[Tensor]
-    labels: Optional[Tensor]
+    sources: tuple[Tensor, ...]
+    mask: Tensor | None
+    labels: Tensor | None
 
 
 @MODELS.register_module(name=['SemiSupervisedDistiller', 'MultiGranularityDistiller'])
@@ -40,8 +43,9 @@ class SemiSupervisedDistiller(Distiller):
     .. math:: L = L_{student}(x_l) + \sum_k w_k L_k(x_l) + \sum_j w_j L_j(x_u)
 
     with the student's own losses and ``terms`` on the labelled images :math:`x_l`, and ``unlabeled_terms`` on the
-    unlabelled ones: the first branch of the data set as it is or, with ``mix``, the mixture of two branches. The student
-    runs once on each of :math:`x_l` and :math:`x_u`, a batch by itself; a teacher once on every batch that terms read.
+    unlabelled ones: the first branch of the data set as it is or, with ``mix``, the mixture of two branches. The
+    student runs once on each of :math:`x_l` and :math:`x_u`, a batch by itself; a teacher once on every batch that
+    terms read.
 
     In ``unlabeled_terms``, a teacher's path such as ``deep.logits`` is what it says to the mixture, and
     ``deep.unmixed.logits`` is what it says to the two images, mixed afterwards by the same mask. Losses with labels are
@@ -70,18 +74,22 @@ class SemiSupervisedDistiller(Distiller):
     mixed on its own grid, there after resizing to the image; padding counts for no loss with labels, there it counts.
     """
 
-    def __init__(self,
-                 student: dict,
-                 teacher: Union[Spec, Dict[str, Spec]],
-                 terms: Optional[Dict[str, dict]] = None,
-                 unlabeled_terms: Optional[Dict[str, dict]] = None,
-                 mix: Optional[dict] = None,
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        student: dict,
+        teacher: Spec | dict[str, Spec],
+        terms: dict[str, dict] | None = None,
+        unlabeled_terms: dict[str, dict] | None = None,
+        mix: dict | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         terms, unlabeled_terms = terms or {}, unlabeled_terms or {}
         if not terms and not unlabeled_terms:
-            raise ValueError(f'model.terms and model.unlabeled_terms are empty; a {type(self).__name__} needs at least one '
-                             'term, or train the student without it')
+            raise ValueError(
+                f'model.terms and model.unlabeled_terms are empty; a {type(self).__name__} needs at least one '
+                'term, or train the student without it'
+            )
         for name in terms.keys() & unlabeled_terms.keys():
             raise ValueError(f'model.unlabeled_terms.{name}: model.terms has that name too; rename one of them')
         groups = dict(terms=terms, unlabeled_terms=unlabeled_terms)
@@ -94,16 +102,18 @@ class SemiSupervisedDistiller(Distiller):
             mixed = self.mix is not None and term.name in unlabeled_terms
             for path in term.teacher_paths:
                 if path != self._network_path(path) and not mixed:
-                    raise PathError(f'{term.key}.teacher: "{path}" is about images that are mixed, which those of '
-                                    'model.unlabeled_terms are where model.mix is set; leave "unmixed." out')
+                    raise PathError(
+                        f'{term.key}.teacher: "{path}" is about images that are mixed, which those of '
+                        'model.unlabeled_terms are where model.mix is set; leave "unmixed." out'
+                    )
 
     @property
-    def all_terms(self) -> Dict[str, Term]:
+    def all_terms(self) -> dict[str, Term]:
         """Every term, by its name."""
         return {**self.terms, **self.unlabeled_terms}
 
     @torch.compiler.disable(recursive=False)
-    def loss(self, inputs: Dict[str, Any], data_samples: Dict[str, Any]) -> Dict[str, Tensor]:
+    def loss(self, inputs: dict[str, Any], data_samples: dict[str, Any]) -> dict[str, Tensor]:
         """The student's own losses and the weighted terms, by name.
 
         Args:
@@ -129,12 +139,14 @@ class SemiSupervisedDistiller(Distiller):
     def _network_path(path: str) -> str:
         return path.replace(UNMIXED, '', 1)
 
-    def _by_mixing(self, paths: List[str]) -> Tuple[List[str], List[str]]:
+    def _by_mixing(self, paths: list[str]) -> tuple[list[str], list[str]]:
         """Paths that are read on the mixture, and those that are read on its sources."""
-        return ([path for path in paths if path == self._network_path(path)],
-                [path for path in paths if path != self._network_path(path)])
+        return (
+            [path for path in paths if path == self._network_path(path)],
+            [path for path in paths if path != self._network_path(path)],
+        )
 
-    def _read_unmixed(self, mixture: Mixture, paths: List[str], read: Read) -> Dict[str, Any]:
+    def _read_unmixed(self, mixture: Mixture, paths: list[str], read: Read) -> dict[str, Any]:
         """What ``read`` finds in the sources of the mixture, mixed as they are."""
         if not paths:
             return {}
@@ -146,10 +158,12 @@ class SemiSupervisedDistiller(Distiller):
             answers[path] = self.mix.mix(first[name], second[name], mask)
         return answers
 
-    def _mixture(self, branches: List[Tensor], data_samples: List[List[Any]]) -> Mixture:
+    def _mixture(self, branches: list[Tensor], data_samples: list[list[Any]]) -> Mixture:
         if len(branches) < (1 if self.mix is None else 2):
-            raise ValueError(f'model.mix needs two unlabelled branches, but the batch has {len(branches)}; give '
-                             'train_dataloader.dataset two unlabeled_pipelines')
+            raise ValueError(
+                f'model.mix needs two unlabelled branches, but the batch has {len(branches)}; give '
+                'train_dataloader.dataset two unlabeled_pipelines'
+            )
         labels = None
         if any(term.loss.needs_labels for term in self.unlabeled_terms.values()):
             labels = [_padding(samples) for samples in data_samples]
@@ -157,19 +171,27 @@ class SemiSupervisedDistiller(Distiller):
             return Mixture(branches[0], (), None, labels and labels[0])
         first, second = branches[:2]
         mask = self.mix.draw(len(first), first.shape[2:], first.device)
-        return Mixture(self.mix.mix(first, second, mask), (first, second), mask,
-                       labels and self.mix.mix(labels[0], labels[1], mask))
+        return Mixture(
+            self.mix.mix(first, second, mask),
+            (first, second),
+            mask,
+            labels and self.mix.mix(labels[0], labels[1], mask),
+        )
 
     def _check_branches(self, inputs: Any) -> None:
         if not isinstance(inputs, dict):
-            raise ValueError(f'{type(self).__name__} needs batches of labelled and unlabelled images, but this one has '
-                             "labelled ones alone; set train_dataloader.dataset to a dict(type='SemiSupervisedDataset')")
+            raise ValueError(
+                f'{type(self).__name__} needs batches of labelled and unlabelled images, but this one has '
+                "labelled ones alone; set train_dataloader.dataset to a dict(type='SemiSupervisedDataset')"
+            )
 
 
-def _padding(data_samples: List[Any]) -> Tensor:
+def _padding(data_samples: list[Any]) -> Tensor:
     """Labels (N, H, W) that are 255 in the padding and 0 elsewhere."""
     if not all('gt_sem_seg' in sample for sample in data_samples):
-        raise ValueError('unlabelled images need a blank label map, which tells their padding; put '
-                         "dict(type='LoadBlankAnnotations') behind LoadImageFromFile in unlabeled_pipelines")
+        raise ValueError(
+            'unlabelled images need a blank label map, which tells their padding; put '
+            "dict(type='LoadBlankAnnotations') behind LoadImageFromFile in unlabeled_pipelines"
+        )
     maps = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples])
     return torch.where(maps == IGNORE_INDEX, IGNORE_INDEX, 0)

@@ -1,5 +1,7 @@
 """The distiller whose teacher has answered before, into files."""
-from typing import Any, Dict, Iterable, List, Optional
+
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,14 +20,14 @@ class SoftLabelDistiller(Distiller):
     r"""A :class:`Distiller` whose teacher is read from soft labels: no network answers while the student learns.
 
     What a term reads as the teacher's ``logits`` is the logarithm of the stored probabilities, which any loss between
-    logits can be given: softened by a temperature, they are what the labeller's own logits would be. What was left for the
-    classes that are not stored is spread evenly among them,
+    logits can be given: softened by a temperature, they are what the labeller's own logits would be. What was left for
+    the classes that are not stored is spread evenly among them,
 
     .. math:: z_c = \log q_c \;\text{for the K stored classes}, \qquad z_c = \log \frac{1 - \sum_k q_k}{C - K}
         \;\text{for the others}
 
-    and no probability is less than :math:`2^{-24}`. Terms count where there is a label, and nowhere else: every loss is put
-    into :class:`~mmseg_kd.masks.OnLabelled`.
+    and no probability is less than :math:`2^{-24}`. Terms count where there is a label, and nowhere else: every loss is
+    put into :class:`~mmseg_kd.masks.OnLabelled`.
 
     The data samples are those of :class:`~mmseg_kd.datasets.PackSoftSegInputs`.
 
@@ -36,11 +38,11 @@ class SoftLabelDistiller(Distiller):
         init_cfg: as there.
 
     Raises:
-        ValueError: as there; if a term reads anything else of the teacher; or, in the first step, if data samples have no
-            soft labels.
+        ValueError: as there; if a term reads anything else of the teacher; or, in the first step, if data samples have
+            no soft labels.
 
-    Paper: Zhao et al., "Multistage Collaborative Knowledge Distillation" (arXiv 2311.08640), taken to segmentation, where
-    a divergence with a low weight and a high temperature stood beside hard labels.
+    Paper: Zhao et al., "Multistage Collaborative Knowledge Distillation" (arXiv 2311.08640), taken to segmentation,
+    where a divergence with a low weight and a high temperature stood beside hard labels.
 
     Example:
         >>> model = dict(
@@ -48,16 +50,17 @@ class SoftLabelDistiller(Distiller):
         ...     student=_base_.model,
         ...     terms=dict(
         ...         loss_kl=dict(
-        ...             student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=8.0), weight=0.1)))
+        ...             student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=8.0),
+        weight=0.1)))
     """
 
-    def __init__(self,
-                 student: dict,
-                 terms: Dict[str, dict],
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
-        labelled = {name: dict(term, loss=dict(type='OnLabelled', loss=term['loss'])) if 'loss' in term else term
-                    for name, term in terms.items()}
+    def __init__(
+        self, student: dict, terms: dict[str, dict], data_preprocessor: dict | None = None, init_cfg: dict | None = None
+    ) -> None:
+        labelled = {
+            name: dict(term, loss=dict(type='OnLabelled', loss=term['loss'])) if 'loss' in term else term
+            for name, term in terms.items()
+        }
         # Of the student's own shape, which is all that is asked of a teacher before it answers.
         super().__init__(student, dict(model=student), labelled, data_preprocessor, init_cfg)
         self.teachers = {}
@@ -66,14 +69,18 @@ class SoftLabelDistiller(Distiller):
                 if path != LOGITS:
                     raise PathError(f'{term.key}.teacher: soft labels answer with "logits" only, but "{path}" is read')
 
-    def _answers(self, inputs: Tensor, data_samples: List[Any], paths: Iterable[str]) -> Dict[str, Any]:
+    def _answers(self, inputs: Tensor, data_samples: list[Any], paths: Iterable[str]) -> dict[str, Any]:
         if not list(paths):
             return {}
         if not all('soft_labels' in sample for sample in data_samples):
-            raise ValueError('a SoftLabelDistiller learns from soft labels, but the data samples have none; load them with '
-                             "dict(type='LoadSoftLabels') and pack them with dict(type='PackSoftSegInputs') in the pipeline of "
-                             'train_dataloader.dataset')
-        return {LOGITS: torch.stack([_padded(sample.soft_labels, inputs, self.label_classes) for sample in data_samples])}
+            raise ValueError(
+                'a SoftLabelDistiller learns from soft labels, but the data samples have none; load them with '
+                "dict(type='LoadSoftLabels') and pack them with dict(type='PackSoftSegInputs') in the pipeline of "
+                'train_dataloader.dataset'
+            )
+        return {
+            LOGITS: torch.stack([_padded(sample.soft_labels, inputs, self.label_classes) for sample in data_samples])
+        }
 
 
 def _padded(labels: PixelData, inputs: Tensor, num_classes: int) -> Tensor:

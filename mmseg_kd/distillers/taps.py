@@ -1,8 +1,9 @@
 """Read what modules compute during one forward pass, and leave no trace."""
+
 import difflib
 import re
-from collections.abc import Mapping
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +15,11 @@ INPUTS, LOGITS, PRELOGITS = 'inputs', 'logits', 'prelogits'
 
 class _Probe(NamedTuple):
     """Where one path is read: a module's output (or its input), one item of it, or the class logits of a head's."""
+
     path: str
     read_input: bool = False
-    keys: Tuple[Union[int, str], ...] = ()
-    head: Optional[nn.Module] = None
+    keys: tuple[int | str, ...] = ()
+    head: nn.Module | None = None
 
 
 class _Enough(Exception):
@@ -27,8 +29,8 @@ class _Enough(Exception):
 class Taps:
     """Context manager that records what the named paths of a model hold during one forward pass.
 
-    On entry, the ``forward`` of each module that is read is wrapped; on exit, it is put back. Wrapping is used for all of
-    them, and not only for heads, because MMSegmentation's heads call ``self.forward`` from their ``loss``, which
+    On entry, the ``forward`` of each module that is read is wrapped; on exit, it is put back. Wrapping is used for all
+    of them, and not only for heads, because MMSegmentation's heads call ``self.forward`` from their ``loss``, which
     forward hooks don't see. A module that runs several times in a pass is read at its first run. What a later module
     changes in place (``inplace=True`` after a BatchNorm, say) is read as changed, in both networks.
 
@@ -36,11 +38,13 @@ class Taps:
         model: a segmentor.
         paths: what to read, each one of
 
-            - a dotted module path (``backbone.layer3``): its output; with an index (``backbone[2]``, ``neck[0]``): one item
-              of it; with several (``backbone[-1][0]``): an item of an item; with a name (``backbone[high]``): an entry of a
-              dict;
+            - a dotted module path (``backbone.layer3``): its output; with an index (``backbone[2]``, ``neck[0]``): one
+            item
+              of it; with several (``backbone[-1][0]``): an item of an item; with a name (``backbone[high]``): an entry
+              of a dict;
             - the path of a parameter (``decode_head.conv_seg.weight``);
-            - ``logits``: the class maps that prediction starts from, before they are resized, with two channels or more; see
+            - ``logits``: the class maps that prediction starts from, before they are resized, with two channels or
+            more; see
               :func:`~mmseg_kd.distillers.class_logits.class_logits`;
             - ``prelogits``: what the classifier ``conv_seg`` of that head reads, after dropout;
             - ``inputs``: the preprocessed images.
@@ -48,8 +52,8 @@ class Taps:
         stop_early: end the pass as soon as everything has been read.
 
     Raises:
-        PathError: on construction, if a path names nothing in the model (with the closest names that exist); on exit, if
-            a module did not run.
+        PathError: on construction, if a path names nothing in the model (with the closest names that exist); on exit,
+            if a module did not run.
 
     Example:
         >>> with Taps(model, ['backbone[3]', 'logits']) as values:
@@ -57,14 +61,12 @@ class Taps:
         >>> values['logits'].shape
     """
 
-    def __init__(self,
-                 model: nn.Module,
-                 paths: Iterable[str],
-                 inputs: Optional[Tensor] = None,
-                 stop_early: bool = False) -> None:
-        self.values: Dict[str, Any] = {}
+    def __init__(
+        self, model: nn.Module, paths: Iterable[str], inputs: Tensor | None = None, stop_early: bool = False
+    ) -> None:
+        self.values: dict[str, Any] = {}
         self._stop_early = stop_early
-        self._probes: Dict[str, List[_Probe]] = {}
+        self._probes: dict[str, list[_Probe]] = {}
         self._model = model
         for path in dict.fromkeys(paths):
             if path == INPUTS:
@@ -76,9 +78,9 @@ class Taps:
             else:
                 self._probes.setdefault(module, []).append(probe)
         self._pending = {probe.path for probes in self._probes.values() for probe in probes}
-        self._restore: List[Tuple[nn.Module, Optional[Callable]]] = []
+        self._restore: list[tuple[nn.Module, Callable | None]] = []
 
-    def __enter__(self) -> Dict[str, Any]:
+    def __enter__(self) -> dict[str, Any]:
         for name, probes in self._probes.items():
             module = self._model.get_submodule(name)
             self._restore.append((module, module.__dict__.get('forward')))
@@ -93,11 +95,13 @@ class Taps:
                 module.forward = forward
         self._restore.clear()
         if kind is None and self._pending:
-            raise PathError(f'{_quoted(self._pending)} did not run in this forward pass, so there is nothing to read; '
-                            'name a module that takes part in it')
+            raise PathError(
+                f'{_quoted(self._pending)} did not run in this forward pass, so there is nothing to read; '
+                'name a module that takes part in it'
+            )
         return kind is _Enough
 
-    def _wrap(self, forward: Callable, probes: List[_Probe]) -> Callable:
+    def _wrap(self, forward: Callable, probes: list[_Probe]) -> Callable:
 
         # A graph break here keeps torch.compile from baking one step's record into the compiled module.
         @torch.compiler.disable(recursive=False)
@@ -109,7 +113,7 @@ class Taps:
 
         return recorded
 
-    def _record(self, probes: List[_Probe], value: Any) -> None:
+    def _record(self, probes: list[_Probe], value: Any) -> None:
         for probe in probes:
             if probe.path in self._pending:
                 self.values[probe.path] = _select(value, probe)
@@ -118,24 +122,26 @@ class Taps:
             raise _Enough
 
 
-def known_paths(model: nn.Module) -> List[str]:
+def known_paths(model: nn.Module) -> list[str]:
     """All paths that :class:`Taps` can read in ``model``, without the indexed ones."""
     names = [name for name, _ in model.named_modules() if name] + [name for name, _ in model.named_parameters()]
     return [INPUTS, LOGITS, PRELOGITS, *names]
 
 
-def output_head(model: nn.Module) -> Tuple[str, nn.Module]:
+def output_head(model: nn.Module) -> tuple[str, nn.Module]:
     """Name and module of the decode head whose output is the segmentor's (the last one of a cascade)."""
     head = getattr(model, 'decode_head', None)
     if head is None:
-        raise PathError(f'{type(model).__name__} has no decode_head, so "logits" and "prelogits" mean nothing there; '
-                        'name a module of it instead')
+        raise PathError(
+            f'{type(model).__name__} has no decode_head, so "logits" and "prelogits" mean nothing there; '
+            'name a module of it instead'
+        )
     if isinstance(head, nn.ModuleList):
         return f'decode_head.{len(head) - 1}', head[-1]
     return 'decode_head', head
 
 
-def _resolve(model: nn.Module, path: str) -> Tuple[Optional[str], Optional[_Probe]]:
+def _resolve(model: nn.Module, path: str) -> tuple[str | None, _Probe | None]:
     """The module that has to run for ``path`` and how to read it; (None, None) for a parameter."""
     if path == LOGITS:
         name, head = output_head(model)
@@ -144,8 +150,10 @@ def _resolve(model: nn.Module, path: str) -> Tuple[Optional[str], Optional[_Prob
     if path == PRELOGITS:
         name, head = output_head(model)
         if not isinstance(getattr(head, 'conv_seg', None), nn.Module):
-            raise PathError(f'"prelogits" is what decode_head.conv_seg reads, but {type(head).__name__} has no conv_seg; '
-                            'name a module of it instead')
+            raise PathError(
+                f'"prelogits" is what decode_head.conv_seg reads, but {type(head).__name__} has no conv_seg; '
+                'name a module of it instead'
+            )
         return f'{name}.conv_seg', _Probe(path, read_input=True)
     match = re.fullmatch(r'([^][]+)((?:\[[^][]+\])*)', path)
     name, keys = (match[1], _keys(match[2])) if match else (path, ())
@@ -155,17 +163,19 @@ def _resolve(model: nn.Module, path: str) -> Tuple[Optional[str], Optional[_Prob
     if isinstance(found, Tensor) and not keys:
         return None, None
     close = difflib.get_close_matches(path, known_paths(model), n=3, cutoff=0.4)
-    raise PathError(f'"{path}" names no module or parameter of {type(model).__name__}; '
-                    f'closest are: {_quoted(close) if close else "none"}')
+    raise PathError(
+        f'"{path}" names no module or parameter of {type(model).__name__}; '
+        f'closest are: {_quoted(close) if close else "none"}'
+    )
 
 
-def _keys(indices: str) -> Tuple[Union[int, str], ...]:
+def _keys(indices: str) -> tuple[int | str, ...]:
     """What stands in ``[...][...]``: numbers for items, and names for entries of a dict."""
     keys = (key.strip('\'"') for key in re.findall(r'\[([^][]+)\]', indices))
     return tuple(int(key) if re.fullmatch(r'-?\d+', key) else key for key in keys)
 
 
-def _attribute(model: nn.Module, path: str) -> Union[nn.Module, Tensor, None]:
+def _attribute(model: nn.Module, path: str) -> nn.Module | Tensor | None:
     found: Any = model
     for name in path.split('.'):
         found = getattr(found, name, None) if not name.isdigit() else _item(found, int(name))
@@ -173,7 +183,9 @@ def _attribute(model: nn.Module, path: str) -> Union[nn.Module, Tensor, None]:
 
 
 def _item(container: Any, index: int) -> Any:
-    return container[index] if isinstance(container, (nn.ModuleList, nn.Sequential)) and index < len(container) else None
+    return (
+        container[index] if isinstance(container, (nn.ModuleList, nn.Sequential)) and index < len(container) else None
+    )
 
 
 def _select(value: Any, probe: _Probe) -> Any:

@@ -1,8 +1,10 @@
 """Teachers: networks that answer and never learn."""
+
 import logging
 import math
-from contextlib import nullcontext
-from typing import Any, ContextManager, Dict, Iterable, List, Optional, Union
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +21,7 @@ from .taps import LOGITS, PathError
 
 DTYPES = dict(bfloat16=torch.bfloat16, float16=torch.float16, float32=torch.float32)
 MEMORY_FORMATS = dict(contiguous_format=torch.contiguous_format, channels_last=torch.channels_last)
-Spec = Union[dict, List[dict]]
+Spec = dict | list[dict]
 
 
 class FrozenTeacher:
@@ -30,46 +32,56 @@ class FrozenTeacher:
     without gradient, and runs only until the last path has been read; never its own loss.
 
     Args:
-        config: config of the teacher, as a path or ``mmseg::pspnet/...``; its ``model`` (or, of a distiller, the student)
-            is built, with the ``data_preprocessor`` at the top level of that file if it has none. Give this or ``model``.
+        config: config of the teacher, as a path or ``mmseg::pspnet/...``; its ``model`` (or, of a distiller, the
+            student) is built, with the ``data_preprocessor`` at the top level of that file if it has none. Give this or
+            ``model``.
         model: config of the segmentor itself.
-        checkpoint: path or address of its weights, or ``'auto'`` for those that the library's metafile names for ``config``.
-            None leaves it as it was built: random, with a warning, unless the segmentor comes with its weights.
+        checkpoint: path or address of its weights, or ``'auto'`` for those that the library's metafile names for
+            ``config``. None leaves it as it was built: random, with a warning, unless the segmentor comes with its
+            weights.
         scale: the teacher sees the images this much larger, on a side.
-        dtype: precision it runs in: ``'bfloat16'`` or ``'float16'`` under autocast, which leaves the weights and what needs
-            it in float32; ``'float32'`` also where training is under autocast; None as training does.
+        dtype: precision it runs in: ``'bfloat16'`` or ``'float16'`` under autocast, which leaves the weights and what
+            needs it in float32; ``'float32'`` also where training is under autocast; None as training does.
         memory_format: such as ``'channels_last'``.
         data_preprocessor: serves a ``model`` that has none, unless that comes with its weights, and so with its own. A
-            distiller hands over that at the top level of its config. A teacher that has none at all sees images of 0..255,
-            as it would in MMSegmentation, with a warning.
+            distiller hands over that at the top level of its config. A teacher that has none at all sees images of
+            0..255, as it would in MMSegmentation, with a warning.
 
     Raises:
         ValueError: if not exactly one of ``config`` and ``model`` is given, ``dtype`` is none of these three, or
             ``memory_format`` is neither ``'contiguous_format'`` nor ``'channels_last'``.
     """
 
-    def __init__(self,
-                 config: Optional[str] = None,
-                 model: Optional[dict] = None,
-                 checkpoint: Optional[str] = None,
-                 scale: float = 1.0,
-                 dtype: Optional[str] = None,
-                 memory_format: str = 'contiguous_format',
-                 data_preprocessor: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        config: str | None = None,
+        model: dict | None = None,
+        checkpoint: str | None = None,
+        scale: float = 1.0,
+        dtype: str | None = None,
+        memory_format: str = 'contiguous_format',
+        data_preprocessor: dict | None = None,
+    ) -> None:
         if (config is None) == (model is None):
-            raise ValueError('model.teacher needs either config (a path, or mmseg::...) or model (a segmentor as dict), but '
-                             f'has {"neither" if config is None else "both"}')
+            raise ValueError(
+                'model.teacher needs either config (a path, or mmseg::...) or model (a segmentor as dict), but '
+                f'has {"neither" if config is None else "both"}'
+            )
         if scale <= 0:
             raise ValueError(f'model.teacher.scale must be > 0, but is {scale}')
         self.config, self.checkpoint, self.scale = config, checkpoint, scale
         self._model_config = model
-        if model is not None and model.get('data_preprocessor') is None and data_preprocessor is not None and \
-                not getattr(MODELS.get(model['type']), 'comes_with_weights', False):
+        if (
+            model is not None
+            and model.get('data_preprocessor') is None
+            and data_preprocessor is not None
+            and not getattr(MODELS.get(model['type']), 'comes_with_weights', False)
+        ):
             self._model_config = dict(model, data_preprocessor=data_preprocessor)
         self.dtype = _torch_name('dtype', dtype, DTYPES) if dtype else None
         self._memory_format = _torch_name('memory_format', memory_format, MEMORY_FORMATS)
-        self._module: Optional[nn.Module] = None
-        self._renormalise: Optional[Renormalise] = None
+        self._module: nn.Module | None = None
+        self._renormalise: Renormalise | None = None
 
     @property
     def model_config(self) -> dict:
@@ -105,31 +117,37 @@ class FrozenTeacher:
             except ValueError as error:
                 raise CheckpointError(f'model.teacher.checkpoint: {error}') from None
         elif not getattr(module, 'comes_with_weights', False):
-            print_log(f'model.teacher.checkpoint is None: the teacher {self.config or ""} has random weights', 'current',
-                      logging.WARNING)
+            print_log(
+                f'model.teacher.checkpoint is None: the teacher {self.config or ""} has random weights',
+                'current',
+                logging.WARNING,
+            )
         if not normalises(module.data_preprocessor):
-            print_log(f'the data_preprocessor of model.teacher has no mean and std, so the teacher {self.config or ""} sees '
-                      'images of 0..255; if it was trained otherwise, add mean and std to its config', 'current',
-                      logging.WARNING)
+            print_log(
+                f'the data_preprocessor of model.teacher has no mean and std, so the teacher {self.config or ""} sees '
+                'images of 0..255; if it was trained otherwise, add mean and std to its config',
+                'current',
+                logging.WARNING,
+            )
         module.requires_grad_(False).eval()
         return module.to(memory_format=self._memory_format)
 
     @property
-    def members(self) -> List['FrozenTeacher']:
+    def members(self) -> list['FrozenTeacher']:
         """Itself; see :class:`EnsembleTeacher`."""
         return [self]
 
     def check(self, paths: Iterable[str]) -> None:
         """Raise PathError for paths that this kind of teacher never answers; a single one answers all it has."""
 
-    def read(self, inputs: Tensor, paths: Iterable[str], preprocessor: Optional[nn.Module] = None) -> Dict[str, Any]:
+    def read(self, inputs: Tensor, paths: Iterable[str], preprocessor: nn.Module | None = None) -> dict[str, Any]:
         """What the paths hold when the teacher sees the student's images.
 
         Args:
             inputs: images (N, C, H, W) as the student's preprocessor left them.
             paths: see :class:`~mmseg_kd.distillers.Taps`.
-            preprocessor: the student's; where the teacher's normalises otherwise, the images are converted. None says that
-                they are as the teacher's own would have left them.
+            preprocessor: the student's; where the teacher's normalises otherwise, the images are converted. None says
+                that they are as the teacher's own would have left them.
         """
         module = self.module
         if next(module.parameters()).device != inputs.device:
@@ -157,7 +175,7 @@ class EnsembleTeacher:
         members: the teachers; logits of other sizes are resized to the first one's.
     """
 
-    def __init__(self, members: List[FrozenTeacher]) -> None:
+    def __init__(self, members: list[FrozenTeacher]) -> None:
         self.members = members
 
     @property
@@ -169,13 +187,15 @@ class EnsembleTeacher:
         """Raise PathError unless only ``logits`` are read."""
         for path in paths:
             if path != LOGITS:
-                raise PathError(f'an ensemble answers with "logits" only, but "{path}" is read; name the teachers to read one '
-                                'of them: teacher=dict(first=dict(...), second=dict(...)) and the path first.' + path)
+                raise PathError(
+                    f'an ensemble answers with "logits" only, but "{path}" is read; name the teachers to read one '
+                    'of them: teacher=dict(first=dict(...), second=dict(...)) and the path first.' + path
+                )
 
-    def read(self, inputs: Tensor, paths: Iterable[str], preprocessor: Optional[nn.Module] = None) -> Dict[str, Any]:
+    def read(self, inputs: Tensor, paths: Iterable[str], preprocessor: nn.Module | None = None) -> dict[str, Any]:
         """See :meth:`FrozenTeacher.read`."""
         self.check(paths)
-        votes: List[Tensor] = []
+        votes: list[Tensor] = []
         for member in self.members:
             logits = member.read(inputs, [LOGITS], preprocessor)[LOGITS].float()
             votes.append(F.log_softmax(align(logits, votes[0]) if votes else logits, dim=1))
@@ -198,7 +218,7 @@ class LiveTeacher:
         self.module, self.scale = module, 1.0
 
     @property
-    def members(self) -> List['LiveTeacher']:
+    def members(self) -> list['LiveTeacher']:
         """Itself; see :class:`EnsembleTeacher`."""
         return [self]
 
@@ -206,15 +226,15 @@ class LiveTeacher:
         """See :meth:`FrozenTeacher.check`."""
 
     @torch.no_grad()
-    def read(self, inputs: Tensor, paths: Iterable[str], preprocessor: Optional[nn.Module] = None) -> Dict[str, Any]:
+    def read(self, inputs: Tensor, paths: Iterable[str], preprocessor: nn.Module | None = None) -> dict[str, Any]:
         """See :meth:`FrozenTeacher.read`; the student's preprocessor is its own."""
         return forward_inference(self.module, inputs, paths)
 
 
-Teacher = Union[FrozenTeacher, EnsembleTeacher]
+Teacher = FrozenTeacher | EnsembleTeacher
 
 
-def teachers_by_name(spec: Union[Spec, Dict[str, Spec]]) -> Dict[str, Spec]:
+def teachers_by_name(spec: Spec | dict[str, Spec]) -> dict[str, Spec]:
     """The teachers of ``model.teacher``, each under its name; a single one, or an ensemble, has the name ``''``.
 
     Args:
@@ -223,7 +243,7 @@ def teachers_by_name(spec: Union[Spec, Dict[str, Spec]]) -> Dict[str, Spec]:
     return spec if isinstance(spec, dict) and spec and not {'config', 'model'} & spec.keys() else {'': spec}
 
 
-def build_teachers(spec: Union[Spec, Dict[str, Spec]], data_preprocessor: Optional[dict] = None) -> Dict[str, Teacher]:
+def build_teachers(spec: Spec | dict[str, Spec], data_preprocessor: dict | None = None) -> dict[str, Teacher]:
     """One unnamed teacher (under the name ``''``), or several by name.
 
     Args:
@@ -234,26 +254,34 @@ def build_teachers(spec: Union[Spec, Dict[str, Spec]], data_preprocessor: Option
         ValueError: if it is none of these.
     """
     if isinstance(spec, dict) and 'type' in spec:
-        raise ValueError(f'model.teacher is a {spec["type"]} itself; write teacher=dict(model=dict(type=...), checkpoint=...)')
+        raise ValueError(
+            f'model.teacher is a {spec["type"]} itself; write teacher=dict(model=dict(type=...), checkpoint=...)'
+        )
     members = teachers_by_name(spec)
     for name, member in members.items():
         if name and not isinstance(member, (dict, list, tuple)):
             raise ValueError(f'model.teacher needs config or model, or teachers by name, but has {name}={member!r}')
-    return {name: _build_teacher(member, f'model.teacher.{name}'.rstrip('.'), data_preprocessor)
-            for name, member in members.items()}
+    return {
+        name: _build_teacher(member, f'model.teacher.{name}'.rstrip('.'), data_preprocessor)
+        for name, member in members.items()
+    }
 
 
-def _build_teacher(spec: Spec, key: str, data_preprocessor: Optional[dict]) -> Teacher:
+def _build_teacher(spec: Spec, key: str, data_preprocessor: dict | None) -> Teacher:
     if isinstance(spec, (list, tuple)):
         if not spec:
             raise ValueError(f'{key} is an empty list; give at least one teacher')
-        return EnsembleTeacher([_build_teacher(member, f'{key}[{i}]', data_preprocessor) for i, member in enumerate(spec)])
+        return EnsembleTeacher(
+            [_build_teacher(member, f'{key}[{i}]', data_preprocessor) for i, member in enumerate(spec)]
+        )
     if not isinstance(spec, dict):
         raise ValueError(f'{key} must be a dict such as dict(config=..., checkpoint=...), but is {spec!r}')
     unknown = spec.keys() - {'config', 'model', 'checkpoint', 'scale', 'dtype', 'memory_format'}
     if unknown:
-        raise ValueError(f'{key} has no key {", ".join(sorted(unknown))}; it takes config, model, checkpoint, scale, dtype and '
-                         'memory_format')
+        raise ValueError(
+            f'{key} has no key {", ".join(sorted(unknown))}; it takes config, model, checkpoint, scale, dtype and '
+            'memory_format'
+        )
     return FrozenTeacher(**spec, data_preprocessor=data_preprocessor)
 
 
@@ -265,7 +293,7 @@ def at_scale(images: Tensor, scale: float) -> Tensor:
     return F.interpolate(images, size=size, mode='bilinear', align_corners=False)
 
 
-def in_precision(dtype: Optional[torch.dtype], device: str) -> ContextManager:
+def in_precision(dtype: torch.dtype | None, device: str) -> AbstractContextManager:
     """Where a network runs in a precision, with its weights in float32; as the surroundings say if it is None.
 
     Casting the weights instead fails wherever a network makes tensors of its own in float32, and loses more digits.
@@ -281,7 +309,7 @@ def in_precision(dtype: Optional[torch.dtype], device: str) -> ContextManager:
     return torch.autocast(device, dtype=dtype)
 
 
-def _torch_name(key: str, name: str, known: Dict[str, Any]) -> Any:
+def _torch_name(key: str, name: str, known: dict[str, Any]) -> Any:
     value = known.get(str(name).removeprefix('torch.'))
     if value is None:
         raise ValueError(f'model.teacher.{key} must be one of {", ".join(known)}, but is {name!r}')

@@ -1,5 +1,7 @@
 """One distillation term: where student and teacher are read, the loss between them, and its weight."""
-from typing import Any, Dict, Iterable, List, Optional, Union
+
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from mmseg.registry import MODELS, TASK_UTILS
@@ -10,7 +12,7 @@ from ..losses import AdversarialLoss
 from ..losses.ops import differentiable_zero
 from .taps import LOGITS, PathError
 
-Paths = Union[str, List[str]]
+Paths = str | list[str]
 
 
 class Term(nn.Module):
@@ -22,10 +24,11 @@ class Term(nn.Module):
             :class:`~mmseg_kd.distillers.Taps` for the kinds of paths.
         teacher: the same in the teacher; starts with the teacher's name where there are several (``deep.logits``).
         loss: config of a :class:`~mmseg_kd.losses.DistillLoss`.
-        weight: a number, or config of a schedule (:mod:`mmseg_kd.distillers.schedules`), which ``TermWeightHook`` moves.
+        weight: a number, or config of a schedule (:mod:`mmseg_kd.distillers.schedules`), which ``TermWeightHook``
+            moves.
         adapter: config of a module that is built with ``in_channels`` and ``out_channels`` and brings the student's
-            features to the teacher's channels. By default a 1x1 convolution where the loss needs equal channels and they
-            differ, and nothing otherwise.
+            features to the teacher's channels. By default a 1x1 convolution where the loss needs equal channels and
+            they differ, and nothing otherwise.
         group: where the config has it, for messages.
 
     Attributes:
@@ -35,46 +38,51 @@ class Term(nn.Module):
         ValueError: if the name lacks ``loss``, or the weight is neither a number nor a schedule.
     """
 
-    def __init__(self,
-                 name: str,
-                 student: Paths,
-                 teacher: Paths,
-                 loss: dict,
-                 weight: Union[float, dict] = 1.0,
-                 adapter: Optional[dict] = None,
-                 group: str = 'model.terms') -> None:
+    def __init__(
+        self,
+        name: str,
+        student: Paths,
+        teacher: Paths,
+        loss: dict,
+        weight: float | dict = 1.0,
+        adapter: dict | None = None,
+        group: str = 'model.terms',
+    ) -> None:
         super().__init__()
         self.key = f'{group}.{name}'
         if 'loss' not in name:
-            raise ValueError(f'{self.key}: the name of a term must contain "loss", or MMEngine would not add it; '
-                             f'call it loss_{name}')
+            raise ValueError(
+                f'{self.key}: the name of a term must contain "loss", or MMEngine would not add it; call it loss_{name}'
+            )
         if '.' in name:
             raise ValueError(f'{self.key}: the name of a term must not contain a dot')
         self.name, self.student, self.teacher = name, student, teacher
         self.loss = MODELS.build(loss)
         self.schedule = TASK_UTILS.build(weight) if isinstance(weight, dict) else None
         if getattr(self.loss, 'critic_first', False) and self.schedule is None:
-            raise ValueError(f'{self.key}.weight must be a schedule that begins when the critic of '
-                             f'{type(self.loss).__name__} has learnt, but is {weight!r}; take '
-                             f"dict(type='DelayedWeight', weight={weight!r}, begin=...)")
+            raise ValueError(
+                f'{self.key}.weight must be a schedule that begins when the critic of '
+                f'{type(self.loss).__name__} has learnt, but is {weight!r}; take '
+                f"dict(type='DelayedWeight', weight={weight!r}, begin=...)"
+            )
         if self.schedule is None and not isinstance(weight, (int, float)):
             raise ValueError(f'{self.key}.weight must be a number or the config of a schedule, but is {weight!r}')
-        self.weight: Optional[float] = None if self.schedule else float(weight)
+        self.weight: float | None = None if self.schedule else float(weight)
         self._adapter_config = adapter
-        self.student_shapes: List[torch.Size] = []
-        self.teacher_shapes: List[torch.Size] = []
+        self.student_shapes: list[torch.Size] = []
+        self.teacher_shapes: list[torch.Size] = []
         self.adapters = nn.ModuleList()
 
     @property
-    def student_paths(self) -> List[str]:
+    def student_paths(self) -> list[str]:
         return [self.student] if isinstance(self.student, str) else list(self.student)
 
     @property
-    def teacher_paths(self) -> List[str]:
+    def teacher_paths(self) -> list[str]:
         return [self.teacher] if isinstance(self.teacher, str) else list(self.teacher)
 
     @property
-    def critic(self) -> Optional[nn.Module]:
+    def critic(self) -> nn.Module | None:
         """The part that another optimiser trains, if the loss is adversarial."""
         return self.loss.critic if isinstance(self.loss, AdversarialLoss) else None
 
@@ -82,8 +90,10 @@ class Term(nn.Module):
     def active(self) -> bool:
         """Whether the term counts in this iteration."""
         if self.weight is None:
-            raise ValueError(f'{self.key}.weight is a schedule, but nothing moves it; add '
-                             "dict(type='TermWeightHook') to custom_hooks")
+            raise ValueError(
+                f'{self.key}.weight is a schedule, but nothing moves it; add '
+                "dict(type='TermWeightHook') to custom_hooks"
+            )
         return self.weight != 0
 
     @property
@@ -96,7 +106,7 @@ class Term(nn.Module):
         """Whether the term needs the teacher's values in this iteration."""
         return self.active or self.critic_learns
 
-    def fit(self, student: Dict[str, Any], teacher: Dict[str, Any], classes: int) -> None:
+    def fit(self, student: dict[str, Any], teacher: dict[str, Any], classes: int) -> None:
         """Build the adapters, and what else depends on shapes, from example values.
 
         Args:
@@ -117,17 +127,18 @@ class Term(nn.Module):
             if not isinstance(adapter, nn.Identity):
                 students[i] = s.new_empty(len(s), t.shape[1], *s.shape[2:])
             teachers[i] = align(t, s)
-        self.adapters.extend(nn.Identity() for _ in students[len(teachers):])
+        self.adapters.extend(nn.Identity() for _ in students[len(teachers) :])
         examples = self._as_given(students, self.student), self._as_given(teachers, self.teacher)
         self.loss.classes = classes
         try:
             self.loss.setup(*examples)
             self.loss.check(*examples)
         except ValueError as error:
-            raise ValueError(f'{self.key}: no common shape of student {self.student!r} and teacher '
-                             f'{self.teacher!r}: {error}') from None
+            raise ValueError(
+                f'{self.key}: no common shape of student {self.student!r} and teacher {self.teacher!r}: {error}'
+            ) from None
 
-    def forward(self, student: Dict[str, Any], teacher: Dict[str, Any], labels: Optional[Tensor]) -> Dict[str, Tensor]:
+    def forward(self, student: dict[str, Any], teacher: dict[str, Any], labels: Tensor | None) -> dict[str, Tensor]:
         """The weighted loss, by name; with an adversarial loss, the critic's own loss beside it."""
         students = [self._tensor(student, path, 'student') for path in self.student_paths]
         losses = {self.name: sum(map(differentiable_zero, students))}
@@ -137,7 +148,7 @@ class Term(nn.Module):
         if not self.reads_teacher:
             return losses
         teachers = [self._tensor(teacher, path, 'teacher') for path in self.teacher_paths]
-        teachers = [align(t, s) for t, s in zip(teachers, students)] + teachers[len(students):]
+        teachers = [align(t, s) for t, s in zip(teachers, students)] + teachers[len(students) :]
         students = [adapter(s) for adapter, s in zip(self.adapters, students)]
         maps = [self._as_given(students, self.student), self._as_given(teachers, self.teacher)]
         maps += [labels] if self.loss.needs_labels else []
@@ -151,9 +162,11 @@ class Term(nn.Module):
         if self.student_paths[index] != LOGITS or self.teacher_paths[index].rpartition('.')[2] != LOGITS:
             return
         if student.shape[1] != teacher.shape[1]:
-            raise ValueError(f'{self.key}: student and teacher must have the same classes to compare logits, '
-                             f'but the student has {student.shape[1]} and the teacher {teacher.shape[1]}; set num_classes '
-                             'of the student, or take a teacher of the same data set')
+            raise ValueError(
+                f'{self.key}: student and teacher must have the same classes to compare logits, '
+                f'but the student has {student.shape[1]} and the teacher {teacher.shape[1]}; set num_classes '
+                'of the student, or take a teacher of the same data set'
+            )
 
     def _build_adapter(self, student: Tensor, teacher: Tensor) -> nn.Module:
         if student.dim() != 4 or teacher.dim() != 4:
@@ -165,32 +178,34 @@ class Term(nn.Module):
             return MODELS.build(dict(type='ConvAdapter', **channels))
         return nn.Identity()
 
-    def _tensor(self, values: Dict[str, Any], path: str, side: str) -> Tensor:
+    def _tensor(self, values: dict[str, Any], path: str, side: str) -> Tensor:
         value = values[path]
         if not isinstance(value, Tensor):
             index = next(iter(value), 0) if isinstance(value, dict) else 0
-            raise PathError(f'{self.key}.{side}: "{path}" must be a tensor, but is a {type(value).__name__}; '
-                            f'choose one item of it, such as "{path}[{index}]", or a module inside of it')
+            raise PathError(
+                f'{self.key}.{side}: "{path}" must be a tensor, but is a {type(value).__name__}; '
+                f'choose one item of it, such as "{path}[{index}]", or a module inside of it'
+            )
         return value
 
     @staticmethod
-    def _as_given(maps: List[Tensor], paths: Paths) -> Union[Tensor, tuple]:
+    def _as_given(maps: list[Tensor], paths: Paths) -> Tensor | tuple:
         return maps[0] if isinstance(paths, str) else tuple(maps)
 
     def extra_repr(self) -> str:
         return f'student={self.student!r}, teacher={self.teacher!r}, weight={self.schedule or self.weight}'
 
 
-def student_paths(terms: Iterable[Term]) -> List[str]:
+def student_paths(terms: Iterable[Term]) -> list[str]:
     """What the terms read in the student, once each."""
     return list(dict.fromkeys(path for term in terms for path in term.student_paths))
 
 
-def teacher_paths(terms: Iterable[Term]) -> List[str]:
+def teacher_paths(terms: Iterable[Term]) -> list[str]:
     """What the terms read in the teachers, once each."""
     return list(dict.fromkeys(path for term in terms for path in term.teacher_paths))
 
 
-def wanted_paths(terms: Iterable[Term]) -> List[str]:
+def wanted_paths(terms: Iterable[Term]) -> list[str]:
     """What the terms read in the teachers in this iteration, once each."""
     return teacher_paths(term for term in terms if term.reads_teacher)

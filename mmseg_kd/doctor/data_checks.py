@@ -1,7 +1,8 @@
 """Is the data there, and does it mean what the config says?"""
+
 import copy
 import os
-from typing import List, Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 from mmengine.config import Config
@@ -40,14 +41,17 @@ def check_data(say: Say, config: Config, loader: str, num_classes: int, void: in
         # What MMEngine says of a data set without an image, and MMSegmentation of one without its files.
         empty = 'need at least one array' in str(error) or not str(error)
         endings = endings_beside(config[loader].dataset) if empty else ''
-        raise ValueError(f'{"no image was found" if empty else error}; {_where(config, loader)}, img_suffix{endings}'
-                         ) from None
+        raise ValueError(
+            f'{"no image was found" if empty else error}; {_where(config, loader)}, img_suffix{endings}'
+        ) from None
     dataset = built.dataset
     images = listed_images(dataset)
     absent = _absent_files(dataset, images)
     if absent:
-        say.failed(f'{len(absent)} files are missing, such as {absent[0]}; {_where(config, loader)}, seg_map_suffix'
-                   f'{_list_mark(images, absent)}')
+        say.failed(
+            f'{len(absent)} files are missing, such as {absent[0]}; {_where(config, loader)}, seg_map_suffix'
+            f'{_list_mark(images, absent)}'
+        )
         return built
     if not images:
         say.ok(f'{len(dataset)} images ({type(dataset).__name__}, which has no list of files to look at)')
@@ -64,28 +68,38 @@ def check_data(say: Say, config: Config, loader: str, num_classes: int, void: in
         known = values != void
         strange = values[known & ((values < 0) | (values >= num_classes))]
         if len(strange):
-            say.failed(f'labels must lie in 0..{num_classes - 1} or be {void} (void), but {read.path} holds '
-                       f'{", ".join(map(str, strange[:5]))}; check {loader}.dataset.reduce_zero_label, the label '
-                       'files, or num_classes of the heads')
+            say.failed(
+                f'labels must lie in 0..{num_classes - 1} or be {void} (void), but {read.path} holds '
+                f'{", ".join(map(str, strange[:5]))}; check {loader}.dataset.reduce_zero_label, the label '
+                'files, or num_classes of the heads'
+            )
             return built
         counts[values[known]] += numbers[known]
         pixels += read.labels.size
         stored.update(read.stored)
         doubts += [read.doubt] if read.doubt else []
     if stored == {0, MASK} and void == MASK and num_classes == 2:
-        say.failed(f'the label files of {len(chosen)} images hold 0 and {MASK} alone, and {MASK} is void, so one class '
-                   f'is never learnt; save masks as 0 and 1 (labels // {MASK})')
+        say.failed(
+            f'the label files of {len(chosen)} images hold 0 and {MASK} alone, and {MASK} is void, so one class '
+            f'is never learnt; save masks as 0 and 1 (labels // {MASK})'
+        )
     elif not counts.any():
-        say.failed(f'the label maps of {len(chosen)} images hold nothing but void ({void}); check the label files and '
-                   f'{loader}.dataset.reduce_zero_label')
+        say.failed(
+            f'the label maps of {len(chosen)} images hold nothing but void ({void}); check the label files and '
+            f'{loader}.dataset.reduce_zero_label'
+        )
     elif np.count_nonzero(counts) == 1:
-        say.warning(f'the label maps of {len(chosen)} images hold one class alone, {counts.argmax()}; check the label '
-                    f'files, {loader}.dataset.reduce_zero_label and metainfo.classes, or look at more of them')
+        say.warning(
+            f'the label maps of {len(chosen)} images hold one class alone, {counts.argmax()}; check the label '
+            f'files, {loader}.dataset.reduce_zero_label and metainfo.classes, or look at more of them'
+        )
     if doubts:
         say.warning(doubts[0] + (f' (so are {len(doubts)} of {len(chosen)} images)' if len(doubts) > 1 else ''))
     if say.clean:
-        say.ok(f'{_numbers(dataset, images)}, no file missing; labels of {len(chosen)}: {np.count_nonzero(counts)} of '
-               f'{num_classes} classes, {100 - 100 * counts.sum() / pixels:.0f} % void')
+        say.ok(
+            f'{_numbers(dataset, images)}, no file missing; labels of {len(chosen)}: {np.count_nonzero(counts)} of '
+            f'{num_classes} classes, {100 - 100 * counts.sum() / pixels:.0f} % void'
+        )
     return built
 
 
@@ -98,14 +112,14 @@ def without_workers(loader: dict) -> dict:
     return loader
 
 
-def _absent_files(dataset: Dataset, images: Sequence[Tuple[Dataset, int]]) -> List[str]:
+def _absent_files(dataset: Dataset, images: Sequence[tuple[Dataset, int]]) -> list[str]:
     infos = (leaf.get_data_info(index) for leaf, index in images if not getattr(leaf, 'backend_args', None))
     paths = [info[key] for info in infos for key in ('img_path', 'seg_map_path') if info.get(key)]
     paths += dataset.unlabeled_paths() if hasattr(dataset, 'unlabeled_paths') else []
     return [path for path in paths if '://' not in path and not os.path.exists(path)]
 
 
-def _list_mark(images: Sequence[Tuple[Dataset, int]], absent: Sequence[str]) -> str:
+def _list_mark(images: Sequence[tuple[Dataset, int]], absent: Sequence[str]) -> str:
     """What makes MMSegmentation read names from a list that nobody wrote there."""
     lists = ' and '.join(sorted({str(leaf.ann_file) for leaf, _ in images if getattr(leaf, 'ann_file', '')}))
     if any('\ufeff' in path for path in absent):
@@ -115,7 +129,7 @@ def _list_mark(images: Sequence[Tuple[Dataset, int]], absent: Sequence[str]) -> 
     return ''
 
 
-def _numbers(dataset: Dataset, images: Sequence[Tuple[Dataset, int]]) -> str:
+def _numbers(dataset: Dataset, images: Sequence[tuple[Dataset, int]]) -> str:
     if hasattr(dataset, 'unlabeled_paths'):
         return f'{len(images)} labelled and {len(dataset.unlabeled_paths())} unlabelled images'
     drawn = f' ({len(dataset)} items of {type(dataset).__name__})' if len(dataset) != len(images) else ''

@@ -1,6 +1,8 @@
 """The lines of a diagnosis: each is written as soon as its check is done, and no check takes the others down."""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, List, Sequence, TextIO
+from typing import Any, TextIO
 
 from ..io.errors import sentence
 
@@ -10,6 +12,7 @@ OK, WARNING, FAILED, SKIPPED = 'ok', 'warning', 'failed', 'skipped'
 @dataclass
 class Finding:
     """One line: what was looked at, how it is, and, where that is not ``OK``, what to change."""
+
     check: str
     status: str
     text: str
@@ -18,6 +21,7 @@ class Finding:
 @dataclass
 class Missing:
     """Stands for the result of a check that gave none, so that those which need it are skipped."""
+
     check: str
 
 
@@ -61,7 +65,7 @@ class Diagnosis:
     """
 
     def __init__(self, out: TextIO) -> None:
-        self.findings: List[Finding] = []
+        self.findings: list[Finding] = []
         self._out = out
         self._live = out.isatty()
 
@@ -103,8 +107,10 @@ class Diagnosis:
 
     def verdict(self) -> str:
         """How many findings there are of each kind, and what follows."""
-        counts = {status: sum(finding.status == status for finding in self.findings)
-                  for status in (FAILED, WARNING, OK, SKIPPED)}
+        counts = {
+            status: sum(finding.status == status for finding in self.findings)
+            for status in (FAILED, WARNING, OK, SKIPPED)
+        }
         numbers = ', '.join(f'{count} {status}' for status, count in counts.items() if count)
         return numbers + (': this would ruin the run; mend it from the top' if self.ruined else ': ready to train')
 

@@ -1,4 +1,5 @@
 """Examine a config before hours of training: data, networks, teacher, every loss of a step, and its cost."""
+
 import contextlib
 import copy
 import gc
@@ -9,9 +10,10 @@ import random
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, TextIO, Tuple
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -23,14 +25,14 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from .. import stack
+from ..constants import IGNORE_INDEX
 from ..distillers.dry_run import as_trained
 from ..distillers.inference import image_size
-from ..io.configs import outer_preprocessor
 from ..distillers.teacher import build_teachers
-from ..constants import IGNORE_INDEX
 from ..engine.launch import rank_of
 from ..engine.partition_runs import partition_of
 from ..engine.run_checks import Problems, check_config, check_loader, training_loop, training_size
+from ..io.configs import outer_preprocessor
 from ..version import __version__
 from .data_checks import check_data
 from .diagnosis import Diagnosis, Missing, Say
@@ -43,12 +45,14 @@ from .step_cost import check_cost, cost_table
 from .teacher_checks import check_accuracy, check_partition, check_weights
 
 
-def examine(config: Config,
-            images: int = 50,
-            samples: int = 32,
-            seconds: float = 60.0,
-            distributed: bool = False,
-            out: Optional[TextIO] = None) -> bool:
+def examine(
+    config: Config,
+    images: int = 50,
+    samples: int = 32,
+    seconds: float = 60.0,
+    distributed: bool = False,
+    out: TextIO | None = None,
+) -> bool:
     """Run all checks and print a line for each as it is done, and then tables: modules, losses, cost of a step.
 
     Nothing is written, the config and the states of the random generators stay as they are, and a check that raises
@@ -106,13 +110,18 @@ def check_versions(say: Say, device: str) -> None:
 
 def check_settings(say: Say, config: Config) -> None:
     """Keys that are right each and wrong together: loop, samplers, validation, metrics, checkpoints and schedules."""
-    _tell(say, check_config(config), 'samplers, validation, metrics, checkpoints and schedules fit the length of training')
+    _tell(
+        say, check_config(config), 'samplers, validation, metrics, checkpoints and schedules fit the length of training'
+    )
 
 
 def check_batches(say: Say, config: Config, model: nn.Module, loader: DataLoader) -> None:
     """Whether training gets batches, and none of a single image where BatchNorm needs two."""
-    _tell(say, check_loader(loader, model, training_size(config), training_loop(config)),
-          f'{config.train_dataloader.get("batch_size", 1)} images each, also the last')
+    _tell(
+        say,
+        check_loader(loader, model, training_size(config), training_loop(config)),
+        f'{config.train_dataloader.get("batch_size", 1)} images each, also the last',
+    )
 
 
 def _tell(say: Say, problems: Problems, well: str) -> None:
@@ -124,14 +133,19 @@ def _tell(say: Say, problems: Problems, well: str) -> None:
         say.ok(well)
 
 
-def _examine(diagnosis: Diagnosis, config: Config, images: int, samples: int, seconds: float,
-             distributed: bool, folder: str) -> Dict[str, str]:
+def _examine(
+    diagnosis: Diagnosis, config: Config, images: int, samples: int, seconds: float, distributed: bool, folder: str
+) -> dict[str, str]:
     run, device, distilled = diagnosis.run, get_device(), 'teacher' in (config.get('model') or {})
     run('versions', check_versions, device)
     run('settings', check_settings, config)
     student = run('student' if distilled else 'network', check_student, config)
     # Loaded once, for all checks.
-    teachers = run('teacher', lambda say: build_teachers(config.model.teacher, outer_preprocessor(config))) if distilled else {}
+    teachers = (
+        run('teacher', lambda say: build_teachers(config.model.teacher, outer_preprocessor(config)))
+        if distilled
+        else {}
+    )
     networks = run('teacher', check_teachers, teachers) if distilled else []
     if not distilled:
         run('teacher', lambda say: say.skipped('the config has none'))
@@ -185,16 +199,18 @@ def _examine(diagnosis: Diagnosis, config: Config, images: int, samples: int, se
     return tables
 
 
-def _places(say: Say, networks: Sequence[Network], size: Sequence[int]) -> Dict[str, List[Place]]:
+def _places(say: Say, networks: Sequence[Network], size: Sequence[int]) -> dict[str, list[Place]]:
     scales = [getattr(network.teacher, 'scale', 1) for network in networks]
     for network in networks:
         if network.teacher is None:
             as_trained(network.skeleton)
-    return {network.label: places(network.skeleton, [round(side * scale) for side in size])
-            for network, scale in zip(networks, scales)}
+    return {
+        network.label: places(network.skeleton, [round(side * scale) for side in size])
+        for network, scale in zip(networks, scales)
+    }
 
 
-def _pair(loaded: Any) -> Tuple[Any, Any]:
+def _pair(loaded: Any) -> tuple[Any, Any]:
     return (loaded, loaded) if isinstance(loaded, Missing) else loaded
 
 

@@ -1,4 +1,5 @@
 """Trainings whose images are labelled only when they run, looked at with labels that stand in."""
+
 import copy
 import math
 import uuid
@@ -32,11 +33,18 @@ def check_labelling(say: Say, config: Config, folder: str) -> tuple[MCKDLoop, Co
     shared = [folder]
     broadcast_object_list(shared)
     # Names of MMEngine's loggers and visualizers live as long as the process, and this folder does not.
-    runner = SimpleNamespace(cfg=copy.deepcopy(config), work_dir=shared[0], _resume=False,
-                             experiment_name=f'doctor_{uuid.uuid4().hex}', logger=MMLogger.get_current_instance())
+    runner = SimpleNamespace(
+        cfg=copy.deepcopy(config),
+        work_dir=shared[0],
+        _resume=False,
+        experiment_name=f'doctor_{uuid.uuid4().hex}',
+        logger=MMLogger.get_current_instance(),
+    )
     runner.cfg.launcher = 'none'
-    loop = LOOPS.build(copy.deepcopy(config.train_cfg), default_args=dict(
-        runner=runner, dataloader=copy.deepcopy(config.train_dataloader)))
+    loop = LOOPS.build(
+        copy.deepcopy(config.train_cfg),
+        default_args=dict(runner=runner, dataloader=copy.deepcopy(config.train_dataloader)),
+    )
     training = loop.stand_in(Path(shared[0]))
     say.ok(f'{loop.number_of_images()} images to label; the checks below have labels that stand in for them')
     return loop, training

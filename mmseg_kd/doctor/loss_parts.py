@@ -1,8 +1,8 @@
 """The losses of one training step, taken apart."""
+
 import copy
 import math
 from dataclasses import dataclass
-from typing import Dict, List
 
 import torch
 from torch import Tensor, nn
@@ -21,13 +21,14 @@ class Part:
         gradient: norm over the student's parameters; 0 if it does not reach them.
         connected: whether the value depends on a parameter of the student at all.
     """
+
     name: str
     value: float
     gradient: float
     connected: bool
 
 
-def read_parts(model: nn.Module, batch: dict) -> Dict[str, Part]:
+def read_parts(model: nn.Module, batch: dict) -> dict[str, Part]:
     """Every loss of one forward pass, with a backward pass each, in float32.
 
     Args:
@@ -49,22 +50,35 @@ def read_parts(model: nn.Module, batch: dict) -> Dict[str, Part]:
     return parts
 
 
-def gradient_shares(parts: List[Part]) -> Dict[str, float]:
+def gradient_shares(parts: list[Part]) -> dict[str, float]:
     """Gradient norm of each loss, of the sum of all that are finite."""
     total = math.fsum(part.gradient for part in parts if math.isfinite(part.gradient))
     return {part.name: part.gradient / total if total else 0.0 for part in parts}
 
 
-def loss_table(parts: List[Part], model: nn.Module) -> str:
+def loss_table(parts: list[Part], model: nn.Module) -> str:
     """Each loss with its weight, its value and gradient, and their shares."""
     shares = gradient_shares(parts)
     total = math.fsum(part.value for part in parts if math.isfinite(part.value) and part.connected)
     rows = [['loss', 'weight', 'value', 'of the loss', 'gradient norm', 'of the norms']]
     for part in parts:
         term = terms_of(model).get(part.name)
-        rows.append([part.name, f'{term.weight:g}' if term else '', f'{part.value:.4g}',
-                     *((f'{100 * part.value / total:.1f} %' if total else '-', f'{part.gradient:.3g}',
-                        f'{100 * shares[part.name]:.1f} %') if part.connected else ('-', '-', '-'))])
+        rows.append(
+            [
+                part.name,
+                f'{term.weight:g}' if term else '',
+                f'{part.value:.4g}',
+                *(
+                    (
+                        f'{100 * part.value / total:.1f} %' if total else '-',
+                        f'{part.gradient:.3g}',
+                        f'{100 * shares[part.name]:.1f} %',
+                    )
+                    if part.connected
+                    else ('-', '-', '-')
+                ),
+            ]
+        )
     return markdown_table(rows)
 
 
@@ -78,12 +92,15 @@ def labeled_part(data: dict) -> dict:
     return {key: value['labeled'] if isinstance(value, dict) else value for key, value in data.items()}
 
 
-def terms_of(model: nn.Module) -> Dict[str, Term]:
+def terms_of(model: nn.Module) -> dict[str, Term]:
     return model.all_terms if isinstance(model, Distiller) else {}
 
 
-def losses_of(model: nn.Module, batch: dict) -> Dict[str, Tensor]:
+def losses_of(model: nn.Module, batch: dict) -> dict[str, Tensor]:
     """What MMEngine adds up, by name."""
     losses = model(**preprocess(model, batch), mode='loss')
-    return {name: value.mean() if isinstance(value, Tensor) else sum(item.mean() for item in value)
-            for name, value in losses.items() if 'loss' in name}
+    return {
+        name: value.mean() if isinstance(value, Tensor) else sum(item.mean() for item in value)
+        for name, value in losses.items()
+        if 'loss' in name
+    }

@@ -1,14 +1,16 @@
 """Where can a term read? The paths worth reading in one network or several, with shapes and strides."""
+
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from ..distillers.dry_run import to_zeros
-from ..distillers.inference import run_network, image_channels
+from ..distillers.inference import image_channels, run_network
 from ..distillers.taps import LOGITS, PRELOGITS, PathError, Taps
 from ..io.tables import markdown_table
 
@@ -24,20 +26,22 @@ class Place:
         shape: without the batch: (C, H, W) of a map, (L, C) of tokens.
         stride: pixels of the image to one of it, on a side; 0 for what has no place in the image.
     """
-    names: List[str]
-    shape: Tuple[int, ...]
+
+    names: list[str]
+    shape: tuple[int, ...]
     stride: int
 
 
 @torch.no_grad()
-def places(skeleton: nn.Module, size: Sequence[int]) -> List[Place]:
+def places(skeleton: nn.Module, size: Sequence[int]) -> list[Place]:
     """Stages and outputs of a segmentor, in the order in which they are computed; auxiliary heads last.
 
     These are the children of backbone, neck and heads (those of a list of modules singly; layers without weights and
     normalisations left out), the items of what they return, ``prelogits`` and ``logits``.
 
     Args:
-        skeleton: a segmentor, as :func:`mmseg_kd.distillers.dry_run.build_skeleton` gives it, which is how a teacher runs, or
+        skeleton: a segmentor, as :func:`mmseg_kd.distillers.dry_run.build_skeleton` gives it, which is how a teacher
+            runs, or
             :func:`~mmseg_kd.distillers.dry_run.as_trained` made of it, which is how a student runs.
         size: of the images, (H, W).
     """
@@ -49,7 +53,7 @@ def places(skeleton: nn.Module, size: Sequence[int]) -> List[Place]:
         values = _record(skeleton.to('meta'), size, 'meta')
     except Exception:
         values = _record(to_zeros(skeleton), size, 'cpu')
-    found: Dict[int, Place] = {}
+    found: dict[int, Place] = {}
     kept = []  # so that no two tensors have the same id
     for path, value in values.items():
         for name, tensor in _tensors(path, value):
@@ -64,7 +68,7 @@ def places(skeleton: nn.Module, size: Sequence[int]) -> List[Place]:
     return sorted(found.values(), key=lambda place: place.names[0].startswith('auxiliary_head'))
 
 
-def module_table(networks: Dict[str, List[Place]]) -> str:
+def module_table(networks: dict[str, list[Place]]) -> str:
     """The places of several networks side by side: path, and shape and stride in each.
 
     Args:
@@ -72,7 +76,7 @@ def module_table(networks: Dict[str, List[Place]]) -> str:
             all of them give it. Rows that differ in a running number alone become one.
     """
     by_path = {label: {place.names[0]: place for place in found} for label, found in networks.items()}
-    order: List[str] = []
+    order: list[str] = []
     for known in by_path.values():
         at = 0
         for path in known:
@@ -89,17 +93,21 @@ def module_table(networks: Dict[str, List[Place]]) -> str:
     return markdown_table(rows)
 
 
-def _append(rows: List[List[str]], row: List[str]) -> None:
+def _append(rows: list[list[str]], row: list[str]) -> None:
     """Add a row, or lengthen the last one: ``layers.0..4`` and ``layers.5`` are ``layers.0..5``."""
     last, new = (re.fullmatch(r'(.*?)(\d+)(?:\.\.(\d+))?(\D*)', path) for path in (rows[-1][0], row[0]))
-    if last and new and (last[1], last[4], rows[-1][1:]) == (new[1], new[4], row[1:]) and \
-            int(new[2]) == int(last[3] or last[2]) + 1:
+    if (
+        last
+        and new
+        and (last[1], last[4], rows[-1][1:]) == (new[1], new[4], row[1:])
+        and int(new[2]) == int(last[3] or last[2]) + 1
+    ):
         rows[-1][0] = f'{last[1]}{last[2]}..{new[2]}{last[4]}'
     else:
         rows.append(row)
 
 
-def _record(model: nn.Module, size: Sequence[int], device: str) -> Dict[str, Any]:
+def _record(model: nn.Module, size: Sequence[int], device: str) -> dict[str, Any]:
     taps = Taps(model, _candidates(model))
     # Two, since a BatchNorm of maps of one pixel cannot train on one.
     images = torch.zeros(2, image_channels(model), *size, device=device)
@@ -111,9 +119,13 @@ def _record(model: nn.Module, size: Sequence[int], device: str) -> Dict[str, Any
     return taps.values
 
 
-def _candidates(model: nn.Module) -> List[str]:
-    paths = [path for part, module in model.named_children() if part != 'data_preprocessor'
-             for path in _worth_reading(part, module, depth=1)]
+def _candidates(model: nn.Module) -> list[str]:
+    paths = [
+        path
+        for part, module in model.named_children()
+        if part != 'data_preprocessor'
+        for path in _worth_reading(part, module, depth=1)
+    ]
     return paths + [path for path in (PRELOGITS, LOGITS) if _readable(model, path)]
 
 
@@ -133,7 +145,7 @@ def _readable(model: nn.Module, path: str) -> bool:
     return True
 
 
-def _tensors(path: str, value: Any) -> Iterator[Tuple[str, Tensor]]:
+def _tensors(path: str, value: Any) -> Iterator[tuple[str, Tensor]]:
     if isinstance(value, Tensor) and value.dim() > 1:
         yield path, value
     elif isinstance(value, (tuple, list, dict)):
@@ -141,13 +153,13 @@ def _tensors(path: str, value: Any) -> Iterator[Tuple[str, Tensor]]:
             yield from _tensors(f'{path}[{key}]', item)
 
 
-def _stride(shape: Tuple[int, ...], size: Sequence[int]) -> int:
+def _stride(shape: tuple[int, ...], size: Sequence[int]) -> int:
     if len(shape) == 3 and shape[1] > 1 and shape[2] > 1:
         return round(size[0] / shape[1])
     if len(shape) == 2 and shape[0] > 1:  # tokens, maybe with one for the class
-        return round((size[0] * size[1] / shape[0])**0.5)
+        return round((size[0] * size[1] / shape[0]) ** 0.5)
     return 0
 
 
-def _rank(name: str) -> Tuple[bool, bool, int]:
+def _rank(name: str) -> tuple[bool, bool, int]:
     return name not in (LOGITS, PRELOGITS), not name.endswith(']'), len(name)

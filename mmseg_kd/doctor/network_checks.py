@@ -1,6 +1,7 @@
 """Do student, teacher and data speak of the same classes, the same void, and the same kind of images?"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 from mmengine.config import Config
@@ -9,8 +10,8 @@ from mmseg.registry import MODELS
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..constants import IGNORE_INDEX
 from ..distillers import FrozenTeacher
-from ..io.configs import segmentor_config
 from ..distillers.class_logits import count_classes
 from ..distillers.dry_run import build_skeleton
 from ..distillers.inference import image_channels
@@ -18,7 +19,7 @@ from ..distillers.labels import ignored_label
 from ..distillers.normalisation import Renormalise
 from ..distillers.taps import LOGITS
 from ..distillers.teacher import Teacher
-from ..constants import IGNORE_INDEX
+from ..io.configs import segmentor_config
 from .diagnosis import Say
 
 
@@ -33,21 +34,24 @@ class Network:
         skeleton: the network, on the meta device where possible.
         teacher: what loads and runs it; None for the student.
     """
+
     label: str
     key: str
     config: dict
     skeleton: nn.Module
-    teacher: Optional[FrozenTeacher] = None
+    teacher: FrozenTeacher | None = None
 
     @property
-    def heads(self) -> List[Tuple[str, nn.Module]]:
+    def heads(self) -> list[tuple[str, nn.Module]]:
         """Key and module of each head: those of a cascade, and then auxiliary ones."""
         found = []
         for name in ('decode_head', 'auxiliary_head'):
             head = getattr(self.skeleton, name, None)
             several = isinstance(head, nn.ModuleList)
-            found += [(f'{self.key}.{name}' + (f'[{i}]' if several else ''), child)
-                      for i, child in enumerate(head if several else [head] if head is not None else [])]
+            found += [
+                (f'{self.key}.{name}' + (f'[{i}]' if several else ''), child)
+                for i, child in enumerate(head if several else [head] if head is not None else [])
+            ]
         return found
 
     @property
@@ -77,7 +81,7 @@ def check_student(say: Say, config: Config) -> Network:
     return student
 
 
-def check_teachers(say: Say, teachers: Dict[str, Teacher]) -> List[Network]:
+def check_teachers(say: Say, teachers: dict[str, Teacher]) -> list[Network]:
     """The members of all teachers, as skeletons.
 
     Raises:
@@ -97,8 +101,9 @@ def check_teachers(say: Say, teachers: Dict[str, Teacher]) -> List[Network]:
     return networks
 
 
-def check_classes(say: Say, config: Config, student: Network, teachers: Sequence[Network],
-                  loaders: Dict[str, DataLoader]) -> None:
+def check_classes(
+    say: Say, config: Config, student: Network, teachers: Sequence[Network], loaders: dict[str, DataLoader]
+) -> None:
     """Student, heads, teachers and data sets distinguish the same classes.
 
     Args:
@@ -111,24 +116,33 @@ def check_classes(say: Say, config: Config, student: Network, teachers: Sequence
     for key, head in student.heads:
         # STDC's head tells edges from the rest, whatever the classes are.
         if not isinstance(head, STDCHead) and count_classes(head) not in (0, student.num_classes):
-            say.failed(f'{key}.num_classes is {count_classes(head)}, but that of the first head is {student.num_classes}; '
-                       'set both to the number of classes of the data')
-    names = {key: tuple(getattr(loader.dataset, 'metainfo', {}).get('classes') or ())
-             for key, loader in loaders.items()}
+            say.failed(
+                f'{key}.num_classes is {count_classes(head)}, but that of the first head is {student.num_classes}; '
+                'set both to the number of classes of the data'
+            )
+    names = {
+        key: tuple(getattr(loader.dataset, 'metainfo', {}).get('classes') or ()) for key, loader in loaders.items()
+    }
     names = {key: classes for key, classes in names.items() if classes}
     for key, classes in names.items():
         if len(classes) == 1 and student.num_classes == 2:
-            say.failed(f'{key}.dataset names one class, but the network tells two apart; name the background first, as in '
-                       f"metainfo=dict(classes=('background', '{classes[0]}'))")
+            say.failed(
+                f'{key}.dataset names one class, but the network tells two apart; name the background first, as in '
+                f"metainfo=dict(classes=('background', '{classes[0]}'))"
+            )
         elif student.num_classes not in (0, len(classes)):
-            say.failed(f'{key}.dataset has {len(classes)} classes, but {student.key}.decode_head.num_classes is '
-                       f'{student.num_classes}; set num_classes={len(classes)} in all heads')
+            say.failed(
+                f'{key}.dataset has {len(classes)} classes, but {student.key}.decode_head.num_classes is '
+                f'{student.num_classes}; set num_classes={len(classes)} in all heads'
+            )
     if len(set(names.values())) > 1:
         say.failed(f'{" and ".join(names)} must have the same classes in the same order; see dataset.metainfo.classes')
     for teacher in teachers:
         if teacher.num_classes not in (0, student.num_classes):
-            text = (f'{teacher.label} has {teacher.num_classes} classes and the student {student.num_classes}; set '
-                    f'{student.key}.decode_head.num_classes, or {teacher.key} to a teacher of the same data')
+            text = (
+                f'{teacher.label} has {teacher.num_classes} classes and the student {student.num_classes}; set '
+                f'{student.key}.decode_head.num_classes, or {teacher.key} to a teacher of the same data'
+            )
             if _compares_logits(config):
                 say.failed(text)
             else:
@@ -140,8 +154,11 @@ def check_classes(say: Say, config: Config, student: Network, teachers: Sequence
 def check_void(say: Say, config: Config, student: Network, teachers: Sequence[Network]) -> None:
     """What counts for nothing is the same for heads, padding, terms and validation."""
     # None is that of a masked binary cross-entropy, which ignores nothing.
-    voids = {f'{key}.ignore_index': head.ignore_index for key, head in student.heads
-             if getattr(head, 'ignore_index', None) is not None}
+    voids = {
+        f'{key}.ignore_index': head.ignore_index
+        for key, head in student.heads
+        if getattr(head, 'ignore_index', None) is not None
+    }
     for key, head in student.heads:
         losses = getattr(head, 'loss_decode', None)
         for loss in losses if isinstance(losses, nn.ModuleList) else [losses]:
@@ -163,8 +180,10 @@ def check_void(say: Say, config: Config, student: Network, teachers: Sequence[Ne
             say.failed(f'{text}padding would be of no class')
     for teacher in teachers:
         if teacher.void != student.void and min(teacher.void, student.void) < student.num_classes:
-            say.warning(f'{teacher.label} was made for void = {teacher.void}, the student for {student.void}; see that '
-                        f'both number the classes alike, or change {teacher.key}')
+            say.warning(
+                f'{teacher.label} was made for void = {teacher.void}, the student for {student.void}; see that '
+                f'both number the classes alike, or change {teacher.key}'
+            )
     if say.clean:
         say.ok(f'{student.void} in heads, padding{", terms" if teachers else ""} and validation')
 
@@ -178,19 +197,26 @@ def check_normalisation(say: Say, student: Network, teachers: Sequence[Network])
             continue  # and with a preprocessor of its own
         probe = torch.zeros(1, image_channels(student.skeleton), 1, 1)
         if Renormalise(_preprocessor(student), _preprocessor(teacher))(probe) is not probe:
-            say.warning(f'{teacher.label} has {_statistics(teacher)}, the student {_statistics(student)}; images are '
-                        'converted for it in every step, which is right if it was trained so; if not, mend '
-                        f'data_preprocessor in the model of {teacher.key}')
+            say.warning(
+                f'{teacher.label} has {_statistics(teacher)}, the student {_statistics(student)}; images are '
+                'converted for it in every step, which is right if it was trained so; if not, mend '
+                f'data_preprocessor in the model of {teacher.key}'
+            )
     if say.clean:
         say.ok(_statistics(student) + (' for student and teacher' if teachers else ''))
 
 
 def _described(network: Network) -> str:
-    parts = [type(getattr(network.skeleton, name)).__name__ for name in ('backbone', 'neck', 'decode_head')
-             if getattr(network.skeleton, name, None) is not None]
+    parts = [
+        type(getattr(network.skeleton, name)).__name__
+        for name in ('backbone', 'neck', 'decode_head')
+        if getattr(network.skeleton, name, None) is not None
+    ]
     parameters = sum(p.numel() for p in network.skeleton.parameters())
-    return (f'{type(network.skeleton).__name__} of {" + ".join(parts)}, {parameters / 1e6:.2f} M parameters, '
-            f'{network.num_classes} classes')
+    return (
+        f'{type(network.skeleton).__name__} of {" + ".join(parts)}, {parameters / 1e6:.2f} M parameters, '
+        f'{network.num_classes} classes'
+    )
 
 
 def _compares_logits(config: Config) -> bool:

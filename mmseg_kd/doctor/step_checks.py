@@ -1,9 +1,11 @@
 """One training step, looked at closely: does every loss count, reach the student, and leave no parameter behind?"""
+
 import copy
 import math
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +31,7 @@ NAMED = 3  # parameters in a message
 FAINT, LOUD = 0.001, 0.99  # share of a term in the gradient norms
 
 
-def check_model(say: Say, config: Config, device: str, teachers: Optional[Dict[str, Teacher]]) -> nn.Module:
+def check_model(say: Say, config: Config, device: str, teachers: dict[str, Teacher] | None) -> nn.Module:
     """Build what is trained, with its initial weights.
 
     Args:
@@ -53,9 +55,12 @@ def check_model(say: Say, config: Config, device: str, teachers: Optional[Dict[s
         return model.to(device)
     if teachers:
         model.teachers = teachers
-    adapted = [f'{name}: {type(adapter).__name__} from {s[1]} to {t[1]} channels' for name, term in model.all_terms.items()
-               for adapter, s, t in zip(term.adapters, term.student_shapes, term.teacher_shapes)
-               if not isinstance(adapter, nn.Identity)]
+    adapted = [
+        f'{name}: {type(adapter).__name__} from {s[1]} to {t[1]} channels'
+        for name, term in model.all_terms.items()
+        for adapter, s, t in zip(term.adapters, term.student_shapes, term.teacher_shapes)
+        if not isinstance(adapter, nn.Identity)
+    ]
     number = f'{len(model.all_terms)} term{"s" if len(model.all_terms) > 1 else ""}'
     if say.clean:
         say.ok(f'built and initialised, with {number}{"; adapters: " if adapted else ""}{", ".join(adapted)}')
@@ -73,15 +78,19 @@ def check_optimizer(say: Say, config: Config, model: nn.Module) -> OptimWrapper:
     wrapper = build_optim_wrapper(model, config.optim_wrapper)
     separate = hasattr(wrapper, 'optim_wrappers')
     if critic_parameters(model) and not separate:
-        raise ValueError('model.terms has an adversarial loss, whose critic needs an optimiser of its own; set '
-                         "optim_wrapper.constructor='DistillOptimWrapperConstructor' and optim_wrapper.critic")
+        raise ValueError(
+            'model.terms has an adversarial loss, whose critic needs an optimiser of its own; set '
+            "optim_wrapper.constructor='DistillOptimWrapperConstructor' and optim_wrapper.critic"
+        )
     optimizers = [w.optimizer for w in wrapper.optim_wrappers.values()] if separate else [wrapper.optimizer]
-    say.ok(f'{type(wrapper).__name__} with ' + ' and '.join(
-        f'{type(each).__name__} (learning rate {each.param_groups[0]["lr"]:g})' for each in optimizers))
+    say.ok(
+        f'{type(wrapper).__name__} with '
+        + ' and '.join(f'{type(each).__name__} (learning rate {each.param_groups[0]["lr"]:g})' for each in optimizers)
+    )
     return wrapper
 
 
-def check_batch(say: Say, model: nn.Module, loader: DataLoader, num_classes: int, void: int) -> Tuple[dict, float]:
+def check_batch(say: Say, model: nn.Module, loader: DataLoader, num_classes: int, void: int) -> tuple[dict, float]:
     """Load a batch as training does, and look at it as the networks will see it.
 
     Returns:
@@ -98,26 +107,33 @@ def check_batch(say: Say, model: nn.Module, loader: DataLoader, num_classes: int
     data = labeled_part(preprocess(model, batch))
     inputs = data['inputs'].float()
     if not torch.isfinite(inputs).all():
-        raise ValueError('the images of a batch must be finite, but are not; check data_preprocessor.mean and std, and '
-                         'train_dataloader.dataset.pipeline')
+        raise ValueError(
+            'the images of a batch must be finite, but are not; check data_preprocessor.mean and std, and '
+            'train_dataloader.dataset.pipeline'
+        )
     labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data['data_samples']])
     known = labels[labels != void]
     if known.numel() and (known.min() < 0 or known.max() >= num_classes):
-        raise ValueError(f'labels of a batch must lie in 0..{num_classes - 1} or be {void} (void), but lie in '
-                         f'{known.min()}..{known.max()}; check reduce_zero_label and pipeline of '
-                         'train_dataloader.dataset, or num_classes of the heads')
+        raise ValueError(
+            f'labels of a batch must lie in 0..{num_classes - 1} or be {void} (void), but lie in '
+            f'{known.min()}..{known.max()}; check reduce_zero_label and pipeline of '
+            'train_dataloader.dataset, or num_classes of the heads'
+        )
     mean, deviation = inputs.mean().item(), inputs.std().item()
-    text = (f'{"x".join(map(str, inputs.shape))}, mean {mean:.2f}, deviation {deviation:.2f}; labels '
-            f'{100 - 100 * known.numel() / labels.numel():.0f} % void; {seconds:.2f} s to load')
+    text = (
+        f'{"x".join(map(str, inputs.shape))}, mean {mean:.2f}, deviation {deviation:.2f}; labels '
+        f'{100 - 100 * known.numel() / labels.numel():.0f} % void; {seconds:.2f} s to load'
+    )
     if abs(mean) > 10 or deviation > 10 or deviation < 0.05:
-        say.warning(f'{text}; images should have a mean near 0 and a deviation near 1: check mean and std of '
-                    'data_preprocessor')
+        say.warning(
+            f'{text}; images should have a mean near 0 and a deviation near 1: check mean and std of data_preprocessor'
+        )
     else:
         say.ok(text)
     return batch, seconds
 
 
-def check_losses(say: Say, config: Config, model: nn.Module, loader: DataLoader, batch: dict) -> List[Part]:
+def check_losses(say: Say, config: Config, model: nn.Module, loader: DataLoader, batch: dict) -> list[Part]:
     """Every loss by itself: its value, and its gradient with respect to the student's parameters; a line for each term.
 
     A term with a schedule is looked at where its weight is greatest. What has no gradient on one batch is looked at on
@@ -125,7 +141,7 @@ def check_losses(say: Say, config: Config, model: nn.Module, loader: DataLoader,
     """
     terms = terms_of(model)
     _raise_weights(terms, iterations(config, loader))
-    problems: Dict[str, str] = {}
+    problems: dict[str, str] = {}
     with _watched(terms, problems):
         parts = read_parts(model, batch)
         batches = iter(loader)
@@ -137,8 +153,10 @@ def check_losses(say: Say, config: Config, model: nn.Module, loader: DataLoader,
     own = [part for name, part in parts.items() if name.removesuffix('_critic') not in terms]
     for part in own:
         if not math.isfinite(part.value) or not math.isfinite(part.gradient):
-            say.failed(f'{part.name} is {part.value:g}, with a gradient of {part.gradient:g}; check data_preprocessor, '
-                       'the labels, and init_cfg or pretrained of the student')
+            say.failed(
+                f'{part.name} is {part.value:g}, with a gradient of {part.gradient:g}; check data_preprocessor, '
+                'the labels, and init_cfg or pretrained of the student'
+            )
     if say.clean:
         say.ok(', '.join(f'{part.name} {part.value:.3g}' for part in own))
     shares = gradient_shares(list(parts.values()))
@@ -170,8 +188,10 @@ def check_unused(say: Say, config: Config, model: nn.Module, batch: dict, distri
         say.ok(f'none: each of {len(parameters)} trained tensors gets a gradient')
         return
     size = sum(parameters[name].numel() for name in unused)
-    text = (f'{len(unused)} of {len(parameters)} trained tensors ({size:,} numbers) get no gradient: '
-            f'{", ".join(f"model.{name}" for name in unused[:NAMED])}{", ..." if len(unused) > NAMED else ""}')
+    text = (
+        f'{len(unused)} of {len(parameters)} trained tensors ({size:,} numbers) get no gradient: '
+        f'{", ".join(f"model.{name}" for name in unused[:NAMED])}{", ..." if len(unused) > NAMED else ""}'
+    )
     wrapper = config.get('model_wrapper_cfg') or {}
     if wrapper.get('find_unused_parameters', config.get('find_unused_parameters', False)):
         say.warning(f'{text}; find_unused_parameters=True lets DDP live with that, at some cost')
@@ -208,7 +228,7 @@ def check_validation(say: Say, config: Config, model: nn.Module, loader: DataLoa
         say.ok(f'one batch predicted and judged; {len(loader.dataset)} images take about {duration(seconds)} here')
 
 
-def _raise_weights(terms: Dict[str, Term], total: int) -> None:
+def _raise_weights(terms: dict[str, Term], total: int) -> None:
     """Put the terms that have a schedule where it is at its greatest."""
     for term in terms.values():
         if term.schedule is not None:
@@ -217,14 +237,14 @@ def _raise_weights(terms: Dict[str, Term], total: int) -> None:
 
 
 @contextmanager
-def _watched(terms: Dict[str, Term], problems: Dict[str, str]) -> Iterator[None]:
+def _watched(terms: dict[str, Term], problems: dict[str, str]) -> Iterator[None]:
     """Note, by term, which of the maps that its loss is given are not finite."""
 
     def watch(name: str, term: Term) -> Any:
 
         def look(_: nn.Module, args: tuple) -> None:
             for side, paths, maps in zip(('student', 'teacher'), (term.student, term.teacher), args):
-                if not all(torch.isfinite(m).all() for m in ((maps, ) if isinstance(maps, Tensor) else maps)):
+                if not all(torch.isfinite(m).all() for m in ((maps,) if isinstance(maps, Tensor) else maps)):
                     problems.setdefault(name, f'what it reads in the {side} ({paths}) is not finite either')
 
         return term.loss.register_forward_pre_hook(look)
@@ -237,7 +257,7 @@ def _watched(terms: Dict[str, Term], problems: Dict[str, str]) -> Iterator[None]
             handle.remove()
 
 
-def _judge(say: Say, term: Term, part: Optional[Part], share: float, problem: str, student_learns: bool) -> None:
+def _judge(say: Say, term: Term, part: Part | None, share: float, problem: str, student_learns: bool) -> None:
     key = term.key
     if part is None:
         say.failed(f'{key}: the model gives no loss of that name')
@@ -249,14 +269,20 @@ def _judge(say: Say, term: Term, part: Optional[Part], share: float, problem: st
         what = f'is {part.value:g}' if not math.isfinite(part.value) else f'has a gradient of {part.gradient:g}'
         say.failed(f'{key} {what}; {problem or f"what it reads is finite, so check weight and loss of {key}"}')
     elif not part.connected:
-        say.failed(f'{key}.student ({term.student}) does not depend on any trained parameter of the student, which '
-                   'learns nothing from it; read a module behind one, such as backbone[3] or logits')
+        say.failed(
+            f'{key}.student ({term.student}) does not depend on any trained parameter of the student, which '
+            'learns nothing from it; read a module behind one, such as backbone[3] or logits'
+        )
     elif part.gradient == 0 and part.value == 0:
-        say.warning(f'{key} is 0 in {BATCHES} batches, and so is its gradient; see whether its labels or masks ever '
-                    f'hold, or change {key}.loss')
+        say.warning(
+            f'{key} is 0 in {BATCHES} batches, and so is its gradient; see whether its labels or masks ever '
+            f'hold, or change {key}.loss'
+        )
     elif part.gradient == 0:
-        say.failed(f'{key} is {part.value:.3g}, but no gradient reaches the student; {key}.loss cuts it (by detach, '
-                   'argmax, or rounding), so take another')
+        say.failed(
+            f'{key} is {part.value:.3g}, but no gradient reaches the student; {key}.loss cuts it (by detach, '
+            'argmax, or rounding), so take another'
+        )
     else:
         text = f'{term.name} {part.value:.3g}, {100 * share:.2g} % of the gradient norms'
         if share < FAINT:
@@ -267,7 +293,7 @@ def _judge(say: Say, term: Term, part: Optional[Part], share: float, problem: st
             say.ok(text)
 
 
-def _unreached(model: nn.Module, batch: dict) -> List[str]:
+def _unreached(model: nn.Module, batch: dict) -> list[str]:
     model.train()
     model.zero_grad(set_to_none=True)
     sum(losses_of(model, batch).values()).backward()

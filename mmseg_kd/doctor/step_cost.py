@@ -1,12 +1,14 @@
 """What a training step costs, and who takes it."""
+
 import copy
 import math
 import statistics
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -16,9 +18,9 @@ from torch.utils.data import DataLoader
 
 from ..distillers import Distiller
 from ..distillers.teacher import Teacher
+from ..io.tables import markdown_table
 from .diagnosis import Say
 from .loss_parts import Part, labeled_part
-from ..io.tables import markdown_table
 
 WARM_UP, STEPS = 1, 5
 
@@ -35,11 +37,12 @@ class Cost:
         student_memory: likewise, of a step of the student alone, without the weights of the teachers; None where the
             device does not count them.
     """
+
     step: float
     teachers: float
     student: float
     memory: int
-    student_memory: Optional[int] = None
+    student_memory: int | None = None
 
     @property
     def terms(self) -> float:
@@ -47,8 +50,17 @@ class Cost:
         return max(0.0, self.step - self.teachers - self.student)
 
 
-def check_cost(say: Say, config: Config, model: nn.Module, optimizer: OptimWrapper, loader: DataLoader, batch: dict,
-               loading: float, parts: List[Part], seconds: float) -> Cost:
+def check_cost(
+    say: Say,
+    config: Config,
+    model: nn.Module,
+    optimizer: OptimWrapper,
+    loader: DataLoader,
+    batch: dict,
+    loading: float,
+    parts: list[Part],
+    seconds: float,
+) -> Cost:
     """Time and memory of steps as training takes them, beside those of the student alone.
 
     Args:
@@ -64,8 +76,12 @@ def check_cost(say: Say, config: Config, model: nn.Module, optimizer: OptimWrapp
     """
     device = next(model.parameters()).device
     teachers = getattr(model, 'teachers', {})
-    held = sum(p.numel() * p.element_size() for teacher in teachers.values() for member in teacher.members
-               for p in member.module.parameters())
+    held = sum(
+        p.numel() * p.element_size()
+        for teacher in teachers.values()
+        for member in teacher.members
+        for p in member.module.parameters()
+    )
     whole, alone, read = [], [], []
     memory, student_memory, losses = 0, 0, {}
     begin = time.monotonic()
@@ -87,11 +103,14 @@ def check_cost(say: Say, config: Config, model: nn.Module, optimizer: OptimWrapp
                 alone.append(taken_alone)
                 read.append(sum(clock))
             memory, student_memory = max(memory, peak), max(student_memory, peak_alone)
-    strange = [f'{name} = {float(value):g}' for name, value in losses.items()
-               if 'loss' in name and not math.isfinite(value)]
+    strange = [
+        f'{name} = {float(value):g}' for name, value in losses.items() if 'loss' in name and not math.isfinite(value)
+    ]
     if strange and all(math.isfinite(part.value) and math.isfinite(part.gradient) for part in parts):
-        say.failed(f'after {len(whole) + WARM_UP} steps {", ".join(strange)}; lower optim_wrapper.optimizer.lr or the '
-                   'weight of the term, or clip gradients (optim_wrapper.clip_grad)')
+        say.failed(
+            f'after {len(whole) + WARM_UP} steps {", ".join(strange)}; lower optim_wrapper.optimizer.lr or the '
+            'weight of the term, or clip gradients (optim_wrapper.clip_grad)'
+        )
     counted = device.type == 'cuda'
     cost = Cost(*map(statistics.median, (whole, read, alone)), memory, student_memory - held if counted else None)
     total = iterations(config, loader)
@@ -100,8 +119,10 @@ def check_cost(say: Say, config: Config, model: nn.Module, optimizer: OptimWrapp
     if total:
         text += f'; {total} of them take {duration(cost.step * total)}, without validation'
     if loading / workers > cost.step:
-        say.warning(f'{text}; a batch takes {loading:.2f} s to load, so {workers} workers are too few: raise '
-                    'train_dataloader.num_workers')
+        say.warning(
+            f'{text}; a batch takes {loading:.2f} s to load, so {workers} workers are too few: raise '
+            'train_dataloader.num_workers'
+        )
     else:
         say.ok(text)
     return cost
@@ -109,12 +130,17 @@ def check_cost(say: Say, config: Config, model: nn.Module, optimizer: OptimWrapp
 
 def cost_table(cost: Cost) -> str:
     """Seconds and memory of a distilled step by who takes them."""
-    def gib(value: Optional[int]) -> str:
+
+    def gib(value: int | None) -> str:
         return '' if value is None else f'{value / 2**30:.2f}'
 
     rows = [['step', 'seconds', 'of the student alone', 'peak memory, GiB']]
-    parts = (('student alone', cost.student, cost.student_memory), ('teachers', cost.teachers, None),
-             ('terms (the rest)', cost.terms, None), ('whole', cost.step, cost.memory))
+    parts = (
+        ('student alone', cost.student, cost.student_memory),
+        ('teachers', cost.teachers, None),
+        ('terms (the rest)', cost.terms, None),
+        ('whole', cost.step, cost.memory),
+    )
     for name, seconds, memory in parts:
         rows.append([name, f'{seconds:.3g}', f'{seconds / cost.student:.2f} x', gib(memory)])
     return markdown_table(rows)
@@ -152,9 +178,9 @@ def _train_alone(model: Distiller, batch: dict, optimizer: OptimWrapper) -> None
 
 
 @contextmanager
-def _timed(teachers: Dict[str, Teacher], device: torch.device) -> Iterator[List[float]]:
+def _timed(teachers: dict[str, Teacher], device: torch.device) -> Iterator[list[float]]:
     """Collect the seconds of each reading of a teacher."""
-    clock: List[float] = []
+    clock: list[float] = []
 
     def timed(read: Any) -> Any:
 
@@ -174,7 +200,7 @@ def _timed(teachers: Dict[str, Teacher], device: torch.device) -> Iterator[List[
             del teacher.read
 
 
-def _measured(device: torch.device, function: Any, peak: bool = True) -> Tuple[float, int, Any]:
+def _measured(device: torch.device, function: Any, peak: bool = True) -> tuple[float, int, Any]:
     """Seconds, peak memory in bytes, and result."""
     cuda = device.type == 'cuda'
     if cuda:

@@ -1,8 +1,10 @@
 """Is the teacher what it is said to be, and as good?"""
+
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -36,6 +38,7 @@ class Accuracy(NamedTuple):
         constant_miou: of the most frequent class everywhere.
         constant_pixels: likewise.
     """
+
     miou: float
     deviation: float
     pixels: float
@@ -43,27 +46,37 @@ class Accuracy(NamedTuple):
     constant_pixels: float
 
 
-def check_weights(say: Say, teachers: Sequence[Network], loaders: Dict[str, DataLoader]) -> Sequence[Network]:
+def check_weights(say: Say, teachers: Sequence[Network], loaders: dict[str, DataLoader]) -> Sequence[Network]:
     """Load every teacher, and compare the classes that its checkpoint names with those of the data.
 
     Raises:
         CheckpointError: if a checkpoint is missing, unsafe, or of another network.
     """
-    classes = next((list(loader.dataset.metainfo['classes']) for loader in loaders.values()
-                    if getattr(loader.dataset, 'metainfo', {}).get('classes')), [])
+    classes = next(
+        (
+            list(loader.dataset.metainfo['classes'])
+            for loader in loaders.values()
+            if getattr(loader.dataset, 'metainfo', {}).get('classes')
+        ),
+        [],
+    )
     for network in teachers:
         teacher, of = network.teacher, '' if network.label == 'teacher' else f' of {network.label}'
         teacher.module
         if teacher.checkpoint is None:
-            say.warning(f'{network.key}.checkpoint is None, so the weights are those that the constructor gives, '
-                        "random as a rule; give the path of a checkpoint, or 'auto' for a config of a library")
+            say.warning(
+                f'{network.key}.checkpoint is None, so the weights are those that the constructor gives, '
+                "random as a rule; give the path of a checkpoint, or 'auto' for a config of a library"
+            )
             continue
         path = published_weights(teacher.config) if teacher.checkpoint == 'auto' else teacher.checkpoint
         theirs = _named_classes(read_checkpoint(path))
         if theirs and classes and theirs != classes and len(theirs) == len(classes):
             at, mine, other = next((i, a, b) for i, (a, b) in enumerate(zip(classes, theirs)) if a != b)
-            text = (f'{path} calls class {at} "{other}", and the data set calls it "{mine}"; take a teacher of the '
-                    f'same data ({network.key}), or order metainfo.classes of the data as it does')
+            text = (
+                f'{path} calls class {at} "{other}", and the data set calls it "{mine}"; take a teacher of the '
+                f'same data ({network.key}), or order metainfo.classes of the data as it does'
+            )
             (say.failed if sorted(theirs) == sorted(classes) else say.warning)(text)
         else:
             say.ok(f'{path}{of} fits{", and names the same classes" if theirs and theirs == classes else ""}')
@@ -83,8 +96,15 @@ def check_partition(say: Say, config: Config) -> None:
         say.skipped('no checkpoint tells which labels its teacher was trained on')
 
 
-def check_accuracy(say: Say, network: Network, loader: DataLoader, device: str, images: int, seconds: float,
-                   ignored: int = IGNORE_INDEX) -> None:
+def check_accuracy(
+    say: Say,
+    network: Network,
+    loader: DataLoader,
+    device: str,
+    images: int,
+    seconds: float,
+    ignored: int = IGNORE_INDEX,
+) -> None:
     """The teacher's mIoU on validation images, beside that of its metafile.
 
     It is taken for broken if one class everywhere would get as much of both mIoU and pixels, or if it gets less than
@@ -113,26 +133,31 @@ def check_accuracy(say: Say, network: Network, loader: DataLoader, device: str, 
         mend += ', or look at more images'
     broken = say.failed if number >= FEW else say.warning
     if got.miou < got.constant_miou + MARGIN and got.pixels < got.constant_pixels + MARGIN:
-        broken(f'{found} ({got.pixels:.0f} % of the pixels), but one class everywhere would get '
-               f'{got.constant_miou:.1f} % ({got.constant_pixels:.0f} %); {mend}')
+        broken(
+            f'{found} ({got.pixels:.0f} % of the pixels), but one class everywhere would get '
+            f'{got.constant_miou:.1f} % ({got.constant_pixels:.0f} %); {mend}'
+        )
     elif stated is None:
         say.ok(f'{found}; nothing to compare with: {reason}')
     elif got.miou < stated / 2:
         broken(f'{found}, but {stated:.1f} % are published; {mend}')
     elif number >= FEW and stated - got.miou > 3 * got.deviation:
-        say.warning(f'{found} (+-{got.deviation:.1f}), but {stated:.1f} % are published; compare the pipeline of '
-                    f'val_dataloader with that of its config, and {mend}')
+        say.warning(
+            f'{found} (+-{got.deviation:.1f}), but {stated:.1f} % are published; compare the pipeline of '
+            f'val_dataloader with that of its config, and {mend}'
+        )
     else:
         say.ok(f'{found} (+-{got.deviation:.1f}); {stated:.1f} % are published')
 
 
 @torch.no_grad()
-def measure(network: Network, loader: DataLoader, device: str, images: int, seconds: float,
-            ignored: int = IGNORE_INDEX) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+def measure(
+    network: Network, loader: DataLoader, device: str, images: int, seconds: float, ignored: int = IGNORE_INDEX
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pixels of intersection, of union and of the label, each (images, classes)."""
     module, dataset = network.teacher.module.to(device), loader.dataset
     classes = len(dataset.metainfo['classes'])
-    areas: List[Tuple[torch.Tensor, ...]] = []
+    areas: list[tuple[torch.Tensor, ...]] = []
     begin = time.monotonic()
     for index in np.unique(np.linspace(0, len(dataset) - 1, min(images, len(dataset))).astype(int)):
         if areas and time.monotonic() - begin > seconds:
@@ -140,7 +165,7 @@ def measure(network: Network, loader: DataLoader, device: str, images: int, seco
         batch = module.data_preprocessor(pseudo_collate([dataset[int(index)]]), False)
         inputs = at_scale(batch['inputs'], network.teacher.scale)
         with in_precision(network.teacher.dtype, inputs.device.type):
-            sample, = module.predict(inputs, batch['data_samples'])
+            (sample,) = module.predict(inputs, batch['data_samples'])
         truth = unify_ignored(sample.gt_sem_seg.data.squeeze(), ignored)
         predicted = sample.pred_sem_seg.data.squeeze().to(truth)
         intersection, union, _, label = IoUMetric.intersect_and_union(predicted, truth, classes, IGNORE_INDEX)
@@ -159,10 +184,11 @@ def summarise(intersections: np.ndarray, unions: np.ndarray, labels: np.ndarray)
         deviation=float(np.std(resampled, ddof=1)),
         pixels=float(100 * intersections.sum() / total),
         constant_miou=float(100 * share / max(np.count_nonzero(labels.sum(0)), 1)),
-        constant_pixels=float(100 * share))
+        constant_pixels=float(100 * share),
+    )
 
 
-def published_miou(network: Network) -> Tuple[Optional[float], str]:
+def published_miou(network: Network) -> tuple[float | None, str]:
     """mIoU in percent that the library's metafile states for a teacher's weights; or None and the reason."""
     teacher = network.teacher
     package, _, relative = (teacher.config or '').rpartition('::')
@@ -188,6 +214,6 @@ def _miou(intersections: np.ndarray, unions: np.ndarray) -> float:
     return float(100 * np.mean(intersections.sum(0)[union > 0] / union[union > 0])) if union.any() else 0.0
 
 
-def _named_classes(checkpoint: dict) -> List[str]:
+def _named_classes(checkpoint: dict) -> list[str]:
     meta = checkpoint.get('meta') or {}
     return list((meta.get('dataset_meta') or {}).get('classes') or meta.get('CLASSES') or [])

@@ -1,4 +1,5 @@
 """What differs between the config that a run was begun with and the one that it goes on with."""
+
 import ast
 import json
 from typing import Any
@@ -6,10 +7,27 @@ from typing import Any
 from ..io.configs import flatten, shown
 
 # Where logs go and who runs it changes no weight.
-VOLATILE = ('work_dir', 'resume', 'load_from', 'launcher', 'log_level', 'log_processor', 'visualizer', 'vis_backends',
-            'env_cfg', 'experiment_name', 'model_wrapper_cfg')
-VOLATILE_KEYS = ('.default_hooks.logger', '.default_hooks.checkpoint.max_keep_ckpts', '.val_dataloader.num_workers',
-                 '.test_dataloader', '.test_cfg', '.test_evaluator')
+VOLATILE = (
+    'work_dir',
+    'resume',
+    'load_from',
+    'launcher',
+    'log_level',
+    'log_processor',
+    'visualizer',
+    'vis_backends',
+    'env_cfg',
+    'experiment_name',
+    'model_wrapper_cfg',
+)
+VOLATILE_KEYS = (
+    '.default_hooks.logger',
+    '.default_hooks.checkpoint.max_keep_ckpts',
+    '.val_dataloader.num_workers',
+    '.test_dataloader',
+    '.test_cfg',
+    '.test_evaluator',
+)
 TOLD = 5  # changes in a message
 
 
@@ -20,8 +38,11 @@ def settings(config: dict) -> dict[str, Any]:
         config: plain.
     """
     plain = {key: value for key, value in config.items() if key not in VOLATILE}
-    return {key: value for key, value in flatten(json.loads(json.dumps(plain, default=str)), '').items()
-            if not key.startswith(VOLATILE_KEYS)}
+    return {
+        key: value
+        for key, value in flatten(json.loads(json.dumps(plain, default=str)), '').items()
+        if not key.startswith(VOLATILE_KEYS)
+    }
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, str]:
@@ -31,8 +52,11 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, str]:
         before: of :func:`settings`.
         after: likewise.
     """
-    return {key.lstrip('.'): f'{shown(before.get(key))} -> {shown(after.get(key))}' for key in {**before, **after}
-            if before.get(key) != after.get(key)}
+    return {
+        key.lstrip('.'): f'{shown(before.get(key))} -> {shown(after.get(key))}'
+        for key in {**before, **after}
+        if before.get(key) != after.get(key)
+    }
 
 
 def told(changed: dict[str, str], between: str = '; ') -> str:
@@ -55,8 +79,11 @@ def read_pretty_text(text: str) -> dict[str, Any]:
     Raises:
         SyntaxError: if it is no Python.
     """
-    return {node.targets[0].id: _value(node.value) for node in ast.parse(text).body
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)}
+    return {
+        node.targets[0].id: _value(node.value)
+        for node in ast.parse(text).body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
 
 
 def _value(node: ast.expr) -> Any:

@@ -1,9 +1,10 @@
 """Take the student out of a distillation run, with no trace of the distiller."""
+
 import copy
 import inspect
 import io
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -16,13 +17,27 @@ from ..io.configs import OWN, imports_with, named_types, segmentor_config
 from ..io.data_sets import innermost_config
 from ..io.files import write_atomically
 
-KEPT = ('default_scope', 'env_cfg', 'vis_backends', 'visualizer', 'log_level', 'log_processor', 'test_dataloader',
-        'test_evaluator', 'test_cfg', 'val_dataloader', 'val_evaluator', 'val_cfg', 'tta_model', 'tta_pipeline',
-        'custom_imports')
+KEPT = (
+    'default_scope',
+    'env_cfg',
+    'vis_backends',
+    'visualizer',
+    'log_level',
+    'log_processor',
+    'test_dataloader',
+    'test_evaluator',
+    'test_cfg',
+    'val_dataloader',
+    'val_evaluator',
+    'val_cfg',
+    'tta_model',
+    'tta_pipeline',
+    'custom_imports',
+)
 REGISTRIES = (MODELS, DATASETS, TRANSFORMS, METRICS, LOOPS, HOOKS, VISUALIZERS)
 
 
-def export_student(config: Config, checkpoint: Union[str, Path], folder: Union[str, Path]) -> Path:
+def export_student(config: Config, checkpoint: str | Path, folder: str | Path) -> Path:
     """Write ``config.py`` and ``student.pth``, which MMSegmentation's own tools test, deploy and fine-tune.
 
     Args:
@@ -45,9 +60,11 @@ def export_student(config: Config, checkpoint: Union[str, Path], folder: Union[s
     exported = student_config(config)
     whole = all_weights(build_skeleton(exported.model))
     if len(weights) < len(whole):
-        raise CheckpointError(f'{checkpoint} must hold all {len(whole)} weights of the student, but holds {len(weights)}, and '
-                              f'not {min(whole.keys() - weights.keys())}; it was written by a version that left them out, '
-                              'so distil again')
+        raise CheckpointError(
+            f'{checkpoint} must hold all {len(whole)} weights of the student, but holds {len(weights)}, and '
+            f'not {min(whole.keys() - weights.keys())}; it was written by a version that left them out, '
+            'so distil again'
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
@@ -72,8 +89,9 @@ def student_config(config: Config) -> Config:
     # What --show-dir of the stock tool asks for; all other hooks come from MMEngine.
     painter = (config.get('default_hooks') or {}).get('visualization') or dict(type='SegVisualizationHook')
     result['default_hooks'] = dict(visualization=copy.deepcopy(painter))
-    result.setdefault('visualizer', dict(
-        type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'))
+    result.setdefault(
+        'visualizer', dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer')
+    )
     result = _own_datasets_as_plain(result)
     imports = imports_with(result.pop('custom_imports', None), OWN)
     if not _uses_own_modules(result):
@@ -109,8 +127,13 @@ def _is_plain(kind: type, metainfo: dict) -> bool:
     """Whether a data set adds but names and defaults to BaseSegDataset, and its classes are all in use."""
     if not issubclass(kind, BaseSegDataset):
         return False
-    own = {name for each in kind.__mro__ if each.__module__.startswith('mmseg_kd.') for name in vars(each)
-           if not name.startswith('__')}
+    own = {
+        name
+        for each in kind.__mro__
+        if each.__module__.startswith('mmseg_kd.')
+        for name in vars(each)
+        if not name.startswith('__')
+    }
     # With other classes, labels are numbered anew from those of METAINFO, which BaseSegDataset does not have.
     known = list(kind.METAINFO['classes']) if own <= {'METAINFO'} else None
     return known is not None and list(metainfo.get('classes', known)) == known
@@ -124,4 +147,5 @@ def _uses_own_modules(node: Any) -> bool:
     kind = node.get('type')
     known = [registry.get(kind) for registry in REGISTRIES] if isinstance(kind, str) else [kind]
     return any(getattr(each, '__module__', '').startswith('mmseg_kd.') for each in known) or any(
-        map(_uses_own_modules, node.values()))
+        map(_uses_own_modules, node.values())
+    )

@@ -1,4 +1,5 @@
 """From a command line to the config of a Runner, on machines with and without a GPU."""
+
 import argparse
 import copy
 import logging
@@ -23,8 +24,11 @@ from .run_checks import Problems, check_config, check_loader, training_loop, tra
 # What MMSegmentation warns of whenever its own defaults are used.
 OF_NO_USE = ('Default ``avg_non_ignore`` is False', 'The draw is False')
 SYNC_BN = ('SyncBN', 'MMSyncBN', 'torch.nn.modules.batchnorm.SyncBatchNorm')
-RANKS = dict(pytorch=('RANK', 'LOCAL_RANK'), slurm=('SLURM_PROCID', 'SLURM_LOCALID'),
-             mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK'))
+RANKS = dict(
+    pytorch=('RANK', 'LOCAL_RANK'),
+    slurm=('SLURM_PROCID', 'SLURM_LOCALID'),
+    mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK'),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,13 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--work-dir',
         help='folder for logs and checkpoints; work_dirs/<config> if left out, or work_dirs/<config>_<part> where an '
-        'option sets another partition')
+        'option sets another partition',
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
         default={},
-        help='override settings of the config, such as optim_wrapper.optimizer.lr=0.02 or key="[(a,b),(c,d)]"')
+        help='override settings of the config, such as optim_wrapper.optimizer.lr=0.02 or key="[(a,b),(c,d)]"',
+    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by torch.distributed.launch')
 

@@ -1,9 +1,11 @@
 """The metrics that validation will give, found before anything is trained."""
+
 import copy
 import logging
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Iterator, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -25,8 +27,8 @@ class MetricNames(NamedTuple):
 
     Args:
         names: in the order in which validation gives them.
-        complete: whether there can be no others. A metric that cannot judge a small made-up map, and a hook of a user that
-            acts after validation, give names that are not known before the first validation.
+        complete: whether there can be no others. A metric that cannot judge a small made-up map, and a hook of a user
+            that acts after validation, give names that are not known before the first validation.
         prefixes: beginnings of further names.
     """
 
@@ -40,7 +42,8 @@ class MetricNames(NamedTuple):
 
 
 def metric_names(config: Config) -> MetricNames:
-    """Let the metrics of ``val_evaluator`` judge one small made-up label map, and see what they give; ask the hooks too.
+    """Let the metrics of ``val_evaluator`` judge one small made-up label map, and see what they give; ask the hooks
+    too.
 
     Nothing is written, and processes do not wait for each other.
 
@@ -60,7 +63,8 @@ def metric_names(config: Config) -> MetricNames:
         seg_logits=_map(torch.zeros(len(classes), SIDE, SIDE)),
         gt_depth_map=_map(torch.ones(1, SIDE, SIDE)),
         pred_depth_map=_map(torch.ones(1, SIDE, SIDE)),
-        metainfo=dict(img_path='image.png', seg_map_path='image.png', ori_shape=(SIDE, SIDE), img_shape=(SIDE, SIDE)))
+        metainfo=dict(img_path='image.png', seg_map_path='image.png', ori_shape=(SIDE, SIDE), img_shape=(SIDE, SIDE)),
+    )
     names, complete = [], True
     with _silent(), tempfile.TemporaryDirectory() as folder:
         for metric in _build(wanted, folder):

@@ -1,4 +1,5 @@
 """Hooks that a model needs, whether its config lists them or not."""
+
 import functools
 from typing import Any
 
@@ -9,13 +10,21 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from torch import nn
 
 from ..distillers import Distiller, MeanTeacher
-from .hooks import (BatchSizeHook, DistillSummaryHook, ExportStudentHook, FittingCheckpointHook, MeanTeacherHook,
-                    NonFiniteLossHook, TeacherPartitionHook, TermWeightHook)
+from .hooks import (
+    BatchSizeHook,
+    DistillSummaryHook,
+    ExportStudentHook,
+    FittingCheckpointHook,
+    MeanTeacherHook,
+    NonFiniteLossHook,
+    TeacherPartitionHook,
+    TermWeightHook,
+)
 
 NEEDED = {
     BaseSegmentor: (BatchSizeHook, FittingCheckpointHook),
     Distiller: (TermWeightHook, NonFiniteLossHook, TeacherPartitionHook, DistillSummaryHook, ExportStudentHook),
-    MeanTeacher: (MeanTeacherHook, ),
+    MeanTeacher: (MeanTeacherHook,),
 }
 
 
@@ -33,8 +42,8 @@ def needed_hooks(model: nn.Module) -> list[type[Hook]]:
 def complete_hooks() -> None:
     """Let every Runner add the hooks that its model needs, unless its config lists them.
 
-    ``custom_hooks`` is a list, which a config replaces where it inherits one: hooks named there get lost. The Runner has
-    no other place that the stock tools of MMSegmentation pass with both the model and the hooks in hand.
+    ``custom_hooks`` is a list, which a config replaces where it inherits one: hooks named there get lost. The Runner
+    has no other place that the stock tools of MMSegmentation pass with both the model and the hooks in hand.
     """
     register = Runner.register_hooks
 

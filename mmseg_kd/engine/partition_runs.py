@@ -1,14 +1,16 @@
 """Runs on one part of the labels, and the teachers of the same part."""
+
 import ast
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 from mmengine.config import Config
 
 from ..datasets.partitions import Partition, part_name
+from ..distillers.teacher import teachers_by_name
 from ..io.checkpoint import read_checkpoint
 from ..io.configs import read_config
-from ..distillers.teacher import teachers_by_name
 
 
 def partition_of(config: Config) -> Partition | None:
@@ -41,7 +43,7 @@ def follow_partition(config: Config, file: Config, name: str) -> str:
     part = part_name(partition)
     for (_, before), (_, spec) in zip(_teachers(file), _teachers(config)):
         path = Path(spec.get('checkpoint') or '')
-        own = path.parts[:1] == ('work_dirs', ) and before.get('checkpoint') == spec['checkpoint']
+        own = path.parts[:1] == ('work_dirs',) and before.get('checkpoint') == spec['checkpoint']
         if own and partition_of(read_config(spec['config'])) is not None:
             spec['checkpoint'] = str(path.parent.with_name(f'{path.parent.name}_{part}') / path.name)
     return f'{name}_{part}'
@@ -72,7 +74,8 @@ def check_teacher_partitions(config: Config) -> list[str]:
             raise ValueError(
                 f'{key}.checkpoint must be of the same partition as train_dataloader.dataset.partition, '
                 f'{partition!r}, but {path} was trained on {theirs!r}; train that teacher with --cfg-options '
-                f'train_dataloader.dataset.partition={partition}, and name its checkpoint')
+                f'train_dataloader.dataset.partition={partition}, and name its checkpoint'
+            )
         compared.append(key)
     return compared
 

@@ -1,4 +1,5 @@
-"""What a config says about its own end, found before anything is trained: keys that are right each and wrong together."""
+"""Checks of a config before training: keys that are right one by one and wrong together."""
+
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -121,9 +122,11 @@ def _check_padding(problems: Problems, config: Config) -> None:
         return
     given = [key for key in ('size', 'size_divisor') if preprocessor.get(key) is not None]
     if len(given) != 1:
-        problems.refuse(f'data_preprocessor must have either size or size_divisor to train, but has '
-                        f'{"both" if given else "neither"}; set size to that of the crops'
-                        + (', or one of them to None' if given else ', or size_divisor=1 for images of one size'))
+        problems.refuse(
+            f'data_preprocessor must have either size or size_divisor to train, but has '
+            f'{"both" if given else "neither"}; set size to that of the crops'
+            + (', or one of them to None' if given else ', or size_divisor=1 for images of one size')
+        )
 
 
 def check_schedules(schedulers: Any, loop: Loop, start: int = 0) -> Problems:
@@ -141,8 +144,10 @@ def check_schedules(schedulers: Any, loop: Loop, start: int = 0) -> Problems:
             continue
         by_epoch = policy.get('by_epoch', True)
         if by_epoch and not loop.by_epoch and not policy.get('convert_to_iter_based'):
-            problems.refuse(f'{key}.by_epoch is True (the default), but training counts iterations and is one epoch, so '
-                            'the schedule would never move; set by_epoch=False')
+            problems.refuse(
+                f'{key}.by_epoch is True (the default), but training counts iterations and is one epoch, so '
+                'the schedule would never move; set by_epoch=False'
+            )
         elif by_epoch == loop.by_epoch:
             _check_schedule(problems, key, kind.__name__, policy, loop, start)
     return problems
@@ -188,8 +193,10 @@ def check_loader(loader: DataLoader, model: nn.Module, size: Sequence[int], loop
     number, endless = len(sampler), isinstance(sampler, StreamSampler) or _is_endless(type(sampler))
     dropped = loader.drop_last and not endless
     if dropped and number < batch:
-        problems.refuse(f'a process has {number} images, fewer than train_dataloader.batch_size ({batch}), and '
-                        'train_dataloader.drop_last leaves none; lower batch_size, or set drop_last=False')
+        problems.refuse(
+            f'a process has {number} images, fewer than train_dataloader.batch_size ({batch}), and '
+            'train_dataloader.drop_last leaves none; lower batch_size, or set drop_last=False'
+        )
         return problems
     last = batch if endless or dropped else number % batch or batch
     if loop is not None and not loop.by_epoch and loop.total * batch <= number:
@@ -199,9 +206,14 @@ def check_loader(loader: DataLoader, model: nn.Module, size: Sequence[int], loop
         if norm is not None:
             problems.refuse(
                 f'{norm} normalises one value per image and channel, and cannot do so for a batch of one image, but '
-                + ('train_dataloader.batch_size is 1; set 2 or more' if batch == 1 else
-                   f'the last of {number} images are such a batch; set train_dataloader.drop_last=True, or another '
-                   f'batch_size than {batch}'))
+                + (
+                    'train_dataloader.batch_size is 1; set 2 or more'
+                    if batch == 1
+                    else f'the last of {number} images are such a batch; set train_dataloader.drop_last=True, or '
+                    'another '
+                    f'batch_size than {batch}'
+                )
+            )
     return problems
 
 
@@ -228,9 +240,13 @@ def norm_of_single_values(model: nn.Module, size: Sequence[int]) -> str | None:
     model = model.module if is_model_wrapper(model) else model
     network = getattr(model, 'student', model)
     network.train()
-    trained = {name: module for name, module in network.named_modules()
-               if isinstance(module, _BatchNorm) and module.training
-               and not (isinstance(module, nn.SyncBatchNorm) and get_world_size() > 1)}
+    trained = {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, _BatchNorm)
+        and module.training
+        and not (isinstance(module, nn.SyncBatchNorm) and get_world_size() > 1)
+    }
     found: list[str] = []
     with _watched(trained, found):
         # In evaluation mode, in which statistics stay as they are.
@@ -286,11 +302,15 @@ def _check_samplers(problems: Problems, config: Config, loop: Loop | None) -> No
         if by_pass and kind is not None and _is_endless(kind):
             where = f'an epoch ({loop.length})' if key == 'train_dataloader' else 'a validation'
             other = ' or train by iterations (IterBasedTrainLoop)' if key == 'train_dataloader' else ''
-            problems.refuse(f'{key}.sampler is {kind.__name__}, which never ends, so {where} would never end; set '
-                            f"{key}.sampler.type='DefaultSampler'{',' if other else ''}{other}")
+            problems.refuse(
+                f'{key}.sampler is {kind.__name__}, which never ends, so {where} would never end; set '
+                f"{key}.sampler.type='DefaultSampler'{',' if other else ''}{other}"
+            )
         if key == 'train_dataloader' and sampler.get('shuffle') is False:
-            problems.warn('train_dataloader.sampler.shuffle is False, so every epoch has the images in the same order; set '
-                          'it to True')
+            problems.warn(
+                'train_dataloader.sampler.shuffle is False, so every epoch has the images in the same order; set '
+                'it to True'
+            )
 
 
 def _is_endless(kind: type) -> bool:
@@ -311,8 +331,10 @@ def _check_validation(problems: Problems, config: Config, loop: Loop | None) -> 
     if len(missing) == len(parts):
         return False
     if missing:
-        problems.refuse(f'{", ".join(parts)} must be set together, or all be None, but {" and ".join(missing)} '
-                        f'{"is" if len(missing) == 1 else "are"} not set')
+        problems.refuse(
+            f'{", ".join(parts)} must be set together, or all be None, but {" and ".join(missing)} '
+            f'{"is" if len(missing) == 1 else "are"} not set'
+        )
         return False
     if loop is None:
         return True
@@ -325,8 +347,10 @@ def _check_validation(problems: Problems, config: Config, loop: Loop | None) -> 
         problems.warn(f'{loop.key}.val_interval is {interval}, but {loop.length}: nothing is validated before the end')
     logger = (config.get('default_hooks') or {}).get('logger') or {}
     if not loop.by_epoch and logger.get('log_metric_by_epoch', True):
-        problems.warn('default_hooks.logger.log_metric_by_epoch is True, but training counts iterations: all validations '
-                      'would be logged as step 0; set it to False')
+        problems.warn(
+            'default_hooks.logger.log_metric_by_epoch is True, but training counts iterations: all validations '
+            'would be logged as step 0; set it to False'
+        )
     return True
 
 
@@ -340,8 +364,10 @@ def _check_best(problems: Problems, key: str, hook: dict, names: MetricNames | N
             _check_name(problems, key, name, names)
         elif names.names:
             name = names.names[0]
-            problems.warn(f"{key} is 'auto', which takes the first metric of a validation, {name}; name the metric that "
-                          f'is meant: {", ".join(names.names)}')
+            problems.warn(
+                f"{key} is 'auto', which takes the first metric of a validation, {name}; name the metric that "
+                f'is meant: {", ".join(names.names)}'
+            )
         elif names.complete:
             problems.refuse(f"{key} is 'auto', but validation gives no metric; see val_evaluator")
             continue
@@ -351,21 +377,29 @@ def _check_best(problems: Problems, key: str, hook: dict, names: MetricNames | N
             CheckpointHook(interval=1, save_best=name, rule=hook.get('rule') if isinstance(wanted, str) else None)
         except ValueError:
             if isinstance(wanted, str):
-                problems.refuse(f'{key} is {name!r}, of which MMEngine does not know whether more is better; set '
-                                f"{key.rpartition('.')[0]}.rule='greater' or 'less'")
+                problems.refuse(
+                    f'{key} is {name!r}, of which MMEngine does not know whether more is better; set '
+                    f"{key.rpartition('.')[0]}.rule='greater' or 'less'"
+                )
 
 
 def _check_name(problems: Problems, key: str, name: Any, names: MetricNames | None) -> None:
     if names is None:
-        problems.refuse(f'{key} is {name!r}, but nothing is validated; leave it out, or set val_dataloader, val_cfg and '
-                        'val_evaluator')
+        problems.refuse(
+            f'{key} is {name!r}, but nothing is validated; leave it out, or set val_dataloader, val_cfg and '
+            'val_evaluator'
+        )
     elif not names.may_hold(str(name)):
         given = ', '.join(names.names) or 'no metric that is known before it'
         if names.complete:
-            problems.refuse(f'{key} is {name!r}, but validation gives {given}; name one of them, or change val_evaluator')
+            problems.refuse(
+                f'{key} is {name!r}, but validation gives {given}; name one of them, or change val_evaluator'
+            )
         else:
-            problems.warn(f'{key} is {name!r}; validation gives {given}, and what a metric of val_evaluator calls its '
-                          'results is not known before the first validation')
+            problems.warn(
+                f'{key} is {name!r}; validation gives {given}, and what a metric of val_evaluator calls its '
+                'results is not known before the first validation'
+            )
 
 
 def _hooks(config: Config) -> Iterator[tuple[str, dict]]:
@@ -384,16 +418,22 @@ def _check_checkpoints(problems: Problems, config: Config, loop: Loop) -> None:
     labels = loop.key != 'train_cfg'  # the last checkpoint of each of these trainings labels images
     if not isinstance(hook, dict):
         if labels:
-            problems.refuse('default_hooks.checkpoint is None, but the last checkpoint of each training labels images; set it')
+            problems.refuse(
+                'default_hooks.checkpoint is None, but the last checkpoint of each training labels images; set it'
+            )
         return
     by_epoch, interval = hook.get('by_epoch', True), hook.get('interval', -1)
     if by_epoch and not loop.by_epoch:
-        problems.warn('default_hooks.checkpoint.by_epoch is True, but training counts iterations and is one epoch: a run '
-                      'that is killed leaves no checkpoint; set it to False')
+        problems.warn(
+            'default_hooks.checkpoint.by_epoch is True, but training counts iterations and is one epoch: a run '
+            'that is killed leaves no checkpoint; set it to False'
+        )
     elif by_epoch == loop.by_epoch and not hook.get('save_last', True) and not 0 < interval <= loop.total:
         tell = problems.refuse if labels else problems.warn
-        tell(f'default_hooks.checkpoint saves nothing: interval is {interval}, {loop.length}, and save_last is '
-                      'False; set save_last=True')
+        tell(
+            f'default_hooks.checkpoint saves nothing: interval is {interval}, {loop.length}, and save_last is '
+            'False; set save_last=True'
+        )
 
 
 def policies(node: Any, path: str = 'param_scheduler') -> Iterator[tuple[str, dict]]:
@@ -422,24 +462,34 @@ def _check_schedule(problems: Problems, key: str, kind: str, policy: dict, loop:
     rises = kind.startswith(('Linear', 'Constant')) and _first(kind, policy) < _final(kind, policy)
     if 'CosineRestart' in kind or 'OneCycle' in kind:
         if begin + span < min(loop.total, policy.get('end', math.inf)):
-            problems.refuse(f'{key} ({kind}) lasts {span}, but {loop.length}: MMEngine would stop there with an error; set '
-                            f'{"periods" if "Restart" in kind else "total_steps"} to the length of training')
+            problems.refuse(
+                f'{key} ({kind}) lasts {span}, but {loop.length}: MMEngine would stop there with an error; set '
+                f'{"periods" if "Restart" in kind else "total_steps"} to the length of training'
+            )
     elif rises and end >= loop.total:
-        problems.warn(f'{key} ({kind}) is a warm-up until {_said(end)}, but {loop.length}: all of training is warm-up; set '
-                      f'{key}.end')
+        problems.warn(
+            f'{key} ({kind}) is a warm-up until {_said(end)}, but {loop.length}: all of training is warm-up; set '
+            f'{key}.end'
+        )
     elif kind.startswith('MultiStep') and end >= loop.total:
         problems.warn(f'{key}.milestones begin at {end}, but {loop.length}: the learning rate never falls')
     elif not rises and end > loop.total:
-        problems.warn(f'{key} ({kind}) ends at {_said(end)}, but {loop.length}: the learning rate is cut off before its '
-                      f'end; set {key}.end to the length of training')
+        problems.warn(
+            f'{key} ({kind}) ends at {_said(end)}, but {loop.length}: the learning rate is cut off before its '
+            f'end; set {key}.end to the length of training'
+        )
     elif not rises and end < loop.total and _floor(kind, policy) is not None:
         rest = (loop.total - max(end, start)) / max(loop.total - start, 1)
         if _floor(kind, policy) == 0 and rest >= WASTE:
-            problems.refuse(f'{key} ({kind}) ends at {end} with a learning rate of 0, but {loop.length}: nothing is learnt '
-                            f'after {end}; set {key}.end to the length of training')
+            problems.refuse(
+                f'{key} ({kind}) ends at {end} with a learning rate of 0, but {loop.length}: nothing is learnt '
+                f'after {end}; set {key}.end to the length of training'
+            )
         elif rest >= WASTE:
-            problems.warn(f'{key} ({kind}) ends at {end}, but {loop.length}: the learning rate stays at its least from '
-                          f'there; set {key}.end to the length of training')
+            problems.warn(
+                f'{key} ({kind}) ends at {end}, but {loop.length}: the learning rate stays at its least from '
+                f'there; set {key}.end to the length of training'
+            )
 
 
 def _end(kind: str, policy: dict, begin: int, end: float) -> tuple[float, float]:

@@ -10,8 +10,8 @@ from ..distillers.class_logits import decide, prediction_shares, prediction_thre
 class ShareTTAModel(SegTTAModel):
     """Test-time augmentation by the mean of the class probabilities of all views.
 
-    For most networks this is ``SegTTAModel``. That takes the sigmoid of what a network of one channel already gives as a
-    probability, so that all pixels pass a threshold below 0.5, and the softmax of a mask classifier's scores.
+    For most networks this is ``SegTTAModel``. That takes the sigmoid of what a network of one channel already gives as
+    a probability, so that all pixels pass a threshold below 0.5, and the softmax of a mask classifier's scores.
 
     Args:
         module: config of the segmentor.

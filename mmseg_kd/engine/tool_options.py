@@ -1,4 +1,5 @@
 """What the options of the test tool change in a config, whatever it has of what they need."""
+
 import inspect
 
 from mmengine.config import Config
@@ -33,8 +34,10 @@ def write_predictions(config: Config, folder: str) -> None:
             if 'keep_results' in accepted:
                 metric['keep_results'] = True
             return
-    raise ValueError("--out needs a metric that writes label maps; add dict(type='IoUMetric') to test_evaluator, which "
-                     f'has {", ".join(str(metric.get("type")) for metric in metrics) or "none"}')
+    raise ValueError(
+        "--out needs a metric that writes label maps; add dict(type='IoUMetric') to test_evaluator, which "
+        f'has {", ".join(str(metric.get("type")) for metric in metrics) or "none"}'
+    )
 
 
 def paint_predictions(config: Config, folder: str | None, wait_time: float = 0.0) -> None:
@@ -71,8 +74,10 @@ def augment_model(config: Config) -> None:
         ValueError: if there is no ``tta_pipeline``.
     """
     if not config.get('tta_pipeline'):
-        raise ValueError('--tta needs a tta_pipeline in the config, whose TestTimeAug makes the views, such as that of '
-                         'mmseg::_base_/datasets/ade20k.py')
+        raise ValueError(
+            '--tta needs a tta_pipeline in the config, whose TestTimeAug makes the views, such as that of '
+            'mmseg::_base_/datasets/ade20k.py'
+        )
     # MMEngine's Runner would hand a preprocessor at the top level to the wrapper, which has no use for it.
     preprocessor = outer_preprocessor(config)
     own = {} if preprocessor is None else dict(data_preprocessor=preprocessor)

@@ -1,8 +1,9 @@
 """What a teacher's output is like: how often it is right, how well it knows that, and how soft it becomes."""
+
 import copy
 import math
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -10,15 +11,22 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmseg.registry import DATASETS
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from ..io.configs import outer_preprocessor, published_weights, segmentor_config
+from ..constants import IGNORE_INDEX
 from ..distillers.class_logits import count_classes, decide, prediction_logits, prediction_threshold
 from ..distillers.labels import ignored_label
-from ..distillers.teacher import (EnsembleTeacher, FrozenTeacher, Teacher, at_scale, build_teachers, in_precision,
-                                  teachers_by_name)
-from ..constants import IGNORE_INDEX
+from ..distillers.teacher import (
+    EnsembleTeacher,
+    FrozenTeacher,
+    Teacher,
+    at_scale,
+    build_teachers,
+    in_precision,
+    teachers_by_name,
+)
+from ..io.configs import outer_preprocessor, published_weights, segmentor_config
 from ..io.tables import csv_table, markdown_table
 
 CALIBRATION_BINS = 15
@@ -47,14 +55,18 @@ class OutputStatistics:
         ValueError: if there are fewer than two classes, or no temperature, or one is not > 0.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 temperatures: Sequence[float],
-                 void: Iterable[int] = (IGNORE_INDEX, ),
-                 threshold: float | None = None) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        temperatures: Sequence[float],
+        void: Iterable[int] = (IGNORE_INDEX,),
+        threshold: float | None = None,
+    ) -> None:
         if num_classes < 2:
-            raise ValueError(f'entropy needs at least 2 logits a pixel, but the network gives {num_classes}; set '
-                             'decode_head.out_channels to the number of classes')
+            raise ValueError(
+                f'entropy needs at least 2 logits a pixel, but the network gives {num_classes}; set '
+                'decode_head.out_channels to the number of classes'
+            )
         if not temperatures or min(temperatures) <= 0 or len(set(temperatures)) < len(temperatures):
             raise ValueError(f'temperatures must be different numbers > 0, at least one, but are {list(temperatures)}')
         self.num_classes = num_classes
@@ -78,16 +90,20 @@ class OutputStatistics:
             ValueError: if the sizes differ, a label lies outside the classes, or a logit is not finite.
         """
         if logits.shape[1:] != labels.shape:
-            raise ValueError(f'labels must have the size of the original image, {tuple(logits.shape[1:])}, but have '
-                             f"{tuple(labels.shape)}; put LoadAnnotations after Resize in val_dataloader's pipeline")
+            raise ValueError(
+                f'labels must have the size of the original image, {tuple(logits.shape[1:])}, but have '
+                f"{tuple(labels.shape)}; put LoadAnnotations after Resize in val_dataloader's pipeline"
+            )
         logits, labels = logits.flatten(1), labels.flatten().to(logits.device)
         kept = torch.ones_like(labels, dtype=torch.bool)
         for value in self._void:
             kept &= labels != value
         known = labels[kept]
         if known.numel() and (known.min() < 0 or known.max() >= self.num_classes):
-            raise ValueError(f'labels must lie in 0..{self.num_classes - 1} or be void, but an image holds '
-                             f'{known.min()}..{known.max()}; check reduce_zero_label and the label files')
+            raise ValueError(
+                f'labels must lie in 0..{self.num_classes - 1} or be void, but an image holds '
+                f'{known.min()}..{known.max()}; check reduce_zero_label and the label files'
+            )
         # A chunk at a time: what the temperatures need is several times the logits.
         for start in range(0, labels.numel(), PIXELS_AT_ONCE):
             chunk = slice(start, start + PIXELS_AT_ONCE)
@@ -99,7 +115,8 @@ class OutputStatistics:
             raise ValueError("the teacher's logits must be finite, but some are not; check its checkpoint and dtype")
         confidence, predicted = decide(logits.softmax(0), self._threshold)
         self._confusion += _histogram(labels * self.num_classes + predicted, self.num_classes**2).reshape(
-            self._confusion.shape)
+            self._confusion.shape
+        )
         # A bin is open on its left and closed on its right, as in Guo et al.
         bins = (confidence * CALIBRATION_BINS).ceil().long().sub(1).clamp(0, CALIBRATION_BINS - 1)
         self._pixels += _histogram(bins, CALIBRATION_BINS)
@@ -152,13 +169,15 @@ class OutputStatistics:
         """
         return float(np.abs(self._hits - self._confidence).sum() / self.pixels)
 
-    def reliability(self) -> List[Tuple[float, float, int, float, float]]:
+    def reliability(self) -> list[tuple[float, float, int, float, float]]:
         """Per bin of confidence: lower and upper edge, pixels, their accuracy and mean confidence (NaN if empty)."""
         with np.errstate(invalid='ignore'):
             accuracy, confidence = self._hits / self._pixels, self._confidence / self._pixels
         edges = np.arange(CALIBRATION_BINS + 1) / CALIBRATION_BINS
-        return [(float(edges[i]), float(edges[i + 1]), int(self._pixels[i]), float(accuracy[i]), float(confidence[i]))
-                for i in range(CALIBRATION_BINS)]
+        return [
+            (float(edges[i]), float(edges[i + 1]), int(self._pixels[i]), float(accuracy[i]), float(confidence[i]))
+            for i in range(CALIBRATION_BINS)
+        ]
 
     def shares(self, bins: int = ENTROPY_BINS) -> np.ndarray:
         """Shares of the pixels (temperatures, bins) by entropy, in equal bins from 0 to log C; rows add up to 1.
@@ -185,12 +204,12 @@ class OutputStatistics:
         return np.array(medians)
 
 
-def _histogram(bins: Tensor, size: int, weights: Optional[Tensor] = None) -> np.ndarray:
+def _histogram(bins: Tensor, size: int, weights: Tensor | None = None) -> np.ndarray:
     weights = None if weights is None else weights.double()
     return torch.bincount(bins, weights=weights, minlength=size).cpu().numpy()
 
 
-def suggest_temperatures(temperatures: Sequence[float], medians: Sequence[float]) -> Tuple[List[float], str]:
+def suggest_temperatures(temperatures: Sequence[float], medians: Sequence[float]) -> tuple[list[float], str]:
     """Temperatures that are worth a training run each, and the rule that chose them, as a sentence.
 
     A heuristic on the teacher alone: what a student gains only its training tells.
@@ -203,18 +222,27 @@ def suggest_temperatures(temperatures: Sequence[float], medians: Sequence[float]
     good = [temperature for temperature, median in pairs if LOW <= median <= HIGH]
     low = [temperature for temperature, median in pairs if median < LOW]
     high = [temperature for temperature, median in pairs if median > HIGH]
-    rule = (f'those whose median entropy lies within {LOW:g} and {HIGH:g} of log C: below, most pixels are all but '
-            'one-hot and say little that the labels do not; above, most are all but uniform and say nothing')
+    rule = (
+        f'those whose median entropy lies within {LOW:g} and {HIGH:g} of log C: below, most pixels are all but '
+        'one-hot and say little that the labels do not; above, most are all but uniform and say nothing'
+    )
     if not good:
         # Entropy rises with the temperature, so the band lies between the last that is too low and the first too high.
         good = [math.sqrt(low[-1] * high[0]) if low and high else low[-1] * 2 if low else high[0] / 2]
-        rule = (f'none of them has a median entropy within {LOW:g} and {HIGH:g} of log C, so the next place to look: '
-                + ('between those below and those above' if low and high else 'twice the highest' if low else
-                   'half the lowest'))
+        rule = (
+            f'none of them has a median entropy within {LOW:g} and {HIGH:g} of log C, so the next place to look: '
+            + (
+                'between those below and those above'
+                if low and high
+                else 'twice the highest'
+                if low
+                else 'half the lowest'
+            )
+        )
     return good, rule
 
 
-def load_teachers(config: Config, checkpoint: Optional[str] = None, name: str = '') -> Dict[str, Teacher]:
+def load_teachers(config: Config, checkpoint: str | None = None, name: str = '') -> dict[str, Teacher]:
     """The teachers of a distiller by name, or a plain segmentor as the one that has none.
 
     Args:
@@ -227,24 +255,29 @@ def load_teachers(config: Config, checkpoint: Optional[str] = None, name: str = 
     """
     if 'teacher' not in config.model:
         if checkpoint is None:
-            raise ValueError('a plain segmentor needs its checkpoint as the second argument; a distiller names that of '
-                             'its teacher')
+            raise ValueError(
+                'a plain segmentor needs its checkpoint as the second argument; a distiller names that of its teacher'
+            )
         checkpoint = published_weights(name) if checkpoint == 'auto' else checkpoint
         return {'': FrozenTeacher(model=segmentor_config(config), checkpoint=checkpoint)}
     spec = copy.deepcopy(config.model.teacher)
     if checkpoint is not None:
         if not isinstance(spec, dict) or '' not in teachers_by_name(spec):
-            raise ValueError(f'{checkpoint}: a checkpoint can be given for a single teacher, but model.teacher has '
-                             'several; leave it out')
+            raise ValueError(
+                f'{checkpoint}: a checkpoint can be given for a single teacher, but model.teacher has '
+                'several; leave it out'
+            )
         spec.checkpoint = checkpoint
     return build_teachers(spec, outer_preprocessor(config))
 
 
-def analyse_teacher(teacher: Teacher,
-                    config: Config,
-                    temperatures: Sequence[float],
-                    images: int,
-                    report: Optional[Callable[[int, int], None]] = None) -> OutputStatistics:
+def analyse_teacher(
+    teacher: Teacher,
+    config: Config,
+    temperatures: Sequence[float],
+    images: int,
+    report: Callable[[int, int], None] | None = None,
+) -> OutputStatistics:
     """Statistics of a teacher's output on validation images, drawn at random.
 
     The logits are those that MMSegmentation takes its prediction from, at the size of the label map; so the mIoU of all
@@ -271,12 +304,15 @@ def analyse_teacher(teacher: Teacher,
     void = {IGNORE_INDEX, ignored_label(segmentor_config(config))}
     statistics = OutputStatistics(count_classes(modules[0]), temperatures, void, decision_threshold(teacher))
     loader = DataLoader(
-        Subset(dataset, chosen), num_workers=config.val_dataloader.get('num_workers', 0), collate_fn=pseudo_collate)
+        Subset(dataset, chosen), num_workers=config.val_dataloader.get('num_workers', 0), collate_fn=pseudo_collate
+    )
     for done, batch in enumerate(loader, start=1):
         sample = batch['data_samples'][0]
         if 'gt_sem_seg' not in sample:
-            raise ValueError('val_dataloader.dataset.pipeline must load the labels, but its samples have none; put '
-                             "dict(type='LoadAnnotations') into it")
+            raise ValueError(
+                'val_dataloader.dataset.pipeline must load the labels, but its samples have none; put '
+                "dict(type='LoadAnnotations') into it"
+            )
         statistics.update(full_size_logits(teacher, batch), sample.gt_sem_seg.data[0])
         if report is not None:
             report(done, len(chosen))
@@ -328,26 +364,52 @@ def teacher_report(name: str, statistics: OutputStatistics) -> str:
     """
     means, medians = statistics.mean_entropy(), statistics.median_entropy()
     good, rule = suggest_temperatures(statistics.temperatures, medians)
-    return '\n\n'.join([
-        f'## {name}',
-        f'{statistics.images} images, {statistics.pixels} pixels that are not void, {statistics.num_classes} classes.',
-        markdown_table([('', 'mIoU, %', 'accuracy, %', 'mean confidence, %', f'ECE, % ({CALIBRATION_BINS} bins)'),
-                        ('teacher', *(f'{100 * value:.2f}' for value in (statistics.miou, statistics.accuracy,
-                                                                         statistics.confidence, statistics.ece)))]),
-        f'Share of pixels, in %, by the entropy of softmax(logits / T); log C = {statistics.max_entropy:.3f} nats.',
-        markdown_table(_entropy_rows(statistics, means, medians)),
-        f'Temperatures to try: {", ".join(f"{temperature:g}" for temperature in good)}. Rule: {rule}. A heuristic that '
-        'looks at the teacher alone: only training tells what a student gains. Keep T = 1 in the comparison.',
-    ]) + '\n'
+    return (
+        '\n\n'.join(
+            [
+                f'## {name}',
+                f'{statistics.images} images, {statistics.pixels} pixels that are not void, {statistics.num_classes} '
+                'classes.',
+                markdown_table(
+                    [
+                        ('', 'mIoU, %', 'accuracy, %', 'mean confidence, %', f'ECE, % ({CALIBRATION_BINS} bins)'),
+                        (
+                            'teacher',
+                            *(
+                                f'{100 * value:.2f}'
+                                for value in (
+                                    statistics.miou,
+                                    statistics.accuracy,
+                                    statistics.confidence,
+                                    statistics.ece,
+                                )
+                            ),
+                        ),
+                    ]
+                ),
+                f'Share of pixels, in %, by the entropy of softmax(logits / T); log C = '
+                f'{statistics.max_entropy:.3f} nats.',
+                markdown_table(_entropy_rows(statistics, means, medians)),
+                f'Temperatures to try: {", ".join(f"{temperature:g}" for temperature in good)}. Rule: {rule}. '
+                'A heuristic that looks at the teacher alone: only training tells what a student gains. Keep T = 1 in the comparison.',
+            ]
+        )
+        + '\n'
+    )
 
 
-def _entropy_rows(statistics: OutputStatistics, means: np.ndarray, medians: np.ndarray) -> List[Sequence[str]]:
+def _entropy_rows(statistics: OutputStatistics, means: np.ndarray, medians: np.ndarray) -> list[Sequence[str]]:
     shares, top = statistics.shares(SHOWN_BINS), statistics.max_entropy
     rows = [('entropy / log C', 'nats', *(f'T = {temperature:g}' for temperature in statistics.temperatures))]
     for i in range(SHOWN_BINS):
         low, high = i / SHOWN_BINS, (i + 1) / SHOWN_BINS
-        rows.append((f'{low:.1f} to {high:.1f}', f'{low * top:.2f} to {high * top:.2f}',
-                     *(f'{100 * share:.2f}' for share in shares[:, i])))
+        rows.append(
+            (
+                f'{low:.1f} to {high:.1f}',
+                f'{low * top:.2f} to {high * top:.2f}',
+                *(f'{100 * share:.2f}' for share in shares[:, i]),
+            )
+        )
     for label, values in (('mean', means), ('median', medians)):
         rows.append((f'{label}, of log C', '', *(f'{value:.3f}' for value in values)))
         rows.append((f'{label}, nats', '', *(f'{value * top:.3f}' for value in values)))
@@ -367,12 +429,14 @@ def entropy_csv(statistics: OutputStatistics) -> str:
 
 def reliability_csv(statistics: OutputStatistics) -> str:
     """The reliability diagram: edges of the confidence, pixels, accuracy and mean confidence of every bin."""
-    rows = [[f'{low:.6g}', f'{high:.6g}', str(pixels), f'{accuracy:.6g}', f'{confidence:.6g}']
-            for low, high, pixels, accuracy, confidence in statistics.reliability()]
+    rows = [
+        [f'{low:.6g}', f'{high:.6g}', str(pixels), f'{accuracy:.6g}', f'{confidence:.6g}']
+        for low, high, pixels, accuracy, confidence in statistics.reliability()
+    ]
     return csv_table([('from', 'to', 'pixels', 'accuracy', 'confidence'), *rows])
 
 
-def draw_teacher(name: str, statistics: OutputStatistics, path: Union[str, Path]) -> None:
+def draw_teacher(name: str, statistics: OutputStatistics, path: str | Path) -> None:
     """Write a PNG with the share of pixels by entropy for every temperature, and the reliability diagram.
 
     Args:
@@ -397,27 +461,52 @@ def draw_teacher(name: str, statistics: OutputStatistics, path: Union[str, Path]
     count = len(statistics.temperatures)
     colours = colormaps['viridis'](np.linspace(0, 0.9, count))
     edges = np.linspace(0, 1, DRAWN_BINS + 1)
-    for temperature, shares, median, colour in zip(statistics.temperatures, statistics.shares(DRAWN_BINS),
-                                                   statistics.median_entropy(), colours):
+    for temperature, shares, median, colour in zip(
+        statistics.temperatures, statistics.shares(DRAWN_BINS), statistics.median_entropy(), colours
+    ):
         left.stairs(100 * shares, edges, color=colour, linewidth=1.6, label=f'T = {temperature:g}, median {median:.2f}')
         left.axvline(median, color=colour, linewidth=0.8, linestyle=':')
     # One temperature may have nearly all its pixels in one bin, beside which the others would not be seen.
     left.set_yscale('log')
-    left.set(xlim=(0, 1), ylim=(1e-2, 100), xlabel='entropy of the softened output / log C',
-             ylabel=f'share of pixels in a bin of {1 / DRAWN_BINS:g}, % (log scale)')
-    left.secondary_xaxis('top', functions=(lambda x: x * statistics.max_entropy, lambda x: x / statistics.max_entropy)
-                         ).set_xlabel('nats')
+    left.set(
+        xlim=(0, 1),
+        ylim=(1e-2, 100),
+        xlabel='entropy of the softened output / log C',
+        ylabel=f'share of pixels in a bin of {1 / DRAWN_BINS:g}, % (log scale)',
+    )
+    left.secondary_xaxis(
+        'top', functions=(lambda x: x * statistics.max_entropy, lambda x: x / statistics.max_entropy)
+    ).set_xlabel('nats')
     left.legend(framealpha=1, edgecolor='none', fontsize=9)
 
     bins = [entry for entry in statistics.reliability() if entry[2]]
     width = 1 / CALIBRATION_BINS
     shares = [pixels / statistics.pixels for _, _, pixels, _, _ in bins]
-    right.bar([low for low, *_ in bins], [accuracy for *_, accuracy, _ in bins], width, align='edge', edgecolor='white',
-              color='#4c72b0', label='accuracy')
+    right.bar(
+        [low for low, *_ in bins],
+        [accuracy for *_, accuracy, _ in bins],
+        width,
+        align='edge',
+        edgecolor='white',
+        color='#4c72b0',
+        label='accuracy',
+    )
     right.plot([0, 1], [0, 1], color='black', linewidth=1, linestyle='--', label='calibrated')
-    right.plot([(low + high) / 2 for low, high, *_ in bins], shares, color='#dd8452', marker='o', markersize=3,
-               linewidth=1.2, label='share of pixels')
-    right.set(xlim=(0, 1), ylim=(0, 1), xlabel='confidence', ylabel='accuracy; share of pixels',
-              title=f'ECE {100 * statistics.ece:.2f} %')
+    right.plot(
+        [(low + high) / 2 for low, high, *_ in bins],
+        shares,
+        color='#dd8452',
+        marker='o',
+        markersize=3,
+        linewidth=1.2,
+        label='share of pixels',
+    )
+    right.set(
+        xlim=(0, 1),
+        ylim=(0, 1),
+        xlabel='confidence',
+        ylabel='accuracy; share of pixels',
+        title=f'ECE {100 * statistics.ece:.2f} %',
+    )
     right.legend(frameon=False, fontsize=9, loc='upper left')
     canvas.print_png(str(path))

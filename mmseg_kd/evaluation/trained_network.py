@@ -1,4 +1,5 @@
 """A network as a training left it."""
+
 import torch
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm

@@ -1,12 +1,14 @@
 """Read checkpoints without running code from them, and load them whole or not at all."""
+
 import argparse
 import functools
 import os
 import pickle
 import re
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any
 from urllib.parse import urlparse
 
 import numpy as np
@@ -29,6 +31,7 @@ def _history_method(owner: Any, name: str) -> Any:
 
 _history_method.__module__, _history_method.__qualname__, _history_method.__name__ = 'builtins', 'getattr', 'getattr'
 
+
 def _known_as(function: Callable, module: str) -> Callable:
     """A function under another address: pickles name functions by address, and numpy moved its own in version 2."""
 
@@ -40,14 +43,25 @@ def _known_as(function: Callable, module: str) -> Callable:
     return known
 
 
-# What MMEngine writes into its own checkpoints beside tensors: the log's history buffers, numpy arrays and scalars; and the
-# command line that research code likes to add.
+# What MMEngine writes into its own checkpoints beside tensors: the log's history buffers, numpy arrays and scalars; and
+# the command line that research code likes to add.
 _MULTIARRAY = (getattr(np, '_core', None) or np.core).multiarray
 SAFE_CLASSES = [
-    _history_method, HistoryBuffer, ConfigDict, argparse.Namespace, np.ndarray, np.dtype,
-    *(_known_as(function, f'numpy.{package}.multiarray') for function in (_MULTIARRAY._reconstruct, _MULTIARRAY.scalar)
-      for package in ('core', '_core')),
-    *{type(np.dtype(code)) for code in ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', '?', 'U', 'S')}
+    _history_method,
+    HistoryBuffer,
+    ConfigDict,
+    argparse.Namespace,
+    np.ndarray,
+    np.dtype,
+    *(
+        _known_as(function, f'numpy.{package}.multiarray')
+        for function in (_MULTIARRAY._reconstruct, _MULTIARRAY.scalar)
+        for package in ('core', '_core')
+    ),
+    *{
+        type(np.dtype(code))
+        for code in ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', '?', 'U', 'S')
+    },
 ]
 
 
@@ -63,8 +77,8 @@ def read_checkpoint(path: str) -> dict:
     """Read a checkpoint onto the CPU; nothing in it is executed.
 
     Args:
-        path: a local file, an ``http(s)`` address (downloaded once, into torch's hub folder), or anything that MMEngine's
-            file backends read.
+        path: a local file, an ``http(s)`` address (downloaded once, into torch's hub folder), or anything that
+            MMEngine's file backends read.
 
     Raises:
         CheckpointError: if there is no such file, it is no checkpoint, or it holds objects that could run code.
@@ -80,16 +94,20 @@ def read_checkpoint(path: str) -> dict:
     except Exception as error:
         reason = next((line.strip() for line in str(error).splitlines() if 'GLOBAL' in line or 'global' in line), '')
         if reason:
-            raise CheckpointError(f'{path} holds objects that could run code when loaded, so it was not: {reason}; save '
-                                  'its state_dict alone') from None
-        raise CheckpointError(f'{path} is no readable checkpoint: {kind_of_file(local) or _first_line(error)}') from None
+            raise CheckpointError(
+                f'{path} holds objects that could run code when loaded, so it was not: {reason}; save '
+                'its state_dict alone'
+            ) from None
+        raise CheckpointError(
+            f'{path} is no readable checkpoint: {kind_of_file(local) or _first_line(error)}'
+        ) from None
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} must hold a dict, but holds a {type(checkpoint).__name__}')
     return checkpoint
 
 
 def student_weights(checkpoint: dict) -> dict[str, Tensor]:
-    """The student's weights in a distiller's checkpoint, under the names of a plain segmentor; empty if there are none."""
+    """The student's weights in a distiller's checkpoint, named as in a plain segmentor; empty if there are none."""
     weights = {_WRAPPERS.sub('', key): value for key, value in checkpoint.get('state_dict', checkpoint).items()}
     return {key.removeprefix('student.'): value for key, value in weights.items() if key.startswith('student.')}
 
@@ -97,10 +115,10 @@ def student_weights(checkpoint: dict) -> dict[str, Tensor]:
 def named_weights(checkpoint: dict, model: nn.Module, path: str) -> dict[str, Tensor]:
     """The weights of a checkpoint, under the names that they have in a model.
 
-    They are looked for under every prefix and in every dict of the file: a plain segmentor's weights, those of a distiller
-    (``student.``), those that a wrapper, a framework or another toolbox saved (``module.``, ``model.``, ``_orig_mod.``). The
-    prefix that fits most names counts; a student goes before a teacher, and ``state_dict``, in which MMEngine saves the
-    averaged weights if there are any, before other dicts.
+    They are looked for under every prefix and in every dict of the file: a plain segmentor's weights, those of a
+    distiller (``student.``), those that a wrapper, a framework or another toolbox saved (``module.``, ``model.``,
+    ``_orig_mod.``). The prefix that fits most names counts; a student goes before a teacher, and ``state_dict``, in
+    which MMEngine saves the averaged weights if there are any, before other dicts.
 
     Args:
         checkpoint: as :func:`read_checkpoint` returns it, or a bare ``state_dict``.
@@ -111,13 +129,18 @@ def named_weights(checkpoint: dict, model: nn.Module, path: str) -> dict[str, Te
         CheckpointError: if nothing fits the model, or several networks fit it equally well.
     """
     tensors = _tensors(checkpoint)
-    for network, targets in ((model, ('', )), (getattr(model, 'student', None), getattr(model, 'plain_prefixes', ()))):
+    for network, targets in ((model, ('',)), (getattr(model, 'student', None), getattr(model, 'plain_prefixes', ()))):
         prefix = _prefix(tensors, _names(network), path) if isinstance(network, nn.Module) else None
         if prefix is not None:
             return OrderedDict(
-                (target + key.removeprefix(prefix), value) for target in targets for key, value in tensors.items()
-                if key.startswith(prefix))
-    raise CheckpointError(f'{path} holds nothing that fits {type(model).__name__}: {kind_of_weights(tensors, _names(model))}')
+                (target + key.removeprefix(prefix), value)
+                for target in targets
+                for key, value in tensors.items()
+                if key.startswith(prefix)
+            )
+    raise CheckpointError(
+        f'{path} holds nothing that fits {type(model).__name__}: {kind_of_weights(tensors, _names(model))}'
+    )
 
 
 def load_weights(model: nn.Module, path: str) -> None:
@@ -133,8 +156,8 @@ def fit_weights(model: nn.Module, weights: dict[str, Tensor], path: str) -> None
     """Load weights into a segmentor, or into the student of a distiller; every weight must fit.
 
     What fits is decided after the network's own load hooks, which may rename or resize weights (the relative position
-    tables of Swin, say). Only what inference never uses, or what the network computes itself, may differ: auxiliary heads,
-    BatchNorm's step counters, tables of indices, and buffers that a load hook drops.
+    tables of Swin, say). Only what inference never uses, or what the network computes itself, may differ: auxiliary
+    heads, BatchNorm's step counters, tables of indices, and buffers that a load hook drops.
 
     Args:
         model: a segmentor or a distiller.
@@ -149,25 +172,31 @@ def fit_weights(model: nn.Module, weights: dict[str, Tensor], path: str) -> None
     missing, unexpected, shapes = _load(model, weights, path)
     computed = {name for name, buffer in model.named_buffers() if name in weights or not buffer.is_floating_point()}
     missing = [key for key in missing if key not in computed]
-    missing, unexpected, shapes = (sorted(k for k in keys if not _is_spare(k)) for keys in (missing, unexpected, shapes))
+    missing, unexpected, shapes = (
+        sorted(k for k in keys if not _is_spare(k)) for keys in (missing, unexpected, shapes)
+    )
     if missing or unexpected or shapes:
         raise CheckpointError(
             f'{path} does not fit {type(model).__name__}: {len(missing)} keys missing, {len(unexpected)} unexpected, '
             f'{len(shapes)} of another shape (such as {(missing + unexpected + shapes)[0]}); '
-            f'{kind_of_weights(weights, _names(model))}')
+            f'{kind_of_weights(weights, _names(model))}'
+        )
 
 
 def all_weights(model: nn.Module) -> dict[str, Tensor]:
     """Parameters and saved buffers by name, those included that a network leaves out of its ``state_dict``."""
-    buffers = ((f'{path}.{name}'.lstrip('.'), buffer) for path, module in model.named_modules()
-               for name, buffer in module._buffers.items()
-               if buffer is not None and name not in module._non_persistent_buffers_set)
+    buffers = (
+        (f'{path}.{name}'.lstrip('.'), buffer)
+        for path, module in model.named_modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None and name not in module._non_persistent_buffers_set
+    )
     return dict((*model.named_parameters(), *buffers))
 
 
-def _load(model: nn.Module, weights: Dict[str, Tensor], path: str) -> Tuple[List[str], List[str], List[str]]:
+def _load(model: nn.Module, weights: dict[str, Tensor], path: str) -> tuple[list[str], list[str], list[str]]:
     """Keys that are missing, unexpected and of another shape, as PyTorch finds them behind all load hooks."""
-    found: List[List[str]] = [[], []]
+    found: list[list[str]] = [[], []]
     # PyTorch forgets which keys are missing when it raises because of a shape; this hook runs before.
     handle = model.register_load_state_dict_post_hook(lambda _, keys: found.__setitem__(slice(None), keys))
     try:
@@ -177,8 +206,9 @@ def _load(model: nn.Module, weights: Dict[str, Tensor], path: str) -> Tuple[List
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         mismatches = [re.match(r'size mismatch for (\S+):', line) for line in lines[1:]]
         if not mismatches or not all(mismatches):
-            raise CheckpointError(f'{path} cannot be loaded into {type(model).__name__}: '
-                                  f'{" ".join([type(error).__name__, *lines[:2]])}') from error
+            raise CheckpointError(
+                f'{path} cannot be loaded into {type(model).__name__}: {" ".join([type(error).__name__, *lines[:2]])}'
+            ) from error
         return found[0], found[1], [match[1] for match in mismatches]
     finally:
         handle.remove()
@@ -194,8 +224,11 @@ _WRAPPERS = re.compile(r'^(?:module\.)+|\b(?:_orig_mod|_fsdp_wrapped_module|_che
 
 def _tensors(node: dict, prefix: str = '') -> dict[str, Tensor]:
     """The tensors of a checkpoint by name; those of dicts in it after the name of the dict."""
-    found = {f'{prefix}{_WRAPPERS.sub("", key)}': value for key, value in node.items()
-             if isinstance(key, str) and isinstance(value, Tensor)}
+    found = {
+        f'{prefix}{_WRAPPERS.sub("", key)}': value
+        for key, value in node.items()
+        if isinstance(key, str) and isinstance(value, Tensor)
+    }
     if not found:
         for key, value in node.items():
             if isinstance(key, str) and isinstance(value, dict):
@@ -209,15 +242,23 @@ def _names(model: nn.Module) -> set[str]:
 
 def _prefix(tensors: dict[str, Tensor], names: set[str], path: str) -> str | None:
     """What stands before the names of a network in a file; None if nothing fits."""
-    fitting = Counter(key[:start] for key in tensors for start in (0, *(dot.end() for dot in re.finditer(r'\.', key)))
-                      if key[start:] in names)
+    fitting = Counter(
+        key[:start]
+        for key in tensors
+        for start in (0, *(dot.end() for dot in re.finditer(r'\.', key)))
+        if key[start:] in names
+    )
     best = [prefix for prefix, count in fitting.items() if count == max(fitting.values())]
-    for prefer in (lambda p: p.startswith('state_dict.'), lambda p: p.endswith('student.'),
-                   lambda p: not re.search('teacher|ema', p)):
+    for prefer in (
+        lambda p: p.startswith('state_dict.'),
+        lambda p: p.endswith('student.'),
+        lambda p: not re.search('teacher|ema', p),
+    ):
         best = [prefix for prefix in best if prefer(prefix)] or best
     if len(best) > 1:
-        raise CheckpointError(f'{path} holds several networks that fit: {", ".join(sorted(best))}; save the state_dict of '
-                              'one of them')
+        raise CheckpointError(
+            f'{path} holds several networks that fit: {", ".join(sorted(best))}; save the state_dict of one of them'
+        )
     return best[0] if best else None
 
 

@@ -1,4 +1,5 @@
 """Say in a few words what a file is that was given for a checkpoint, and is none of the network in question."""
+
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -40,7 +41,7 @@ def kind_of_file(path: str) -> str:
     if not head:
         return 'the file is empty'
     if Path(path).suffix == '.safetensors' or head[8:10] == b'{"':
-        return "it is a safetensors file; convert it with torch.save(safetensors.torch.load_file(...))"
+        return 'it is a safetensors file; convert it with torch.save(safetensors.torch.load_file(...))'
     if b'constants.pkl' in head or b'/code/' in head:
         return 'it is a TorchScript archive; save the state_dict of the network instead'
     if head[257:262] == b'ustar':
@@ -69,5 +70,8 @@ def kind_of_weights(found: Iterable[str], wanted: Iterable[str]) -> str:
             remedy = PRETRAINED if kind.startswith('a backbone') else 'convert its names to those of MMSegmentation'
             return f'it looks like {kind}; {remedy}'
     begins = sorted({name.split('.')[0] for name in bare})
-    return (f'its weights begin with {", ".join(begins[:5])}{", ..." if len(begins) > 5 else ""}; give a checkpoint of this '
-            'config')
+    return (
+        f'its weights begin with {", ".join(begins[:5])}{", ..." if len(begins) > 5 else ""}; give a checkpoint of '
+        'this '
+        'config'
+    )

@@ -1,11 +1,12 @@
 """Find and read configs, and find published weights by name."""
+
 from __future__ import annotations
 
 import ast
 import copy
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.config.lazy import LazyAttr, LazyObject
@@ -62,26 +63,41 @@ def with_names(config: Config) -> Config:
 
 
 def replaced_entries(file: Path) -> list[str]:
-    """Hooks and imports that a config's bases have and the config has not, since it writes the list anew; one line a list.
+    """Hooks and imports that a config's bases have and the config has not, since it writes the list anew; one line a
+    list.
 
     Args:
-        file: of a config. Without ``_base_``, or where the list is written with the help of ``_base_``, nothing is replaced.
+        file: of a config. Without ``_base_``, or where the list is written with the help of ``_base_``, nothing is
+            replaced.
     """
     if file.suffix != '.py':
         return []
-    assigned = {target.id: node.value for node in ast.parse(file.read_text(encoding='utf-8')).body
-                if isinstance(node, ast.Assign) for target in node.targets if isinstance(target, ast.Name)}
+    assigned = {
+        target.id: node.value
+        for node in ast.parse(file.read_text(encoding='utf-8')).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
     bases = ast.literal_eval(assigned['_base_']) if '_base_' in assigned else []
-    bases = [config_file(base if '::' in base else str(file.parent / base))
-             for base in ([bases] if isinstance(bases, str) else bases)]
+    bases = [
+        config_file(base if '::' in base else str(file.parent / base))
+        for base in ([bases] if isinstance(bases, str) else bases)
+    ]
     lines = [line for base in bases for line in replaced_entries(base)]
     for key, entries in LISTS.items():
-        if bases and key in assigned and not any(getattr(node, 'id', '') == '_base_' for node in ast.walk(assigned[key])):
+        if (
+            bases
+            and key in assigned
+            and not any(getattr(node, 'id', '') == '_base_' for node in ast.walk(assigned[key]))
+        ):
             own, *inherited = (entries(Config.fromfile(path, import_custom_modules=False)) for path in (file, *bases))
             lost = [name for names in inherited for name in names if name not in own and name != OWN]
             if lost:
-                lines.append(f'{file}: {key} replaces the list of its base, and {", ".join(lost)} with it; write '
-                             f'{REMEDIES[key]} to keep what the base has')
+                lines.append(
+                    f'{file}: {key} replaces the list of its base, and {", ".join(lost)} with it; write '
+                    f'{REMEDIES[key]} to keep what the base has'
+                )
     return lines
 
 
@@ -97,7 +113,8 @@ def _imports(config: Config) -> list[str]:
 LISTS = dict(custom_hooks=_hooks, custom_imports=_imports)
 REMEDIES = dict(
     custom_hooks='custom_hooks = [*_base_.custom_hooks, ...]',
-    custom_imports='custom_imports = dict(imports=[*_base_.custom_imports.imports, ...])')
+    custom_imports='custom_imports = dict(imports=[*_base_.custom_imports.imports, ...])',
+)
 
 
 def imports_with(custom_imports: dict | None, module: str) -> dict:
@@ -158,8 +175,8 @@ def model_config(name: str) -> ConfigDict:
 def segmentor_config(config: Config) -> ConfigDict:
     """A copy of the segmentor that a config describes: its ``model``, or the student if that is a distiller.
 
-    A segmentor without ``data_preprocessor`` gets that of the distiller or, as MMEngine's Runner does it, the one at the
-    top level of the config.
+    A segmentor without ``data_preprocessor`` gets that of the distiller or, as MMEngine's Runner does it, the one at
+    the top level of the config.
 
     Raises:
         ValueError: if the config has no model.
@@ -189,18 +206,21 @@ def published_weights(name: str) -> str:
     """
     package, _, relative = name.rpartition('::')
     if not package:
-        raise ValueError(f'checkpoint="auto" needs a config of a library (such as mmseg::...), but it is {name}; give the '
-                         'path of the checkpoint')
+        raise ValueError(
+            f'checkpoint="auto" needs a config of a library (such as mmseg::...), but it is {name}; give the '
+            'path of the checkpoint'
+        )
     root = _mim(package)
     for metafile in load(str(root / 'model-index.yml'))['Import']:
         for model in load(str(root / metafile)).get('Models', []):
             if model.get('Config') == f'configs/{relative}' and model.get('Weights'):
                 return model['Weights']
-    raise ValueError(f'checkpoint="auto": no metafile of {package} names weights for {relative}; give the path of the '
-                     'checkpoint')
+    raise ValueError(
+        f'checkpoint="auto": no metafile of {package} names weights for {relative}; give the path of the checkpoint'
+    )
 
 
-def flatten(node: Any, prefix: str) -> Dict[str, Any]:
+def flatten(node: Any, prefix: str) -> dict[str, Any]:
     """Nested dicts, and lists of dicts, as one dict by dotted key (``--cfg-options`` has the same). None is left out.
 
     Args:

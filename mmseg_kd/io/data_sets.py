@@ -1,4 +1,5 @@
 """What data sets say of themselves."""
+
 from __future__ import annotations
 
 import copy
@@ -44,8 +45,11 @@ def inner_data_sets(dataset: Dataset) -> list[Dataset]:
     Args:
         dataset: built.
     """
-    return [part for part in getattr(dataset, 'datasets', None) or (getattr(dataset, 'dataset', None), )
-            if hasattr(part, '__getitem__') and not isinstance(part, (str, list, tuple, dict))]
+    return [
+        part
+        for part in getattr(dataset, 'datasets', None) or (getattr(dataset, 'dataset', None),)
+        if hasattr(part, '__getitem__') and not isinstance(part, (str, list, tuple, dict))
+    ]
 
 
 def innermost_config(config: dict) -> dict:
@@ -68,7 +72,7 @@ def _without_files(config: dict) -> Dataset | None:
     kind = DATASETS.get(config['type']) if isinstance(config['type'], str) else config['type']
     if not issubclass(kind, BaseSegDataset) or not (kind.METAINFO or config.get('metainfo')):
         return None
-    stand_in = type(kind.__name__, (BaseSegDataset, ), dict(METAINFO=kind.METAINFO))
+    stand_in = type(kind.__name__, (BaseSegDataset,), dict(METAINFO=kind.METAINFO))
     return stand_in(metainfo=config.get('metainfo'), pipeline=config.get('pipeline') or [], lazy_init=True)
 
 

@@ -1,4 +1,5 @@
 """Exceptions as text for people."""
+
 import traceback
 from pathlib import Path
 

@@ -1,11 +1,12 @@
 """Files that are written whole or not at all; lists of names; and the files in a folder."""
+
 import codecs
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Iterator, Sequence, Union
 
 
-def write_atomically(path: Path, content: Union[str, bytes]) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file that is seen with its old content or with the new one, and never between, also after a power cut.
 
     Args:
@@ -30,7 +31,7 @@ def write_atomically(path: Path, content: Union[str, bytes]) -> None:
         raise
 
 
-def read_list(path: Union[str, Path]) -> list[str]:
+def read_list(path: str | Path) -> list[str]:
     """The lines of a list file, without the white space around them; empty lines count for nothing.
 
     Args:
@@ -46,13 +47,14 @@ def read_list(path: Union[str, Path]) -> list[str]:
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise ValueError(f'{path} must be a text file in UTF-8, but byte {error.start} is none of it; save it as UTF-8'
-                         ) from None
+        raise ValueError(
+            f'{path} must be a text file in UTF-8, but byte {error.start} is none of it; save it as UTF-8'
+        ) from None
     lines = text.replace('\r', '\n').split('\n')
     return [line.strip() for line in lines if line.strip()]
 
 
-def walk(folder: Union[str, Path]) -> Iterator[tuple[Path, list[os.DirEntry]]]:
+def walk(folder: str | Path) -> Iterator[tuple[Path, list[os.DirEntry]]]:
     """A folder and all folders below it, each with its entries in the order of their names.
 
     Links are followed. A folder that several links lead to is entered once, under its own path if that lies below
@@ -82,7 +84,7 @@ def walk(folder: Union[str, Path]) -> Iterator[tuple[Path, list[os.DirEntry]]]:
         yield current, entries
 
 
-def find_files(folder: Union[str, Path], suffixes: Sequence[str] | None = None) -> list[str]:
+def find_files(folder: str | Path, suffixes: Sequence[str] | None = None) -> list[str]:
     """The files that :func:`walk` meets, as sorted paths below ``folder`` with ``/`` between their parts.
 
     A link to a file that is gone is listed, so that whoever reads it names it.
@@ -94,7 +96,10 @@ def find_files(folder: Union[str, Path], suffixes: Sequence[str] | None = None) 
     Raises:
         OSError: as :func:`walk`.
     """
-    ends = ('', ) if suffixes is None else tuple(suffix.lower() for suffix in suffixes)
+    ends = ('',) if suffixes is None else tuple(suffix.lower() for suffix in suffixes)
     return sorted(
-        Path(entry.path).relative_to(folder).as_posix() for _, entries in walk(folder) for entry in entries
-        if entry.name.lower().endswith(ends) and not entry.is_dir())
+        Path(entry.path).relative_to(folder).as_posix()
+        for _, entries in walk(folder)
+        for entry in entries
+        if entry.name.lower().endswith(ends) and not entry.is_dir()
+    )

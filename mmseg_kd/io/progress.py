@@ -1,6 +1,7 @@
 """How far something is, on a terminal or in a log."""
+
 import time
-from typing import Optional, TextIO
+from typing import TextIO
 
 
 class ProgressLine:
@@ -17,7 +18,7 @@ class ProgressLine:
         self._begin = self._shown = time.monotonic()
         self._live = out.isatty()
 
-    def update(self, done: int, total: Optional[int] = None, note: str = '') -> None:
+    def update(self, done: int, total: int | None = None, note: str = '') -> None:
         """Show that ``done`` steps are done; ``note`` follows the bar."""
         now = time.monotonic()
         if not self._live or now - self._shown < 0.1:

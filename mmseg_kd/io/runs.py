@@ -1,10 +1,12 @@
 """Training runs, read from what MMEngine left in their work directories."""
+
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any
 
 from mmengine.config import Config
 
@@ -18,7 +20,7 @@ CLASS_TABLE = re.compile(r'per class results:.*\n(?:.*\n)??((?:[+|].*(?:\n|$))+)
 # What EarlyStoppingHook says.
 STOPPED_EARLY = re.compile(r'did not improve in the last \d+ records|Stopping threshold reached')
 
-Curve = List[Tuple[int, float]]
+Curve = list[tuple[int, float]]
 
 
 @dataclass
@@ -46,21 +48,21 @@ class Run:
     """
 
     folder: Path
-    config_file: Optional[Path] = None
-    config: Dict[str, Any] = field(default_factory=dict, repr=False)
+    config_file: Path | None = None
+    config: dict[str, Any] = field(default_factory=dict, repr=False)
     title: str = ''
-    seed: Optional[int] = None
+    seed: int | None = None
     processes: int = 1
     iterations: int = 0
     validations: Curve = field(default_factory=list)
-    fscore: Optional[float] = None
+    fscore: float | None = None
     losses: Curve = field(default_factory=list)
-    step_seconds: Optional[float] = None
-    memory: Optional[float] = None
-    class_iou: Dict[str, float] = field(default_factory=dict)
+    step_seconds: float | None = None
+    memory: float | None = None
+    class_iou: dict[str, float] = field(default_factory=dict)
     started: str = ''
-    sweep: Optional[Dict[str, Any]] = None
-    problem: Optional[str] = None
+    sweep: dict[str, Any] | None = None
+    problem: str | None = None
 
     @property
     def miou(self) -> float:
@@ -68,7 +70,7 @@ class Run:
         return self.validations[-1][1]
 
     @property
-    def seconds(self) -> Optional[float]:
+    def seconds(self) -> float | None:
         """Of training, without validation."""
         return None if self.step_seconds is None else self.step_seconds * self.iterations
 
@@ -80,9 +82,9 @@ class _Attempt:
     started: str
     config: Path
     log: str
-    steps: List[dict]
-    validations: List[dict]
-    others: List[str]
+    steps: list[dict]
+    validations: list[dict]
+    others: list[str]
 
     @property
     def begin(self) -> int:
@@ -91,7 +93,7 @@ class _Attempt:
         return int(resumed[-1]) if resumed else 0
 
 
-def find_runs(folders: Sequence[Union[str, Path]]) -> List[Path]:
+def find_runs(folders: Sequence[str | Path]) -> list[Path]:
     """The work directories among the folders and below them. A folder without any stands for itself; files are skipped.
 
     Args:
@@ -100,7 +102,7 @@ def find_runs(folders: Sequence[Union[str, Path]]) -> List[Path]:
     Raises:
         ValueError: if something does not exist.
     """
-    found: Dict[Path, None] = {}
+    found: dict[Path, None] = {}
     for folder in map(Path, folders):
         if not folder.exists():
             raise ValueError(f'no such folder: {folder}')
@@ -116,7 +118,7 @@ def find_runs(folders: Sequence[Union[str, Path]]) -> List[Path]:
     return list(found)
 
 
-def read_run(folder: Union[str, Path]) -> Run:
+def read_run(folder: str | Path) -> Run:
     """Read one work directory: all its starts as the one training that they make up. Never fails; see ``Run.problem``.
 
     Args:
@@ -133,9 +135,14 @@ def read_run(folder: Union[str, Path]) -> Run:
         attempts = [attempt for attempt in attempts if attempt.steps or attempt.validations] or attempts[-1:]
         if attempts:
             run.config_file = attempts[-1].config
-            run.config = _plain(Config.fromfile(
-                run.config_file, use_predefined_variables=False, import_custom_modules=False,
-                use_environment_variables=False)._cfg_dict.to_dict())
+            run.config = _plain(
+                Config.fromfile(
+                    run.config_file,
+                    use_predefined_variables=False,
+                    import_custom_modules=False,
+                    use_environment_variables=False,
+                )._cfg_dict.to_dict()
+            )
             _read_logs(run, attempts)
         run.problem = _problem(run, attempts)
     # A config is code and may raise anything.
@@ -144,7 +151,7 @@ def read_run(folder: Union[str, Path]) -> Run:
     return run
 
 
-def read_class_iou(log: str) -> Dict[str, float]:
+def read_class_iou(log: str) -> dict[str, float]:
     """The IoU of every class, in percent, from the last table of ``IoUMetric`` in a log; empty if there is none.
 
     Args:
@@ -169,12 +176,12 @@ def read_class_iou(log: str) -> Dict[str, float]:
     return found
 
 
-def by_epoch(config: Dict[str, Any]) -> bool:
+def by_epoch(config: dict[str, Any]) -> bool:
     """Whether a config counts its training in epochs."""
     return 'max_epochs' in config.get('train_cfg', {})
 
 
-def _read_sweep(folder: Path) -> Optional[Dict[str, Any]]:
+def _read_sweep(folder: Path) -> dict[str, Any] | None:
     path = folder / SWEEP_FILE
     if not path.is_file():
         return None
@@ -211,20 +218,27 @@ def _read_attempt(folder: Path) -> _Attempt:
     return _Attempt(folder.name, folder / 'vis_data' / 'config.py', text, steps, validations, others)
 
 
-def _read_logs(run: Run, attempts: List[_Attempt]) -> None:
+def _read_logs(run: Run, attempts: list[_Attempt]) -> None:
     last = attempts[-1]
     run.started = last.started
-    steps: List[dict] = []
-    validations: List[dict] = []
+    steps: list[dict] = []
+    validations: list[dict] = []
     for attempt in attempts:
         steps = [entry for entry in steps if entry['step'] <= attempt.begin] + attempt.steps
         validations = [entry for entry in validations if entry['iteration'] <= attempt.begin] + attempt.validations
     run.validations = [(entry['iteration'], _metric(entry)) for entry in validations]
-    run.fscore = next((value for key, value in (validations[-1] if validations else {}).items()
-                       if key == FSCORE or key.endswith(f'/{FSCORE}')), None)
+    run.fscore = next(
+        (
+            value
+            for key, value in (validations[-1] if validations else {}).items()
+            if key == FSCORE or key.endswith(f'/{FSCORE}')
+        ),
+        None,
+    )
     run.losses = [(entry['step'], loss) for entry in steps for loss in [_own_loss(entry)] if loss]
     run.iterations = max(
-        [entry['step'] for entry in steps] + [iteration for iteration, _ in run.validations], default=0)
+        [entry['step'] for entry in steps] + [iteration for iteration, _ in run.validations], default=0
+    )
     timed, total, before = 0, 0.0, 0
     for entry in steps:
         if 'time' in entry:
@@ -239,7 +253,7 @@ def _read_logs(run: Run, attempts: List[_Attempt]) -> None:
     run.processes = _number(r'^ +GPU number: (\d+)$', last.log) or 1
 
 
-def _problem(run: Run, attempts: List[_Attempt]) -> Optional[str]:
+def _problem(run: Run, attempts: list[_Attempt]) -> str | None:
     sweep = run.sweep or {}
     if sweep.get('state') == 'failed':
         return 'failed: ' + ' '.join(str(sweep.get('error') or 'the sweep names no error').split())
@@ -255,15 +269,19 @@ def _problem(run: Run, attempts: List[_Attempt]) -> Optional[str]:
     if goal is None:
         return 'its config has no train_cfg.max_iters, nor max_epochs'
     if by_epoch(run.config):
-        unit, made = 'epoch', max([entry.get('epoch', 0) - 1 for entry in last.steps] +
-                                  [entry['step'] for entry in last.validations])
+        unit, made = (
+            'epoch',
+            max([entry.get('epoch', 0) - 1 for entry in last.steps] + [entry['step'] for entry in last.validations]),
+        )
         validated = bool(last.validations) and last.validations[-1]['step'] >= goal
     else:
         unit, made = 'iteration', run.iterations
         validated = bool(last.validations) and last.validations[-1]['iteration'] >= goal
     if not last.validations and last.others:
-        return (f'its validations log {", ".join(last.others)}, but runs are compared by {METRIC}; give val_evaluator '
-                f"iou_metrics=['{METRIC}']")
+        return (
+            f'its validations log {", ".join(last.others)}, but runs are compared by {METRIC}; give val_evaluator '
+            f"iou_metrics=['{METRIC}']"
+        )
     if not validated and not (last.validations and STOPPED_EARLY.search(last.log)):
         return f'stopped at {unit} {made} of {goal}' + ', before its last validation' * (made >= goal)
     if not math.isfinite(run.miou):
@@ -279,12 +297,12 @@ def _metric(entry: dict) -> float:
     return next(value for key, value in entry.items() if _is_metric(key))
 
 
-def _own_loss(entry: dict) -> Optional[float]:
+def _own_loss(entry: dict) -> float | None:
     values = [value for key, value in entry.items() if OWN_LOSS.match(key)]
     return sum(values) if values else None
 
 
-def _number(pattern: str, log: str) -> Optional[int]:
+def _number(pattern: str, log: str) -> int | None:
     found = re.search(pattern, log, re.MULTILINE)
     return int(found[1]) if found else None
 

@@ -1,6 +1,7 @@
 """A segmentor that labels single images."""
+
 import copy
-from typing import Callable, List, Optional, Sequence, Union
+from collections.abc import Callable, Sequence
 
 import torch
 from mmcv.transforms import LoadAnnotations
@@ -37,11 +38,11 @@ class Labeller:
 
     Raises:
         FileNotFoundError: if there is no such config.
-        ValueError: if the checkpoint is missing, unsafe or of another network; or if the config names no classes, or has no
-            test-time augmentation and it is asked for.
+        ValueError: if the checkpoint is missing, unsafe or of another network; or if the config names no classes, or
+            has no test-time augmentation and it is asked for.
     """
 
-    def __init__(self, config: Union[str, Config], checkpoint: Optional[str], tta: bool = False) -> None:
+    def __init__(self, config: str | Config, checkpoint: str | None, tta: bool = False) -> None:
         self.config_name, self.checkpoint, self.tta = getattr(config, 'filename', config), checkpoint, tta
         config = read_config(config) if isinstance(config, str) else with_names(config)
         init_default_scope(config.get('default_scope') or 'mmseg')
@@ -62,16 +63,18 @@ class Labeller:
             model = revert_sync_batchnorm(model)
         self._model = model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
         self._pipeline = Compose(_without_labels(transforms))
-        self.classes: List[str] = list(facts.get('classes') or ())
-        self.palette: Optional[List[List[int]]] = facts.get('palette')
+        self.classes: list[str] = list(facts.get('classes') or ())
+        self.palette: list[list[int]] | None = facts.get('palette')
         outputs = count_classes(model)
         self.foreground_threshold = prediction_threshold(model)
         if not self.classes:
             raise ValueError(f'{self.config_name}: test_dataloader.dataset must name its classes')
         if outputs != len(self.classes):
-            raise ValueError(f'{self.config_name}: the network tells {outputs} classes apart, but the data set '
-                             f'{config.test_dataloader.dataset.type} has {len(self.classes)}; take the config of the data '
-                             'that it was trained on')
+            raise ValueError(
+                f'{self.config_name}: the network tells {outputs} classes apart, but the data set '
+                f'{config.test_dataloader.dataset.type} has {len(self.classes)}; take the config of the data '
+                'that it was trained on'
+            )
 
     @torch.no_grad()
     def __call__(self, path: str) -> Tensor:
@@ -94,18 +97,23 @@ class Labeller:
             if 'img' not in results:
                 raise ValueError(f"{path} can't be read as an image ({reason}); mend it, or take it away") from error
             height, width = results['img'].shape[:2]
-            raise RuntimeError(f'{path}: the network, or the test pipeline, fails on this image, {height}x{width} pixels '
-                               f'when it failed ({type(error).__name__}: {reason}); take it away, or test by windows '
-                               "(test_cfg=dict(mode='slide', ...)) if memory is short") from error
+            raise RuntimeError(
+                f'{path}: the network, or the test pipeline, fails on this image, {height}x{width} pixels '
+                f'when it failed ({type(error).__name__}: {reason}); take it away, or test by windows '
+                "(test_cfg=dict(mode='slide', ...)) if memory is short"
+            ) from error
 
     def _probabilities(self, view: dict) -> Tensor:
         return prediction_shares(self._model, self._model.test_step(pseudo_collate([view]))[0].seg_logits.data)
 
 
-def _without_labels(transforms: Sequence[Callable]) -> List[Callable]:
+def _without_labels(transforms: Sequence[Callable]) -> list[Callable]:
     """The transforms, those of ``TestTimeAug`` too, without those that load labels."""
-    kept = [each for each in transforms
-            if not isinstance(each, LoadAnnotations) and type(each).__name__ not in LABEL_TRANSFORMS]
+    kept = [
+        each
+        for each in transforms
+        if not isinstance(each, LoadAnnotations) and type(each).__name__ not in LABEL_TRANSFORMS
+    ]
     for transform in kept:
         if hasattr(transform, 'subroutines'):
             transform.subroutines = [Compose(_without_labels(views.transforms)) for views in transform.subroutines]

@@ -1,5 +1,7 @@
 """How good labels are: against the truth where there is one, and against each other."""
-from typing import Callable, Dict, Iterable, NamedTuple, Sequence, Tuple
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,12 +24,12 @@ class Quality(NamedTuple):
 
     miou: float
     accuracy: float
-    iou: Dict[str, float]
+    iou: dict[str, float]
     judged: float
     fscore: float
 
 
-def judge(pairs: Iterable[Tuple[np.ndarray, np.ndarray]], classes: Sequence[str]) -> Quality:
+def judge(pairs: Iterable[tuple[np.ndarray, np.ndarray]], classes: Sequence[str]) -> Quality:
     """Compare label maps with the truth, over all images at once.
 
     Args:
@@ -44,10 +46,13 @@ def judge(pairs: Iterable[Tuple[np.ndarray, np.ndarray]], classes: Sequence[str]
             raise ValueError(f'label map and truth must have one size, but have {labels.shape} and {truth.shape}')
         valid = (labels != 255) & (truth != 255)
         if valid.any() and max(labels[valid].max(), truth[valid].max()) >= count:
-            raise ValueError(f'labels must lie in 0..{count - 1} or be 255 (void), but reach '
-                             f'{max(labels[valid].max(), truth[valid].max())}')
-        confusion += np.bincount(
-            truth[valid].astype(np.int64) * count + labels[valid], minlength=count**2).reshape(count, count)
+            raise ValueError(
+                f'labels must lie in 0..{count - 1} or be 255 (void), but reach '
+                f'{max(labels[valid].max(), truth[valid].max())}'
+            )
+        confusion += np.bincount(truth[valid].astype(np.int64) * count + labels[valid], minlength=count**2).reshape(
+            count, count
+        )
         pixels += labels.size
     hits, total = np.diag(confusion), confusion.sum()
     union = confusion.sum(0) + confusion.sum(1) - hits
@@ -60,14 +65,17 @@ def judge(pairs: Iterable[Tuple[np.ndarray, np.ndarray]], classes: Sequence[str]
         accuracy=100.0 * float(hits.sum()) / float(total) if total else nothing,
         iou=dict(zip(classes, iou.tolist())),
         judged=100.0 * float(total) / pixels if pixels else nothing,
-        fscore=float(np.nanmean(fscore)) if union.any() else nothing)
+        fscore=float(np.nanmean(fscore)) if union.any() else nothing,
+    )
 
 
 def agreement(first: Callable[[str], Tensor], second: Callable[[str], Tensor], paths: Sequence[str]) -> float:
-    """Share of the pixels, in percent, that two networks give the same class; each process takes its share of the images.
+    """Share of the pixels, in percent, that two networks give the same class; each process takes its share of the
+    images.
 
     Args:
-        first: gives the probabilities (C, H, W) of the image at a path; its ``foreground_threshold`` decides, if it has one.
+        first: gives the probabilities (C, H, W) of the image at a path; its ``foreground_threshold`` decides, if it has
+            one.
         second: the same of the other network.
         paths: of the images.
     """

@@ -1,5 +1,6 @@
 """How the classes fare in labels: the imbalance that students inherit."""
-from typing import Any, Dict
+
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from ..io.tables import markdown_table
 RARE = 0.01  # of the pixels
 
 
-def class_shares(summary: Dict[str, Any]) -> Dict[str, Any]:
+def class_shares(summary: dict[str, Any]) -> dict[str, Any]:
     """How the classes fare over all images.
 
     Args:
@@ -26,10 +27,11 @@ def class_shares(summary: Dict[str, Any]) -> Dict[str, Any]:
         share=weights @ shares,
         images=(shares > 0).sum(0),
         void=float(weights @ [image['void'] for image in images]),
-        confidence=float(weights @ [image['confidence'] for image in images]))
+        confidence=float(weights @ [image['confidence'] for image in images]),
+    )
 
 
-def shares_report(summary: Dict[str, Any]) -> str:
+def shares_report(summary: dict[str, Any]) -> str:
     """The same as a table, the rarest class first, and what follows for training.
 
     Args:
@@ -37,17 +39,23 @@ def shares_report(summary: Dict[str, Any]) -> str:
     """
     facts, classes = class_shares(summary), summary['classes']
     rows = [('class', 'pixels, %', 'images')]
-    rows += [(classes[number], f'{100 * facts["share"][number]:.3f}', str(int(facts['images'][number])))
-             for number in np.argsort(facts['share'], kind='stable')]
+    rows += [
+        (classes[number], f'{100 * facts["share"][number]:.3f}', str(int(facts['images'][number])))
+        for number in np.argsort(facts['share'], kind='stable')
+    ]
     absent = int((facts['images'] == 0).sum())
     rare = int(((facts['share'] < RARE) & (facts['images'] > 0)).sum())
-    told = [f'{len(summary["images"])} images; {100 * facts["void"]:.1f} % of the pixels are void, mean confidence '
-            f'{facts["confidence"]:.3f}.']
+    told = [
+        f'{len(summary["images"])} images; {100 * facts["void"]:.1f} % of the pixels are void, mean confidence '
+        f'{facts["confidence"]:.3f}.'
+    ]
     if summary['unreadable']:
         told.append(f'{len(summary["unreadable"])} images could not be read and have no label.')
     if absent:
         told.append(f'{absent} of {len(classes)} classes never occur: no student learns them from these labels.')
     if rare:
-        told.append(f'{rare} classes have less than {100 * RARE:.0f} % of the pixels; wrap the PseudoLabelDataset in '
-                    "dict(type='ClassBalancedDataset', oversample_thr=...) to repeat the images that hold them.")
+        told.append(
+            f'{rare} classes have less than {100 * RARE:.0f} % of the pixels; wrap the PseudoLabelDataset in '
+            "dict(type='ClassBalancedDataset', oversample_thr=...) to repeat the images that hold them."
+        )
     return '\n'.join([markdown_table(rows), '', *told])

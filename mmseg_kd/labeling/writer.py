@@ -1,9 +1,11 @@
 """Label maps as files that other tools can read, written once each however often the work is interrupted."""
+
 import io
 import json
 import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,23 +22,25 @@ SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 SUMMARY, SETTINGS, PARTS = 'labels.json', 'settings.json', 'parts'
 
 
-def write_labels(label: Callable[[str], Tensor],
-                 images: Sequence[str],
-                 folder: str,
-                 out: str,
-                 classes: Sequence[str],
-                 palette: Optional[Sequence[Sequence[int]]] = None,
-                 threshold: float = 0.0,
-                 top_k: int = 0,
-                 stride: int = 4,
-                 source: Optional[Dict[str, Any]] = None,
-                 skip_unreadable: bool = False,
-                 report: Optional[Callable[[int, int], None]] = None) -> Dict[str, Any]:
+def write_labels(
+    label: Callable[[str], Tensor],
+    images: Sequence[str],
+    folder: str,
+    out: str,
+    classes: Sequence[str],
+    palette: Sequence[Sequence[int]] | None = None,
+    threshold: float = 0.0,
+    top_k: int = 0,
+    stride: int = 4,
+    source: dict[str, Any] | None = None,
+    skip_unreadable: bool = False,
+    report: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
     """Label images, and leave ``<out>/<image without suffix>.png`` for each, and ``<out>/labels.json`` about all.
 
-    A map holds the predicted class, which is the most probable one, and 255 (void) where its probability is below ``threshold``. Every file is
-    written whole or not at all, and what is there already is not done again: kill it and call it again. With several
-    processes, each takes every n-th image; all must call this, and all return the same.
+    A map holds the predicted class, which is the most probable one, and 255 (void) where its probability is below
+    ``threshold``. Every file is written whole or not at all, and what is there already is not done again: kill it and
+    call it again. With several processes, each takes every n-th image; all must call this, and all return the same.
 
     Args:
         label: gives the probabilities (C, H, W) of the image at a path. A ``foreground_threshold`` of it, as that of a
@@ -56,7 +60,8 @@ def write_labels(label: Callable[[str], Tensor],
         report: called with how many images this process has done, and of how many.
 
     Returns:
-        dict: what ``labels.json`` holds: ``classes``, ``palette``, ``source``, ``images`` (for each its ``size`` (H, W),
+        dict: what ``labels.json`` holds: ``classes``, ``palette``, ``source``, ``images`` (for each its ``size`` (H,
+            W),
         the ``share`` of its pixels that every class has, of ``void``, and the mean ``confidence``), and ``unreadable``.
 
     Raises:
@@ -75,16 +80,25 @@ def write_labels(label: Callable[[str], Tensor],
     names = by_name(images)
     rank, processes = get_dist_info()
     root = Path(out)
-    settings = dict(format=FORMAT, classes=list(classes), threshold=threshold, top_k=top_k, stride=stride,
-                    source=source or {})
+    settings = dict(
+        format=FORMAT, classes=list(classes), threshold=threshold, top_k=top_k, stride=stride, source=source or {}
+    )
     if rank == 0:
         _claim(root, settings)
     barrier()
     _check_settings(root, settings)
     done = _done(root)
     todo = [name for name in sorted(names) if name not in done]
-    _label_share(label, [(name, names[name]) for name in todo[rank::processes]], folder, root, settings, palette,
-                 skip_unreadable, report)
+    _label_share(
+        label,
+        [(name, names[name]) for name in todo[rank::processes]],
+        folder,
+        root,
+        settings,
+        palette,
+        skip_unreadable,
+        report,
+    )
     barrier()
     summary = dict(settings, palette=[list(map(int, color)) for color in palette] if palette is not None else None)
     found = _done(root)
@@ -96,7 +110,7 @@ def write_labels(label: Callable[[str], Tensor],
     return summary
 
 
-def find_images(folder: str) -> List[str]:
+def find_images(folder: str) -> list[str]:
     """The images in a folder and in the folders in it, as :func:`~mmseg_kd.io.files.find_files` lists them.
 
     Raises:
@@ -110,7 +124,7 @@ def find_images(folder: str) -> List[str]:
     return found
 
 
-def by_name(images: Sequence[str]) -> Dict[str, str]:
+def by_name(images: Sequence[str]) -> dict[str, str]:
     """Images by their name, the path without its suffix.
 
     Raises:
@@ -119,12 +133,14 @@ def by_name(images: Sequence[str]) -> Dict[str, str]:
     names = {os.path.splitext(image)[0]: image for image in images}
     if len(names) < len(images):
         twice = sorted(image for image in images if names[os.path.splitext(image)[0]] != image)
-        raise ValueError(f'{len(twice)} images differ from others in the suffix alone, such as {twice[0]}; rename them, '
-                         'since their labels would be one file')
+        raise ValueError(
+            f'{len(twice)} images differ from others in the suffix alone, such as {twice[0]}; rename them, '
+            'since their labels would be one file'
+        )
     return names
 
 
-def images_of_ids(folder: str, ids: Sequence[str], key: str, source: str) -> Dict[str, str]:
+def images_of_ids(folder: str, ids: Sequence[str], key: str, source: str) -> dict[str, str]:
     """The images of a list, by id: the path below the folder, without suffix.
 
     Args:
@@ -139,12 +155,13 @@ def images_of_ids(folder: str, ids: Sequence[str], key: str, source: str) -> Dic
     files = by_name(find_images(folder))
     missing = [name for name in ids if name not in files]
     if missing:
-        raise ValueError(f'{key}: {len(missing)} of {len(ids)} ids of {source} have no image in {folder}, such as '
-                         f'{missing[0]}')
+        raise ValueError(
+            f'{key}: {len(missing)} of {len(ids)} ids of {source} have no image in {folder}, such as {missing[0]}'
+        )
     return {name: files[name] for name in ids}
 
 
-def read_summary(folder: str) -> Dict[str, Any]:
+def read_summary(folder: str) -> dict[str, Any]:
     """What :func:`write_labels` left about all images of a folder.
 
     Raises:
@@ -153,16 +170,26 @@ def read_summary(folder: str) -> Dict[str, Any]:
     path = Path(folder) / SUMMARY
     if not path.is_file():
         begun = (Path(folder) / SETTINGS).is_file()
-        raise ValueError(f'{folder} must hold {SUMMARY}, as tools/pseudo_label.py writes it, but '
-                         f'{"labelling it was interrupted; start that again" if begun else "holds none"}')
+        raise ValueError(
+            f'{folder} must hold {SUMMARY}, as tools/pseudo_label.py writes it, but '
+            f'{"labelling it was interrupted; start that again" if begun else "holds none"}'
+        )
     summary = json.loads(path.read_text())
     if summary.get('format') != FORMAT:
         raise ValueError(f'{path} must have format {FORMAT}, but has {summary.get("format")}; label the images again')
     return summary
 
 
-def _label_share(label: Callable[[str], Tensor], todo: List[Any], folder: str, root: Path, settings: Dict[str, Any],
-                 palette: Any, skip_unreadable: bool, report: Optional[Callable[[int, int], None]]) -> None:
+def _label_share(
+    label: Callable[[str], Tensor],
+    todo: list[Any],
+    folder: str,
+    root: Path,
+    settings: dict[str, Any],
+    palette: Any,
+    skip_unreadable: bool,
+    report: Callable[[int, int], None] | None,
+) -> None:
     rank, processes = get_dist_info()
     parts = root / PARTS
     parts.mkdir(exist_ok=True)
@@ -176,12 +203,14 @@ def _label_share(label: Callable[[str], Tensor], todo: List[Any], folder: str, r
             except ValueError as error:
                 if not skip_unreadable:
                     raise
-                entry: Dict[str, Any] = dict(unreadable=str(error))
+                entry: dict[str, Any] = dict(unreadable=str(error))
             else:
                 decided = decide(probabilities, getattr(label, 'foreground_threshold', None))
                 if not bool(torch.isfinite(decided[0]).all()):
-                    raise FloatingPointError('the network gives probabilities that are no numbers for '
-                                             f'{os.path.join(folder, image)}; its weights are broken')
+                    raise FloatingPointError(
+                        'the network gives probabilities that are no numbers for '
+                        f'{os.path.join(folder, image)}; its weights are broken'
+                    )
                 entry = _write_one(probabilities, *decided, root / name, settings, colors)
                 entry['image'] = image
             record.write(json.dumps({name: entry}) + '\n')
@@ -190,22 +219,35 @@ def _label_share(label: Callable[[str], Tensor], todo: List[Any], folder: str, r
                 report(count, len(todo))
 
 
-def _write_one(probabilities: Tensor, confidence: Tensor, labels: Tensor, path: Path, settings: Dict[str, Any],
-               colors: Optional[List[int]]) -> Dict[str, Any]:
+def _write_one(
+    probabilities: Tensor,
+    confidence: Tensor,
+    labels: Tensor,
+    path: Path,
+    settings: dict[str, Any],
+    colors: list[int] | None,
+) -> dict[str, Any]:
     if len(probabilities) != len(settings['classes']):
-        raise ValueError(f'the network tells {len(probabilities)} classes apart, but {len(settings["classes"])} are named')
+        raise ValueError(
+            f'the network tells {len(probabilities)} classes apart, but {len(settings["classes"])} are named'
+        )
     labels = labels.to(torch.uint8)
     labels[confidence < settings['threshold']] = IGNORE_INDEX
     path.parent.mkdir(parents=True, exist_ok=True)
     if settings['top_k']:
         stride = settings['stride']
-        sampled = probabilities[:, stride // 2::stride, stride // 2::stride]
+        sampled = probabilities[:, stride // 2 :: stride, stride // 2 :: stride]
         shares, classes = sampled.topk(settings['top_k'], dim=0)
         # Not 1 less the shares: next to 1, half precision knows no tail, and a high temperature is all about it.
         rest = (sampled.double().sum(0) - shares.double().sum(0)).clamp_min(0)
         content = io.BytesIO()
-        np.savez_compressed(content, classes=classes.to(torch.uint8).numpy(), shares=shares.half().numpy(),
-                            rest=rest.half().numpy(), stride=np.int64(stride))
+        np.savez_compressed(
+            content,
+            classes=classes.to(torch.uint8).numpy(),
+            shares=shares.half().numpy(),
+            rest=rest.half().numpy(),
+            stride=np.int64(stride),
+        )
         write_atomically(path.with_name(path.name + '.npz'), content.getvalue())
     picture = Image.fromarray(labels.numpy())
     if colors is not None:
@@ -216,12 +258,13 @@ def _write_one(probabilities: Tensor, confidence: Tensor, labels: Tensor, path: 
     counts = torch.bincount(labels.flatten().long(), minlength=IGNORE_INDEX + 1).double() / labels.numel()
     return dict(
         size=list(labels.shape),
-        share=[round(float(share), 6) for share in counts[:len(settings['classes'])]],
+        share=[round(float(share), 6) for share in counts[: len(settings['classes'])]],
         void=round(float(counts[IGNORE_INDEX]), 6),
-        confidence=round(float(confidence.mean()), 6))
+        confidence=round(float(confidence.mean()), 6),
+    )
 
 
-def _claim(root: Path, settings: Dict[str, Any]) -> None:
+def _claim(root: Path, settings: dict[str, Any]) -> None:
     root.mkdir(parents=True, exist_ok=True)
     path = root / SETTINGS
     if not path.is_file():
@@ -230,25 +273,28 @@ def _claim(root: Path, settings: Dict[str, Any]) -> None:
         write_atomically(path, json.dumps(settings))
 
 
-def _check_settings(root: Path, settings: Dict[str, Any]) -> None:
+def _check_settings(root: Path, settings: dict[str, Any]) -> None:
     before = json.loads((root / SETTINGS).read_text())
     different = [key for key in settings if before.get(key) != json.loads(json.dumps(settings[key]))]
     if different:
         key = different[0]
-        raise ValueError(f'{root} holds labels that were made otherwise: {key} was {before.get(key)}, but is '
-                         f'{settings[key]}; take another folder, or remove that')
+        raise ValueError(
+            f'{root} holds labels that were made otherwise: {key} was {before.get(key)}, but is '
+            f'{settings[key]}; take another folder, or remove that'
+        )
 
 
-def _done(root: Path) -> Dict[str, Dict[str, Any]]:
+def _done(root: Path) -> dict[str, dict[str, Any]]:
     """What is known of the images that are labelled, by name."""
-    found: Dict[str, Dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for line in _lines(root / PARTS):
         try:
             entry = json.loads(line)
         except ValueError:
             continue
-        found.update({name: value for name, value in entry.items()
-                      if 'unreadable' in value or (root / f'{name}.png').is_file()})
+        found.update(
+            {name: value for name, value in entry.items() if 'unreadable' in value or (root / f'{name}.png').is_file()}
+        )
     return found
 
 

@@ -2,8 +2,8 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from .base import DistillLoss
 from ..constants import IGNORE_INDEX
+from .base import DistillLoss
 
 
 @MODELS.register_module()

@@ -46,18 +46,22 @@ class AfDCDLoss(DistillLoss):
 
     chunk = 2**26  # numbers at a time
 
-    def __init__(self,
-                 reconstruction: float = 2e-6,
-                 contrast: float = 0.005,
-                 masked: float = 0.75,
-                 groups: int = 16,
-                 patch: int = 4,
-                 pool: int = 4,
-                 temperature: float = 0.07) -> None:
+    def __init__(
+        self,
+        reconstruction: float = 2e-6,
+        contrast: float = 0.005,
+        masked: float = 0.75,
+        groups: int = 16,
+        patch: int = 4,
+        pool: int = 4,
+        temperature: float = 0.07,
+    ) -> None:
         super().__init__()
         if min(groups, patch, pool) < 1 or not 0 <= masked < 1 or temperature <= 0:
-            raise ValueError(f'AfDCDLoss: groups, patch, pool must be >= 1, masked in [0, 1) and temperature > 0, but '
-                             f'are {groups}, {patch}, {pool}, {masked} and {temperature}')
+            raise ValueError(
+                f'AfDCDLoss: groups, patch, pool must be >= 1, masked in [0, 1) and temperature > 0, but '
+                f'are {groups}, {patch}, {pool}, {masked} and {temperature}'
+            )
         self.weights, self.masked, self.temperature = (reconstruction, contrast), masked, temperature
         self.groups, self.patch, self.pool = groups, patch, pool
         self.generator: nn.Module = nn.Identity()
@@ -65,14 +69,18 @@ class AfDCDLoss(DistillLoss):
     def setup(self, student: Tensor, teacher: Tensor) -> None:
         channels = teacher.shape[1]
         self.generator = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=1))
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
 
     def check(self, student: Tensor, teacher: Tensor) -> None:
         super().check(student, teacher)
         if teacher.shape[1] % self.groups:
-            raise ValueError(f'AfDCDLoss needs channels that are a multiple of groups = {self.groups}, but got '
-                             f'{teacher.shape[1]}; set groups to a divisor')
+            raise ValueError(
+                f'AfDCDLoss needs channels that are a multiple of groups = {self.groups}, but got '
+                f'{teacher.shape[1]}; set groups to a divisor'
+            )
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
         if self.training:

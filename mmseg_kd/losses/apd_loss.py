@@ -3,17 +3,18 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ..constants import IGNORE_INDEX
 from .apd_context_loss import APDContextLoss
 from .apd_prototype_loss import APDPrototypeLoss
 from .base import AdversarialLoss
-from ..constants import IGNORE_INDEX
 from .ops import class_masks
 from .prototypes import prototype_cosines
 
 
 @MODELS.register_module()
 class APDLoss(AdversarialLoss):
-    r"""Match the prototypes of the classes, and what they say of each pixel, behind a head that the teacher learns for it.
+    r"""Match the prototypes of the classes, and what they say of each pixel, behind a head that the teacher learns for
+    it.
 
     .. math:: L = \beta\, L_{context}(f^s, H(f^t)) + \gamma\, L_{prototype}(f^s, H(f^t)), \qquad
         L_H = \mathrm{CE}\big(s_H\, h_p \cdot c_k,\; y_p\big)
@@ -34,27 +35,27 @@ class APDLoss(AdversarialLoss):
         features (N, C, H, W) of student and teacher, equal channels; labels (N, h, w). A scalar; 0 if all is void.
 
     Raises:
-        ValueError: if an argument is negative or a scale is 0, the shapes differ, labels are missing, or the head does not
-            exist yet or was set up for other channels.
+        ValueError: if an argument is negative or a scale is 0, the shapes differ, labels are missing, or the head does
+            not exist yet or was set up for other channels.
 
     Paper: Tian et al., "Adaptive Perspective Distillation for Semantic Segmentation" (TPAMI 2023, DOI
-    10.1109/TPAMI.2022.3159581), whose published code has both scales at 10, divides the context by the number of classes
-    that occur in the batch of the process, and has Adam at 1e-5 for H and a student's head at ten times the learning
-    rate. Deviations: its cross-entropy is taken on the grid of the features, where the code resizes the scores to the
-    labels; and those of :class:`APDContextLoss`.
+    10.1109/TPAMI.2022.3159581), whose published code has both scales at 10, divides the context by the number of
+    classes that occur in the batch of the process, and has Adam at 1e-5 for H and a student's head at ten times the
+    learning rate. Deviations: its cross-entropy is taken on the grid of the features, where the code resizes the scores
+    to the labels; and those of :class:`APDContextLoss`.
     """
 
     needs_labels = True
 
-    def __init__(self,
-                 context: float = 10.0,
-                 prototype: float = 10.0,
-                 scale: float = 10.0,
-                 head_scale: float = 10.0) -> None:
+    def __init__(
+        self, context: float = 10.0, prototype: float = 10.0, scale: float = 10.0, head_scale: float = 10.0
+    ) -> None:
         super().__init__()
         if min(context, prototype) < 0 or head_scale <= 0:
-            raise ValueError(f'APDLoss: context and prototype must be >= 0 and head_scale > 0, but are {context}, '
-                             f'{prototype} and {head_scale}')
+            raise ValueError(
+                f'APDLoss: context and prototype must be >= 0 and head_scale > 0, but are {context}, '
+                f'{prototype} and {head_scale}'
+            )
         self.weights, self.head_scale = (context, prototype), head_scale
         self.losses = nn.ModuleList([APDContextLoss(scale), APDPrototypeLoss()])
 
@@ -66,8 +67,10 @@ class APDLoss(AdversarialLoss):
         super().check(student, teacher)
         known = self.critic and self.critic[0].in_channels
         if known != teacher.shape[1]:
-            raise ValueError(f'APDLoss was set up for {known} channels, but got {teacher.shape[1]}; call setup(student, '
-                             'teacher) with maps as those of the loss')
+            raise ValueError(
+                f'APDLoss was set up for {known} channels, but got {teacher.shape[1]}; call setup(student, '
+                'teacher) with maps as those of the loss'
+            )
 
     def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         with torch.no_grad():

@@ -39,15 +39,20 @@ class AttnFDLoss(DistillLoss):
 
     def setup(self, student: Maps, teacher: Maps) -> None:
         for s, t in pairs(student, teacher, 'AttnFDLoss'):
-            self.refiners.append(nn.Sequential(
-                CBAM(s.shape[1]), nn.Conv2d(s.shape[1], t.shape[1], 1, bias=False), nn.BatchNorm2d(t.shape[1])))
+            self.refiners.append(
+                nn.Sequential(
+                    CBAM(s.shape[1]), nn.Conv2d(s.shape[1], t.shape[1], 1, bias=False), nn.BatchNorm2d(t.shape[1])
+                )
+            )
 
     def check(self, student: Maps, teacher: Maps) -> None:
         super().check(student, teacher)
         levels = len(pairs(student, teacher))
         if levels != len(self.refiners):
-            raise ValueError(f'AttnFDLoss was set up for {len(self.refiners)} maps, but got {levels}; call '
-                             'setup(student, teacher) with the maps of the loss')
+            raise ValueError(
+                f'AttnFDLoss was set up for {len(self.refiners)} maps, but got {levels}; call '
+                'setup(student, teacher) with the maps of the loss'
+            )
 
     def compute(self, student: Maps, teacher: Maps) -> Tensor:
         return sum(_distance(refine(s), t) for refine, (s, t) in zip(self.refiners, pairs(student, teacher)))

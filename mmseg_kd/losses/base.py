@@ -1,6 +1,6 @@
 """What all distillation losses share."""
+
 from abc import ABC, abstractmethod
-from typing import Optional, Tuple, Union
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..constants import IGNORE_INDEX
 from .ops import sample_labels
 
-Maps = Union[Tensor, Tuple[Tensor, ...]]
+Maps = Tensor | tuple[Tensor, ...]
 
 
 class DistillLoss(nn.Module, ABC):
@@ -25,8 +25,8 @@ class DistillLoss(nn.Module, ABC):
         needs_equal_channels: student and teacher must have the same number of channels. The default 1x1 adapter sees to
             it for features; for logits a difference is an error.
         least_channels: the fewest that there is something to learn from; more than 1 where channels are classes.
-        classes: how many the labels distinguish. The distiller sets it before :meth:`setup`; without one, it is the most
-            that label maps can hold, which only costs memory.
+        classes: how many the labels distinguish. The distiller sets it before :meth:`setup`; without one, it is the
+            most that label maps can hold, which only costs memory.
     """
 
     needs_labels = False
@@ -35,7 +35,7 @@ class DistillLoss(nn.Module, ABC):
     classes = IGNORE_INDEX
 
     @abstractmethod
-    def compute(self, student: Maps, teacher: Maps, labels: Optional[Tensor] = None) -> Tensor:
+    def compute(self, student: Maps, teacher: Maps, labels: Tensor | None = None) -> Tensor:
         """The formula: float32 (or float64) maps in, a scalar out. Losses without labels take two arguments."""
 
     def setup(self, student: Maps, teacher: Maps) -> None:
@@ -45,7 +45,7 @@ class DistillLoss(nn.Module, ABC):
         device: only their shapes count. Most losses need nothing.
         """
 
-    def forward(self, student: Maps, teacher: Maps, labels: Optional[Tensor] = None) -> Tensor:
+    def forward(self, student: Maps, teacher: Maps, labels: Tensor | None = None) -> Tensor:
         """Compute the loss.
 
         Args:
@@ -61,22 +61,26 @@ class DistillLoss(nn.Module, ABC):
         """
         student, teacher = self.prepare(student, teacher)
         if self.needs_labels != (labels is not None):
-            raise ValueError(f'{type(self).__name__} {"needs" if self.needs_labels else "takes no"} labels, '
-                             f'but labels came as {type(labels).__name__}')
+            raise ValueError(
+                f'{type(self).__name__} {"needs" if self.needs_labels else "takes no"} labels, '
+                f'but labels came as {type(labels).__name__}'
+            )
         reference = _first(student)
         with torch.autocast(reference.device.type, enabled=False):
             if labels is None:
                 return self.compute(student, teacher)
             if labels.dim() != 3 or len(labels) != len(reference):
-                raise ValueError(f'{type(self).__name__} needs labels of shape (N, H, W) with N = {len(reference)}, '
-                                 f'but got {tuple(labels.shape)}')
+                raise ValueError(
+                    f'{type(self).__name__} needs labels of shape (N, H, W) with N = {len(reference)}, '
+                    f'but got {tuple(labels.shape)}'
+                )
             return self.compute(student, teacher, self.sample(labels, reference.shape[-2:]))
 
     def sample(self, labels: Tensor, size: torch.Size) -> Tensor:
-        """Labels (N, H, W) as :meth:`compute` takes them: at the student's ``size`` (h, w), unless a loss overrides this."""
+        """Labels (N, H, W) for :meth:`compute`: at the student's ``size`` (h, w), unless a loss overrides this."""
         return sample_labels(labels, size)
 
-    def prepare(self, student: Maps, teacher: Maps) -> Tuple[Maps, Maps]:
+    def prepare(self, student: Maps, teacher: Maps) -> tuple[Maps, Maps]:
         """Raise half precision to float32, cut the teacher's gradient, and check the shapes."""
         student, teacher = _map(_raise_precision, student), _map(_raise_precision, _map(Tensor.detach, teacher))
         self.check(student, teacher)
@@ -91,19 +95,26 @@ class DistillLoss(nn.Module, ABC):
     def check_channels(self, student: Tensor) -> None:
         """Raise ValueError where a map has too few channels to learn from."""
         if student.dim() > 1 and student.shape[1] < self.least_channels:
-            advice = 'read "logits", which has two channels for a network of one' if student.shape[1] == 1 else \
-                'take PixelWiseKDLoss, which learns from two classes'
-            raise ValueError(f'{type(self).__name__} compares the classes of a pixel and has nothing to learn from less '
-                             f'than {self.least_channels} channels, but got {student.shape[1]}; {advice}')
+            advice = (
+                'read "logits", which has two channels for a network of one'
+                if student.shape[1] == 1
+                else 'take PixelWiseKDLoss, which learns from two classes'
+            )
+            raise ValueError(
+                f'{type(self).__name__} compares the classes of a pixel and has nothing to learn from less '
+                f'than {self.least_channels} channels, but got {student.shape[1]}; {advice}'
+            )
 
 
-def pairs(student: Maps, teacher: Maps, name: str = 'the loss') -> Tuple[Tuple[Tensor, Tensor], ...]:
+def pairs(student: Maps, teacher: Maps, name: str = 'the loss') -> tuple[tuple[Tensor, Tensor], ...]:
     """The maps of student and teacher two by two, whether one or several. Raise ValueError if the numbers differ."""
     students = (student,) if isinstance(student, Tensor) else student
     teachers = (teacher,) if isinstance(teacher, Tensor) else teacher
     if len(students) != len(teachers):
-        raise ValueError(f'{name} compares maps in pairs, but got {len(students)} of the student and {len(teachers)} '
-                         f'of the teacher; give the term as many paths for the one as for the other')
+        raise ValueError(
+            f'{name} compares maps in pairs, but got {len(students)} of the student and {len(teachers)} '
+            f'of the teacher; give the term as many paths for the one as for the other'
+        )
     return tuple(zip(students, teachers))
 
 
@@ -117,8 +128,8 @@ class AdversarialLoss(DistillLoss):
     :class:`~mmseg_kd.losses.KATranslatorLoss`, is trained in the same way.
 
     Attributes:
-        critic_first: the critic learns before the term begins, while its weight is still 0, and rests from then on; false
-            for one that learns beside the student.
+        critic_first: the critic learns before the term begins, while its weight is still 0, and rests from then on;
+            false for one that learns beside the student.
         critic: the network that judges; its parameters get an optimiser of their own
             (:class:`mmseg_kd.engine.DistillOptimWrapperConstructor`). None until :meth:`setup`.
     """
@@ -127,21 +138,27 @@ class AdversarialLoss(DistillLoss):
 
     def __init__(self) -> None:
         super().__init__()
-        self.critic: Optional[nn.Module] = None
+        self.critic: nn.Module | None = None
 
     @abstractmethod
-    def critic_loss(self, student: Maps, teacher: Maps, labels: Optional[Tensor] = None) -> Tensor:
+    def critic_loss(self, student: Maps, teacher: Maps, labels: Tensor | None = None) -> Tensor:
         """What the critic minimises, a scalar; reaches its parameters only. Takes what :meth:`forward` takes."""
 
 
 def check_same_shape(name: str, student: Tensor, teacher: Tensor, channels: bool = True) -> None:
     """Raise ValueError unless two maps have equal shape (in all but the channels if ``channels`` is false)."""
-    same = student.dim() == teacher.dim() and len(student) == len(teacher) and \
-        student.shape[2:] == teacher.shape[2:] and (not channels or student.shape == teacher.shape)
+    same = (
+        student.dim() == teacher.dim()
+        and len(student) == len(teacher)
+        and student.shape[2:] == teacher.shape[2:]
+        and (not channels or student.shape == teacher.shape)
+    )
     if not same:
         what = 'shapes' if channels else 'batch and spatial sizes'
-        raise ValueError(f'{name} needs equal {what}, but student is {tuple(student.shape)} and teacher is '
-                         f'{tuple(teacher.shape)}; give the term an adapter or other paths')
+        raise ValueError(
+            f'{name} needs equal {what}, but student is {tuple(student.shape)} and teacher is '
+            f'{tuple(teacher.shape)}; give the term an adapter or other paths'
+        )
 
 
 def _raise_precision(x: Tensor) -> Tensor:

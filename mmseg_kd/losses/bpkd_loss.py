@@ -3,9 +3,9 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ..constants import IGNORE_INDEX
 from .base import DistillLoss
 from .edges import edge_shares
-from ..constants import IGNORE_INDEX
 from .ops import sample_labels, softened_divergence
 
 
@@ -72,8 +72,9 @@ class BPKDLoss(DistillLoss):
         share = (edges / edges.sum((2, 3), keepdim=True).clamp_min(1)).sum(1)
         logs = (torch.log_softmax(edges * x / self.temperature, dim=1) for x in (student, teacher))
         edge = (share * _divergence(*logs)).sum()
-        bodies = [((1 - edges) * x / self.temperature).masked_fill(void, torch.finfo(x.dtype).min)
-                  for x in (student, teacher)]
+        bodies = [
+            ((1 - edges) * x / self.temperature).masked_fill(void, torch.finfo(x.dtype).min) for x in (student, teacher)
+        ]
         body = softened_divergence(*(x.flatten(2) for x in bodies), temperature=1.0, dim=2) / student.shape[1]
         return (self.edge * edge + self.body * body) * (self.temperature**2 / len(student))
 

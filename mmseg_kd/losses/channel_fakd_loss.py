@@ -45,8 +45,9 @@ class ChannelFAKDLoss(FAKDLoss):
         logits = F.conv2d(*student) / self.temperature
         augmented = logits + spread * (self.strength / (2 * self.temperature**2))
         # The smallest number has no share, and unlike minus infinity no gradient that is not a number.
-        targets, augmented = (x.masked_fill(void, torch.finfo(x.dtype).min).flatten(2)
-                              for x in (teacher / self.temperature, augmented))
+        targets, augmented = (
+            x.masked_fill(void, torch.finfo(x.dtype).min).flatten(2) for x in (teacher / self.temperature, augmented)
+        )
         logs = targets.log_softmax(2)
         bounds = (logs.exp() * (logs - logits.flatten(2))).sum(2) + augmented.logsumexp(2)
         counted = ~void.flatten(1).all(1, keepdim=True)

@@ -1,5 +1,3 @@
-from typing import Optional
-
 import torch
 import torch.nn.functional as F
 from mmengine.dist import get_world_size
@@ -51,20 +49,24 @@ class CIRKDChannelLoss(DistillLoss):
     needs_equal_channels = False
     kernel = 4
 
-    def __init__(self,
-                 temperature: float = 0.1,
-                 memory_weight: float = 0.1,
-                 mse_weight: float = 100.0,
-                 size: int = 10000,
-                 contrast: int = 2048,
-                 pushed: int = 256) -> None:
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        memory_weight: float = 0.1,
+        mse_weight: float = 100.0,
+        size: int = 10000,
+        contrast: int = 2048,
+        pushed: int = 256,
+    ) -> None:
         super().__init__()
         if min(temperature, size, contrast, pushed) <= 0 or min(memory_weight, mse_weight) < 0:
-            raise ValueError('CIRKDChannelLoss: temperature, size, contrast and pushed must be > 0 and weights >= 0, '
-                             f'but are {(temperature, size, contrast, pushed)} and {(memory_weight, mse_weight)}')
+            raise ValueError(
+                'CIRKDChannelLoss: temperature, size, contrast and pushed must be > 0 and weights >= 0, '
+                f'but are {(temperature, size, contrast, pushed)} and {(memory_weight, mse_weight)}'
+            )
         self.temperature, self.memory_weight, self.mse_weight = temperature, memory_weight, mse_weight
         self.size, self.contrast, self.pushed = size, contrast, pushed
-        self.head: Optional[ProjectionHead] = None
+        self.head: ProjectionHead | None = None
 
     def setup(self, student: Tensor, teacher: Tensor) -> None:
         self.head = ProjectionHead(student.shape[1], teacher.shape[1])
@@ -75,17 +77,19 @@ class CIRKDChannelLoss(DistillLoss):
         check_head(type(self).__name__, self.head, student, teacher)
         cells, expected = self._pool(teacher[:1, :1]).numel(), self.memory.rows.shape[1]
         if cells != expected:
-            raise ValueError(f'CIRKDChannelLoss was set up for maps of {expected} cells of 4 x 4 pixels, but got '
-                             f'{cells}, of {tuple(teacher.shape[2:])} pixels; set data_preprocessor.size to the size '
-                             'of all crops')
+            raise ValueError(
+                f'CIRKDChannelLoss was set up for maps of {expected} cells of 4 x 4 pixels, but got '
+                f'{cells}, of {tuple(teacher.shape[2:])} pixels; set data_preprocessor.size to the size '
+                'of all crops'
+            )
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
         s, t = (unit(x.flatten(2), dim=2).flatten(0, 1) for x in (self.head(self._pool(student)), self._pool(teacher)))
         if self.training:
-            chosen = torch.randperm(len(t), device=t.device)[:-(-self.pushed // get_world_size())]
+            chosen = torch.randperm(len(t), device=t.device)[: -(-self.pushed // get_world_size())]
             self.memory.push(t[chosen], torch.zeros_like(chosen))
         keys = self.memory.draw(self.contrast).to(t.dtype)
-        weights = s.new_full((len(s), ), 1 / len(s))
+        weights = s.new_full((len(s),), 1 / len(s))
         batch = relation_divergence(s, t, s, t, weights / len(student), self.temperature, groups=len(student))
         memory = relation_divergence(s, t, keys, keys, weights, self.temperature)
         return batch + self.memory_weight * memory + self.mse_weight * (s - t).square().mean()

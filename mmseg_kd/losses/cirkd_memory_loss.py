@@ -1,11 +1,9 @@
-from typing import Optional
-
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ..constants import IGNORE_INDEX
 from .base import DistillLoss
 from .memory_queue import MemoryQueue, pixel_keys, region_keys, stray_pixel_keys
-from ..constants import IGNORE_INDEX
 from .ops import unit
 from .relations import ProjectionHead, check_head, relation_divergence
 
@@ -55,20 +53,22 @@ class CIRKDMemoryLoss(DistillLoss):
     needs_equal_channels = False
     choose = staticmethod(pixel_keys)
 
-    def __init__(self,
-                 temperature: float = 0.1,
-                 pixel_size: int = 20000,
-                 region_size: int = 2000,
-                 pixel_contrast: int = 4096,
-                 region_contrast: int = 1024,
-                 pixels_per_class: int = 16) -> None:
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        pixel_size: int = 20000,
+        region_size: int = 2000,
+        pixel_contrast: int = 4096,
+        region_contrast: int = 1024,
+        pixels_per_class: int = 16,
+    ) -> None:
         super().__init__()
         arguments = (temperature, pixel_size, region_size, pixel_contrast, region_contrast, pixels_per_class)
         if min(arguments) <= 0:
             raise ValueError(f'CIRKDMemoryLoss: all arguments must be > 0, but are {arguments}')
         self.temperature, self.pixels_per_class = temperature, pixels_per_class
         self.sizes, self.contrasts = (pixel_size, region_size), (pixel_contrast, region_contrast)
-        self.head: Optional[ProjectionHead] = None
+        self.head: ProjectionHead | None = None
 
     def setup(self, student: Tensor, teacher: Tensor) -> None:
         self.head = ProjectionHead(student.shape[1], teacher.shape[1])
@@ -86,8 +86,10 @@ class CIRKDMemoryLoss(DistillLoss):
             self.pixels.push(*self.choose(t, labels, self.classes, self.pixels_per_class))
         valid = labels.flatten() != IGNORE_INDEX
         weights = valid.to(t.dtype) / valid.sum().clamp_min(1)
-        drawn = [queue.draw(contrast // self.classes + 1).to(t.dtype)
-                 for queue, contrast in zip((self.pixels, self.regions), self.contrasts)]
+        drawn = [
+            queue.draw(contrast // self.classes + 1).to(t.dtype)
+            for queue, contrast in zip((self.pixels, self.regions), self.contrasts)
+        ]
         s, t = s.flatten(0, 1), t.flatten(0, 1)
         return sum(relation_divergence(s, t, keys, keys, weights, self.temperature) for keys in drawn)
 
@@ -96,8 +98,9 @@ class CIRKDMemoryLoss(DistillLoss):
 class StrayCIRKDMemoryLoss(CIRKDMemoryLoss):
     """:class:`CIRKDMemoryLoss` with the memory of pixels that CIRKD's published code has, and its results come from.
 
-    Of a class with n pixels in an image, it remembers random ones among the first n of the image in reading order, whatever
-    their class, void included: the code permutes the class's pixels and then indexes the image with the permutation.
+    Of a class with n pixels in an image, it remembers random ones among the first n of the image in reading order,
+    whatever their class, void included: the code permutes the class's pixels and then indexes the image with the
+    permutation.
     """
 
     choose = staticmethod(stray_pixel_keys)

@@ -47,7 +47,7 @@ class CIRKDMiniBatchLoss(DistillLoss):
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
         s, t = (self._vectors(x) for x in (student, teacher))
-        weights = s.new_full((len(s), ), 1 / (len(s) * len(student)))
+        weights = s.new_full((len(s),), 1 / (len(s) * len(student)))
         return relation_divergence(s, t, s, t, weights, self.temperature, groups=len(student), rows=self.rows)
 
     def _vectors(self, x: Tensor) -> Tensor:

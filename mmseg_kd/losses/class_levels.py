@@ -1,5 +1,4 @@
 """Log-sums over tables, of which every class has one: what the bound of FAKD is made of."""
-from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -36,7 +35,7 @@ class _ClassLevels(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         logits, tables, labels, levels = ctx.saved_tensors
         to_logits, to_tables = [], torch.zeros_like(tables)
         for z, y, level, g in zip(*(x.split(ctx.rows) for x in (logits, labels, levels, grad))):

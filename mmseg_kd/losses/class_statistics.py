@@ -37,8 +37,11 @@ class ClassStatistics(nn.Module):
         count, sums, squares = (F.pad(torch.zeros_like(x), (0, 0, 0, 1)) for x in (self.count, self.mean, self.mean))
         # Differences to the mean so far, which all processes share, keep the digits that plain squares would lose.
         difference = features.to(self.mean.dtype) - F.pad(self.mean, (0, 0, 0, 1))[labels]
-        for total, values in ((count, torch.ones_like(difference[:, :1])), (sums, difference),
-                              (squares, difference.square())):
+        for total, values in (
+            (count, torch.ones_like(difference[:, :1])),
+            (sums, difference),
+            (squares, difference.square()),
+        ):
             all_reduce(total.index_add_(0, labels, values))
         count, sums, squares = count[:-1], sums[:-1], squares[:-1]
         shift = sums / count.clamp_min(1)

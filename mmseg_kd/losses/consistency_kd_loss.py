@@ -37,12 +37,22 @@ class ConsistencyKDLoss(DistillLoss):
 
 def _variation(x: Tensor) -> Tensor:
     """Mean distance of each pixel of (N, C, H, W) from its neighbours, (N, H, W)."""
-    pairs = [(x[..., 1:], x[..., :-1]), (x[..., 1:, :], x[..., :-1, :]), (x[..., 1:, 1:], x[..., :-1, :-1]),
-             (x[..., 1:, :-1], x[..., :-1, 1:])]
+    pairs = [
+        (x[..., 1:], x[..., :-1]),
+        (x[..., 1:, :], x[..., :-1, :]),
+        (x[..., 1:, 1:], x[..., :-1, :-1]),
+        (x[..., 1:, :-1], x[..., :-1, 1:]),
+    ]
     # Left, right, upper, lower: where the distances of the first and of the second of a pair lie in the map.
-    places = [((1, 0, 0, 0), (0, 1, 0, 0)), ((0, 0, 1, 0), (0, 0, 0, 1)), ((1, 0, 1, 0), (0, 1, 0, 1)),
-              ((0, 1, 1, 0), (1, 0, 0, 1))]
+    places = [
+        ((1, 0, 0, 0), (0, 1, 0, 0)),
+        ((0, 0, 1, 0), (0, 0, 0, 1)),
+        ((1, 0, 1, 0), (0, 1, 0, 1)),
+        ((0, 1, 1, 0), (1, 0, 0, 1)),
+    ]
     distances = [(first - second).norm(dim=1) for first, second in pairs]
-    total, neighbours = (sum(F.pad(d, place) for d, both in zip(maps, places) for place in both)
-                         for maps in (distances, [torch.ones_like(d[:1]) for d in distances]))
+    total, neighbours = (
+        sum(F.pad(d, place) for d, both in zip(maps, places) for place in both)
+        for maps in (distances, [torch.ones_like(d[:1]) for d in distances])
+    )
     return total / neighbours.clamp_min(1)

@@ -1,13 +1,13 @@
 """A fixed decomposition of maps into bands by scale and direction, in the manner of the contourlet transform."""
+
 import math
-from typing import Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def pyramid_step(x: Tensor) -> Tuple[Tensor, Tensor]:
+def pyramid_step(x: Tensor) -> tuple[Tensor, Tensor]:
     """Split maps (N, C, H, W) into the coarse half (N, C, ceil(H / 2), ceil(W / 2)) and what it lacks (N, C, H, W).
 
     Coarse is every second pixel of the map under the binomial filter (1, 4, 6, 4, 1) / 16 along both axes, with the
@@ -39,7 +39,7 @@ def wedges(height: int, width: int, directions: int, like: Tensor) -> Tensor:
     weights[:, 0, 0].fill_(1)
     weights = weights / weights.sum(0)
     # The highest frequency of an even side runs in two directions at once; only their mean gives real bands.
-    return ((weights + weights.flip(1, 2).roll((1, 1), (1, 2))) / 2)[..., :width // 2 + 1]
+    return ((weights + weights.flip(1, 2).roll((1, 1), (1, 2))) / 2)[..., : width // 2 + 1]
 
 
 def band_energy(x: Tensor, directions: int) -> Tensor:

@@ -1,5 +1,5 @@
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -31,8 +31,14 @@ class HolisticCritic(nn.Module):
         super().__init__()
         self.in_channels = in_channels
         self.layers = nn.Sequential(
-            _downsample(in_channels, 64), _downsample(64, 128), _downsample(128, 256), SelfAttention(256),
-            _downsample(256, 512), SelfAttention(512), nn.Conv2d(512, 1, 4))
+            _downsample(in_channels, 64),
+            _downsample(64, 128),
+            _downsample(128, 256),
+            SelfAttention(256),
+            _downsample(256, 512),
+            SelfAttention(512),
+            nn.Conv2d(512, 1, 4),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         size = [max(side, self.min_side) for side in x.shape[2:]]
@@ -97,7 +103,7 @@ def slope_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor
     share = torch.rand(len(real), 1, 1, 1, dtype=real.dtype, device=real.device)
     between = torch.lerp(fake, real, share).requires_grad_()
     scores = critic(between).flatten(1).mean(1)
-    slope, = torch.autograd.grad(scores.sum(), between, create_graph=True)
+    (slope,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
 

@@ -39,6 +39,6 @@ class CSCLoss(DistillLoss):
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
         student, teacher = (F.avg_pool2d(x, self.kernel, ceil_mode=True).flatten(2) for x in (student, teacher))
-        places = gram_distance(unit(student), unit(teacher)) / student.shape[2]**2
+        places = gram_distance(unit(student), unit(teacher)) / student.shape[2] ** 2
         rows, targets = (unit(x, dim=2).transpose(1, 2) for x in (student, teacher))
-        return (places + gram_distance(rows, targets) / student.shape[1]**2).mean()
+        return (places + gram_distance(rows, targets) / student.shape[1] ** 2).mean()

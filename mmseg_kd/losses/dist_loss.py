@@ -1,5 +1,5 @@
 import logging
-from typing import Sequence
+from collections.abc import Sequence
 
 from mmengine.logging import print_log
 from mmseg.registry import MODELS
@@ -52,10 +52,16 @@ class DISTLoss(DistillLoss):
     def setup(self, student: Tensor, teacher: Tensor) -> None:
         if student.shape[1] == 2 and self.inter:
             if not self.intra:
-                raise ValueError('DISTLoss: the relation between two classes is constant, so that inter alone has nothing to '
-                                 'learn; set intra > 0')
-            print_log('DISTLoss: the relation between two classes is constant, so that inter adds a number and no gradient; '
-                      'set inter=0', 'current', logging.WARNING)
+                raise ValueError(
+                    'DISTLoss: the relation between two classes is constant, so that inter alone has nothing to '
+                    'learn; set intra > 0'
+                )
+            print_log(
+                'DISTLoss: the relation between two classes is constant, so that inter adds a number and no gradient; '
+                'set inter=0',
+                'current',
+                logging.WARNING,
+            )
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
         student, teacher = ((x / self.temperature).softmax(1) for x in (student, teacher))

@@ -1,5 +1,4 @@
 import logging
-from typing import Tuple
 
 import torch
 import torch.nn.functional as F
@@ -7,8 +6,8 @@ from mmengine.logging import print_log
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from .base import DistillLoss
 from ..constants import IGNORE_INDEX
+from .base import DistillLoss
 
 
 @MODELS.register_module()
@@ -56,10 +55,15 @@ class DKDLoss(DistillLoss):
     def setup(self, student: Tensor, teacher: Tensor) -> None:
         if student.shape[1] == 2 and self.beta:
             if not self.alpha:
-                raise ValueError('DKDLoss: of two classes no other one is left beside the labelled one, so that beta alone has '
-                                 'nothing to learn; set alpha > 0')
-            print_log('DKDLoss: of two classes no other one is left beside the labelled one, so that beta has no effect',
-                      'current', logging.WARNING)
+                raise ValueError(
+                    'DKDLoss: of two classes no other one is left beside the labelled one, so that beta alone has '
+                    'nothing to learn; set alpha > 0'
+                )
+            print_log(
+                'DKDLoss: of two classes no other one is left beside the labelled one, so that beta has no effect',
+                'current',
+                logging.WARNING,
+            )
 
     def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         labels = labels[:, None].long()
@@ -72,7 +76,7 @@ class DKDLoss(DistillLoss):
         return loss * self.temperature**2 / valid.sum().clamp_min(1)
 
 
-def _decouple(z: Tensor, index: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+def _decouple(z: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Log-share of each class among the others, log-odds of the labelled one, and the shares (that of the label 0)."""
     others = z.scatter(1, index, -torch.inf)
     shares = z - others.logsumexp(1, keepdim=True)

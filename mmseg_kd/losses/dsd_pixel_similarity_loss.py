@@ -37,14 +37,17 @@ class DSDPixelSimilarityLoss(DistillLoss):
     def check(self, student: Maps, teacher: Maps) -> None:
         name = type(self).__name__
         if isinstance(student, Tensor) or len(student) < 2:
-            raise ValueError(f'{name} compares two or more layers of a network, but got one map; give the term a list '
-                             'of paths')
+            raise ValueError(
+                f'{name} compares two or more layers of a network, but got one map; give the term a list of paths'
+            )
         super().check(student, teacher)
         if len({id(x) for x in student}) < len(student):
             raise ValueError(f'{name} needs different layers, but one of the student is given twice; remove a path')
         if len({x.shape[2:] for x in student}) > 1:
-            raise ValueError(f'{name} needs layers of one spatial size, but those of the student are '
-                             f'{[tuple(x.shape[2:]) for x in student]}; give the term paths of one stride')
+            raise ValueError(
+                f'{name} needs layers of one spatial size, but those of the student are '
+                f'{[tuple(x.shape[2:]) for x in student]}; give the term paths of one stride'
+            )
 
     def compute(self, student: Maps, teacher: Maps) -> Tensor:
         return (_residuals(student) - _residuals(teacher)).square().mean()

@@ -1,5 +1,6 @@
 """Where the classes of a label map meet."""
-from typing import List, Sequence, Tuple
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -8,8 +9,9 @@ from torch import Tensor
 BITS = 63  # classes in a word; the sign stays out
 
 
-def edge_shares(labels: Tensor, classes: int, size: Sequence[int], kernel: int,
-                dtype: torch.dtype = torch.float32) -> Tensor:
+def edge_shares(
+    labels: Tensor, classes: int, size: Sequence[int], kernel: int, dtype: torch.dtype = torch.float32
+) -> Tensor:
     r"""Share of each cell of a grid that lies on the edge of a class.
 
     A pixel lies on the edge of class c if the window ``kernel`` x ``kernel`` around it (cut off at the border of the
@@ -54,7 +56,7 @@ def _dilate(words: Tensor, kernel: int, dim: int) -> Tensor:
     return words
 
 
-def _add_cells(digits: List[Tensor], cells: int, dim: int) -> Tuple[List[Tensor], Tensor]:
+def _add_cells(digits: list[Tensor], cells: int, dim: int) -> tuple[list[Tensor], Tensor]:
     """Sums of numbers over the cells along ``dim``, and the lengths of the cells.
 
     Every bit of a word has a number of its own, the binary digits of which lie in as many words, lowest first.
@@ -71,7 +73,7 @@ def _add_cells(digits: List[Tensor], cells: int, dim: int) -> Tuple[List[Tensor]
     return digits, ends - starts
 
 
-def _add(x: Sequence[Tensor], y: Sequence[Tensor]) -> List[Tensor]:
+def _add(x: Sequence[Tensor], y: Sequence[Tensor]) -> list[Tensor]:
     """The digits of the sum of two numbers of equally many digits."""
     total, carry = [x[0] ^ y[0]], x[0] & y[0]
     for a, b in zip(x[1:], y[1:]):

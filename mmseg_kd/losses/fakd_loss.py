@@ -1,17 +1,15 @@
-from typing import Optional, Tuple
-
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ..constants import IGNORE_INDEX
+from ..models.two_classes import two_classes
 from .base import DistillLoss, check_same_shape
 from .class_levels import class_levels
 from .class_statistics import ClassStatistics
-from ..constants import IGNORE_INDEX
-from ..models.two_classes import two_classes
 
-Student = Tuple[Tensor, Tensor, Tensor]
+Student = tuple[Tensor, Tensor, Tensor]
 
 
 @MODELS.register_module()
@@ -57,10 +55,12 @@ class FAKDLoss(DistillLoss):
     def __init__(self, strength: float = 2.5, temperature: float = 1.0) -> None:
         super().__init__()
         if strength < 0 or temperature <= 0:
-            raise ValueError(f'{type(self).__name__}: strength must be >= 0 and temperature > 0, but are {strength} '
-                             f'and {temperature}')
+            raise ValueError(
+                f'{type(self).__name__}: strength must be >= 0 and temperature > 0, but are {strength} '
+                f'and {temperature}'
+            )
         self.strength, self.temperature = strength, temperature
-        self.statistics: Optional[ClassStatistics] = None
+        self.statistics: ClassStatistics | None = None
 
     def setup(self, student: Student, teacher: Tensor) -> None:
         if isinstance(student, tuple) and len(student) == 3:
@@ -69,15 +69,19 @@ class FAKDLoss(DistillLoss):
     def check(self, student: Student, teacher: Tensor) -> None:
         name = type(self).__name__
         if not isinstance(student, tuple) or len(student) != 3 or not isinstance(teacher, Tensor):
-            raise ValueError(f'{name} takes (features, weight, bias) of the student and logits of the teacher; give '
-                             'the term these paths')
+            raise ValueError(
+                f'{name} takes (features, weight, bias) of the student and logits of the teacher; give '
+                'the term these paths'
+            )
         check_same_shape(name, student[0], teacher, channels=False)
         student = of_two_classes(student)
         known = self.statistics and tuple(self.statistics.mean.shape)
         found = teacher.shape[1], student[0].shape[1]
         if not known == found == student[1].shape[:2]:
-            raise ValueError(f'{name} was set up for (classes, channels) = {known} with a classifier of these, but '
-                             f'got {found} and one of {tuple(student[1].shape)}; call setup with the maps of the loss')
+            raise ValueError(
+                f'{name} was set up for (classes, channels) = {known} with a classifier of these, but '
+                f'got {found} and one of {tuple(student[1].shape)}; call setup with the maps of the loss'
+            )
 
     def variances(self, student: Student, labels: Tensor) -> Tensor:
         """Variances of the features by class (C, D); in training mode after they have seen the batch."""
@@ -95,7 +99,7 @@ class FAKDLoss(DistillLoss):
         table = spread * (self.strength / (2 * self.temperature**2))
         logits, targets = (_rows(x) / self.temperature for x in (F.conv2d(*student), teacher))
         logs, index = targets.log_softmax(1), labels.where(valid, 0)
-        levels = class_levels(logits, table, index, rows=max(1, self.chunk // len(weight)**2))
+        levels = class_levels(logits, table, index, rows=max(1, self.chunk // len(weight) ** 2))
         bounds = (logs.exp() * (logs - logits + levels)).sum(1)
         return torch.where(valid, bounds, 0).sum() * self.temperature**2 / valid.sum().clamp_min(1)
 

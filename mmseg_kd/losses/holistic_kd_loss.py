@@ -55,16 +55,20 @@ class HolisticKDLoss(AdversarialLoss):
         name = type(self).__name__
         maps = (student,) if isinstance(student, Tensor) else student
         if len(maps) > 2 or not isinstance(teacher, Tensor):
-            raise ValueError(f'{name} takes logits, or (logits, images), of the student and logits of the teacher; '
-                             f'give the term these paths')
+            raise ValueError(
+                f'{name} takes logits, or (logits, images), of the student and logits of the teacher; '
+                f'give the term these paths'
+            )
         check_same_shape(name, maps[0], teacher)
         self.check_channels(maps[0])
         if self.critic is None:
             raise ValueError(f'{name} has no critic yet: call setup(student, teacher) before the loss')
         channels = sum(x.shape[1] for x in maps)
         if channels != self.critic.in_channels or len(maps[-1]) != len(teacher):
-            raise ValueError(f'{name} was set up for {self.critic.in_channels} channels of logits and images, batches '
-                             f'equal, but got {[tuple(x.shape) for x in maps]}; give the paths of the setup')
+            raise ValueError(
+                f'{name} was set up for {self.critic.in_channels} channels of logits and images, batches '
+                f'equal, but got {[tuple(x.shape) for x in maps]}; give the paths of the setup'
+            )
 
     def compute(self, student: Maps, teacher: Tensor) -> Tensor:
         with frozen(self.critic):

@@ -1,5 +1,3 @@
-from typing import Optional
-
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -17,9 +15,9 @@ class IDDPositionLoss(AdversarialLoss):
 
     with G a 3x3 convolution to two channels, which reads the position (x, y) in the crop, each from 0 to 1, out of the
     teacher's features. It has no padding, which would itself tell the border. G is the ``critic`` of the term: it
-    learns :math:`L_G`, under an optimiser of its own, while the term's weight is 0, and rests from then on. So the weight is
-    a schedule, say ``dict(type='DelayedWeight', weight=1.0, begin=2000)``. If :math:`L_G` stays near 1 / 12, the teacher
-    knows no positions and the loss says nothing.
+    learns :math:`L_G`, under an optimiser of its own, while the term's weight is 0, and rests from then on. So the
+    weight is a schedule, say ``dict(type='DelayedWeight', weight=1.0, begin=2000)``. If :math:`L_G` stays near 1 / 12,
+    the teacher knows no positions and the loss says nothing.
 
     Shape:
         features (N, C, H, W) of student and teacher, equal shapes, sides of at least 3; a scalar.
@@ -42,12 +40,16 @@ class IDDPositionLoss(AdversarialLoss):
     def check(self, student: Tensor, teacher: Tensor) -> None:
         super().check(student, teacher)
         if min(teacher.shape[2:]) < 3:
-            raise ValueError(f'IDDPositionLoss needs maps of at least 3 x 3, but got {tuple(teacher.shape[2:])}; give '
-                             'larger crops or earlier layers')
-        channels: Optional[int] = self.critic and self.critic.in_channels
+            raise ValueError(
+                f'IDDPositionLoss needs maps of at least 3 x 3, but got {tuple(teacher.shape[2:])}; give '
+                'larger crops or earlier layers'
+            )
+        channels: int | None = self.critic and self.critic.in_channels
         if channels != teacher.shape[1]:
-            raise ValueError(f'IDDPositionLoss was set up for {channels} channels, but got {teacher.shape[1]}; call '
-                             'setup(student, teacher) with maps as those of the loss')
+            raise ValueError(
+                f'IDDPositionLoss was set up for {channels} channels, but got {teacher.shape[1]}; call '
+                'setup(student, teacher) with maps as those of the loss'
+            )
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
         with frozen(self.critic):

@@ -1,12 +1,10 @@
-from typing import Optional, Tuple
-
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .base import DistillLoss
 from ..constants import IGNORE_INDEX
+from .base import DistillLoss
 from .ops import class_masks, inverse_norm, squared_lengths
 
 
@@ -62,7 +60,7 @@ class _ClassCosine(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         features, labels, prototypes, scales, inverse, cosines = ctx.saved_tensors
         masks = class_masks(labels, prototypes.shape[2], features.dtype)
         grad = grad * inverse

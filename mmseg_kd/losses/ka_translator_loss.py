@@ -1,5 +1,3 @@
-from typing import Optional
-
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
@@ -18,9 +16,10 @@ class KATranslatorLoss(AdversarialLoss):
     .. math:: L = \beta\, L_{adapt}\big(C_f(f^s), E(f^t)\big) + \gamma\, L_{aff}\big(C_a(f^s), E(f^t)\big), \qquad
         L_E = \mathrm{mean}\, \big(f^t - D(E(f^t))\big)^2 + \alpha\, \mathrm{mean}\, |E(f^t)|
 
-    with :class:`KAAdaptationLoss` and :class:`KAAffinityLoss`; E three 3x3 convolutions with BatchNorm and ReLU that bring
-    the teacher's channels down to the student's; D the same upwards, without a last ReLU; :math:`C_f, C_a` a 3x3 convolution
-    with BatchNorm and ReLU each, which train with the student. The auto-encoder is the ``critic`` of the term: it learns
+    with :class:`KAAdaptationLoss` and :class:`KAAffinityLoss`; E three 3x3 convolutions with BatchNorm and ReLU that
+    bring the teacher's channels down to the student's; D the same upwards, without a last ReLU; :math:`C_f, C_a` a 3x3
+    convolution with BatchNorm and ReLU each, which train with the student. The auto-encoder is the ``critic`` of the
+    term: it learns
     :math:`L_E`, under an optimiser of its own, while the term's weight is 0, and rests from then on, its BatchNorm
     included. So the weight is a schedule, say ``dict(type='DelayedWeight', weight=1.0, begin=372)``: one epoch of
     Cityscapes at batch 8.
@@ -34,14 +33,14 @@ class KATranslatorLoss(AdversarialLoss):
         features (N, C, H, W) of student and teacher; channels may differ. A scalar.
 
     Raises:
-        ValueError: if a weight is negative, batch or spatial sizes differ, or the auto-encoder does not exist yet or was set
-            up for other channels.
+        ValueError: if a weight is negative, batch or spatial sizes differ, or the auto-encoder does not exist yet or
+            was set up for other channels.
 
-    Paper: He et al., "Knowledge Adaptation for Efficient Semantic Segmentation" (CVPR 2019, arXiv 1903.04688): one epoch
-    of SGD at learning rate 0.1 for the auto-encoder. No code of the authors is known; layers and weights are taken from
-    notes on the paper, where the sparsity is 1e-6 of a sum. Deviations: the distances are means; and the encoder keeps
-    the size of the map, since the distiller has brought the teacher to the student's grid, where the paper's encoder
-    strides from the finer grid of its teacher.
+    Paper: He et al., "Knowledge Adaptation for Efficient Semantic Segmentation" (CVPR 2019, arXiv 1903.04688): one
+    epoch of SGD at learning rate 0.1 for the auto-encoder. No code of the authors is known; layers and weights are
+    taken from notes on the paper, where the sparsity is 1e-6 of a sum. Deviations: the distances are means; and the
+    encoder keeps the size of the map, since the distiller has brought the teacher to the student's grid, where the
+    paper's encoder strides from the finer grid of its teacher.
     """
 
     needs_equal_channels = False
@@ -50,8 +49,10 @@ class KATranslatorLoss(AdversarialLoss):
     def __init__(self, adaptation: float = 50.0, affinity: float = 1.0, sparsity: float = 1e-6) -> None:
         super().__init__()
         if min(adaptation, affinity, sparsity) < 0:
-            raise ValueError(f'KATranslatorLoss: adaptation, affinity and sparsity must be >= 0, but are {adaptation}, '
-                             f'{affinity} and {sparsity}')
+            raise ValueError(
+                f'KATranslatorLoss: adaptation, affinity and sparsity must be >= 0, but are {adaptation}, '
+                f'{affinity} and {sparsity}'
+            )
         self.adaptation, self.affinity, self.sparsity = adaptation, affinity, sparsity
         self.losses = nn.ModuleList([KAAdaptationLoss(), KAAffinityLoss()])
 
@@ -60,17 +61,23 @@ class KATranslatorLoss(AdversarialLoss):
         widths = [full, max(code, full // 2), max(code, full // 4), code]
         encoder = [_block(*pair) for pair in zip(widths, widths[1:])]
         decoder = [_block(*pair) for pair in zip(widths[:0:-1], widths[-2:0:-1])]
-        self.critic = nn.ModuleDict(dict(
-            encoder=nn.Sequential(*encoder), decoder=nn.Sequential(*decoder, nn.Conv2d(widths[1], full, 3, padding=1))))
+        self.critic = nn.ModuleDict(
+            dict(
+                encoder=nn.Sequential(*encoder),
+                decoder=nn.Sequential(*decoder, nn.Conv2d(widths[1], full, 3, padding=1)),
+            )
+        )
         self.adapters = nn.ModuleList([_block(code, code), _block(code, code)])
 
     def check(self, student: Tensor, teacher: Tensor) -> None:
         check_same_shape('KATranslatorLoss', student, teacher, channels=False)
-        known: Optional[tuple] = self.critic and (self.adapters[0][0].in_channels, self.critic.encoder[0][0].in_channels)
+        known: tuple | None = self.critic and (self.adapters[0][0].in_channels, self.critic.encoder[0][0].in_channels)
         found = student.shape[1], teacher.shape[1]
         if known != found:
-            raise ValueError(f'KATranslatorLoss was set up for {known} channels, but got {found}; call setup(student, '
-                             'teacher) with maps as those of the loss')
+            raise ValueError(
+                f'KATranslatorLoss was set up for {known} channels, but got {found}; call setup(student, '
+                'teacher) with maps as those of the loss'
+            )
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
         with frozen(self.critic), torch.no_grad():
@@ -88,4 +95,7 @@ class KATranslatorLoss(AdversarialLoss):
 
 def _block(in_channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False), nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
+        nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )

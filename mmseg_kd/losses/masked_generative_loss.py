@@ -1,5 +1,3 @@
-from typing import Optional
-
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -40,7 +38,7 @@ class MaskedGenerativeLoss(DistillLoss):
         if not 0 <= mask_ratio <= 1:
             raise ValueError(f'MaskedGenerativeLoss: mask_ratio must be in 0..1, but is {mask_ratio}')
         self.mask_ratio = mask_ratio
-        self.generator: Optional[nn.Module] = None
+        self.generator: nn.Module | None = None
 
     def setup(self, student: Tensor, teacher: Tensor) -> None:
         channels = teacher.shape[1]
@@ -53,8 +51,10 @@ class MaskedGenerativeLoss(DistillLoss):
             raise ValueError('MaskedGenerativeLoss has no generator yet: call setup(student, teacher) before the loss')
         channels = self.generator[0].in_channels
         if student.shape[1] != channels:
-            raise ValueError(f'MaskedGenerativeLoss was set up for {channels} channels, but got {student.shape[1]}; '
-                             'give the paths of the setup')
+            raise ValueError(
+                f'MaskedGenerativeLoss was set up for {channels} channels, but got {student.shape[1]}; '
+                'give the paths of the setup'
+            )
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
         if self.training:

@@ -1,5 +1,4 @@
 """What CIRKD remembers of past batches, and what it chooses to remember. Nothing here waits for the GPU."""
-from typing import Tuple
 
 import torch
 from mmengine.dist import all_gather
@@ -75,7 +74,7 @@ def _count(labels: Tensor, classes: int) -> Tensor:
     return labels.new_zeros(len(labels), classes).scatter_add(1, labels.where(valid, 0), valid.to(labels.dtype))
 
 
-def region_keys(features: Tensor, labels: Tensor, classes: int) -> Tuple[Tensor, Tensor]:
+def region_keys(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     """The mean of each class in each image, scaled to length one: (N * classes, C), and their classes.
 
     The class ``classes`` stands for one that the image lacks.
@@ -93,7 +92,7 @@ def region_keys(features: Tensor, labels: Tensor, classes: int) -> Tuple[Tensor,
     return unit(sums.flatten(0, 1)), names.flatten()
 
 
-def pixel_keys(features: Tensor, labels: Tensor, classes: int, count: int) -> Tuple[Tensor, Tensor]:
+def pixel_keys(features: Tensor, labels: Tensor, classes: int, count: int) -> tuple[Tensor, Tensor]:
     """Up to ``count`` random pixels of each class in each image: (N * classes * count, C), and their classes.
 
     The class ``classes`` stands for a place that is left over.
@@ -116,7 +115,7 @@ def pixel_keys(features: Tensor, labels: Tensor, classes: int, count: int) -> Tu
     return features.gather(1, chosen).flatten(0, 1), names.flatten()
 
 
-def stray_pixel_keys(features: Tensor, labels: Tensor, classes: int, count: int) -> Tuple[Tensor, Tensor]:
+def stray_pixel_keys(features: Tensor, labels: Tensor, classes: int, count: int) -> tuple[Tensor, Tensor]:
     """As :func:`pixel_keys`, but of a class with n pixels random ones among the first n of the image, of any class."""
     present = _count(labels, classes)[..., None]
     shuffled = torch.rand(labels.shape, device=labels.device).argsort(1)[:, None]

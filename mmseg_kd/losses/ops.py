@@ -1,5 +1,6 @@
 """Maths that more than one loss needs. Everything works on (N, C, H, W) maps, in any memory format."""
-from typing import Optional, Sequence, Tuple, Union
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +32,7 @@ def differentiable_zero(student: Tensor) -> Tensor:
     return student[:0].sum()
 
 
-def inverse_norm(x: Tensor, dim: Union[int, Sequence[int]] = 1, eps: float = 1e-8) -> Tensor:
+def inverse_norm(x: Tensor, dim: int | Sequence[int] = 1, eps: float = 1e-8) -> Tensor:
     """One over the length of the vectors along ``dim`` (kept, size 1); 0 for a vector not longer than ``eps``.
 
     Unlike division by ``max(norm, eps)``, a zero vector gets a zero gradient, not one of 1 / eps.
@@ -40,7 +41,7 @@ def inverse_norm(x: Tensor, dim: Union[int, Sequence[int]] = 1, eps: float = 1e-
     return torch.where(norm > eps, 1 / norm.clamp_min(eps), torch.zeros_like(norm))
 
 
-def unit(x: Tensor, dim: Union[int, Sequence[int]] = 1, eps: float = 1e-8) -> Tensor:
+def unit(x: Tensor, dim: int | Sequence[int] = 1, eps: float = 1e-8) -> Tensor:
     """Scale vectors along ``dim`` to length one; a zero vector becomes (stays) zero, with zero gradient."""
     return x * inverse_norm(x, dim, eps)
 
@@ -65,7 +66,6 @@ def softened_divergence(student: Tensor, teacher: Tensor, temperature: float, di
 
 
 class _SoftenedDivergence(torch.autograd.Function):
-
     @staticmethod
     def forward(ctx, student: Tensor, teacher: Tensor, temperature: float, dim: int) -> Tensor:
         # A division by 1 would cost as much as any.
@@ -78,8 +78,8 @@ class _SoftenedDivergence(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
-        gradient, = ctx.saved_tensors
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
         return grad * gradient, None, None, None
 
 

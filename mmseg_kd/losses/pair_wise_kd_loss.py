@@ -40,7 +40,7 @@ class PairWiseKDLoss(DistillLoss):
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
         student, teacher = (self.directions(self.pool(x).flatten(2)) for x in (student, teacher))
-        return gram_distance(student, teacher).mean() / student.shape[2]**2
+        return gram_distance(student, teacher).mean() / student.shape[2] ** 2
 
     def pool(self, x: Tensor) -> Tensor:
         return F.avg_pool2d(x, self.kernel, ceil_mode=True)

@@ -6,7 +6,8 @@ from .base import DistillLoss
 
 @MODELS.register_module()
 class ProbabilityMSELoss(DistillLoss):
-    r"""Match the class probabilities of every pixel in the squared distance, which a single wrong answer cannot dominate.
+    r"""Match the class probabilities of every pixel in the squared distance, which a single wrong answer cannot
+    dominate.
 
     .. math:: L = \frac{1}{|V| C} \sum_{p \in V} \sum_c (q^s_{pc} - q^t_{pc})^2, \qquad q = \mathrm{softmax}_c(z)
 
@@ -18,9 +19,10 @@ class ProbabilityMSELoss(DistillLoss):
     Raises:
         ValueError: if the shapes differ.
 
-    Paper: Tarvainen and Valpola, "Mean teachers are better role models" (NIPS 2017, arXiv 1703.01780), per pixel as in the
-    published code of Chen et al., "Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision" (CVPR 2021,
-    arXiv 2106.01226), weight 100. Deviation: that code resizes the logits to the images, here the grid is the student's.
+    Paper: Tarvainen and Valpola, "Mean teachers are better role models" (NIPS 2017, arXiv 1703.01780), per pixel as in
+    the published code of Chen et al., "Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision" (CVPR 2021,
+    arXiv 2106.01226), weight 100. Deviation: that code resizes the logits to the images, here the grid is the
+    student's.
     """
 
     least_channels = 2

@@ -39,7 +39,8 @@ class ProjectedCosineLoss(CosineFeatureLoss):
 
     def setup(self, student: Maps, teacher: Maps) -> None:
         self.projections = nn.ModuleList(
-            nn.Conv2d(t.shape[1], s.shape[1], 1, bias=False) for s, t in pairs(student, teacher))
+            nn.Conv2d(t.shape[1], s.shape[1], 1, bias=False) for s, t in pairs(student, teacher)
+        )
 
     def check(self, student: Maps, teacher: Maps) -> None:
         super().check(student, teacher)
@@ -47,10 +48,12 @@ class ProjectedCosineLoss(CosineFeatureLoss):
         given = [(s.shape[1], t.shape[1]) for s, t in pairs(student, teacher)]
         if expected != given:
             what = f'was set up for {expected} channels' if expected else 'has no projections yet'
-            raise ValueError(f'ProjectedCosineLoss {what}, but the levels have {given} channels (student, teacher); '
-                             'call setup(student, teacher) with the same paths before the loss')
+            raise ValueError(
+                f'ProjectedCosineLoss {what}, but the levels have {given} channels (student, teacher); '
+                'call setup(student, teacher) with the same paths before the loss'
+            )
 
     def compute(self, student: Maps, teacher: Maps) -> Tensor:
-        teachers = (teacher, ) if isinstance(teacher, Tensor) else teacher
-        students = (student, ) if isinstance(student, Tensor) else student
+        teachers = (teacher,) if isinstance(teacher, Tensor) else teacher
+        students = (student,) if isinstance(student, Tensor) else student
         return super().compute(students, tuple(conv(t) for conv, t in zip(self.projections, teachers)))

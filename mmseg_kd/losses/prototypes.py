@@ -1,5 +1,4 @@
 """Classes as directions in feature space."""
-from typing import Tuple
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ def prototype_cosines(features: Tensor, masks: Tensor) -> Tensor:
     return directions.T.expand(len(features), -1, -1) @ features.flatten(2) * inverse
 
 
-def _directions(features: Tensor, masks: Tensor) -> Tuple[Tensor, Tensor]:
+def _directions(features: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     """Directions (C, K), and one over the length of each pixel (N, 1, P); unit vectors of pixels are never formed."""
     features = features.flatten(2)
     squares = features.square().sum(1, keepdim=True)

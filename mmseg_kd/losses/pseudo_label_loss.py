@@ -2,8 +2,8 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from .base import DistillLoss
 from ..constants import IGNORE_INDEX
+from .base import DistillLoss
 
 
 @MODELS.register_module()
@@ -15,15 +15,16 @@ class PseudoLabelLoss(DistillLoss):
     with V the pixels that are not void. That is all that is read of the labels.
 
     Shape:
-        logits (N, C, H, W) of student and teacher, equal shapes; labels (N, H, W) at any resolution, 255 where a pixel does
-        not count (padding) and anything else where it does. A scalar in nats; 0 if no pixel counts.
+        logits (N, C, H, W) of student and teacher, equal shapes; labels (N, H, W) at any resolution, 255 where a pixel
+        does         not count (padding) and anything else where it does. A scalar in nats; 0 if no pixel counts.
 
     Raises:
         ValueError: if the shapes differ, or labels are missing.
 
     Paper: Chen et al., "Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision" (CVPR 2021,
-    arXiv 2106.01226), and Qin et al., "Multi-Granularity Distillation Scheme Towards Lightweight Semi-Supervised Semantic
-    Segmentation" (ECCV 2022, arXiv 2208.10169), the pixel level. Both take every label, however sure the teacher is.
+    arXiv 2106.01226), and Qin et al., "Multi-Granularity Distillation Scheme Towards Lightweight Semi-Supervised
+    Semantic Segmentation" (ECCV 2022, arXiv 2208.10169), the pixel level. Both take every label, however sure the
+    teacher is.
     Deviations: their code resizes the logits to the images, here the grid is the student's; and it counts all pixels,
     those of padding and those whose true label is void included.
     """

@@ -29,8 +29,8 @@ class RawHolisticKDLoss(HolisticKDLoss):
         ValueError: if ``penalty`` is negative or ``critic_scale`` not positive, images come too, the shapes disagree,
             the critic does not exist yet, or it was set up for other inputs.
 
-    Paper: Liu et al., "Structured Knowledge Distillation" (CVPR 2019, arXiv 1903.04197), the published code; IFVD's code
-    shares it. Deviation: small maps are resized, where the code fails.
+    Paper: Liu et al., "Structured Knowledge Distillation" (CVPR 2019, arXiv 1903.04197), the published code; IFVD's
+    code shares it. Deviation: small maps are resized, where the code fails.
     """
 
     def __init__(self, penalty: float = 10.0, critic_scale: float = 0.1) -> None:
@@ -44,8 +44,10 @@ class RawHolisticKDLoss(HolisticKDLoss):
 
     def check(self, student: Tensor, teacher: Tensor) -> None:
         if not isinstance(student, Tensor) or not isinstance(teacher, Tensor):
-            raise ValueError("RawHolisticKDLoss takes logits of the student and of the teacher, and no images; give "
-                             "the term the paths student='logits', teacher='logits'")
+            raise ValueError(
+                'RawHolisticKDLoss takes logits of the student and of the teacher, and no images; give '
+                "the term the paths student='logits', teacher='logits'"
+            )
         super().check(student, teacher)
 
     def critic_loss(self, student: Tensor, teacher: Tensor) -> Tensor:

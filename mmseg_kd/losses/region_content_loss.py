@@ -24,8 +24,8 @@ class RegionContentLoss(DistillLoss):
         ValueError: if ``grid`` is less than 1, or batch or spatial sizes differ.
 
     Paper: Qin et al., "Multi-Granularity Distillation Scheme Towards Lightweight Semi-Supervised Semantic Segmentation"
-    (ECCV 2022, arXiv 2208.10169), the region level: decoder features at stride 4, weight 100 (in its published code 50 for
-    MobileNetV2 on VOC). Deviation: a cell of zeros is like no other, where the published code divides by zero.
+    (ECCV 2022, arXiv 2208.10169), the region level: decoder features at stride 4, weight 100 (in its published code 50
+    for MobileNetV2 on VOC). Deviation: a cell of zeros is like no other, where the published code divides by zero.
     """
 
     needs_equal_channels = False

@@ -1,26 +1,28 @@
 """How alike vectors are to others, as distributions: what the losses of CIRKD compare."""
-from typing import Optional, Tuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 
-def relation_divergence(student: Tensor,
-                        teacher: Tensor,
-                        student_keys: Tensor,
-                        teacher_keys: Tensor,
-                        weights: Tensor,
-                        temperature: float,
-                        groups: int = 1,
-                        rows: int = 1024) -> Tensor:
+def relation_divergence(
+    student: Tensor,
+    teacher: Tensor,
+    student_keys: Tensor,
+    teacher_keys: Tensor,
+    weights: Tensor,
+    temperature: float,
+    groups: int = 1,
+    rows: int = 1024,
+) -> Tensor:
     r"""Weighted sum of KL(teacher || student), in nats, of the distributions of anchors over keys.
 
     .. math:: L = \sum_a w_a \sum_g \mathrm{KL}\big(\mathrm{softmax}_{k \in g}(t_a \cdot k^t / \tau) \,\|\,
         \mathrm{softmax}_{k \in g}(s_a \cdot k^s / \tau)\big)
 
-    No matrix of anchors and keys outlives its use: anchors are taken ``rows`` at a time, and the gradient, which reaches
-    the student's anchors and keys, is formed with the value. Memory is O(A D) between the passes and O(rows K) within.
+    No matrix of anchors and keys outlives its use: anchors are taken ``rows`` at a time, and the gradient, which
+    reaches the student's anchors and keys, is formed with the value. Memory is O(A D) between the passes and O(rows K)
+    within.
 
     Args:
         student: anchors (A, D) of the student.
@@ -39,10 +41,18 @@ def relation_divergence(student: Tensor,
 
 
 class _Relations(torch.autograd.Function):
-
     @staticmethod
-    def forward(ctx, student: Tensor, teacher: Tensor, student_keys: Tensor, teacher_keys: Tensor, weights: Tensor,
-                temperature: float, groups: int, rows: int) -> Tensor:
+    def forward(
+        ctx,
+        student: Tensor,
+        teacher: Tensor,
+        student_keys: Tensor,
+        teacher_keys: Tensor,
+        weights: Tensor,
+        temperature: float,
+        groups: int,
+        rows: int,
+    ) -> Tensor:
 
         def logs(anchors: Tensor, keys: Tensor) -> Tensor:
             return (anchors @ keys.t()).div_(temperature).unflatten(1, (groups, -1)).log_softmax(2)
@@ -63,7 +73,7 @@ class _Relations(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         to_anchors, to_keys = ctx.saved_tensors
         return grad * to_anchors, None, None if to_keys is None else grad * to_keys, None, None, None, None, None
 
@@ -81,15 +91,20 @@ class ProjectionHead(nn.Sequential):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(
-            nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True),
-            nn.Conv2d(out_channels, out_channels, 1, bias=False))
+            nn.Conv2d(in_channels, out_channels, 1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(out_channels, out_channels, 1, bias=False),
+        )
         self.in_channels, self.out_channels = in_channels, out_channels
 
 
-def check_head(name: str, head: Optional[ProjectionHead], student: Tensor, teacher: Tensor) -> None:
+def check_head(name: str, head: ProjectionHead | None, student: Tensor, teacher: Tensor) -> None:
     """Raise ValueError unless the loss ``name`` was set up for maps of these channels."""
     if head is None:
         raise ValueError(f'{name} has no projection head yet: call setup(student, teacher) before the loss')
     if (head.in_channels, head.out_channels) != (student.shape[1], teacher.shape[1]):
-        raise ValueError(f'{name} was set up for {head.in_channels} channels of the student and {head.out_channels} of '
-                         f'the teacher, but got {student.shape[1]} and {teacher.shape[1]}; give the paths of the setup')
+        raise ValueError(
+            f'{name} was set up for {head.in_channels} channels of the student and {head.out_channels} of '
+            f'the teacher, but got {student.shape[1]} and {teacher.shape[1]}; give the paths of the setup'
+        )

@@ -1,5 +1,3 @@
-from typing import Tuple
-
 import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
@@ -43,16 +41,20 @@ class SALCContextLoss(DistillLoss):
             raise ValueError(f'SALCContextLoss: side must be >= 1, but is {side}')
         self.side = side
 
-    def check(self, student: Tuple[Tensor, ...], teacher: Tuple[Tensor, ...]) -> None:
+    def check(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> None:
         if isinstance(student, Tensor) or len(student) < 2 or isinstance(teacher, Tensor) or len(teacher) > 0:
-            raise ValueError('SALCContextLoss takes two or more maps of the student and none of a teacher; give the '
-                             'term a list of student paths, from shallow to deep, and teacher=[]')
+            raise ValueError(
+                'SALCContextLoss takes two or more maps of the student and none of a teacher; give the '
+                'term a list of student paths, from shallow to deep, and teacher=[]'
+            )
         if len({len(x) for x in student}) > 1:
-            raise ValueError(f'SALCContextLoss needs maps of one batch, but got {[tuple(x.shape) for x in student]}; '
-                             'give the term other paths')
+            raise ValueError(
+                f'SALCContextLoss needs maps of one batch, but got {[tuple(x.shape) for x in student]}; '
+                'give the term other paths'
+            )
 
-    def compute(self, student: Tuple[Tensor, ...], teacher: Tuple[Tensor, ...]) -> Tensor:
+    def compute(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> Tensor:
         size = [min(self.side, *(x.shape[dim] for x in student)) for dim in (2, 3)]
         stages = [unit(F.adaptive_avg_pool2d(x, size).flatten(2)) for x in student]
         distances = sum(gram_distance(x, deeper.detach()).mean() for x, deeper in zip(stages, stages[1:]))
-        return distances / ((len(stages) - 1) * (size[0] * size[1])**2)
+        return distances / ((len(stages) - 1) * (size[0] * size[1]) ** 2)

@@ -34,8 +34,9 @@ class SSTKDStructuralTextureLoss(DistillLoss):
     def __init__(self, levels: int = 2, directions: int = 8) -> None:
         super().__init__()
         if min(levels, directions) < 1:
-            raise ValueError(f'SSTKDStructuralTextureLoss: levels and directions must be >= 1, but are {levels} and '
-                             f'{directions}')
+            raise ValueError(
+                f'SSTKDStructuralTextureLoss: levels and directions must be >= 1, but are {levels} and {directions}'
+            )
         self.levels, self.directions = levels, directions
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:

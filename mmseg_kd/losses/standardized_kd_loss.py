@@ -40,4 +40,4 @@ class StandardizedKDLoss(PixelWiseKDLoss):
 
 
 def _standardize(logits: Tensor) -> Tensor:
-    return unit(logits - logits.mean(1, keepdim=True)) * (logits.shape[1] - 1)**0.5
+    return unit(logits - logits.mean(1, keepdim=True)) * (logits.shape[1] - 1) ** 0.5

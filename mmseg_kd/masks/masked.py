@@ -1,13 +1,13 @@
 """Any loss, on some of the pixels."""
+
 from abc import abstractmethod
-from typing import Optional
 
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ..losses.base import AdversarialLoss, DistillLoss, Maps, pairs
 from ..constants import IGNORE_INDEX
+from ..losses.base import AdversarialLoss, DistillLoss, Maps, pairs
 from ..losses.ops import sample_labels
 
 
@@ -24,8 +24,8 @@ class MaskedLoss(DistillLoss):
             labels.
 
     Shape:
-        maps of student and teacher as the loss takes them; labels (N, H, W) at any resolution. A scalar in the units of the
-        loss; 0 if no pixel counts.
+        maps of student and teacher as the loss takes them; labels (N, H, W) at any resolution. A scalar in the units of
+        the loss; 0 if no pixel counts.
 
     Raises:
         ValueError: if the loss has a critic, which judges whole maps.
@@ -46,7 +46,7 @@ class MaskedLoss(DistillLoss):
         return self.loss.needs_equal_channels or not self.loss.needs_labels
 
     @abstractmethod
-    def counted(self, student: Maps, teacher: Maps, labels: Optional[Tensor]) -> Tensor:
+    def counted(self, student: Maps, teacher: Maps, labels: Tensor | None) -> Tensor:
         """Which pixels count, (N, h, w) booleans at any resolution, from maps and labels at full resolution."""
 
     def compared(self, student: Maps, teacher: Maps) -> Maps:
@@ -66,7 +66,7 @@ class MaskedLoss(DistillLoss):
         """Labels keep their resolution: the loss inside samples them in its own way."""
         return labels
 
-    def compute(self, student: Maps, teacher: Maps, labels: Optional[Tensor] = None) -> Tensor:
+    def compute(self, student: Maps, teacher: Maps, labels: Tensor | None = None) -> Tensor:
         counted, teacher = self.counted(student, teacher, labels), self.compared(student, teacher)
         if self.loss.needs_labels:
             size = (student if isinstance(student, Tensor) else student[0]).shape[-2:]

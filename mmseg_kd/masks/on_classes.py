@@ -1,4 +1,4 @@
-from typing import Sequence
+from collections.abc import Sequence
 
 import torch
 from mmseg.registry import MODELS
@@ -17,7 +17,8 @@ class OnClasses(MaskedLoss):
         loss: config of the loss; see :class:`~mmseg_kd.masks.MaskedLoss`.
 
     Raises:
-        ValueError: if ``only`` is empty or holds a class that there is not, the loss has a critic, or labels are missing.
+        ValueError: if ``only`` is empty or holds a class that there is not, the loss has a critic, or labels are
+            missing.
 
     Example:
         >>> loss=dict(type='OnClasses', only=[11, 12, 17, 18], loss=dict(type='PixelWiseKDLoss', temperature=3.0))

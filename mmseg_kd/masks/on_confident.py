@@ -1,5 +1,3 @@
-from typing import Optional
-
 from mmseg.registry import MODELS
 from torch import Tensor
 
@@ -11,8 +9,8 @@ from .masked import MaskedLoss
 class OnConfident(MaskedLoss):
     r"""A loss on the pixels of whose class the teacher is sure: :math:`\max_c \mathrm{softmax}_c(z^t) \ge \theta`.
 
-    The logits :math:`z^t` are the last map of the teacher. Where the loss reads something else, the term names them behind
-    it, as in ``student='decode_head.bottleneck', teacher=['decode_head.bottleneck', 'logits']``.
+    The logits :math:`z^t` are the last map of the teacher. Where the loss reads something else, the term names them
+    behind it, as in ``student='decode_head.bottleneck', teacher=['decode_head.bottleneck', 'logits']``.
 
     Args:
         threshold: the least probability :math:`\theta`, in 0 to 1.
@@ -40,10 +38,12 @@ class OnConfident(MaskedLoss):
     def check(self, student: Maps, teacher: Maps) -> None:
         super().check(student, teacher)
         if _judged(teacher).shape[1] < 2:
-            raise ValueError('OnConfident needs logits of 2 classes or more as the last map of the teacher, but got 1 channel; '
-                             'read "logits", which has two channels for a network of one')
+            raise ValueError(
+                'OnConfident needs logits of 2 classes or more as the last map of the teacher, but got 1 channel; '
+                'read "logits", which has two channels for a network of one'
+            )
 
-    def counted(self, student: Maps, teacher: Maps, labels: Optional[Tensor]) -> Tensor:
+    def counted(self, student: Maps, teacher: Maps, labels: Tensor | None) -> Tensor:
         return _judged(teacher).softmax(1).amax(1) >= self.threshold
 
 

@@ -2,18 +2,18 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ..losses.base import Maps
-from .masked import MaskedLoss
 from ..constants import IGNORE_INDEX
+from ..losses.base import Maps
 from ..losses.ops import sample_labels
+from .masked import MaskedLoss
 
 
 @MODELS.register_module()
 class OnEdges(MaskedLoss):
     """A loss on the pixels where classes meet: of the split that BPKD makes, for any loss.
 
-    A pixel of the labels lies on an edge if the window around it holds more than one value, void included; a pixel of the
-    maps does if one of the labels in its cell does. Void itself counts for nothing.
+    A pixel of the labels lies on an edge if the window around it holds more than one value, void included; a pixel of
+    the maps does if one of the labels in its cell does. Void itself counts for nothing.
 
     Args:
         loss: config of the loss; see :class:`~mmseg_kd.masks.MaskedLoss`.

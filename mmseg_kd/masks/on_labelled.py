@@ -1,9 +1,9 @@
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ..constants import IGNORE_INDEX
 from ..losses.base import Maps
 from .masked import MaskedLoss
-from ..constants import IGNORE_INDEX
 
 
 @MODELS.register_module()

@@ -7,6 +7,12 @@ from .softmax_focal_loss import SoftmaxFocalLoss
 from .wide_resnet import WideResNet
 
 __all__ = [
-    'BatchStatisticsNorm', 'BranchPreprocessor', 'CompactEncoder', 'CompactHead', 'HFUniversalSegmentor', 'SoftDiceLoss',
-    'SoftmaxFocalLoss', 'WideResNet'
+    'BatchStatisticsNorm',
+    'BranchPreprocessor',
+    'CompactEncoder',
+    'CompactHead',
+    'HFUniversalSegmentor',
+    'SoftDiceLoss',
+    'SoftmaxFocalLoss',
+    'WideResNet',
 ]

@@ -1,4 +1,4 @@
-from typing import Any, Dict
+from typing import Any
 
 from mmseg.models import SegDataPreProcessor
 from mmseg.registry import MODELS
@@ -16,7 +16,7 @@ class BranchPreprocessor(SegDataPreProcessor):
     The arguments are those of :class:`mmseg.models.SegDataPreProcessor`.
     """
 
-    def forward(self, data: dict, training: bool = False) -> Dict[str, Any]:
+    def forward(self, data: dict, training: bool = False) -> dict[str, Any]:
         """Preprocess a batch.
 
         Args:

@@ -1,5 +1,6 @@
 """A compact encoder-decoder: a residual encoder, and a decoder of transposed convolutions that adds its maps."""
-from typing import List, Optional, Sequence, Tuple
+
+from collections.abc import Sequence
 
 from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
@@ -27,7 +28,8 @@ class CompactEncoder(BaseModule):
         in_channels: of the images.
 
     Shape:
-        images (N, in_channels, H, W) to five maps, stem first, of strides 2, 4, 8, 16 and 32: any H and W; halves are rounded up.
+        images (N, in_channels, H, W), of any H and W, to five maps, stem first, of strides 2, 4, 8, 16 and 32; halves
+        are rounded up.
 
     Raises:
         ValueError: if there are not five numbers of channels and four of blocks.
@@ -36,19 +38,25 @@ class CompactEncoder(BaseModule):
     stages have is not known; these give its size.
     """
 
-    def __init__(self,
-                 channels: Sequence[int] = (32, 32, 64, 128, 256),
-                 blocks: Sequence[int] = (2, 4, 2, 2),
-                 norm_cfg: dict = BN,
-                 init_cfg: Optional[dict] = None,
-                 in_channels: int = 3) -> None:
+    def __init__(
+        self,
+        channels: Sequence[int] = (32, 32, 64, 128, 256),
+        blocks: Sequence[int] = (2, 4, 2, 2),
+        norm_cfg: dict = BN,
+        init_cfg: dict | None = None,
+        in_channels: int = 3,
+    ) -> None:
         super().__init__(init_cfg)
         if len(channels) != 5 or len(blocks) != 4:
-            raise ValueError('CompactEncoder: channels must be five numbers (stem and stages) and blocks four, but '
-                             f'they are {list(channels)} and {list(blocks)}')
+            raise ValueError(
+                'CompactEncoder: channels must be five numbers (stem and stages) and blocks four, but '
+                f'they are {list(channels)} and {list(blocks)}'
+            )
         self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, channels[0], 3, stride=2, padding=1, bias=False), _norm(norm_cfg, channels[0]),
-            nn.ReLU(inplace=True))
+            nn.Conv2d(in_channels, channels[0], 3, stride=2, padding=1, bias=False),
+            _norm(norm_cfg, channels[0]),
+            nn.ReLU(inplace=True),
+        )
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
         self.stages = nn.ModuleList()
         for i, number in enumerate(blocks):
@@ -56,7 +64,7 @@ class CompactEncoder(BaseModule):
             rest = [_ResidualBlock(channels[i + 1], channels[i + 1], 1, norm_cfg) for _ in range(number - 1)]
             self.stages.append(nn.Sequential(first, *rest))
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """The five maps of images (N, in_channels, H, W)."""
         x = self.stem(x)
         maps = [x]
@@ -95,18 +103,20 @@ class CompactHead(BaseDecodeHead):
         (N, classes, H_0, W_0).
     """
 
-    def __init__(self,
-                 in_channels: Sequence[int],
-                 channels: int,
-                 num_classes: int,
-                 in_index: Sequence[int] = (0, 1, 2, 3, 4),
-                 dropout_ratio: float = 0.0,
-                 norm_cfg: dict = BN,
-                 align_corners: bool = False,
-                 ignore_index: int = 255,
-                 loss_decode: dict = CROSS_ENTROPY,
-                 sampler: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        channels: int,
+        num_classes: int,
+        in_index: Sequence[int] = (0, 1, 2, 3, 4),
+        dropout_ratio: float = 0.0,
+        norm_cfg: dict = BN,
+        align_corners: bool = False,
+        ignore_index: int = 255,
+        loss_decode: dict = CROSS_ENTROPY,
+        sampler: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(
             in_channels,
             channels,
@@ -119,14 +129,16 @@ class CompactHead(BaseDecodeHead):
             ignore_index=ignore_index,
             loss_decode=loss_decode,
             sampler=sampler,
-            init_cfg=init_cfg)
+            init_cfg=init_cfg,
+        )
         widths = [channels, *in_channels[1:]]
         self.steps = nn.ModuleList(
-            _UpStep(widths[i + 1], in_channels[i], widths[i], norm_cfg) for i in reversed(range(len(in_channels) - 1)))
+            _UpStep(widths[i + 1], in_channels[i], widths[i], norm_cfg) for i in reversed(range(len(in_channels) - 1))
+        )
 
-    def forward(self, inputs: Tuple[Tensor, ...]) -> Tensor:
+    def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Logits on the grid of the finest level."""
-        levels: List[Tensor] = self._transform_inputs(inputs)
+        levels: list[Tensor] = self._transform_inputs(inputs)
         x = levels[-1]
         for step, level in zip(self.steps, levels[-2::-1]):
             x = step(x, level)
@@ -134,17 +146,20 @@ class CompactHead(BaseDecodeHead):
 
 
 class _ResidualBlock(nn.Module):
-
     def __init__(self, in_channels: int, out_channels: int, stride: int, norm_cfg: dict) -> None:
         super().__init__()
         self.convs = nn.Sequential(
             nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False),
-            _norm(norm_cfg, out_channels), nn.ReLU(inplace=True),
-            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False), _norm(norm_cfg, out_channels))
+            _norm(norm_cfg, out_channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+            _norm(norm_cfg, out_channels),
+        )
         self.shortcut = nn.Sequential()
         if stride != 1 or in_channels != out_channels:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), _norm(norm_cfg, out_channels))
+                nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), _norm(norm_cfg, out_channels)
+            )
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -152,18 +167,19 @@ class _ResidualBlock(nn.Module):
 
 
 class _UpStep(nn.Module):
-
     def __init__(self, in_channels: int, level_channels: int, out_channels: int, norm_cfg: dict) -> None:
         super().__init__()
         self.up = nn.Sequential(
             nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1, bias=False),
-            _norm(norm_cfg, out_channels))
+            _norm(norm_cfg, out_channels),
+        )
         self.project = nn.Sequential(
-            nn.Conv2d(level_channels, out_channels, 1, bias=False), _norm(norm_cfg, out_channels))
+            nn.Conv2d(level_channels, out_channels, 1, bias=False), _norm(norm_cfg, out_channels)
+        )
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
-        x = self.up(x)[..., :level.shape[2], :level.shape[3]]
+        x = self.up(x)[..., : level.shape[2], : level.shape[3]]
         return self.relu(x + self.project(level))
 
 

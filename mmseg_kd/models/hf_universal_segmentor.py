@@ -1,7 +1,9 @@
 """Hugging Face's networks that classify masks, as segmentors."""
+
 import difflib
 import re
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +15,8 @@ from torch import Tensor, nn
 NETWORKS = dict(
     oneformer='OneFormerForUniversalSegmentation',
     mask2former='Mask2FormerForUniversalSegmentation',
-    maskformer='MaskFormerForInstanceSegmentation')
+    maskformer='MaskFormerForInstanceSegmentation',
+)
 LEAST_SCORE = 1e-8
 
 
@@ -71,34 +74,39 @@ class HFUniversalSegmentor(EncoderDecoder):
 
     comes_with_weights = True
 
-    def __init__(self,
-                 pretrained: str,
-                 classes: Union[str, Sequence[str], None] = None,
-                 task: Union[str, Sequence[int]] = 'the task is semantic',
-                 data_preprocessor: Optional[dict] = None,
-                 test_cfg: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        pretrained: str,
+        classes: str | Sequence[str] | None = None,
+        task: str | Sequence[int] = 'the task is semantic',
+        data_preprocessor: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         config = _read_config(pretrained)
         super().__init__(
             backbone=dict(type=MaskClassifier, config=config, pretrained=pretrained, task=task),
             decode_head=dict(type=MaskVotes, order=_class_order(config.id2label, classes, pretrained)),
             data_preprocessor=data_preprocessor or _read_preprocessing(pretrained),
             test_cfg=ConfigDict(test_cfg or dict(mode='whole')),
-            init_cfg=init_cfg)
+            init_cfg=init_cfg,
+        )
 
-    def encode_decode(self, inputs: Tensor, batch_img_metas: List[dict]) -> Tensor:
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Logarithm of the normalised scores (N, classes, H, W), at the size of the images."""
         scores = self.decode_head.scores(self.extract_feat(inputs))
         return log_shares(F.interpolate(scores, size=inputs.shape[2:], mode='bilinear', align_corners=False))
 
-    def loss(self, inputs: Tensor, data_samples: List[Any]) -> Dict[str, Tensor]:
+    def loss(self, inputs: Tensor, data_samples: list[Any]) -> dict[str, Tensor]:
         """Not available: this network is not trained here.
 
         Raises:
             NotImplementedError: always.
         """
-        raise NotImplementedError('HFUniversalSegmentor cannot be trained, only tested and distilled from; train '
-                                  'another segmentor, with this one as its teacher')
+        raise NotImplementedError(
+            'HFUniversalSegmentor cannot be trained, only tested and distilled from; train '
+            'another segmentor, with this one as its teacher'
+        )
 
 
 class MaskClassifier(nn.Module):
@@ -110,13 +118,13 @@ class MaskClassifier(nn.Module):
         task: likewise.
     """
 
-    def __init__(self, config: Any, pretrained: str, task: Union[str, Sequence[int]]) -> None:
+    def __init__(self, config: Any, pretrained: str, task: str | Sequence[int]) -> None:
         super().__init__()
         reads_task = config.model_type == 'oneformer'
         self.task_ids = _task_ids(task, pretrained, config.task_seq_len) if reads_task else None
         self.network = _load_network(config, pretrained)
 
-    def forward(self, images: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         task = {}
         if self.task_ids is not None:
             task['task_inputs'] = torch.tensor([self.task_ids], device=images.device).expand(len(images), -1)
@@ -138,14 +146,14 @@ class MaskVotes(nn.Module):
         self.order = list(order)
         self.num_classes = self.out_channels = len(self.order)
 
-    def scores(self, queries: Tuple[Tensor, Tensor]) -> Tensor:
+    def scores(self, queries: tuple[Tensor, Tensor]) -> Tensor:
         """Scores (N, classes, h, w), at the resolution of the masks, in float32."""
         classes, masks = queries
         with torch.autocast(masks.device.type, enabled=False):
             shares = classes.float().softmax(dim=-1)[..., self.order]
             return torch.einsum('nqc,nqhw->nchw', shares, masks.float().sigmoid())
 
-    def forward(self, queries: Tuple[Tensor, Tensor]) -> Tensor:
+    def forward(self, queries: tuple[Tensor, Tensor]) -> Tensor:
         """Logarithm of the normalised scores."""
         return log_shares(self.scores(queries))
 
@@ -159,8 +167,9 @@ def _library() -> Any:
     try:
         import transformers
     except ImportError:
-        raise ImportError('HFUniversalSegmentor needs transformers, which is not installed: pip install "mmseg-kd[hf]"') \
-            from None
+        raise ImportError(
+            'HFUniversalSegmentor needs transformers, which is not installed: pip install "mmseg-kd[hf]"'
+        ) from None
     return transformers
 
 
@@ -169,11 +178,14 @@ def _read_config(pretrained: str) -> Any:
     try:
         config = library.AutoConfig.from_pretrained(pretrained)
     except OSError as error:
-        raise FileNotFoundError(f'model.pretrained must be a folder with a config.json or a name on the hub, but is '
-                                f'{pretrained}: {str(error).splitlines()[0]}') from None
+        raise FileNotFoundError(
+            f'model.pretrained must be a folder with a config.json or a name on the hub, but is '
+            f'{pretrained}: {str(error).splitlines()[0]}'
+        ) from None
     if config.model_type not in NETWORKS:
-        raise ValueError(f'model.pretrained must hold one of {", ".join(NETWORKS)}, but {pretrained} is a '
-                         f'{config.model_type}')
+        raise ValueError(
+            f'model.pretrained must hold one of {", ".join(NETWORKS)}, but {pretrained} is a {config.model_type}'
+        )
     config.is_training = False  # OneFormer would ask for texts to contrast with
     return config
 
@@ -186,8 +198,10 @@ def _load_network(config: Any, pretrained: str) -> nn.Module:
     # The criterion's buffer of class weights takes no part in an answer.
     missing = sorted(name for name in found['missing_keys'] if not name.startswith('criterion.'))
     if missing:
-        raise ValueError(f'model.pretrained: {pretrained} has no weights for {len(missing)} parameters of a '
-                         f'{config.model_type} ({", ".join(missing[:3])}, ...); its config.json is of another network')
+        raise ValueError(
+            f'model.pretrained: {pretrained} has no weights for {len(missing)} parameters of a '
+            f'{config.model_type} ({", ".join(missing[:3])}, ...); its config.json is of another network'
+        )
     return network
 
 
@@ -196,8 +210,10 @@ def _read_preprocessing(pretrained: str) -> dict:
         settings, _ = _library().BaseImageProcessor.get_image_processor_dict(pretrained)
         mean, std = settings['image_mean'], settings['image_std']
     except (OSError, KeyError):
-        raise ValueError(f'model.data_preprocessor must be given, since {pretrained} has no preprocessor_config.json with '
-                         'image_mean and image_std') from None
+        raise ValueError(
+            f'model.data_preprocessor must be given, since {pretrained} has no preprocessor_config.json with '
+            'image_mean and image_std'
+        ) from None
     levels = 1 / settings.get('rescale_factor', 1 / 255)
     return dict(
         type='SegDataPreProcessor',
@@ -205,10 +221,11 @@ def _read_preprocessing(pretrained: str) -> dict:
         std=[levels * value for value in std],
         bgr_to_rgb=True,
         pad_val=0,
-        seg_pad_val=255)
+        seg_pad_val=255,
+    )
 
 
-def _task_ids(task: Union[str, Sequence[int]], pretrained: str, length: int) -> List[int]:
+def _task_ids(task: str | Sequence[int], pretrained: str, length: int) -> list[int]:
     """As the library's processor makes them: zeros behind the last token."""
     if not isinstance(task, str):
         if len(task) > length:
@@ -218,13 +235,15 @@ def _task_ids(task: Union[str, Sequence[int]], pretrained: str, length: int) -> 
     words = tokenizer(task, add_special_tokens=False)['input_ids']
     # Without its files, the library makes a tokenizer that knows no word, and says nothing.
     if not words or tokenizer.unk_token_id in words:
-        raise ValueError(f'model.task: the tokenizer in {pretrained} cannot spell "{task}"; add its vocab.json and '
-                         'merges.txt, or give the ids of the tokens as model.task')
+        raise ValueError(
+            f'model.task: the tokenizer in {pretrained} cannot spell "{task}"; add its vocab.json and '
+            'merges.txt, or give the ids of the tokens as model.task'
+        )
     tokens = tokenizer(task, padding='max_length', max_length=length, truncation=True)
     return [index * real for index, real in zip(tokens['input_ids'], tokens['attention_mask'])]
 
 
-def _class_order(labels: Dict[int, str], classes: Union[str, Sequence[str], None], pretrained: str) -> List[int]:
+def _class_order(labels: dict[int, str], classes: str | Sequence[str] | None, pretrained: str) -> list[int]:
     """The network's index of each class."""
     if classes is None:
         return sorted(labels)
@@ -233,15 +252,17 @@ def _class_order(labels: Dict[int, str], classes: Union[str, Sequence[str], None
         if dataset is None:
             raise ValueError(f'model.classes must be names of classes or a registered data set, but is "{classes}"')
         classes = dataset.METAINFO['classes']
-    known: Dict[str, int] = {}
+    known: dict[str, int] = {}
     for name_of in (lambda label: label, lambda label: label.split(',')[0]):
         for index in sorted(labels):
             known.setdefault(_plain(name_of(labels[index])), index)
     missing = [name for name in classes if _plain(name) not in known]
     if missing:
         close = difflib.get_close_matches(missing[0], labels.values(), n=3, cutoff=0.4)
-        raise ValueError(f'model.classes: {pretrained} has no class {", ".join(missing)} (closest to the first: '
-                         f'{", ".join(close) or "none"}); give the names of classes that it knows, or take another network')
+        raise ValueError(
+            f'model.classes: {pretrained} has no class {", ".join(missing)} (closest to the first: '
+            f'{", ".join(close) or "none"}); give the names of classes that it knows, or take another network'
+        )
     return [known[_plain(name)] for name in classes]
 
 

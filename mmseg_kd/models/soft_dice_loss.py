@@ -1,5 +1,3 @@
-from typing import Optional
-
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -37,11 +35,7 @@ class SoftDiceLoss(nn.Module):
         super().__init__()
         self.loss_weight, self.loss_name = loss_weight, loss_name
 
-    def forward(self,
-                logits: Tensor,
-                labels: Tensor,
-                weight: Optional[Tensor] = None,
-                ignore_index: int = 255) -> Tensor:
+    def forward(self, logits: Tensor, labels: Tensor, weight: Tensor | None = None, ignore_index: int = 255) -> Tensor:
         """Compute the loss.
 
         Args:

@@ -1,5 +1,3 @@
-from typing import Optional
-
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
@@ -40,15 +38,11 @@ class SoftmaxFocalLoss(nn.Module):
             raise ValueError(f'SoftmaxFocalLoss: gamma must be >= 0, but is {gamma}')
         self.gamma, self.loss_weight, self.loss_name = gamma, loss_weight, loss_name
 
-    def forward(self,
-                logits: Tensor,
-                labels: Tensor,
-                weight: Optional[Tensor] = None,
-                ignore_index: int = 255) -> Tensor:
+    def forward(self, logits: Tensor, labels: Tensor, weight: Tensor | None = None, ignore_index: int = 255) -> Tensor:
         """See :meth:`mmseg_kd.models.SoftDiceLoss.forward`."""
         known = labels != ignore_index
         counts = known.to(torch.float32) if weight is None else known * weight
         log_shares = F.log_softmax(two_classes(logits).float(), dim=1).gather(1, labels.where(known, 0)[:, None])[:, 0]
         # A power below 1 has an infinite slope at 0.
-        doubt = (-torch.expm1(log_shares)).clamp_min(1e-8)**self.gamma
+        doubt = (-torch.expm1(log_shares)).clamp_min(1e-8) ** self.gamma
         return -self.loss_weight * (counts * doubt * log_shares).sum() / known.sum().clamp_min(1)

@@ -1,6 +1,6 @@
 """Weights of torchvision's FCN for MMSegmentation's."""
+
 import re
-from typing import Dict
 
 from torch import Tensor
 
@@ -9,11 +9,11 @@ HEADS = dict(classifier='decode_head', aux_classifier='auxiliary_head')
 PARTS = {'0': 'convs.0.conv', '1': 'convs.0.bn', '4': 'conv_seg'}
 
 
-def convert_torchvision_fcn(weights: Dict[str, Tensor]) -> Dict[str, Tensor]:
+def convert_torchvision_fcn(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Name the weights of ``torchvision.models.segmentation.fcn_resnet50`` (or 101) as MMSegmentation does.
 
-    The network that takes them has a plain ``ResNet`` (7x7 stem, ``style='pytorch'``, ``contract_dilation=True``) and heads
-    of one convolution without a shortcut (``FCNHead``, ``num_convs=1``, ``concat_input=False``), as
+    The network that takes them has a plain ``ResNet`` (7x7 stem, ``style='pytorch'``, ``contract_dilation=True``) and
+    heads of one convolution without a shortcut (``FCNHead``, ``num_convs=1``, ``concat_input=False``), as
     ``configs/_base_/models/fcn_r50_torchvision.py``. Its logits equal those of torchvision before they are resized.
 
     Args:
@@ -24,8 +24,10 @@ def convert_torchvision_fcn(weights: Dict[str, Tensor]) -> Dict[str, Tensor]:
     """
     converted = {_name(key): value for key, value in weights.items()}
     if 'backbone.conv1.weight' not in converted or 'decode_head.conv_seg.weight' not in converted:
-        raise ValueError('weights must be those of torchvision.models.segmentation.fcn_resnet50, with its backbone and '
-                         f'classifier, but have {len(weights)} entries, the first {next(iter(weights), None)!r}')
+        raise ValueError(
+            'weights must be those of torchvision.models.segmentation.fcn_resnet50, with its backbone and '
+            f'classifier, but have {len(weights)} entries, the first {next(iter(weights), None)!r}'
+        )
     return converted
 
 
@@ -35,6 +37,8 @@ def _name(key: str) -> str:
     head, _, rest = key.partition('.')
     part, _, name = rest.partition('.')
     if head not in HEADS or part not in PARTS:
-        raise ValueError(f'"{key}" must be a name of torchvision.models.segmentation.fcn_resnet50, such as '
-                         '"backbone.conv1.weight" or "classifier.0.weight"; give the weights of that model')
+        raise ValueError(
+            f'"{key}" must be a name of torchvision.models.segmentation.fcn_resnet50, such as '
+            '"backbone.conv1.weight" or "classifier.0.weight"; give the weights of that model'
+        )
     return f'{HEADS[head]}.{PARTS[part]}.{name}'

@@ -12,18 +12,20 @@ class WideBottleneck(Bottleneck):
 class WideResNet(ResNet):
     """A ResNet whose bottlenecks are twice as wide inside: torchvision's ``wide_resnet50_2`` and ``wide_resnet101_2``.
 
-    MMSegmentation's ``ResNeXt`` cannot say it: it ignores ``base_width`` where ``groups=1``. The names of the weights are
-    torchvision's, so that ``init_cfg=dict(type='Pretrained', checkpoint='torchvision://wide_resnet50_2')`` loads them.
+    MMSegmentation's ``ResNeXt`` cannot say it: it ignores ``base_width`` where ``groups=1``. The names of the weights
+    are torchvision's, so that ``init_cfg=dict(type='Pretrained', checkpoint='torchvision://wide_resnet50_2')`` loads
+    them.
 
     Args:
         depth: 50 (66.83 M parameters) or 101 (124.84 M).
-        base_channels: inner channels of the first stage; stage i (from 0) has 2**i times as many, and twice that at its output.
+        base_channels: inner channels of the first stage; stage i (from 0) has 2**i times as many, and twice that at its
+            output.
         settings: all else of MMSegmentation's ``ResNet``, such as ``strides``, ``dilations`` and ``norm_cfg``;
             ``zero_init_residual`` has no effect, as in torchvision.
 
     Shape:
-        images (N, 3, H, W) to a tuple of features with 256, 512, 1024 and 2048 channels, at strides 4, 8, 16 and 32 unless
-        ``strides`` say otherwise.
+        images (N, 3, H, W) to a tuple of features with 256, 512, 1024 and 2048 channels, at strides 4, 8, 16 and 32
+        unless ``strides`` say otherwise.
 
     Raises:
         KeyError: if there is no network of this depth.

@@ -1,33 +1,34 @@
 """What a network costs to run, what a student cost to distil, and after how many images it has paid that back."""
-import copy
+
 import json
 import logging
 import math
 import statistics
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
 from torch import nn
 
-from ..io.checkpoint import load_weights
-from ..io.configs import outer_preprocessor, segmentor_config
 from ..distillers.inference import image_channels, image_size
 from ..distillers.teacher import build_teachers, in_precision
+from ..io.checkpoint import load_weights
+from ..io.configs import outer_preprocessor, segmentor_config
 from ..io.files import write_atomically
 from ..io.runs import read_run
-from .summary import cost
 from ..io.tables import Rows, csv_table, markdown_table
+from .summary import cost
 
 IMAGES = 10_000
 JOULES = 3.6e6  # in a kWh
 LEAST_REPEATS, MOST_REPEATS, WARM_UP = 5, 200, 3
 ENERGY_FILE = 'energy.json'
-Size = Tuple[int, int]
+Size = tuple[int, int]
 
 # How codecarbon finds out what the processor draws, by the name that it gives its way.
 CPU_BASIS = {
@@ -91,7 +92,8 @@ def energy_tracker(country: str, interval: float = 1.0, recorders: Sequence[Any]
         electricitymaps_api_token='',
         emissions_endpoint=False,
         allow_multiple_runs=True,
-        log_level='error')
+        log_level='error',
+    )
 
 
 def energy_of(data: Any, tracker: Any) -> Energy:
@@ -108,12 +110,19 @@ def energy_of(data: Any, tracker: Any) -> Energy:
     known = [text for name, text in CPU_BASIS.items() if f'({name})' in hardware]
     cpu = known[0] if known else f'by codecarbon as {hardware or "unknown"}'
     gpu = ['GPU: read from its energy counter'] if 'GPU(' in hardware else []
-    basis = '; '.join([' + '.join(parts) or 'no power', f'CPU: {cpu}', *gpu, 'RAM: estimated from its size',
-                       'of the whole machine, with whatever else ran on it'])
+    basis = '; '.join(
+        [
+            ' + '.join(parts) or 'no power',
+            f'CPU: {cpu}',
+            *gpu,
+            'RAM: estimated from its size',
+            'of the whole machine, with whatever else ran on it',
+        ]
+    )
     return Energy(data.duration, data.energy_consumed, data.emissions, basis)
 
 
-def measure_energy(run: Callable[[], Any], seconds: float, country: str) -> Tuple[int, Energy]:
+def measure_energy(run: Callable[[], Any], seconds: float, country: str) -> tuple[int, Energy]:
     """Call ``run`` over and over for at least ``seconds``: how often, and what the machine drew meanwhile.
 
     Args:
@@ -141,7 +150,7 @@ def measure_energy(run: Callable[[], Any], seconds: float, country: str) -> Tupl
     return calls, replace(counted, seconds=spent, kwh=counted.kwh * share, co2=counted.co2 * share)
 
 
-def measure_latency(runs: Dict[str, Callable[[], Any]], seconds: float) -> Dict[str, float]:
+def measure_latency(runs: dict[str, Callable[[], Any]], seconds: float) -> dict[str, float]:
     """Median seconds of a call of each, after a warm-up.
 
     They take turns, so that what else happens on the machine meets all of them.
@@ -153,7 +162,7 @@ def measure_latency(runs: Dict[str, Callable[[], Any]], seconds: float) -> Dict[
     for run in runs.values():
         for _ in range(WARM_UP):
             run()
-    times: Dict[str, List[float]] = {name: [] for name in runs}
+    times: dict[str, list[float]] = {name: [] for name in runs}
     begin = time.perf_counter()
     for repeat in range(MOST_REPEATS):
         if repeat >= LEAST_REPEATS and time.perf_counter() - begin >= seconds:
@@ -203,12 +212,14 @@ class Network:
         dtypes: precision that each of them runs in; float32 by default.
     """
 
-    def __init__(self,
-                 name: str,
-                 modules: Sequence[nn.Module],
-                 scales: Sequence[float],
-                 weights: str,
-                 dtypes: Optional[Sequence[Optional[torch.dtype]]] = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        modules: Sequence[nn.Module],
+        scales: Sequence[float],
+        weights: str,
+        dtypes: Sequence[torch.dtype | None] | None = None,
+    ) -> None:
         self.name, self.weights = name, weights
         self._dtypes = dtypes or [None] * len(modules)
         self._modules = [module.eval().requires_grad_(False) for module in modules]
@@ -225,7 +236,7 @@ class Network:
             module.to(device)
         return self
 
-    def cost(self, size: Size) -> Tuple[int, int]:
+    def cost(self, size: Size) -> tuple[int, int]:
         """Parameters, and multiply-adds (which MMEngine calls FLOPs) for one image of the size (H, W)."""
         counts = [cost(module, _scaled(size, scale)) for module, scale in zip(self._modules, self._scales)]
         return sum(parameters for parameters, _ in counts), sum(flops for _, flops in counts)
@@ -257,7 +268,7 @@ def _scaled(size: Size, scale: float) -> Size:
     return tuple(round(side * scale) for side in size)
 
 
-def load_networks(config: Config, checkpoint: Optional[str] = None) -> List[Network]:
+def load_networks(config: Config, checkpoint: str | None = None) -> list[Network]:
     """Student and teachers of a distiller, or a plain segmentor.
 
     Weights hardly matter to what a network costs: those that are not at hand are left random, and none is downloaded.
@@ -276,8 +287,14 @@ def load_networks(config: Config, checkpoint: Optional[str] = None) -> List[Netw
     for name, teacher in teachers.items():
         kinds = {'trained' if member.checkpoint else 'random' for member in teacher.members}
         networks.append(
-            Network(f'teacher {name}'.strip(), [member.module for member in teacher.members],
-                    [member.scale for member in teacher.members], ' and '.join(sorted(kinds)), [member.dtype for member in teacher.members]))
+            Network(
+                f'teacher {name}'.strip(),
+                [member.module for member in teacher.members],
+                [member.scale for member in teacher.members],
+                ' and '.join(sorted(kinds)),
+                [member.dtype for member in teacher.members],
+            )
+        )
     return networks
 
 
@@ -311,11 +328,11 @@ class NetworkCost:
     name: str
     weights: str
     parameters: int
-    flops: Dict[Size, int] = field(default_factory=dict)
-    latency: Dict[Tuple[int, Size], float] = field(default_factory=dict)
-    memory: Dict[Tuple[int, Size], int] = field(default_factory=dict)
+    flops: dict[Size, int] = field(default_factory=dict)
+    latency: dict[tuple[int, Size], float] = field(default_factory=dict)
+    memory: dict[tuple[int, Size], int] = field(default_factory=dict)
     images: int = 0
-    energy: Optional[Energy] = None
+    energy: Energy | None = None
 
     @property
     def kwh(self) -> float:
@@ -328,13 +345,15 @@ class NetworkCost:
         return self.energy.co2 / self.images
 
 
-def measure_networks(networks: Sequence[Network],
-                     batches: Sequence[int],
-                     sizes: Sequence[Size],
-                     device: torch.device,
-                     seconds: float,
-                     country: Optional[str] = None,
-                     report: Callable[[str], None] = lambda text: None) -> List[NetworkCost]:
+def measure_networks(
+    networks: Sequence[Network],
+    batches: Sequence[int],
+    sizes: Sequence[Size],
+    device: torch.device,
+    seconds: float,
+    country: str | None = None,
+    report: Callable[[str], None] = lambda text: None,
+) -> list[NetworkCost]:
     """Measure everything but training. Energy: at the first batch and size.
 
     Args:
@@ -351,8 +370,10 @@ def measure_networks(networks: Sequence[Network],
         ValueError: if a number is too small, or the country unknown.
     """
     if not batches or min(batches) < 1 or not sizes or min(map(min, sizes)) < 1 or seconds <= 0:
-        raise ValueError('batches and sizes must be >= 1, and seconds > 0, but they are '
-                         f'{list(batches)}, {list(sizes)} and {seconds}')
+        raise ValueError(
+            'batches and sizes must be >= 1, and seconds > 0, but they are '
+            f'{list(batches)}, {list(sizes)} and {seconds}'
+        )
     if country:
         energy_tracker(country)  # a missing package or a wrong country is told before minutes of measuring
     results = [NetworkCost(network.name, network.weights, network.cost(sizes[0])[0]) for network in networks]
@@ -376,7 +397,7 @@ def measure_networks(networks: Sequence[Network],
     return results
 
 
-def training_seconds(run: Union[str, Path]) -> float:
+def training_seconds(run: str | Path) -> float:
     """Seconds that a run spent in training iterations, by its log; validation and what a resumed run repeats left out.
 
     Args:
@@ -387,12 +408,14 @@ def training_seconds(run: Union[str, Path]) -> float:
     """
     read = read_run(run)
     if not read.seconds:
-        raise ValueError(f'{run} must be the work directory of a training run whose log times its iterations, but '
-                         f'{read.problem or "its log has none"}')
+        raise ValueError(
+            f'{run} must be the work directory of a training run whose log times its iterations, but '
+            f'{read.problem or "its log has none"}'
+        )
     return read.seconds
 
 
-def training_energy(run: Union[str, Path], measured: Sequence[Energy]) -> Energy:
+def training_energy(run: str | Path, measured: Sequence[Energy]) -> Energy:
     """What a training run drew: what ``EnergyHook`` has counted, or else the seconds in its log times a measured power.
 
     Args:
@@ -409,10 +432,13 @@ def training_energy(run: Union[str, Path], measured: Sequence[Energy]) -> Energy
     seconds, most = training_seconds(run), max(measured, key=lambda energy: energy.watts)
     kwh = most.watts * seconds / JOULES
     return Energy(
-        seconds, kwh, kwh * most.co2 / most.kwh if most.kwh else 0.0,
+        seconds,
+        kwh,
+        kwh * most.co2 / most.kwh if most.kwh else 0.0,
         f'{seconds:.0f} s of training iterations by its log, without validation, times {most.watts:.1f} W, the most '
         'power measured here while a network inferred: true only of a run on this machine; EnergyHook counts instead'
-        f'{caution}')
+        f'{caution}',
+    )
 
 
 def save_energy(path: Path, energy: Energy) -> None:
@@ -425,7 +451,7 @@ def load_energy(path: Path) -> Energy:
     return Energy(**json.loads(path.read_text()))
 
 
-def break_even(training: float, teacher: float, student: float) -> Optional[int]:
+def break_even(training: float, teacher: float, student: float) -> int | None:
     """Images after which the student has saved, beside its teacher, what its training cost; None: never.
 
     Args:
@@ -436,7 +462,7 @@ def break_even(training: float, teacher: float, student: float) -> Optional[int]
     return math.ceil(training / (teacher - student)) if student < teacher else None
 
 
-def cost_report(title: str, results: Sequence[NetworkCost], device: str, training: Optional[Energy] = None) -> str:
+def cost_report(title: str, results: Sequence[NetworkCost], device: str, training: Energy | None = None) -> str:
     """Everything as Markdown tables, and what the numbers rest on.
 
     Args:
@@ -445,23 +471,32 @@ def cost_report(title: str, results: Sequence[NetworkCost], device: str, trainin
         device: what was measured on, in words.
         training: of the student.
     """
-    parts = [f'## {title}',
-             f'On {device}. From preprocessed images on the device to label maps; median time of a batch.',
-             markdown_table(_network_rows(results)), markdown_table(_speed_rows(results)),
-             'Memory: weights and the most that torch\'s allocator had handed out beside them at once'
-             + ('. ' if device.startswith('GPU') else ' (CPU: by its profiler). ')
-             + 'Multiply-adds are what MMEngine calls FLOPs. Weights: '
-             + ', '.join(f'{result.weights} ({result.name})' for result in results) + '.']
+    parts = [
+        f'## {title}',
+        f'On {device}. From preprocessed images on the device to label maps; median time of a batch.',
+        markdown_table(_network_rows(results)),
+        markdown_table(_speed_rows(results)),
+        "Memory: weights and the most that torch's allocator had handed out beside them at once"
+        + ('. ' if device.startswith('GPU') else ' (CPU: by its profiler). ')
+        + 'Multiply-adds are what MMEngine calls FLOPs. Weights: '
+        + ', '.join(f'{result.weights} ({result.name})' for result in results)
+        + '.',
+    ]
     first = results[0]
     if first.energy is not None:
         (batch, size), *_ = first.latency
-        parts.append(f'Energy: {IMAGES} inferences extrapolated from a window of ' + ', '.join(
-            f'{result.energy.seconds:.1f} s and {result.images} images ({result.name})' for result in results)
-            + f', at batch {batch} and {_text(size)}.\n' + '\n'.join(
-                f'- {result.name}: {result.energy.basis}.' for result in results))
+        parts.append(
+            f'Energy: {IMAGES} inferences extrapolated from a window of '
+            + ', '.join(
+                f'{result.energy.seconds:.1f} s and {result.images} images ({result.name})' for result in results
+            )
+            + f', at batch {batch} and {_text(size)}.\n'
+            + '\n'.join(f'- {result.name}: {result.energy.basis}.' for result in results)
+        )
     if training is not None:
-        parts.append(f'Training of the student: {1000 * training.kwh:.4g} Wh, {1000 * training.co2:.4g} g CO2. '
-                     f'{training.basis}.')
+        parts.append(
+            f'Training of the student: {1000 * training.kwh:.4g} Wh, {1000 * training.co2:.4g} g CO2. {training.basis}.'
+        )
         parts += [_break_even_sentence(first, teacher, training) for teacher in results[1:]]
     return '\n\n'.join(parts) + '\n'
 
@@ -469,10 +504,14 @@ def cost_report(title: str, results: Sequence[NetworkCost], device: str, trainin
 def _break_even_sentence(student: NetworkCost, teacher: NetworkCost, training: Energy) -> str:
     images, saved = break_even(training.kwh, teacher.kwh, student.kwh), (teacher.kwh - student.kwh) * JOULES
     if images is None:
-        return (f'Break-even with the {teacher.name}: never. The student needs {-saved:.4g} J more an image than it, '
-                'by this measurement.')
-    return (f'Break-even with the {teacher.name}: {images} images. The student saves {saved:.4g} J an image, and its '
-            "training cost that many times as much (the teacher's own training is not counted).")
+        return (
+            f'Break-even with the {teacher.name}: never. The student needs {-saved:.4g} J more an image than it, '
+            'by this measurement.'
+        )
+    return (
+        f'Break-even with the {teacher.name}: {images} images. The student saves {saved:.4g} J an image, and its '
+        "training cost that many times as much (the teacher's own training is not counted)."
+    )
 
 
 def _network_rows(results: Sequence[NetworkCost]) -> Rows:
@@ -496,19 +535,27 @@ def _speed_rows(results: Sequence[NetworkCost]) -> Rows:
     for batch, size in results[0].latency:
         for result in results:
             seconds = result.latency[batch, size]
-            rows.append((result.name, _text(size), str(batch), f'{1000 * seconds:.2f}', f'{batch / seconds:.2f}',
-                         f'{result.memory[batch, size] / 1e6:.1f}'))
+            rows.append(
+                (
+                    result.name,
+                    _text(size),
+                    str(batch),
+                    f'{1000 * seconds:.2f}',
+                    f'{batch / seconds:.2f}',
+                    f'{result.memory[batch, size] / 1e6:.1f}',
+                )
+            )
     return rows
 
 
-def cost_csv(results: Sequence[NetworkCost], training: Optional[Energy] = None) -> str:
+def cost_csv(results: Sequence[NetworkCost], training: Energy | None = None) -> str:
     """One line a number: network, quantity, unit, batch, size, value.
 
     Args:
         results: student first.
         training: of the student.
     """
-    rows: List[Tuple[Any, ...]] = [('network', 'quantity', 'unit', 'batch', 'size', 'value')]
+    rows: list[tuple[Any, ...]] = [('network', 'quantity', 'unit', 'batch', 'size', 'value')]
     for result in results:
         rows.append((result.name, 'parameters', '', '', '', result.parameters))
         rows += [(result.name, 'multiply-adds', '', 1, _text(size), flops) for size, flops in result.flops.items()]
@@ -526,8 +573,16 @@ def cost_csv(results: Sequence[NetworkCost], training: Optional[Energy] = None) 
         rows.append((results[0].name, 'CO2 of training', 'kg', '', '', f'{training.co2:.6g}'))
         for teacher in results[1:]:
             images = break_even(training.kwh, teacher.kwh, results[0].kwh)
-            rows.append((results[0].name, f'break-even with the {teacher.name}', 'images', '', '',
-                         'never' if images is None else images))
+            rows.append(
+                (
+                    results[0].name,
+                    f'break-even with the {teacher.name}',
+                    'images',
+                    '',
+                    '',
+                    'never' if images is None else images,
+                )
+            )
     return csv_table([[str(cell) for cell in row] for row in rows])
 
 

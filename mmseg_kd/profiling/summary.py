@@ -1,7 +1,8 @@
 """What a distiller is made of, as text."""
+
 import logging
 import math
-from typing import List, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmengine.analysis import FlopAnalyzer
@@ -27,14 +28,16 @@ def cost(model: nn.Module, size: Sequence[int]) -> tuple:
             flops = analysis.total()
     except Exception as error:
         reason = ' '.join(str(error).split())[:200] or type(error).__name__
-        print_log(f'the multiply-adds of {type(model).__name__} cannot be counted: {reason}', 'current', logging.WARNING)
+        print_log(
+            f'the multiply-adds of {type(model).__name__} cannot be counted: {reason}', 'current', logging.WARNING
+        )
         flops = math.nan
     finally:
         model.train(training)
     return sum(p.numel() for p in inference_parameters(model)), flops
 
 
-def inference_parameters(model: nn.Module) -> List[nn.Parameter]:
+def inference_parameters(model: nn.Module) -> list[nn.Parameter]:
     """Parameters that a deployed segmentor has: all but those of auxiliary heads."""
     return [p for name, p in model.named_parameters() if not name.startswith('auxiliary_head')]
 
@@ -43,8 +46,10 @@ def distillation_summary(model: Distiller) -> str:
     """Teacher and student with parameters, FLOPs and ratios; each term with paths, shapes and weight."""
     size = image_size(model.data_preprocessor)
     parameters, flops = cost(model.student, size)
-    rows = [('', 'parameters', f'FLOPs at {size[0]}x{size[1]}', 'of the student'),
-            ('student', _si(parameters), _si(flops), f'1.00 x, {_ratio(flops, flops)}')]
+    rows = [
+        ('', 'parameters', f'FLOPs at {size[0]}x{size[1]}', 'of the student'),
+        ('student', _si(parameters), _si(flops), f'1.00 x, {_ratio(flops, flops)}'),
+    ]
     for name, teacher in model.teachers.items():
         for i, member in enumerate(teacher.members):
             p, f = cost(member.module, [round(side * member.scale) for side in size])
@@ -53,9 +58,16 @@ def distillation_summary(model: Distiller) -> str:
     terms = [('term', 'loss', 'student', 'teacher', 'weight', 'trained with it')]
     for name, term in model.all_terms.items():
         extra = sum(p.numel() for p in term.parameters())
-        terms.append((name, type(term.loss).__name__, _paths(term.student_paths, term.student_shapes),
-                      _paths(term.teacher_paths, term.teacher_shapes),
-                      type(term.schedule).__name__ if term.schedule else f'{term.weight:g}', _si(extra) if extra else '-'))
+        terms.append(
+            (
+                name,
+                type(term.loss).__name__,
+                _paths(term.student_paths, term.student_shapes),
+                _paths(term.teacher_paths, term.teacher_shapes),
+                type(term.schedule).__name__ if term.schedule else f'{term.weight:g}',
+                _si(extra) if extra else '-',
+            )
+        )
     return _table(rows) + '\n\n' + _table(terms)
 
 
@@ -63,11 +75,11 @@ def _ratio(flops: float, of: float) -> str:
     return '-' if math.isnan(flops / max(of, 1)) else f'{flops / max(of, 1):.2f} x'
 
 
-def _paths(paths: List[str], shapes: List[Sequence[int]]) -> str:
+def _paths(paths: list[str], shapes: list[Sequence[int]]) -> str:
     return ', '.join(f'{path} {"x".join(map(str, shape[1:]))}' for path, shape in zip(paths, shapes))
 
 
-def _table(rows: List[Sequence[str]]) -> str:
+def _table(rows: list[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows)]
     return '\n'.join('  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
 

@@ -1,11 +1,12 @@
 """Where a sweep stands: all its searches, and what each waits for."""
-import statistics
-from typing import Any, Dict, List, Optional, Tuple
 
-from .claims import Claims
-from .search import Search, runs
-from .plan import Sweep
+import statistics
+from typing import Any
+
 from ..io.tables import markdown_table
+from .claims import Claims
+from .plan import Sweep
+from .search import Search, runs
 
 
 class Board:
@@ -17,13 +18,16 @@ class Board:
         costs: ``iterations`` and ``step_seconds`` of each candidate.
     """
 
-    def __init__(self, sweep: Sweep, database: Any, costs: Dict[str, dict]) -> None:
+    def __init__(self, sweep: Sweep, database: Any, costs: dict[str, dict]) -> None:
         self.sweep, self.costs = sweep, costs
-        self._by_name = {(stage.name, candidate): Search(sweep, stage, candidate, database)
-                         for stage in sweep.stages for candidate in stage.candidates}
+        self._by_name = {
+            (stage.name, candidate): Search(sweep, stage, candidate, database)
+            for stage in sweep.stages
+            for candidate in stage.candidates
+        }
 
     @property
-    def searches(self) -> List[Search]:
+    def searches(self) -> list[Search]:
         """In the order of stages and candidates."""
         return list(self._by_name.values())
 
@@ -37,9 +41,18 @@ class Board:
         for search in self.searches:
             stage, candidate = search.stage, self.sweep.candidates[search.candidate]
             search.open(
-                dict(config=candidate.config, options=candidate.options, space=stage.space, sampler=stage.sampler,
-                     trials=stage.trials, seeds=stage.seeds, prune_after=stage.prune_after, metric=self.sweep.metric),
-                claims)
+                dict(
+                    config=candidate.config,
+                    options=candidate.options,
+                    space=stage.space,
+                    sampler=stage.sampler,
+                    trials=stage.trials,
+                    seeds=stage.seeds,
+                    prune_after=stage.prune_after,
+                    metric=self.sweep.metric,
+                ),
+                claims,
+            )
 
     def retry(self, claims: Claims) -> int:
         """Queue again what has failed; the number of runs."""
@@ -50,7 +63,7 @@ class Board:
         for search in self.searches:
             if not search.over and self.ready(search):
                 search.refresh()
-                if any([search.finish(trial) for trial in search.trials.values()]):
+                if any([search.finish(trial) for trial in search.trials.values()]):  # noqa: C419  every one must be finished
                     search.refresh()
 
     def ready(self, search: Search) -> bool:
@@ -61,16 +74,16 @@ class Board:
         """Whether it would start from a search that ended without a success."""
         return any(self.left_out(source) or source.over and source.best is None for source in self._sources(search))
 
-    def inherited(self, search: Search) -> Dict[str, Any]:
+    def inherited(self, search: Search) -> dict[str, Any]:
         """The best values that it starts from."""
         return {key: value for source in self._sources(search) for key, value in source.best.params.items()}
 
-    def count(self) -> Tuple[int, int, Optional[float]]:
+    def count(self) -> tuple[int, int, float | None]:
         """Runs that are over, runs in all, and the seconds that one worker needs for the others, if that is known."""
         paces = {name: self._pace(name) for name in self.costs}
         known = [pace for pace in paces.values() if pace]
         done = total = 0
-        left: Optional[float] = 0.0
+        left: float | None = 0.0
         for search in self.searches:
             if self.left_out(search):
                 continue
@@ -92,30 +105,48 @@ class Board:
             step = cost['step_seconds']
             seconds = ('-', '-') if step is None else (f'{step:.3g}', f'{cost["iterations"] * step:.4g}')
             costs.append((name, str(cost['iterations']), *seconds))
-        failures = [f'{search.key}/{point}_seed{seed}: {run["error"]}' for search in self.searches
-                    for point, trial in search.trials.items() for seed, run in runs(trial).items()
-                    if run['state'] == 'failed']
-        return '\n\n'.join([markdown_table(rows), markdown_table(costs)] +
-                           (['failed:\n' + '\n'.join(failures)] if failures else []))
+        failures = [
+            f'{search.key}/{point}_seed{seed}: {run["error"]}'
+            for search in self.searches
+            for point, trial in search.trials.items()
+            for seed, run in runs(trial).items()
+            if run['state'] == 'failed'
+        ]
+        return '\n\n'.join(
+            [markdown_table(rows), markdown_table(costs)] + (['failed:\n' + '\n'.join(failures)] if failures else [])
+        )
 
-    def _sources(self, search: Search) -> List[Search]:
-        return [self._by_name[stage.name, candidate]
-                for stage, candidate in self.sweep.sources(search.stage, search.candidate)]
+    def _sources(self, search: Search) -> list[Search]:
+        return [
+            self._by_name[stage.name, candidate]
+            for stage, candidate in self.sweep.sources(search.stage, search.candidate)
+        ]
 
-    def _pace(self, candidate: str) -> Optional[float]:
+    def _pace(self, candidate: str) -> float | None:
         """Seconds of an iteration, of runs that were never interrupted if there are such, else as measured."""
-        seconds = [run['seconds'] for search in self.searches if search.candidate == candidate
-                   for trial in search.trials.values() for run in runs(trial).values()
-                   if run['state'] == 'complete' and run['seconds']]
+        seconds = [
+            run['seconds']
+            for search in self.searches
+            if search.candidate == candidate
+            for trial in search.trials.values()
+            for run in runs(trial).values()
+            if run['state'] == 'complete' and run['seconds']
+        ]
         cost = self.costs[candidate]
         return statistics.mean(seconds) / cost['iterations'] if seconds else cost['step_seconds']
 
-    def _verdict(self, search: Search) -> Tuple[str, str, str]:
+    def _verdict(self, search: Search) -> tuple[str, str, str]:
         if self.left_out(search):
             return '-', '-', 'left out, since a search before had no success'
         states = [trial.state.name for trial in search.trials.values()]
-        counts = ', '.join([str(len(states))] + [f'{states.count(state)} {word}' for state, word in
-                                                 (('FAIL', 'failed'), ('PRUNED', 'pruned')) if state in states])
+        counts = ', '.join(
+            [str(len(states))]
+            + [
+                f'{states.count(state)} {word}'
+                for state, word in (('FAIL', 'failed'), ('PRUNED', 'pruned'))
+                if state in states
+            ]
+        )
         best = search.best
         if best is None:
             return '-', counts, '-'

@@ -1,11 +1,13 @@
 """What training may cost: equal iterations, equal epochs or equal time, and schedules that stretch with it."""
+
 import copy
 import math
 import statistics
 import tempfile
 import time
 import uuid
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -21,7 +23,7 @@ KINDS = ('iterations', 'epochs', 'seconds')
 POINTS = 5
 
 
-def iterations_of(budget: dict, config: Config, step_seconds: Optional[float] = None) -> int:
+def iterations_of(budget: dict, config: Config, step_seconds: float | None = None) -> int:
     """The iterations that a budget pays for; at least one.
 
     Args:
@@ -39,7 +41,7 @@ def iterations_of(budget: dict, config: Config, step_seconds: Optional[float] = 
     return max(1, int(budget['value'] / step_seconds))
 
 
-def stretch(config: Config, iterations: int) -> Dict[str, Any]:
+def stretch(config: Config, iterations: int) -> dict[str, Any]:
     """What has to change in a config so that it trains for other iterations, with schedules of the same shape.
 
     The beginnings, ends and periods of learning rates and of the weights of terms keep their place relative to the
@@ -57,8 +59,10 @@ def stretch(config: Config, iterations: int) -> Dict[str, Any]:
     """
     before = config.get('train_cfg', {}).get('max_iters')
     if before is None:
-        raise ValueError('train_cfg.max_iters must be set, since a sweep counts iterations, but the config trains by '
-                         "epochs; give it train_cfg=dict(type='IterBasedTrainLoop', max_iters=..., val_interval=...)")
+        raise ValueError(
+            'train_cfg.max_iters must be set, since a sweep counts iterations, but the config trains by '
+            "epochs; give it train_cfg=dict(type='IterBasedTrainLoop', max_iters=..., val_interval=...)"
+        )
     if iterations == before:
         return {}
     changed = {'train_cfg.max_iters': iterations}
@@ -68,19 +72,21 @@ def stretch(config: Config, iterations: int) -> Dict[str, Any]:
         if interval > 0:
             changed[key] = -(-interval * iterations // before)  # rounded up, or the last interval would be a short one
     schedules = list(_policies('param_scheduler', config.get('param_scheduler') or []))
-    schedules += [(f'model.{group}.{name}.weight', term['weight']) for group in ('terms', 'unlabeled_terms')
-                  for name, term in (config.get('model', {}).get(group) or {}).items()
-                  if isinstance(term.get('weight'), dict)]
+    schedules += [
+        (f'model.{group}.{name}.weight', term['weight'])
+        for group in ('terms', 'unlabeled_terms')
+        for name, term in (config.get('model', {}).get(group) or {}).items()
+        if isinstance(term.get('weight'), dict)
+    ]
     for path, schedule in schedules:
         stretched = _stretch_schedule(schedule, iterations, before)
         changed.update({f'{path}.{key}': value for key, value in stretched.items()})
     return changed
 
 
-def measure_step_seconds(configs: Dict[str, Config],
-                         warmup: int = 3,
-                         rounds: int = 5,
-                         clock: Callable[[], float] = time.perf_counter) -> Dict[str, float]:
+def measure_step_seconds(
+    configs: dict[str, Config], warmup: int = 3, rounds: int = 5, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
     """Seconds of one training step of each config, on this machine, as it is now.
 
     All are built first, and then take one step each in turn, so that what else the machine does falls on all of them;
@@ -99,9 +105,9 @@ def measure_step_seconds(configs: Dict[str, Config],
         for _ in range(warmup):
             for step in steps.values():
                 step.take(0.5, clock)
-        seconds: Dict[str, List[float]] = {name: [] for name in steps}
+        seconds: dict[str, list[float]] = {name: [] for name in steps}
         for point in range(POINTS):
-            taken: Dict[str, List[float]] = {name: [] for name in steps}
+            taken: dict[str, list[float]] = {name: [] for name in steps}
             for _ in range(rounds):
                 for name, step in steps.items():
                     taken[name].append(step.take((point + 0.5) / POINTS, clock))
@@ -152,7 +158,8 @@ class _Steps:
             load_from=None,
             resume=False,
             custom_hooks=[],
-            **{f'{phase}_{part}': None for phase in ('val', 'test') for part in ('dataloader', 'cfg', 'evaluator')})
+            **{f'{phase}_{part}': None for phase in ('val', 'test') for part in ('dataloader', 'cfg', 'evaluator')},
+        )
         prepare_launch(config)
         runner = Runner.from_cfg(config)
         self._model, self._iterations = runner.model, config.train_cfg.max_iters
@@ -188,8 +195,8 @@ class _Steps:
             return next(self._batches)
 
 
-def _stretch_schedule(schedule: dict, iterations: int, before: int) -> Dict[str, Any]:
-    changed: Dict[str, Any] = {}
+def _stretch_schedule(schedule: dict, iterations: int, before: int) -> dict[str, Any]:
+    changed: dict[str, Any] = {}
     if 'begin' in schedule:
         changed['begin'] = round(schedule['begin'] * iterations / before)
     for key in ('end', 'iters', 'T_max', 'step_size', 'total_steps'):
@@ -202,7 +209,7 @@ def _stretch_schedule(schedule: dict, iterations: int, before: int) -> Dict[str,
     return {key: value for key, value in changed.items() if value != schedule[key]}
 
 
-def _policies(path: str, node: Any) -> Iterator[Tuple[str, dict]]:
+def _policies(path: str, node: Any) -> Iterator[tuple[str, dict]]:
     """Policies by iteration, of one optimiser or of several by name."""
     if isinstance(node, (list, tuple)):
         for index, child in enumerate(node):

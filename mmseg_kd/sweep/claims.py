@@ -1,14 +1,16 @@
 """Which of several workers does what, so that nothing is done twice, and nothing left behind by a worker that dies."""
+
 import contextlib
 import os
 import socket
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, Dict, Optional, Tuple, Union
+from typing import Optional
 
 SECONDS_FOR_A_LOCK = 120
-Beat = Tuple[str, int]
+Beat = tuple[str, int]
 
 
 class ClaimLost(RuntimeError):
@@ -33,15 +35,20 @@ class Claims:
         clock: seconds that never run backwards.
     """
 
-    def __init__(self, url: str, folder: Union[str, Path], patience: float = 120.0,
-                 clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, url: str, folder: str | Path, patience: float = 120.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         import sqlalchemy as sql
+
         self._sql = sql
         self._engine = sql.create_engine(url, **engine_arguments(url))
-        self._table = sql.Table('mmseg_kd_claims', sql.MetaData(),
-                                sql.Column('work', sql.String(255), primary_key=True),
-                                sql.Column('owner', sql.String(255), nullable=False),
-                                sql.Column('beat', sql.Integer, nullable=False))
+        self._table = sql.Table(
+            'mmseg_kd_claims',
+            sql.MetaData(),
+            sql.Column('work', sql.String(255), primary_key=True),
+            sql.Column('owner', sql.String(255), nullable=False),
+            sql.Column('beat', sql.Integer, nullable=False),
+        )
         try:
             self._table.create(self._engine, checkfirst=True)
         except sql.exc.SQLAlchemyError:
@@ -50,9 +57,9 @@ class Claims:
         self._folder = Path(folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._patience, self._clock = patience, clock
-        self._seen: Dict[str, Tuple[Beat, float]] = {}
+        self._seen: dict[str, tuple[Beat, float]] = {}
 
-    def survey(self) -> Dict[str, str]:
+    def survey(self) -> dict[str, str]:
         """Look who holds what: the machine of each piece of work that is claimed."""
         with self._engine.connect() as connection:
             rows = connection.execute(self._sql.select(*self._table.c)).all()
@@ -101,7 +108,7 @@ class Claims:
             return False
         return True
 
-    def _update(self, work: str, was: str, at: Optional[int] = None, **values) -> bool:
+    def _update(self, work: str, was: str, at: int | None = None, **values) -> bool:
         columns = self._table.c
         where = [columns.work == work, columns.owner == was] + ([] if at is None else [columns.beat == at])
         with self._engine.begin() as connection:
@@ -126,9 +133,9 @@ class Claim:
         self._claims, self.work, self._owner, self._lock = claims, work, owner, lock
 
     @property
-    def file(self) -> Tuple[int, ...]:
+    def file(self) -> tuple[int, ...]:
         """The locked file's descriptor, which a process that works on the same thing should inherit; or none."""
-        return () if self._lock.file is None else (self._lock.file, )
+        return () if self._lock.file is None else (self._lock.file,)
 
     def renew(self) -> None:
         """Give a sign of life.
@@ -153,7 +160,8 @@ class _Lock:
 
     def __init__(self, path: Path) -> None:
         import fcntl
-        self.file: Optional[int] = os.open(path, os.O_RDWR | os.O_CREAT)
+
+        self.file: int | None = os.open(path, os.O_RDWR | os.O_CREAT)
         self.held_elsewhere = False
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -166,6 +174,7 @@ class _Lock:
     def release(self) -> None:
         if self.file is not None:
             import fcntl
+
             with contextlib.suppress(OSError):
                 # Closing would not do while a process that inherited the descriptor is still on its way out.
                 fcntl.flock(self.file, fcntl.LOCK_UN)

@@ -1,21 +1,23 @@
 """What a sweep file says, checked before anything runs: candidates, stages, seeds and a budget."""
+
 import argparse
 import copy
 import difflib
 import functools
 import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.visualization import LocalVisBackend
 from mmseg.registry import VISBACKENDS
 
-from ..io.configs import read_config
 from ..engine.launch import add_arguments
 from ..engine.metric_names import metric_names
 from ..engine.run_checks import check_config
+from ..io.configs import read_config
 from .budget import KINDS, stretch, value_at
 
 SCALARS = 'scalars.json'
@@ -35,8 +37,8 @@ class Candidate:
 
     name: str
     config: str
-    options: Dict[str, Any] = field(default_factory=dict)
-    inherit: Tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    inherit: tuple[str, ...] = ()
 
     def read(self) -> Config:
         """Its config, with its options."""
@@ -62,14 +64,14 @@ class Stage:
     """
 
     name: str
-    candidates: Tuple[str, ...]
-    seeds: Tuple[int, ...]
-    space: Dict[str, Any] = field(default_factory=dict)
+    candidates: tuple[str, ...]
+    seeds: tuple[int, ...]
+    space: dict[str, Any] = field(default_factory=dict)
     sampler: str = 'grid'
     trials: int = 0
-    prune_after: Optional[int] = None
+    prune_after: int | None = None
 
-    def points(self) -> List[dict]:
+    def points(self) -> list[dict]:
         """The values of each trial; empty dicts where a sampler draws them."""
         if self.sampler != 'grid':
             return [{} for _ in range(self.trials)]
@@ -93,24 +95,24 @@ class Sweep:
     work_dir: str
     metric: str
     budget: dict
-    candidates: Dict[str, Candidate]
-    stages: Tuple[Stage, ...]
+    candidates: dict[str, Candidate]
+    stages: tuple[Stage, ...]
 
     @property
-    def taking_part(self) -> Dict[str, Candidate]:
+    def taking_part(self) -> dict[str, Candidate]:
         """The candidates of all stages."""
         named = {name for stage in self.stages for name in stage.candidates}
         return {name: candidate for name, candidate in self.candidates.items() if name in named}
 
-    def sources(self, stage: Stage, candidate: str) -> List[Tuple[Stage, str]]:
+    def sources(self, stage: Stage, candidate: str) -> list[tuple[Stage, str]]:
         """The searches whose best values a candidate has in a stage; where two agree on a key, the later one counts."""
         found = [source for parent in self.candidates[candidate].inherit for source in self.sources(stage, parent)]
-        earlier = self.stages[:self.stages.index(stage)]
+        earlier = self.stages[: self.stages.index(stage)]
         found += [(before, candidate) for before in earlier if candidate in before.candidates]
         return list(dict.fromkeys(found))
 
 
-def load_sweep(path: str, options: Optional[Dict[str, Any]] = None) -> Sweep:
+def load_sweep(path: str, options: dict[str, Any] | None = None) -> Sweep:
     """Read a sweep file, which is an ordinary MMEngine config and may inherit.
 
     Its keys are those of :class:`Sweep`; ``seeds`` of the stages that have none of their own; ``options``, which all
@@ -139,7 +141,8 @@ def load_sweep(path: str, options: Optional[Dict[str, Any]] = None) -> Sweep:
         metric=said.get('metric', 'mIoU'),
         budget=_budget(said['budget']),
         candidates=candidates,
-        stages=tuple(_stage(stage, said['seeds'], candidates) for stage in said['stages']))
+        stages=tuple(_stage(stage, said['seeds'], candidates) for stage in said['stages']),
+    )
     names = [stage.name for stage in sweep.stages]
     if not names or len(set(names)) < len(names):
         raise ValueError(f'stages must have different names, and there must be one at least, but they are {names}')
@@ -147,9 +150,9 @@ def load_sweep(path: str, options: Optional[Dict[str, Any]] = None) -> Sweep:
     return sweep
 
 
-def flatten(options: Dict[str, Any], prefix: str = '') -> Dict[str, Any]:
+def flatten(options: dict[str, Any], prefix: str = '') -> dict[str, Any]:
     """Nested options, as a config has them, by dotted key."""
-    flat: Dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in options.items():
         if isinstance(value, dict):
             flat.update(flatten(value, f'{prefix}{key}.'))
@@ -158,7 +161,7 @@ def flatten(options: Dict[str, Any], prefix: str = '') -> Dict[str, Any]:
     return flat
 
 
-def as_arguments(options: Dict[str, Any]) -> List[str]:
+def as_arguments(options: dict[str, Any]) -> list[str]:
     """Options by dotted key as they follow ``--cfg-options``.
 
     Raises:
@@ -171,13 +174,15 @@ def as_arguments(options: Dict[str, Any]) -> List[str]:
         text = f'{key}={_text(value)}'
         read = parser.parse_args(['config', '--cfg-options', text]).cfg_options
         if read != {key: value} or type(read[key]) is not type(value):
-            raise ValueError(f'{key} must be a value that --cfg-options can pass on (numbers, words, lists of them), '
-                             f'but is {value!r}; write a config that sets it, and name that as the candidate\'s')
+            raise ValueError(
+                f'{key} must be a value that --cfg-options can pass on (numbers, words, lists of them), '
+                f"but is {value!r}; write a config that sets it, and name that as the candidate's"
+            )
         texts.append(text)
     return texts
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _parse(config: str) -> Config:
     """MMEngine reads fifty metafiles for every base that is named as ``mmseg::...``."""
     return read_config(config)
@@ -190,7 +195,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _candidate(name: str, value: Any, common: Dict[str, Any]) -> Candidate:
+def _candidate(name: str, value: Any, common: dict[str, Any]) -> Candidate:
     value = dict(config=value) if isinstance(value, str) else value
     _check_keys(f'candidates.{name}', value, {'config', 'options', 'inherit'}, {'config'})
     inherit = value.get('inherit', ())
@@ -198,13 +203,15 @@ def _candidate(name: str, value: Any, common: Dict[str, Any]) -> Candidate:
         name=_name('candidates', name),
         config=value['config'],
         options={**common, **flatten(value.get('options', {}))},
-        inherit=(inherit, ) if isinstance(inherit, str) else tuple(inherit))
+        inherit=(inherit,) if isinstance(inherit, str) else tuple(inherit),
+    )
 
 
-def _stage(value: dict, seeds: Sequence[int], candidates: Dict[str, Candidate]) -> Stage:
+def _stage(value: dict, seeds: Sequence[int], candidates: dict[str, Candidate]) -> Stage:
     key = f'stages.{value.get("name", "?")}'
-    _check_keys(key, value, {'name', 'candidates', 'seeds', 'space', 'sampler', 'trials', 'prune_after'},
-                {'name', 'candidates'})
+    _check_keys(
+        key, value, {'name', 'candidates', 'seeds', 'space', 'sampler', 'trials', 'prune_after'}, {'name', 'candidates'}
+    )
     seeds = value.get('seeds', seeds)
     if not isinstance(seeds, (list, tuple)) or not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f'{key}: seeds must be a list of different numbers, at least one, but is {seeds!r}')
@@ -218,15 +225,19 @@ def _stage(value: dict, seeds: Sequence[int], candidates: Dict[str, Candidate]) 
         space=value.get('space', {}),
         sampler=value.get('sampler', 'grid'),
         trials=value.get('trials', 0),
-        prune_after=value.get('prune_after'))
+        prune_after=value.get('prune_after'),
+    )
     if stage.sampler not in SAMPLERS:
         raise ValueError(f'{key}.sampler must be one of {", ".join(SAMPLERS)}, but is {stage.sampler!r}')
     if (stage.sampler == 'grid') == (stage.trials > 0):
-        raise ValueError(f'{key}.trials must be set for random and tpe, and only for them, but is {stage.trials} with '
-                         f'sampler={stage.sampler!r}')
+        raise ValueError(
+            f'{key}.trials must be set for random and tpe, and only for them, but is {stage.trials} with '
+            f'sampler={stage.sampler!r}'
+        )
     if stage.prune_after is not None and len(stage.seeds) > 1:
-        raise ValueError(f'{key}.prune_after needs a stage with one seed, but seeds is {list(stage.seeds)}; set '
-                         'seeds=[0]')
+        raise ValueError(
+            f'{key}.prune_after needs a stage with one seed, but seeds is {list(stage.seeds)}; set seeds=[0]'
+        )
     for name, choice in stage.space.items():
         _check_choice(f'{key}.space: {name}', choice, stage.sampler)
     return stage
@@ -236,12 +247,16 @@ def _check_choice(key: str, choice: Any, sampler: str) -> None:
     if isinstance(choice, dict):
         _check_keys(key, choice, {'low', 'high', 'log'}, {'low', 'high'})
         if sampler == 'grid':
-            raise ValueError(f'{key} is a range, of which a grid cannot have all; list values, or set sampler and '
-                             'trials')
+            raise ValueError(
+                f'{key} is a range, of which a grid cannot have all; list values, or set sampler and trials'
+            )
         if not choice['low'] < choice['high'] or choice.get('log') and choice['low'] <= 0:
             raise ValueError(f'{key} must have low < high, and low > 0 with log=True, but is {choice}')
-    elif not isinstance(choice, (list, tuple)) or not choice or \
-            not all(value is None or isinstance(value, (bool, int, float, str)) for value in choice):
+    elif (
+        not isinstance(choice, (list, tuple))
+        or not choice
+        or not all(value is None or isinstance(value, (bool, int, float, str)) for value in choice)
+    ):
         raise ValueError(f'{key} must be a list of numbers or words, or dict(low=..., high=...), but is {choice!r}')
 
 
@@ -252,11 +267,12 @@ def _budget(value: dict) -> dict:
     return value
 
 
-def _check_inheritance(candidate: Candidate, candidates: Dict[str, Candidate], below: Tuple[str, ...] = ()) -> None:
+def _check_inheritance(candidate: Candidate, candidates: dict[str, Candidate], below: tuple[str, ...] = ()) -> None:
     for parent in candidate.inherit:
         if parent not in candidates:
-            raise ValueError(f'candidates.{candidate.name}.inherit must name some of {", ".join(candidates)}, but '
-                             f'names {parent}')
+            raise ValueError(
+                f'candidates.{candidate.name}.inherit must name some of {", ".join(candidates)}, but names {parent}'
+            )
         if parent in (*below, candidate.name):
             path = ', '.join((*below, candidate.name))
             raise ValueError(f'candidates.{parent}.inherit leads back to itself, by {path}; leave one of them out')
@@ -282,8 +298,10 @@ def _check_configs(sweep: Sweep) -> None:
                 if parent and not isinstance(value_at(config, parent), (dict, list, tuple)):
                     known = flatten(config._cfg_dict.to_dict())
                     near = difflib.get_close_matches(key, known, n=1)
-                    raise ValueError(f'stages.{stage.name}.space: {candidate.config} has no {parent}' +
-                                     (f'; did you mean {near[0]}?' if near else f'; leave {name} out of this stage'))
+                    raise ValueError(
+                        f'stages.{stage.name}.space: {candidate.config} has no {parent}'
+                        + (f'; did you mean {near[0]}?' if near else f'; leave {name} out of this stage')
+                    )
 
 
 def _check_run(sweep: Sweep, candidate: Candidate, config: Config) -> None:
@@ -296,11 +314,15 @@ def _check_run(sweep: Sweep, candidate: Candidate, config: Config) -> None:
         raise ValueError(f'{key}: {refusals[0]}')
     names = metric_names(config)
     if config.get('val_evaluator') is None:
-        raise ValueError(f'{key}: runs are judged by {sweep.metric}, but {candidate.config} validates nothing; set '
-                         'val_dataloader, val_cfg and val_evaluator')
+        raise ValueError(
+            f'{key}: runs are judged by {sweep.metric}, but {candidate.config} validates nothing; set '
+            'val_dataloader, val_cfg and val_evaluator'
+        )
     if names.complete and not names.may_hold(sweep.metric):
-        raise ValueError(f'metric is {sweep.metric!r}, but validation of {key} gives {", ".join(names.names)}; name one of '
-                         f'them, or change val_evaluator of {candidate.config}')
+        raise ValueError(
+            f'metric is {sweep.metric!r}, but validation of {key} gives {", ".join(names.names)}; name one of '
+            f'them, or change val_evaluator of {candidate.config}'
+        )
     problem = scalars_problem(config)
     if problem:
         raise ValueError(f'{key}: a sweep reads the scalars.json of its runs, but {problem}')
@@ -316,7 +338,7 @@ def scalars_problem(config: Config) -> str:
     if logger is None:
         return 'default_hooks.logger is None, so that nothing is logged; leave it out'
     if logger.get('log_metric_by_epoch', True):
-        return 'default_hooks.logger.log_metric_by_epoch is True, with which all validations are of step 0; set it to False'
+        return 'default_hooks.logger.log_metric_by_epoch=True gives every validation the step 0; set it to False'
     visualizer = config.get('visualizer')
     if visualizer is None:
         return ''  # MMEngine's default
@@ -344,6 +366,7 @@ def _check_keys(key: str, value: Any, known: set, required: set) -> None:
 
 def _name(key: str, name: str) -> str:
     if not re.fullmatch(r'[\w.-]+', name):
-        raise ValueError(f'{key}: a name becomes a folder, so it must have letters, digits, _, - and . only, but is '
-                         f'{name!r}')
+        raise ValueError(
+            f'{key}: a name becomes a folder, so it must have letters, digits, _, - and . only, but is {name!r}'
+        )
     return name

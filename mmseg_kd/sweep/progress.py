@@ -1,5 +1,6 @@
 """What a sweep shows while it runs: a live picture on a terminal, and a line for each event elsewhere."""
-from typing import List, Optional, TextIO, Tuple
+
+from typing import TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -28,11 +29,11 @@ class SweepProgress:
         left = '' if self._live else self._time_left()
         self._console.print(f'[{self._done}/{self._total}] {text}{left}', markup=False)
 
-    def count(self, done: int, total: int, left: Optional[float]) -> None:
+    def count(self, done: int, total: int, left: float | None) -> None:
         """Say how many runs are over, out of how many, and how many seconds the others need, if that is known."""
         self._done, self._total, self._left = done, total, left
 
-    def draw(self, run: str, iteration: int, iterations: int, note: str, elsewhere: List[Tuple[str, str]]) -> None:
+    def draw(self, run: str, iteration: int, iterations: int, note: str, elsewhere: list[tuple[str, str]]) -> None:
         """Show what runs now.
 
         Args:

@@ -1,10 +1,11 @@
 """One search of a sweep, a candidate in a stage, as an Optuna study that several workers share."""
+
 import json
 import statistics
 import time
 import warnings
 import zlib
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from .claims import Claims, engine_arguments
 from .plan import Stage, Sweep
@@ -34,7 +35,7 @@ class Search:
         self.name = f'{sweep.name}/{self.key}'
         self._points = stage.points()
         self._study: Any = None
-        self.trials: Dict[int, Any] = {}
+        self.trials: dict[int, Any] = {}
 
     def open(self, definition: dict, claims: Claims) -> None:
         """Create the study, or join it.
@@ -47,10 +48,17 @@ class Search:
             ValueError: if it was begun with another definition.
         """
         import optuna
-        pruner = optuna.pruners.NopPruner() if self.stage.prune_after is None else optuna.pruners.MedianPruner(
-            n_startup_trials=TRIALS_BEFORE_PRUNING, n_warmup_steps=self.stage.prune_after)
+
+        pruner = (
+            optuna.pruners.NopPruner()
+            if self.stage.prune_after is None
+            else optuna.pruners.MedianPruner(
+                n_startup_trials=TRIALS_BEFORE_PRUNING, n_warmup_steps=self.stage.prune_after
+            )
+        )
         self._study = optuna.create_study(
-            study_name=self.name, storage=self._storage, direction='maximize', pruner=pruner, load_if_exists=True)
+            study_name=self.name, storage=self._storage, direction='maximize', pruner=pruner, load_if_exists=True
+        )
         definition = json.loads(json.dumps(definition))
         claim = claims.wait(f'{self.name}/trials')
         try:
@@ -59,10 +67,13 @@ class Search:
                 self._study.set_user_attr('definition', definition)
             elif before != definition:
                 changed = sorted(key for key in definition if definition[key] != before.get(key))
-                old, new = (', '.join(f'{key} = {values.get(key)}' for key in changed)
-                            for values in (before, definition))
-                raise ValueError(f'{self.name} was begun with {old}, but is now {new}; give the sweep another name and '
-                                 'work_dir, or the stage another name')
+                old, new = (
+                    ', '.join(f'{key} = {values.get(key)}' for key in changed) for values in (before, definition)
+                )
+                raise ValueError(
+                    f'{self.name} was begun with {old}, but is now {new}; give the sweep another name and '
+                    'work_dir, or the stage another name'
+                )
             self.refresh()
             for point, params in enumerate(self._points):
                 if point not in self.trials:
@@ -74,6 +85,7 @@ class Search:
     def retry(self, claims: Claims) -> int:
         """Queue the failed runs again, with the values that they had; how many."""
         from optuna.trial import TrialState
+
         claim = claims.wait(f'{self.name}/trials')
         count = 0
         try:
@@ -100,19 +112,20 @@ class Search:
         return all(trial.state.is_finished() for trial in self.trials.values())
 
     @property
-    def best(self) -> Optional[Any]:
+    def best(self) -> Any | None:
         """The best trial, the first of equals; None if none was completed."""
         from optuna.trial import TrialState
+
         complete = [trial for trial in self.trials.values() if trial.state == TrialState.COMPLETE]
         return max(complete, key=lambda trial: trial.value, default=None)
 
-    def fixed(self, values: Dict[str, Any]) -> Dict[str, Any]:
+    def fixed(self, values: dict[str, Any]) -> dict[str, Any]:
         """The values from the stages before that all trials share: those given by the worker that asks first."""
         if 'fixed' not in self._study.user_attrs:
             self._study.set_user_attr('fixed', values)
         return self._study.user_attrs['fixed']
 
-    def pending(self, trial: Any) -> List[int]:
+    def pending(self, trial: Any) -> list[int]:
         """The seeds that a worker may claim: without values, only the first of them, whose worker draws."""
         if trial.state.is_finished():
             return []
@@ -122,9 +135,11 @@ class Search:
     def draw(self, point: int) -> Any:
         """Optuna's trial of a point, running, its values drawn unless they were before."""
         import optuna
+
         number = self.trials[point].number
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(
-            self._storage.get_study_id_from_name(self.name), number)
+            self._storage.get_study_id_from_name(self.name), number
+        )
         self._storage.set_trial_state_values(trial_id, optuna.trial.TrialState.RUNNING)
         self._study.sampler = self._sampler(number)
         trial = optuna.trial.Trial(self._study, trial_id)
@@ -141,6 +156,7 @@ class Search:
         """Judge a trial when all its runs are over, unless another worker did; whether there was something to judge."""
         from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
+
         found = runs(trial)
         if trial.state.is_finished() or any(seed not in found for seed in self.stage.seeds):
             return False
@@ -159,16 +175,17 @@ class Search:
     def _sampler(self, number: int) -> Any:
         """A sampler whose draws depend on the trial and on what is known, and not on when its worker began."""
         from optuna import samplers
+
         seed = zlib.crc32(f'{self.name}/{number}'.encode())
         if self.stage.sampler == 'tpe':
             return samplers.TPESampler(seed=seed, constant_liar=True)
         return samplers.RandomSampler(seed=seed)
 
 
-def runs(trial: Any) -> Dict[int, dict]:
+def runs(trial: Any) -> dict[int, dict]:
     """What is known of the runs of a trial, by seed: ``state``, ``value``, ``error``, ``seconds``."""
     prefix = 'seed_'
-    return {int(key[len(prefix):]): value for key, value in trial.user_attrs.items() if key.startswith(prefix)}
+    return {int(key[len(prefix) :]): value for key, value in trial.user_attrs.items() if key.startswith(prefix)}
 
 
 def open_storage(url: str) -> Any:
@@ -184,6 +201,7 @@ def open_storage(url: str) -> Any:
         raise ImportError('a sweep needs Optuna: pip install "mmseg-kd[sweep]"') from error
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import SQLAlchemyError
+
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings('ignore', category=optuna.exceptions.ExperimentalWarning)
     for left in reversed(range(OPENING_TRIES)):
@@ -193,6 +211,8 @@ def open_storage(url: str) -> Any:
             # Workers that start together may all find no tables, and all but one fail to create them.
             if not left:
                 shown = make_url(url).render_as_string(hide_password=True)
-                raise ValueError(f'--storage must be the URL of a database that answers, but {shown} gave: '
-                                 f'{str(error).splitlines()[0]}') from None
+                raise ValueError(
+                    f'--storage must be the URL of a database that answers, but {shown} gave: '
+                    f'{str(error).splitlines()[0]}'
+                ) from None
             time.sleep(0.5)

@@ -1,19 +1,21 @@
 """A fair comparison as one command: search every candidate's settings by stages, and repeat the best over seeds."""
+
 import pickle
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Optional, Sequence, TextIO, Tuple
+from typing import Any, TextIO
 
+from ..io.tables import markdown_table
+from .board import Board
 from .budget import iterations_of, teachers
 from .claims import Claim, Claims
-from .search import open_storage
-from .board import Board
 from .plan import Candidate, Stage, Sweep
 from .progress import SweepProgress, duration
-from .worker import Worker
-from ..io.tables import markdown_table
+from .search import open_storage
 from .training_process import TrainingProcess
+from .worker import Worker
 
 MEASURE = """
 import pickle, sys
@@ -26,13 +28,15 @@ with open(sys.argv[2], 'wb') as file:
 """
 
 
-def run_sweep(sweep: Sweep,
-              trainer: Sequence[str],
-              storage: Optional[str] = None,
-              retry_failed: bool = False,
-              heartbeat: float = 10.0,
-              poll: float = 1.0,
-              out: Optional[TextIO] = None) -> str:
+def run_sweep(
+    sweep: Sweep,
+    trainer: Sequence[str],
+    storage: str | None = None,
+    retry_failed: bool = False,
+    heartbeat: float = 10.0,
+    poll: float = 1.0,
+    out: TextIO | None = None,
+) -> str:
     """Be one of the workers of a sweep until all its runs are over.
 
     Any number of workers may run the same sweep, and each may be killed and started again at any time: a run is
@@ -64,8 +68,9 @@ def run_sweep(sweep: Sweep,
         for teacher in teachers(candidate.read()):
             checkpoint = teacher['checkpoint']
             if checkpoint not in (None, 'auto') and '://' not in checkpoint and not Path(checkpoint).is_file():
-                raise FileNotFoundError(f'candidates.{name}: no such checkpoint of the teacher: {checkpoint}; train it '
-                                        'first')
+                raise FileNotFoundError(
+                    f'candidates.{name}: no such checkpoint of the teacher: {checkpoint}; train it first'
+                )
     work_dir = Path(sweep.work_dir)
     work_dir.mkdir(parents=True, exist_ok=True)
     url = storage or f'sqlite:///{(work_dir / "study.db").resolve()}'
@@ -83,12 +88,14 @@ def run_sweep(sweep: Sweep,
         progress.close()
     table = board.table()
     last, page = work_dir / sweep.stages[-1].name, work_dir / 'comparison'
-    out.write(f'\n{table}\n\nthe last stage compared:         python tools/compare.py {last}\n'
-              f'all runs, with their heat maps:  python tools/compare.py {work_dir} --out {page}\n')
+    out.write(
+        f'\n{table}\n\nthe last stage compared:         python tools/compare.py {last}\n'
+        f'all runs, with their heat maps:  python tools/compare.py {work_dir} --out {page}\n'
+    )
     return table
 
 
-def dry_run(sweep: Sweep, out: Optional[TextIO] = None) -> None:
+def dry_run(sweep: Sweep, out: TextIO | None = None) -> None:
     """Print all runs of a sweep, with their iterations and the time that they would take, one after the other.
 
     The time is that of the training steps, measured here where the data is at hand.
@@ -98,8 +105,8 @@ def dry_run(sweep: Sweep, out: Optional[TextIO] = None) -> None:
         out: where to; standard output if None.
     """
     out = out or sys.stdout
-    seconds: Dict[str, Optional[float]] = dict.fromkeys(sweep.taking_part)
-    iterations: Dict[str, Optional[int]] = dict.fromkeys(sweep.taking_part)
+    seconds: dict[str, float | None] = dict.fromkeys(sweep.taking_part)
+    iterations: dict[str, int | None] = dict.fromkeys(sweep.taking_part)
     reason = ''
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -119,22 +126,32 @@ def dry_run(sweep: Sweep, out: Optional[TextIO] = None) -> None:
             values += [f'best of {", ".join(sources)}'] if sources else []
             for seed in stage.seeds:
                 total += (count or 0) * (step or 0)
-                rows.append((f'{stage.name}/{candidate}/{point}_seed{seed}', str(count or '?'),
-                             duration(count * step) if count and step else '?', '; '.join(values)))
+                rows.append(
+                    (
+                        f'{stage.name}/{candidate}/{point}_seed{seed}',
+                        str(count or '?'),
+                        duration(count * step) if count and step else '?',
+                        '; '.join(values),
+                    )
+                )
     out.write(f'{markdown_table(rows)}\n\n{len(rows) - 1} runs; ')
-    out.write(f'their time is not known: {reason}\n' if reason else
-              f'{duration(total)} of training steps for one worker, without validation\n')
+    out.write(
+        f'their time is not known: {reason}\n'
+        if reason
+        else f'{duration(total)} of training steps for one worker, without validation\n'
+    )
 
 
-def plan(sweep: Sweep) -> Iterator[Tuple[Stage, str, int]]:
+def plan(sweep: Sweep) -> Iterator[tuple[Stage, str, int]]:
     """Each search of a sweep, as its stage, its candidate and the number of its runs."""
     for stage in sweep.stages:
         for candidate in stage.candidates:
             yield stage, candidate, len(stage.points()) * len(stage.seeds)
 
 
-def fix_costs(sweep: Sweep, database: Any, claims: Claims, heartbeat: float,
-              say: Callable[[str], None]) -> Dict[str, dict]:
+def fix_costs(
+    sweep: Sweep, database: Any, claims: Claims, heartbeat: float, say: Callable[[str], None]
+) -> dict[str, dict]:
     """The ``iterations`` of each candidate, and ``step_seconds``, found once for all workers and restarts.
 
     Args:
@@ -145,16 +162,19 @@ def fix_costs(sweep: Sweep, database: Any, claims: Claims, heartbeat: float,
         say: prints a line.
     """
     import optuna
+
     study = optuna.create_study(study_name=sweep.name, storage=database, load_if_exists=True)
     claim = claims.wait(f'{sweep.name}/budget')
     try:
         known = study.user_attrs
         if known.get('budget', sweep.budget) != sweep.budget:
-            raise ValueError(f'{sweep.name} was begun with budget = {known["budget"]}, but it is now {sweep.budget}; '
-                             'give the sweep another name and work_dir')
+            raise ValueError(
+                f'{sweep.name} was begun with budget = {known["budget"]}, but it is now {sweep.budget}; '
+                'give the sweep another name and work_dir'
+            )
         costs = known.get('costs', {})
         missing = {name: candidate for name, candidate in sweep.taking_part.items() if name not in costs}
-        seconds: Dict[str, Optional[float]] = dict.fromkeys(missing)
+        seconds: dict[str, float | None] = dict.fromkeys(missing)
         if sweep.budget['kind'] == 'seconds' and missing:
             say(f'measuring a training step of {", ".join(missing)}')
             seconds.update(_measure(missing, Path(sweep.work_dir), claim, heartbeat))
@@ -168,8 +188,9 @@ def fix_costs(sweep: Sweep, database: Any, claims: Claims, heartbeat: float,
         claim.release()
 
 
-def _measure(candidates: Dict[str, Candidate], folder: Path, claim: Optional[Claim] = None,
-             heartbeat: float = 10.0) -> Dict[str, float]:
+def _measure(
+    candidates: dict[str, Candidate], folder: Path, claim: Claim | None = None, heartbeat: float = 10.0
+) -> dict[str, float]:
     """Seconds of a step of each candidate, in a process of its own, which leaves the device as it was.
 
     Raises:

@@ -1,4 +1,5 @@
 """A training that runs as a process of its own, and what it leaves in its folder."""
+
 import contextlib
 import json
 import os
@@ -7,8 +8,8 @@ import signal
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Dict, Iterator, Optional, Sequence
 
 from ..io.files import write_atomically
 
@@ -37,8 +38,13 @@ class TrainingProcess:
         self._log, self._begin = log, log.stat().st_size if log.exists() else 0
         with log.open('ab') as out:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
-                pass_fds=inherit)
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=inherit,
+            )
 
     def __enter__(self) -> 'TrainingProcess':
         return self
@@ -46,7 +52,7 @@ class TrainingProcess:
     def __exit__(self, *exception) -> None:
         self.stop()
 
-    def wait(self, seconds: float) -> Optional[int]:
+    def wait(self, seconds: float) -> int | None:
         """The exit code, or None if it still runs after so many seconds."""
         try:
             return self._process.wait(seconds)
@@ -69,7 +75,7 @@ class TrainingProcess:
             lines = [line.rstrip() for line in log.read().decode(errors='replace').splitlines() if line.strip()]
         for index in range(len(lines) - 1, -1, -1):
             if re.match(r'[\w.]+(Error|Exception|Lost|Exit)\b', lines[index]):
-                return ' '.join(lines[index:index + 3])
+                return ' '.join(lines[index : index + 3])
         return lines[-1] if lines else 'no output'
 
     def _signal(self, number: int) -> None:
@@ -93,7 +99,7 @@ def read_scalars(work_dir: Path) -> Iterator[dict]:
                 pass
 
 
-def validations(work_dir: Path, metric: str) -> Dict[int, float]:
+def validations(work_dir: Path, metric: str) -> dict[int, float]:
     """The metric by iteration."""
     return {entry['step']: float(entry[metric]) for entry in read_scalars(work_dir) if metric in entry}
 
@@ -103,7 +109,7 @@ def reached(work_dir: Path) -> int:
     return next((entry['step'] for entry in reversed(list(read_scalars(work_dir))) if 'step' in entry), 0)
 
 
-def prepare_resume(work_dir: Path, before: float) -> Optional[Path]:
+def prepare_resume(work_dir: Path, before: float) -> Path | None:
     """Point ``last_checkpoint`` to the latest checkpoint that is whole, and return it; None if there is none.
 
     A killed training may leave a checkpoint half written, and MMEngine's pointer empty.
@@ -113,8 +119,11 @@ def prepare_resume(work_dir: Path, before: float) -> Optional[Path]:
         before: only checkpoints of earlier iterations count.
     """
     pointer = work_dir / 'last_checkpoint'
-    found = {int(match[1]): path for path in work_dir.glob('iter_*.pth')
-             if (match := re.fullmatch(r'iter_(\d+)\.pth', path.name))}
+    found = {
+        int(match[1]): path
+        for path in work_dir.glob('iter_*.pth')
+        if (match := re.fullmatch(r'iter_(\d+)\.pth', path.name))
+    }
     for iteration in sorted(found, reverse=True):
         # The directory of the archive that torch.save writes comes last.
         if iteration < before and zipfile.is_zipfile(found[iteration]):

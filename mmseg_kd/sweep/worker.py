@@ -1,19 +1,21 @@
 """One of the workers of a sweep: it claims a run, trains, records the result, and takes the next."""
+
 import json
 import math
 import shutil
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any
 
 from ..io.files import write_atomically
+from .board import Board
 from .budget import stretch
 from .claims import Claim, ClaimLost, Claims
-from .search import Search
-from .board import Board
 from .plan import as_arguments
 from .progress import SweepProgress, duration
+from .search import Search
 from .training_process import TrainingProcess, killed_from_outside, prepare_resume, reached, validations
 
 # A run that is killed so often without coming any further is taken to be at fault itself.
@@ -58,9 +60,9 @@ class Outcome:
     """
 
     state: str
-    value: Optional[float] = None
-    error: Optional[str] = None
-    seconds: Optional[float] = None
+    value: float | None = None
+    error: str | None = None
+    seconds: float | None = None
 
 
 class Worker:
@@ -75,14 +77,21 @@ class Worker:
         poll: seconds between two looks at a training.
     """
 
-    def __init__(self, board: Board, trainer: Sequence[str], claims: Claims, progress: SweepProgress, heartbeat: float,
-                 poll: float) -> None:
+    def __init__(
+        self,
+        board: Board,
+        trainer: Sequence[str],
+        claims: Claims,
+        progress: SweepProgress,
+        heartbeat: float,
+        poll: float,
+    ) -> None:
         self._board, self._trainer, self._claims, self._progress = board, list(trainer), claims, progress
         self._heartbeat, self._poll = heartbeat, poll
         self._work_dir = Path(board.sweep.work_dir)
         self._metric = board.sweep.metric
-        self._held: Dict[str, str] = {}
-        self._current: Optional[Run] = None
+        self._held: dict[str, str] = {}
+        self._current: Run | None = None
 
     def work(self) -> None:
         """Take one run after the other, until there are no more."""
@@ -110,10 +119,15 @@ class Worker:
         done, total, left = self._board.count()
         self._progress.count(done, total, None if left is None else left / (1 + len(self._beside())))
 
-    def _take(self) -> Optional[Tuple[Run, Claim]]:
+    def _take(self) -> tuple[Run, Claim] | None:
         """Claim a run that nobody has, or, if all are claimed, one whose worker is dead."""
-        waiting = [Run(search, point, seed) for search in self._board.searches if self._board.ready(search)
-                   for point, trial in search.trials.items() for seed in search.pending(trial)]
+        waiting = [
+            Run(search, point, seed)
+            for search in self._board.searches
+            if self._board.ready(search)
+            for point, trial in search.trials.items()
+            for seed in search.pending(trial)
+        ]
         for run in sorted(waiting, key=lambda run: run.work in self._held):
             claim = self._claims.take(run.work)
             if claim is None:
@@ -130,9 +144,20 @@ class Worker:
         trial = search.draw(run.point)
         candidate, cost = board.sweep.candidates[search.candidate], board.costs[search.candidate]
         record = dict(
-            sweep=board.sweep.name, stage=search.stage.name, candidate=search.candidate, config=candidate.config,
-            options=candidate.options, params={**fixed, **trial.params}, seed=run.seed, iterations=cost['iterations'],
-            budget=board.sweep.budget, step_seconds=cost['step_seconds'], state='running', error=None, miou=None)
+            sweep=board.sweep.name,
+            stage=search.stage.name,
+            candidate=search.candidate,
+            config=candidate.config,
+            options=candidate.options,
+            params={**fixed, **trial.params},
+            seed=run.seed,
+            iterations=cost['iterations'],
+            budget=board.sweep.budget,
+            step_seconds=cost['step_seconds'],
+            state='running',
+            error=None,
+            miou=None,
+        )
         self._progress.event(' '.join([run.name, 'begins'] + [f'{key}={value}' for key, value in trial.params.items()]))
         begin = time.monotonic()
         outcome = self._supervise(run, trial, record, claim)
@@ -154,8 +179,9 @@ class Worker:
             checkpoint = prepare_folder(folder, record, self._metric)
             attempts, vain = attempts + 1, vain + 1 if attempts and checkpoint == last else 0
             last = checkpoint
-            with TrainingProcess(command + (['--resume'] if checkpoint else []), folder / 'output.log',
-                                 claim.file) as process:
+            with TrainingProcess(
+                command + (['--resume'] if checkpoint else []), folder / 'output.log', claim.file
+            ) as process:
                 code = self._watch(process, run, trial, record, claim)
             values = validations(folder, self._metric)
             value = values[max(values)] if values else None
@@ -165,22 +191,29 @@ class Worker:
                 whole = attempts == 1 and checkpoint is None
                 return Outcome('complete', value, seconds=time.monotonic() - begin if whole else None)
             if code == 0:
-                return Outcome('failed', error=f'validation must log {self._metric}, but logged {value}; set '
-                               'val_evaluator')
+                return Outcome(
+                    'failed', error=f'validation must log {self._metric}, but logged {value}; set val_evaluator'
+                )
             if not killed_from_outside(code):
                 return Outcome('failed', error=process.last_words())
             if vain == KILLS_IN_VAIN:
-                return Outcome('failed', error=f'killed {vain + 1} times without coming further (exit code {code}); is '
-                               'memory short?')
+                return Outcome(
+                    'failed',
+                    error=f'killed {vain + 1} times without coming further (exit code {code}); is memory short?',
+                )
             self._progress.event(f'{run.name} was killed (exit code {code}); it goes on')
 
-    def _command(self, record: dict, folder: Path) -> List[str]:
+    def _command(self, record: dict, folder: Path) -> list[str]:
         config = self._board.sweep.candidates[record['candidate']].read()
-        options = {**record['options'], **stretch(config, record['iterations']), **record['params'],
-                   'randomness.seed': record['seed']}
+        options = {
+            **record['options'],
+            **stretch(config, record['iterations']),
+            **record['params'],
+            'randomness.seed': record['seed'],
+        }
         return [*self._trainer, record['config'], '--work-dir', str(folder), '--cfg-options', *as_arguments(options)]
 
-    def _watch(self, process: TrainingProcess, run: Run, trial: Any, record: dict, claim: Claim) -> Optional[int]:
+    def _watch(self, process: TrainingProcess, run: Run, trial: Any, record: dict, claim: Claim) -> int | None:
         """Wait for the end of a training; its exit code, or None if it was pruned."""
         folder = self._work_dir / run.name
         # With several seeds, what one run validates is no intermediate value of the trial.
@@ -205,11 +238,14 @@ class Worker:
             note = f', {self._metric} {values[max(values)]:.2f}' if values else ''
             self._draw(reached(folder), note)
 
-    def _beside(self) -> List[Tuple[str, str]]:
+    def _beside(self) -> list[tuple[str, str]]:
         """The runs of other workers, and their machines."""
         prefix, mine = f'{self._board.sweep.name}/', self._current.work if self._current else None
-        return [(work[len(prefix):], machine) for work, machine in self._held.items()
-                if work.startswith(prefix) and '_seed' in work and work != mine]
+        return [
+            (work[len(prefix) :], machine)
+            for work, machine in self._held.items()
+            if work.startswith(prefix) and '_seed' in work and work != mine
+        ]
 
     def _draw(self, iteration: int = 0, note: str = '') -> None:
         run = self._current
@@ -220,6 +256,7 @@ class Worker:
         """Do something that needs the database, which may be away for a while."""
         from optuna.exceptions import StorageInternalError
         from sqlalchemy.exc import OperationalError
+
         for seconds in PATIENCE:
             try:
                 return action()
@@ -230,7 +267,7 @@ class Worker:
         return action()
 
 
-def prepare_folder(folder: Path, record: dict, metric: str) -> Optional[Path]:
+def prepare_folder(folder: Path, record: dict, metric: str) -> Path | None:
     """Make a run's folder ready, and return the checkpoint to resume from; without one, the folder is emptied.
 
     The last checkpoint is written before the last validation, which a resumed run doesn't make up for: without its

@@ -1,6 +1,6 @@
 """The smallest segmentors and batches that behave like real ones."""
+
 import itertools
-from typing import List, Optional
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -13,14 +13,16 @@ _COUNT = itertools.count()
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 
 
-def toy_segmentor(base_channels: int = 8,
-                  num_classes: int = 4,
-                  depth: int = 18,
-                  auxiliary: bool = True,
-                  size: int = 32,
-                  mean: Optional[List[float]] = None,
-                  std: Optional[List[float]] = None,
-                  bgr_to_rgb: bool = True) -> ConfigDict:
+def toy_segmentor(
+    base_channels: int = 8,
+    num_classes: int = 4,
+    depth: int = 18,
+    auxiliary: bool = True,
+    size: int = 32,
+    mean: list[float] | None = None,
+    std: list[float] | None = None,
+    bgr_to_rgb: bool = True,
+) -> ConfigDict:
     """Config of a PSPNet with a thin ResNet: the real classes, a few thousand weights.
 
     Args:
@@ -40,7 +42,8 @@ def toy_segmentor(base_channels: int = 8,
         norm_cfg=norm_cfg,
         align_corners=False,
         dropout_ratio=0.1,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0))
+        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
+    )
     model = dict(
         type='EncoderDecoder',
         data_preprocessor=dict(
@@ -50,7 +53,8 @@ def toy_segmentor(base_channels: int = 8,
             bgr_to_rgb=bgr_to_rgb,
             pad_val=0,
             seg_pad_val=255,
-            size=(size, size)),
+            size=(size, size),
+        ),
         backbone=dict(
             type='ResNetV1c',
             depth=depth,
@@ -63,16 +67,19 @@ def toy_segmentor(base_channels: int = 8,
             norm_cfg=norm_cfg,
             norm_eval=False,
             style='pytorch',
-            contract_dilation=True),
+            contract_dilation=True,
+        ),
         decode_head=dict(
             type='PSPHead',
             in_channels=8 * base_channels * expansion,
             in_index=3,
             channels=2 * base_channels,
             pool_scales=(1, 2),
-            **head),
+            **head,
+        ),
         train_cfg=dict(),
-        test_cfg=dict(mode='whole'))
+        test_cfg=dict(mode='whole'),
+    )
     if auxiliary:
         model['auxiliary_head'] = dict(
             type='FCNHead',
@@ -81,7 +88,8 @@ def toy_segmentor(base_channels: int = 8,
             channels=base_channels,
             num_convs=1,
             concat_input=False,
-            **head)
+            **head,
+        )
     return ConfigDict(model)
 
 
@@ -105,7 +113,7 @@ def toy_branch_batch(num: int = 2, branches: int = 2, size: int = 32, num_classe
         images = toy_batch(num, size, num_classes, seed=1000 * branch + seed)
         for sample in images['data_samples']:
             sample.gt_sem_seg.data = torch.zeros(1, size, size, dtype=torch.uint8)
-            sample.gt_sem_seg.data[:, size - branch * size // 4:] = 255
+            sample.gt_sem_seg.data[:, size - branch * size // 4 :] = 255
         batch['unlabeled'].append(images)
     return batch
 
@@ -137,8 +145,9 @@ class ToyBranchDataset(ToyDataset):
 
     def __getitem__(self, index: int) -> dict:
         batch = toy_branch_batch(1, 2, self._size, self._num_classes, seed=index)
-        labeled, *unlabeled = ({key: value[0] for key, value in branch.items()}
-                               for branch in (batch['labeled'], *batch['unlabeled']))
+        labeled, *unlabeled = (
+            {key: value[0] for key, value in branch.items()} for branch in (batch['labeled'], *batch['unlabeled'])
+        )
         return dict(labeled=labeled, unlabeled=unlabeled)
 
 
@@ -161,14 +170,17 @@ def toy_runner(model: dict, work_dir: str, max_iters: int = 4, **settings) -> Ru
             batch_size=2,
             num_workers=0,
             sampler=dict(type='InfiniteSampler', shuffle=True, seed=0),
-            collate_fn=dict(type='pseudo_collate')),
+            collate_fn=dict(type='pseudo_collate'),
+        ),
         train_cfg=dict(by_epoch=False, max_iters=max_iters),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9)),
         log_processor=dict(by_epoch=False),
         default_hooks=dict(
             logger=dict(type='LoggerHook', interval=1),
-            checkpoint=dict(type='CheckpointHook', interval=max_iters, by_epoch=False)),
+            checkpoint=dict(type='CheckpointHook', interval=max_iters, by_epoch=False),
+        ),
         randomness=dict(seed=0),
-        experiment_name=f'toy_{next(_COUNT)}')
+        experiment_name=f'toy_{next(_COUNT)}',
+    )
     config.update(settings)
     return Runner(**config, cfg=Config(dict(model=model, default_scope='mmseg')))

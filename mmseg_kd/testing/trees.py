@@ -4,9 +4,10 @@ Every writer fills ``root`` with generated scenes and returns it: coloured recta
 class, with noise, so that a network can learn them), each label map with some void. The same arguments give the same
 files.
 """
+
 import json
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Callable, Dict, Iterator, Sequence, Tuple, Union
 
 import mmcv
 import numpy as np
@@ -16,10 +17,7 @@ from ..datasets import CocoPanopticSemDataset
 VOID = 255
 
 
-def write_cityscapes_tree(root: Union[str, Path],
-                          images: int = 2,
-                          size: Sequence[int] = (64, 128),
-                          seed: int = 0) -> Path:
+def write_cityscapes_tree(root: str | Path, images: int = 2, size: Sequence[int] = (64, 128), seed: int = 0) -> Path:
     """Write ``leftImg8bit/{train,val}/toytown`` and ``gtFine/{train,val}/toytown`` (19 train ids, 255 = void).
 
     Args:
@@ -35,10 +33,7 @@ def write_cityscapes_tree(root: Union[str, Path],
     return Path(root)
 
 
-def write_ade20k_tree(root: Union[str, Path],
-                      images: int = 2,
-                      size: Sequence[int] = (64, 80),
-                      seed: int = 0) -> Path:
+def write_ade20k_tree(root: str | Path, images: int = 2, size: Sequence[int] = (64, 80), seed: int = 0) -> Path:
     """Write ``images/{training,validation}`` and ``annotations/{training,validation}`` (0 = void, 1..150 the classes).
 
     The arguments are those of :func:`write_cityscapes_tree`.
@@ -51,17 +46,14 @@ def write_ade20k_tree(root: Union[str, Path],
     return Path(root)
 
 
-def write_voc12aug_tree(root: Union[str, Path],
-                        images: int = 2,
-                        size: Sequence[int] = (64, 80),
-                        seed: int = 0) -> Path:
+def write_voc12aug_tree(root: str | Path, images: int = 2, size: Sequence[int] = (64, 80), seed: int = 0) -> Path:
     """Write ``JPEGImages``, ``SegmentationClass``, ``SegmentationClassAug``, ``ImageSets/Segmentation`` (21 classes).
 
     As in the real tree, ``aug.txt`` lists images that ``train.txt`` and ``val.txt`` do not, with labels in
     ``SegmentationClassAug`` alone. The arguments are those of :func:`write_cityscapes_tree`.
     """
     folders = dict(train='SegmentationClass', aug='SegmentationClassAug', val='SegmentationClass')
-    names: Dict[str, list] = {split: [] for split in folders}
+    names: dict[str, list] = {split: [] for split in folders}
     for split, index, image, labels in _splits(images, size, 21, seed, tuple(folders)):
         names[split].append(f'{2007 + len(split)}_{index:06d}')
         _write(root, f'JPEGImages/{names[split][-1]}.jpg', image)
@@ -73,10 +65,7 @@ def write_voc12aug_tree(root: Union[str, Path],
     return Path(root)
 
 
-def write_camvid_tree(root: Union[str, Path],
-                      images: int = 2,
-                      size: Sequence[int] = (72, 96),
-                      seed: int = 0) -> Path:
+def write_camvid_tree(root: str | Path, images: int = 2, size: Sequence[int] = (72, 96), seed: int = 0) -> Path:
     """Write ``img_dir/{train,val}`` and ``ann_dir/{train,val}`` (11 classes, 255 = void).
 
     The arguments are those of :func:`write_cityscapes_tree`.
@@ -87,25 +76,28 @@ def write_camvid_tree(root: Union[str, Path],
     return Path(root)
 
 
-def write_coco_panoptic_tree(root: Union[str, Path],
-                             images: int = 2,
-                             size: Sequence[int] = (64, 80),
-                             seed: int = 0) -> Path:
+def write_coco_panoptic_tree(root: str | Path, images: int = 2, size: Sequence[int] = (64, 80), seed: int = 0) -> Path:
     """Write ``{train,val}2017``, and ``annotations/panoptic_{train,val}2017`` with the JSON beside it (133 classes).
 
-    As in the real files, a class may have several segments of one image, and the ids fill all three bytes of a pixel. The
-    arguments are those of :func:`write_cityscapes_tree`.
+    As in the real files, a class may have several segments of one image, and the ids fill all three bytes of a pixel.
+    The arguments are those of :func:`write_cityscapes_tree`.
     """
     names = CocoPanopticSemDataset.METAINFO['classes']
     # Not the real ids, but as those do, they rise with the classes and leave some numbers out.
-    categories = [dict(id=1 + index + index // 10, name=name, isthing=int(index < 80)) for index, name in enumerate(names)]
+    categories = [
+        dict(id=1 + index + index // 10, name=name, isthing=int(index < 80)) for index, name in enumerate(names)
+    ]
     random = np.random.default_rng(seed)
-    content: Dict[str, dict] = {}
+    content: dict[str, dict] = {}
     for split, index, image, labels in _splits(images, size, len(names), seed):
         split, stem = f'{split}2017', f'{index:012d}'
         halves = np.arange(labels.shape[1]) >= labels.shape[1] // 2
-        regions = [(label, (labels == label) & half) for label in np.unique(labels) for half in (halves, ~halves)
-                   if label != VOID and ((labels == label) & half).any()]
+        regions = [
+            (label, (labels == label) & half)
+            for label in np.unique(labels)
+            for half in (halves, ~halves)
+            if label != VOID and ((labels == label) & half).any()
+        ]
         ids = 1 + random.choice(2**24 - 1, len(regions), replace=False)
         segments = np.zeros(labels.shape, np.int64)
         for segment, (_, region) in zip(ids, regions):
@@ -119,14 +111,18 @@ def write_coco_panoptic_tree(root: Union[str, Path],
             dict(
                 image_id=index,
                 file_name=f'{stem}.png',
-                segments_info=[dict(id=int(segment), category_id=categories[label]['id'], iscrowd=0)
-                               for segment, (label, _) in zip(ids, regions)]))
+                segments_info=[
+                    dict(id=int(segment), category_id=categories[label]['id'], iscrowd=0)
+                    for segment, (label, _) in zip(ids, regions)
+                ],
+            )
+        )
     for split, listed in content.items():
         Path(root, 'annotations', f'panoptic_{split}.json').write_text(json.dumps(listed))
     return Path(root)
 
 
-TREES: Dict[str, Callable[..., Path]] = {
+TREES: dict[str, Callable[..., Path]] = {
     'CityscapesDataset': write_cityscapes_tree,
     'ADE20KDataset': write_ade20k_tree,
     'PascalVOCDataset': write_voc12aug_tree,
@@ -136,27 +132,25 @@ TREES: Dict[str, Callable[..., Path]] = {
 """The writer of each registered data set's tree, by the name of the data set."""
 
 
-def _splits(images: int,
-            size: Sequence[int],
-            num_classes: int,
-            seed: int,
-            splits: Tuple[str, ...] = ('train', 'val')) -> Iterator[Tuple[str, int, np.ndarray, np.ndarray]]:
+def _splits(
+    images: int, size: Sequence[int], num_classes: int, seed: int, splits: tuple[str, ...] = ('train', 'val')
+) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
     random = np.random.default_rng(seed)
     colours = np.random.default_rng(num_classes).integers(0, 256, (num_classes, 3))  # the same for every seed
     for index, split in enumerate(split for split in splits for _ in range(images)):
         yield split, index, *_scene(random, size, colours)
 
 
-def _scene(random: np.random.Generator, size: Sequence[int], colours: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def _scene(random: np.random.Generator, size: Sequence[int], colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     height, width = size
     labels = np.full((height, width), random.integers(len(colours)))
     for _ in range(8):
         top, left = random.integers(height), random.integers(width)
-        labels[top:top + height // 2, left:left + width // 2] = random.integers(len(colours))
+        labels[top : top + height // 2, left : left + width // 2] = random.integers(len(colours))
     image = np.clip(colours[labels] + random.normal(0, 12, (height, width, 3)), 0, 255)
-    labels[:height // 16 + 1, :width // 2] = VOID
+    labels[: height // 16 + 1, : width // 2] = VOID
     return image.astype(np.uint8), labels
 
 
-def _write(root: Union[str, Path], name: str, pixels: np.ndarray) -> None:
+def _write(root: str | Path, name: str, pixels: np.ndarray) -> None:
     mmcv.imwrite(pixels.astype(np.uint8), str(Path(root, name)))

@@ -1,6 +1,7 @@
 """What two students see, side by side, as a picture."""
+
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence, Union
 
 import numpy as np
 
@@ -11,9 +12,15 @@ TITLES = ('image', 'truth', 'teacher', 'student alone', 'student distilled', 'di
 BOTH_OR_NEITHER, ONLY_DISTILLED, ONLY_ALONE = (128, 128, 128), (0, 170, 60), (215, 25, 30)
 
 
-def comparison_picture(images: Sequence[np.ndarray], truth: Sequence[np.ndarray], teacher: Sequence[np.ndarray],
-                       student: Sequence[np.ndarray], distilled: Sequence[np.ndarray],
-                       palette: Sequence[Sequence[int]], path: Union[str, Path]) -> None:
+def comparison_picture(
+    images: Sequence[np.ndarray],
+    truth: Sequence[np.ndarray],
+    teacher: Sequence[np.ndarray],
+    student: Sequence[np.ndarray],
+    distilled: Sequence[np.ndarray],
+    palette: Sequence[Sequence[int]],
+    path: str | Path,
+) -> None:
     """Write a PNG with one row per image: image, truth, the three predictions, and where the two students differ.
 
     Args:
@@ -31,14 +38,19 @@ def comparison_picture(images: Sequence[np.ndarray], truth: Sequence[np.ndarray]
     """
     lengths = [len(column) for column in (images, truth, teacher, student, distilled)]
     if not lengths[0] or len(set(lengths)) > 1:
-        raise ValueError('comparison_picture needs as many label maps of each kind as images, and at least one, but '
-                         f'images, truth, teacher, student and distilled have {lengths}')
+        raise ValueError(
+            'comparison_picture needs as many label maps of each kind as images, and at least one, but '
+            f'images, truth, teacher, student and distilled have {lengths}'
+        )
     rows = [
         PictureRow('', [image, *(colour_labels(labels, palette) for labels in row), difference_map(row[0], *row[2:])])
         for image, *row in zip(images, truth, teacher, student, distilled)
     ]
-    legend = [('only the distilled student is right', ONLY_DISTILLED), ('only the student alone is right', ONLY_ALONE),
-              ('both or neither', BOTH_OR_NEITHER)]
+    legend = [
+        ('only the distilled student is right', ONLY_DISTILLED),
+        ('only the student alone is right', ONLY_ALONE),
+        ('both or neither', BOTH_OR_NEITHER),
+    ]
     draw_grid(TITLES, rows, legend, path)
 
 

@@ -1,6 +1,7 @@
 """What labels a few images have been given, by one labeller after the other, as a picture."""
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, Dict, Sequence
 
 import numpy as np
 from PIL import Image
@@ -10,7 +11,7 @@ from .picture_grid import PictureRow, class_legend, colour_labels, draw_grid, pa
 from .prediction_picture import image_iou
 
 
-def spread_images(folder: Path, count: int) -> Dict[str, str]:
+def spread_images(folder: Path, count: int) -> dict[str, str]:
     """Images of a folder of labels, evenly spread over all in the order of their names: file by id.
 
     Args:
@@ -23,8 +24,13 @@ def spread_images(folder: Path, count: int) -> Dict[str, str]:
     return {names[i]: images[names[i]]['image'] for i in chosen}
 
 
-def draw_labels(columns: Dict[str, Sequence[Path]], images: Dict[str, str], read: Callable[[str], np.ndarray],
-                truth: Dict[str, np.ndarray], path: Path) -> None:
+def draw_labels(
+    columns: dict[str, Sequence[Path]],
+    images: dict[str, str],
+    read: Callable[[str], np.ndarray],
+    truth: dict[str, np.ndarray],
+    path: Path,
+) -> None:
     """Write a PNG with a row per image: image, its true labels where they are known, and those of each labeller.
 
     Args:
@@ -46,7 +52,9 @@ def draw_labels(columns: Dict[str, Sequence[Path]], images: Dict[str, str], read
         maps = {title: np.asarray(Image.open(_find(folders, name))) for title, folders in columns.items()}
         title = name
         if name in truth:
-            ious = (f'{column} {100 * image_iou(labels, truth[name], len(classes)):.1f}' for column, labels in maps.items())
+            ious = (
+                f'{column} {100 * image_iou(labels, truth[name], len(classes)):.1f}' for column, labels in maps.items()
+            )
             title = f'{name}, IoU in %: {", ".join(ious)}'
             maps = dict(truth=truth[name], **maps)
         seen.extend(maps.values())

@@ -1,13 +1,15 @@
 """Images and label maps side by side: a PNG with a row per image."""
+
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, NamedTuple, Sequence, Tuple, Union
+from typing import NamedTuple
 
 import numpy as np
 
-from ..io.files import write_atomically
 from ..constants import IGNORE_INDEX
+from ..io.files import write_atomically
 
 # Inches of the picture.
 SIDE, GAP, TITLE, LEGEND_LINE, LEGEND_LETTER, LEGEND_MARK = 1.6, 0.05, 0.22, 0.2, 0.065, 0.4
@@ -23,11 +25,12 @@ class PictureRow(NamedTuple):
     """
 
     title: str
-    pictures: List[np.ndarray]
+    pictures: list[np.ndarray]
 
 
-def draw_grid(columns: Sequence[str], rows: Sequence[PictureRow], legend: Sequence[Tuple[str, Sequence[int]]],
-              path: Union[str, Path]) -> None:
+def draw_grid(
+    columns: Sequence[str], rows: Sequence[PictureRow], legend: Sequence[tuple[str, Sequence[int]]], path: str | Path
+) -> None:
     """Write the PNG.
 
     Args:
@@ -66,7 +69,14 @@ def draw_grid(columns: Sequence[str], rows: Sequence[PictureRow], legend: Sequen
             cell.set_axis_off()
     figure.legend(
         handles=[Patch(facecolor=np.divide(colour, 255), edgecolor='0.6', label=name) for name, colour in legend],
-        loc='lower center', ncols=per_line, frameon=False, fontsize=8, handlelength=1, handleheight=1, borderpad=0)
+        loc='lower center',
+        ncols=per_line,
+        frameon=False,
+        fontsize=8,
+        handlelength=1,
+        handleheight=1,
+        borderpad=0,
+    )
     content = io.BytesIO()
     canvas.print_png(content)
     write_atomically(Path(path), content.getvalue())
@@ -83,11 +93,11 @@ def check_matplotlib() -> None:
 def colour_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
     """A label map (H, W) as an RGB picture (H, W, 3), uint8; void is white."""
     colours = np.full((256, 3), VOID, np.uint8)
-    colours[:len(palette)] = palette
+    colours[: len(palette)] = palette
     return colours[labels]
 
 
-def palette_of(metainfo: dict) -> List[List[int]]:
+def palette_of(metainfo: dict) -> list[list[int]]:
     """The colours of the classes: those that a data set names, or colours of no meaning.
 
     Args:
@@ -99,8 +109,9 @@ def palette_of(metainfo: dict) -> List[List[int]]:
     return [[int(part) for part in colour] for colour in palette]
 
 
-def class_legend(maps: Sequence[np.ndarray], classes: Sequence[str],
-                 palette: Sequence[Sequence[int]]) -> List[Tuple[str, Sequence[int]]]:
+def class_legend(
+    maps: Sequence[np.ndarray], classes: Sequence[str], palette: Sequence[Sequence[int]]
+) -> list[tuple[str, Sequence[int]]]:
     """Names and colours of what is to be seen in label maps (H, W), 255 = void."""
     seen = set().union(*(np.unique(labels).tolist() for labels in maps))
     legend = [(classes[i], palette[i]) for i in sorted(seen - {IGNORE_INDEX})]

@@ -1,9 +1,10 @@
 """Where a network succeeds and where it fails: its validation images sorted by IoU, as a picture."""
+
 import copy
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -17,9 +18,9 @@ from ..datasets.reading import Pictures
 from ..distillers.class_logits import decide
 from ..distillers.labels import ignored_label, unify_ignored
 from ..evaluation.calibration import decision_threshold, full_size_logits, load_teachers
-from .picture_grid import PictureRow, class_legend, colour_labels, draw_grid, palette_of
 from ..evaluation.trained_network import trained_network
 from ..io.tables import markdown_table
+from .picture_grid import PictureRow, class_legend, colour_labels, draw_grid, palette_of
 
 
 @dataclass
@@ -39,7 +40,7 @@ class Example:
     place: str
     iou: float
     image: np.ndarray
-    labels: Dict[str, np.ndarray]
+    labels: dict[str, np.ndarray]
 
 
 @dataclass
@@ -54,11 +55,11 @@ class Examples:
         no_teacher: why a distiller's teachers are not among the columns; None if they are, or there are none.
     """
 
-    shown: List[Example]
-    ious: List[float]
-    classes: List[str]
-    palette: List[List[int]]
-    no_teacher: Optional[str] = None
+    shown: list[Example]
+    ious: list[float]
+    classes: list[str]
+    palette: list[list[int]]
+    no_teacher: str | None = None
 
 
 def image_iou(predicted: np.ndarray, truth: np.ndarray, num_classes: int) -> float:
@@ -79,13 +80,17 @@ def image_iou(predicted: np.ndarray, truth: np.ndarray, num_classes: int) -> flo
         ValueError: if the sizes differ, or a label is no class.
     """
     if predicted.shape != truth.shape:
-        raise ValueError(f'labels must have the size of the original image, {predicted.shape}, but have {truth.shape}; '
-                         "put LoadAnnotations after Resize in val_dataloader's pipeline")
+        raise ValueError(
+            f'labels must have the size of the original image, {predicted.shape}, but have {truth.shape}; '
+            "put LoadAnnotations after Resize in val_dataloader's pipeline"
+        )
     kept = truth != IGNORE_INDEX
     predicted, truth = predicted[kept].astype(np.int64), truth[kept].astype(np.int64)
     if truth.size and not 0 <= truth.min() <= truth.max() < num_classes:
-        raise ValueError(f'labels must lie in 0..{num_classes - 1} or be void, but an image holds {truth.min()}..'
-                         f'{truth.max()}; check reduce_zero_label and the label files')
+        raise ValueError(
+            f'labels must lie in 0..{num_classes - 1} or be void, but an image holds {truth.min()}..'
+            f'{truth.max()}; check reduce_zero_label and the label files'
+        )
     counts = np.bincount(truth * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, num_classes)
     hits = counts.diagonal()
     union = counts.sum(0) + counts.sum(1) - hits
@@ -93,7 +98,7 @@ def image_iou(predicted: np.ndarray, truth: np.ndarray, num_classes: int) -> flo
     return float((hits[seen] / union[seen]).mean()) if seen.any() else math.nan
 
 
-def best_and_worst(ious: Sequence[float], count: int) -> Tuple[List[int], List[int]]:
+def best_and_worst(ious: Sequence[float], count: int) -> tuple[list[int], list[int]]:
     """Indices of the highest values, the highest first, and of the lowest, the lowest first.
 
     Of equal values the one that comes first in the list is the better one. NaN takes no part, and no index is in both
@@ -107,10 +112,9 @@ def best_and_worst(ious: Sequence[float], count: int) -> Tuple[List[int], List[i
     return order[:count], order[count:][::-1][:count]
 
 
-def find_examples(config: Config,
-                  checkpoint: str,
-                  count: int,
-                  report: Optional[Callable[[int, int], None]] = None) -> Examples:
+def find_examples(
+    config: Config, checkpoint: str, count: int, report: Callable[[int, int], None] | None = None
+) -> Examples:
     """Run a network over all validation images, and its teachers over those that it segments best and worst.
 
     Args:
@@ -138,8 +142,9 @@ def find_examples(config: Config,
             report(index + 1, len(dataset))
     best, worst = best_and_worst(ious, count)
     if not best:
-        raise ValueError(f'at least one pixel must not be void, but of {len(ious)} images all are; check the label '
-                         'files')
+        raise ValueError(
+            f'at least one pixel must not be void, but of {len(ious)} images all are; check the label files'
+        )
 
     teachers, reason = {}, None
     if 'teacher' in config.model:
@@ -165,11 +170,13 @@ def find_examples(config: Config,
 
 
 @torch.no_grad()
-def _predict(network: nn.Module, item: dict) -> Tuple[str, np.ndarray, np.ndarray]:
+def _predict(network: nn.Module, item: dict) -> tuple[str, np.ndarray, np.ndarray]:
     sample = network.test_step(pseudo_collate([item]))[0]
     if 'gt_sem_seg' not in sample:
-        raise ValueError('val_dataloader.dataset.pipeline must load the labels, but its samples have none; put '
-                         "dict(type='LoadAnnotations') into it")
+        raise ValueError(
+            'val_dataloader.dataset.pipeline must load the labels, but its samples have none; put '
+            "dict(type='LoadAnnotations') into it"
+        )
     truth = unify_ignored(sample.gt_sem_seg.data[0], ignored_label(network))
     # The prediction of a network of one channel is made of floats.
     return sample.img_path, truth.cpu().numpy(), sample.pred_sem_seg.data[0].long().cpu().numpy()
@@ -184,12 +191,14 @@ def examples_report(examples: Examples) -> str:
     known = [iou for iou in examples.ious if not math.isnan(iou)]
     rows = [('', 'image', 'IoU, %')]
     rows += [(example.place, example.name, f'{100 * example.iou:.1f}') for example in examples.shown]
-    spread = ', '.join(f'{word} {100 * value:.1f}' for word, value in (
-        ('lowest', min(known)), ('median', float(np.median(known))), ('highest', max(known))))
+    spread = ', '.join(
+        f'{word} {100 * value:.1f}'
+        for word, value in (('lowest', min(known)), ('median', float(np.median(known))), ('highest', max(known)))
+    )
     return f'{markdown_table(rows)}\n\nIoU of {len(known)} images, %: {spread}.\n'
 
 
-def draw_examples(examples: Examples, path: Union[str, Path]) -> None:
+def draw_examples(examples: Examples, path: str | Path) -> None:
     """Write a PNG with one row per image: image, truth, prediction, and what each teacher predicts.
 
     Args:
@@ -201,8 +210,10 @@ def draw_examples(examples: Examples, path: Union[str, Path]) -> None:
     """
     palette = examples.palette
     rows = [
-        PictureRow(f'{example.place}: {example.name}, IoU {100 * example.iou:.1f} %',
-                   [example.image, *(colour_labels(labels, palette) for labels in example.labels.values())])
+        PictureRow(
+            f'{example.place}: {example.name}, IoU {100 * example.iou:.1f} %',
+            [example.image, *(colour_labels(labels, palette) for labels in example.labels.values())],
+        )
         for example in examples.shown
     ]
     maps = [labels for example in examples.shown for labels in example.labels.values()]

@@ -3,8 +3,10 @@ import torch
 from mmseg.registry import MODELS
 
 
-@pytest.mark.parametrize('kind, channels, parameters', [('BiasedConvAdapter', 5, 20), ('ConvAdapter', 5, 15),
-                                                        ('ConvBNAdapter', 5, 25), ('NoAdapter', 3, 0)])
+@pytest.mark.parametrize(
+    'kind, channels, parameters',
+    [('BiasedConvAdapter', 5, 20), ('ConvAdapter', 5, 15), ('ConvBNAdapter', 5, 25), ('NoAdapter', 3, 0)],
+)
 def test_channels_and_parameters(kind, channels, parameters):
     adapter = MODELS.build(dict(type=kind, in_channels=3, out_channels=5))
     assert adapter(torch.randn(2, 3, 4, 6)).shape == (2, channels, 4, 6)

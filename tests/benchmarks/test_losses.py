@@ -1,4 +1,5 @@
 """The benchmark of losses: that it leaves out none, compares like with like, and counts memory rightly."""
+
 import csv
 import gc
 import inspect
@@ -17,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'benchmarks'))
 import losses as benchmark  # noqa: E402
 
 TINY = benchmark.Sizes(
-    batch=2, height=6, width=8, channels=32, few=16, small_channels=16, small_height=6, small_width=8)
+    batch=2, height=6, width=8, channels=32, few=16, small_channels=16, small_height=6, small_width=8
+)
 MEBIBYTE = torch.zeros(2**18)
 
 
@@ -111,8 +113,7 @@ def test_the_table_and_the_file_hold_the_same_numbers(tmp_path, capsys, monkeypa
     benchmark.main(['--only', 'HintLoss', 'CWDLoss', '--batch', '2', '--repeats', '1', '--csv', str(path)])
     lines = capsys.readouterr().out.strip().splitlines()[2:]
     rows = list(csv.DictReader(path.open()))
-    assert ','.join(rows[0]) == (
-        'loss,ms,textbook_ms,kl_ms,kept_mib,textbook_kept_mib,peak_mib,textbook_peak_mib,note')
+    assert ','.join(rows[0]) == ('loss,ms,textbook_ms,kl_ms,kept_mib,textbook_kept_mib,peak_mib,textbook_peak_mib,note')
     names = [(row['loss'], row['note']) for row in rows]
     assert names == [('CWDLoss', ''), ('CWDLoss', 'on features'), ('HintLoss', '')]
     cells = [[cell.strip() for cell in line.strip('|').split('|')] for line in lines]
@@ -124,7 +125,8 @@ def test_the_table_and_the_file_hold_the_same_numbers(tmp_path, capsys, monkeypa
 
 
 def test_a_loss_that_is_not_its_textbook_form_is_not_measured():
-    row = benchmark.Row(mmseg_kd.losses.HintLoss, lambda student, teacher: (student - teacher).abs().mean(),
-                        benchmark.features)
+    row = benchmark.Row(
+        mmseg_kd.losses.HintLoss, lambda student, teacher: (student - teacher).abs().mean(), benchmark.features
+    )
     with pytest.raises(ValueError, match='HintLoss must equal its textbook form'):
         benchmark.measure(row, TINY, repeats=1)

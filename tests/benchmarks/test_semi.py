@@ -1,4 +1,5 @@
 """The benchmark of steps with unlabelled images: that it counts the passes that a step makes, none of them twice."""
+
 import functools
 import sys
 from collections import Counter
@@ -18,7 +19,7 @@ BATCH, CROP = 2, 33
 WAYS = [f'mmseg_kd::semi/{way}_r18quarter_camvid.py' for way in ('mt', 'cps', 'kd', 'mgd')]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def prepared(way):
     model = benchmark.build(Config.fromfile(config_file(way)), CROP)
     return model, benchmark.draw(model.num_classes, BATCH, CROP)
@@ -34,9 +35,12 @@ class Watch:
 
     def __init__(self, model):
         self.seen = {network: [] for network in networks(model)}
-        self._hooks = [network.backbone.register_forward_pre_hook(
-            lambda _, inputs, seen=seen: seen.append((inputs[0].clone(), torch.is_grad_enabled())))
-            for network, seen in self.seen.items()]
+        self._hooks = [
+            network.backbone.register_forward_pre_hook(
+                lambda _, inputs, seen=seen: seen.append((inputs[0].clone(), torch.is_grad_enabled()))
+            )
+            for network, seen in self.seen.items()
+        ]
 
     def __enter__(self):
         return self.seen
@@ -64,8 +68,11 @@ def test_a_step_makes_the_passes_that_it_is_compared_with(way):
     model, batch = prepared(way)
     with Watch(model) as seen:
         benchmark.step(model, batch)
-    found = {(network, learns): sum(len(images) for images, gradient in passes if gradient == learns)
-             for network, passes in seen.items() for learns in (True, False)}
+    found = {
+        (network, learns): sum(len(images) for images, gradient in passes if gradient == learns)
+        for network, passes in seen.items()
+        for learns in (True, False)
+    }
     expected = Counter({(part.network, part.learns): 0 for part in benchmark.parts(model)})
     for part in benchmark.parts(model):
         expected[part.network, part.learns] += BATCH

@@ -2,8 +2,8 @@ import pytest
 from run_folders import CWD, NETWORK, PIPELINE, TEACHER, alone, changed, distilled, sweep_entry, write_run
 
 from mmseg_kd.comparison.comparability import run_names, short_keys
-from mmseg_kd.io.configs import flatten
 from mmseg_kd.comparison.comparison import compare
+from mmseg_kd.io.configs import flatten
 from mmseg_kd.io.runs import Run, find_runs, read_run
 
 CROP = 'train_dataloader.dataset.pipeline.2.crop_size'
@@ -13,27 +13,77 @@ def read(folder):
     return [read_run(path) for path in find_runs([folder])]
 
 
-@pytest.mark.parametrize('kind, key, ours, theirs, values', [
-    ('data', 'train_dataloader.dataset.data_root', alone(),
-     distilled(train_dataloader__dataset__data_root='data/other'), ['data/camvid', 'data/other']),
-    ('data', 'val_dataloader.dataset.type', alone(val_dataloader__dataset__type='ADE20KDataset'), distilled(),
-     ['ADE20KDataset', 'CamVidDataset']),
-    ('data', 'model[.student].data_preprocessor.mean', alone(),
-     distilled(model__student__data_preprocessor__mean=[0.0] * 3), ['[1.0, 2.0, 3.0]', '[0.0, 0.0, 0.0]']),
-    ('data', 'val_evaluator.type', alone(val_evaluator__type='DepthMetric'), distilled(), ['DepthMetric', 'IoUMetric']),
-    ('crop', CROP, alone(), distilled(train_dataloader__dataset__pipeline__2__crop_size=(64, 64)),
-     ['[128, 128]', '[64, 64]']),
-    ('crop', 'model[.student].data_preprocessor.size', alone(),
-     distilled(model__student__data_preprocessor__size=(64, 64)), ['[128, 128]', '[64, 64]']),
-    ('iterations', 'train_cfg.max_iters', alone(), distilled(train_cfg__max_iters=200), ['300', '200']),
-    ('batch', 'train_dataloader.batch_size', alone(), distilled(train_dataloader__batch_size=8), ['4', '8']),
-    ('student', 'model[.student].backbone.depth', alone(), distilled(model__student__backbone__depth=34), ['18', '34']),
-    ('student', 'load_from', alone(load_from='x.pth'), distilled(), ['x.pth', 'not set']),
-    ('teacher', 'model.teacher.checkpoint', distilled(CWD), distilled(model__teacher__checkpoint='y.pth'),
-     ['work_dirs/r18_camvid/iter_1200.pth', 'y.pth']),
-    ('teacher', 'model.teacher.dtype', distilled(CWD), distilled(model__teacher__dtype='bfloat16'),
-     ['not set', 'bfloat16']),
-])
+@pytest.mark.parametrize(
+    'kind, key, ours, theirs, values',
+    [
+        (
+            'data',
+            'train_dataloader.dataset.data_root',
+            alone(),
+            distilled(train_dataloader__dataset__data_root='data/other'),
+            ['data/camvid', 'data/other'],
+        ),
+        (
+            'data',
+            'val_dataloader.dataset.type',
+            alone(val_dataloader__dataset__type='ADE20KDataset'),
+            distilled(),
+            ['ADE20KDataset', 'CamVidDataset'],
+        ),
+        (
+            'data',
+            'model[.student].data_preprocessor.mean',
+            alone(),
+            distilled(model__student__data_preprocessor__mean=[0.0] * 3),
+            ['[1.0, 2.0, 3.0]', '[0.0, 0.0, 0.0]'],
+        ),
+        (
+            'data',
+            'val_evaluator.type',
+            alone(val_evaluator__type='DepthMetric'),
+            distilled(),
+            ['DepthMetric', 'IoUMetric'],
+        ),
+        (
+            'crop',
+            CROP,
+            alone(),
+            distilled(train_dataloader__dataset__pipeline__2__crop_size=(64, 64)),
+            ['[128, 128]', '[64, 64]'],
+        ),
+        (
+            'crop',
+            'model[.student].data_preprocessor.size',
+            alone(),
+            distilled(model__student__data_preprocessor__size=(64, 64)),
+            ['[128, 128]', '[64, 64]'],
+        ),
+        ('iterations', 'train_cfg.max_iters', alone(), distilled(train_cfg__max_iters=200), ['300', '200']),
+        ('batch', 'train_dataloader.batch_size', alone(), distilled(train_dataloader__batch_size=8), ['4', '8']),
+        (
+            'student',
+            'model[.student].backbone.depth',
+            alone(),
+            distilled(model__student__backbone__depth=34),
+            ['18', '34'],
+        ),
+        ('student', 'load_from', alone(load_from='x.pth'), distilled(), ['x.pth', 'not set']),
+        (
+            'teacher',
+            'model.teacher.checkpoint',
+            distilled(CWD),
+            distilled(model__teacher__checkpoint='y.pth'),
+            ['work_dirs/r18_camvid/iter_1200.pth', 'y.pth'],
+        ),
+        (
+            'teacher',
+            'model.teacher.dtype',
+            distilled(CWD),
+            distilled(model__teacher__dtype='bfloat16'),
+            ['not set', 'bfloat16'],
+        ),
+    ],
+)
 def test_what_is_not_comparable_is_refused_with_key_and_both_values(tmp_path, kind, key, ours, theirs, values):
     write_run(tmp_path / 'ours', ours, [30.0])
     write_run(tmp_path / 'theirs', theirs, [31.0])
@@ -50,7 +100,8 @@ def test_what_is_not_comparable_is_refused_with_key_and_both_values(tmp_path, ki
 def few_labels(config, kind, **more):
     """The same training on an eighth of its labels."""
     config['train_dataloader']['dataset'] = dict(
-        type=kind, labeled=config['train_dataloader']['dataset'], partition=dict(fraction=0.125, seed=0), **more)
+        type=kind, labeled=config['train_dataloader']['dataset'], partition=dict(fraction=0.125, seed=0), **more
+    )
     return config
 
 
@@ -67,12 +118,19 @@ def test_unlabelled_images_and_the_number_of_teachers_are_a_method_s_to_choose(t
     assert facts['teacher deep'] == facts['teacher wide'] == ', '.join(TEACHER.values())
 
 
-@pytest.mark.parametrize('change, line', [
-    (dict(train_dataloader__dataset__partition__seed=1),
-     'other data: train_dataloader.dataset.partition.seed is 0 in alone, but 1 in theirs'),
-    (dict(train_dataloader__dataset__labeled__data_root='x'),
-     'other data: train_dataloader.dataset.labeled.data_root is data/camvid in alone, but x in theirs'),
-])
+@pytest.mark.parametrize(
+    'change, line',
+    [
+        (
+            dict(train_dataloader__dataset__partition__seed=1),
+            'other data: train_dataloader.dataset.partition.seed is 0 in alone, but 1 in theirs',
+        ),
+        (
+            dict(train_dataloader__dataset__labeled__data_root='x'),
+            'other data: train_dataloader.dataset.labeled.data_root is data/camvid in alone, but x in theirs',
+        ),
+    ],
+)
 def test_other_labels_of_a_part_are_not_comparable(tmp_path, change, line):
     write_run(tmp_path / 'alone', few_labels(alone(), 'LabeledPartDataset'), [30.0])
     write_run(tmp_path / 'theirs', changed(few_labels(distilled(), 'SemiSupervisedDataset'), **change), [31.0])
@@ -85,7 +143,9 @@ def test_teachers_of_one_name_must_be_the_same(tmp_path):
     write_run(tmp_path / 'ours', distilled(model__teacher=dict(deep=TEACHER)), [30.0])
     other = dict(deep=dict(TEACHER, checkpoint='y.pth'), wide=TEACHER)
     write_run(tmp_path / 'theirs', distilled(model__teacher=other), [30.0])
-    with pytest.raises(ValueError, match='other teacher deep: model.teacher.deep.checkpoint is .*1200.pth in ours, but y.pth'):
+    with pytest.raises(
+        ValueError, match='other teacher deep: model.teacher.deep.checkpoint is .*1200.pth in ours, but y.pth'
+    ):
         compare(read(tmp_path))
 
 
@@ -105,11 +165,19 @@ def test_the_value_that_most_runs_have_is_told_first(tmp_path):
         compare(read(tmp_path))
 
 
-@pytest.mark.parametrize('change', [
-    dict(optim_wrapper__optimizer__lr=0.5), dict(train_cfg__val_interval=50), dict(train_dataloader__num_workers=8),
-    dict(work_dir='/else'), dict(log_level='ERROR'), dict(load_from=None),
-    dict(model__student__decode_head__loss_decode__loss_weight=0.0), dict(custom_hooks=[])
-])
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(optim_wrapper__optimizer__lr=0.5),
+        dict(train_cfg__val_interval=50),
+        dict(train_dataloader__num_workers=8),
+        dict(work_dir='/else'),
+        dict(log_level='ERROR'),
+        dict(load_from=None),
+        dict(model__student__decode_head__loss_decode__loss_weight=0.0),
+        dict(custom_hooks=[]),
+    ],
+)
 def test_what_a_method_may_choose_is_comparable(tmp_path, change):
     write_run(tmp_path / 'ours', alone(), [30.0])
     write_run(tmp_path / 'theirs', distilled(CWD, **change), [31.0])
@@ -132,9 +200,8 @@ def test_equal_budgets_allow_other_iterations(tmp_path, kind):
     budget = dict(kind=kind, value=60)
     write_run(tmp_path / 'a', alone(), [30.0], sweep=sweep_entry('seeds', 'student', {}, budget=budget))
     write_run(
-        tmp_path / 'b',
-        distilled(train_cfg__max_iters=200), [31.0],
-        sweep=sweep_entry('seeds', 'PI', {}, budget=budget))
+        tmp_path / 'b', distilled(train_cfg__max_iters=200), [31.0], sweep=sweep_entry('seeds', 'PI', {}, budget=budget)
+    )
     comparison = compare(read(tmp_path))
     assert [row.iterations for row in comparison.rows] == [300, 200]
     assert ('budget', f'60 {kind}') in comparison.facts and 'iterations' not in dict(comparison.facts)
@@ -151,8 +218,13 @@ def test_other_budgets_are_not_comparable(tmp_path):
 def test_flattened_keys_are_those_of_cfg_options():
     node = dict(a=dict(b=1, c=None), pipeline=PIPELINE[:1] + [dict(type='X', size=[1, 2])], empty={}, teacher=[TEACHER])
     assert flatten(node, 'k') == {
-        'k.a.b': 1, 'k.pipeline.0.type': 'LoadImageFromFile', 'k.pipeline.1.type': 'X', 'k.pipeline.1.size': [1, 2],
-        'k.empty': {}, 'k.teacher.0.config': TEACHER['config'], 'k.teacher.0.checkpoint': TEACHER['checkpoint']
+        'k.a.b': 1,
+        'k.pipeline.0.type': 'LoadImageFromFile',
+        'k.pipeline.1.type': 'X',
+        'k.pipeline.1.size': [1, 2],
+        'k.empty': {},
+        'k.teacher.0.config': TEACHER['config'],
+        'k.teacher.0.checkpoint': TEACHER['checkpoint'],
     }
 
 
@@ -162,7 +234,7 @@ def test_short_keys_are_no_shorter_than_tells_them_apart():
         keys[0]: 'loss_pi.weight',
         keys[1]: 'loss_pa.weight',
         keys[2]: 'optimizer.lr',
-        'lr': 'lr'
+        'lr': 'lr',
     }
 
 
@@ -172,8 +244,9 @@ def test_names_of_runs_leave_out_what_is_common(tmp_path):
     assert run_names([Run(tmp_path / 'a'), Run(tmp_path / 'a' / 'b')]) == ['a', 'a/b']
 
 
-@pytest.mark.parametrize('values', [([0.1234567], [0.1234568]), (list(range(40)), [*range(39), 40]),
-                                    (0.1234567, 0.1234568)])
+@pytest.mark.parametrize(
+    'values', [([0.1234567], [0.1234568]), (list(range(40)), [*range(39), 40]), (0.1234567, 0.1234568)]
+)
 def test_values_that_look_the_same_are_told_in_full(tmp_path, values):
     for name, value in zip('ab', values):
         write_run(tmp_path / name, alone(train_dataloader__dataset__indices=value), [30.0])

@@ -21,17 +21,30 @@ def two_methods(tmp_path):
     for seed, (student, pi, cwd) in enumerate(zip((60.0, 61.0, 62.0), (61.0, 63.0, 65.0), (70.0, 70.0, 70.0))):
         write_run(
             tmp_path / f'a{seed}',
-            alone(), [student],
+            alone(),
+            [student],
             seed=seed,
             name='r18_camvid',
-            classes={
-                'Sky': student,
-                'Car': 0.0
-            })
-        write_run(tmp_path / f'p{seed}', distilled(), [pi], seed=seed, name='pi_r50_r18_camvid', time=0.5,
-                  classes={'Sky': pi, 'Car': 0.0})
-        write_run(tmp_path / f'c{seed}', distilled(CWD), [cwd], seed=seed, name='cwd_r50_r18_camvid', memory=100 + seed,
-                  classes={'Sky': float('nan') if seed else 50.0, 'Car': 0.0})
+            classes={'Sky': student, 'Car': 0.0},
+        )
+        write_run(
+            tmp_path / f'p{seed}',
+            distilled(),
+            [pi],
+            seed=seed,
+            name='pi_r50_r18_camvid',
+            time=0.5,
+            classes={'Sky': pi, 'Car': 0.0},
+        )
+        write_run(
+            tmp_path / f'c{seed}',
+            distilled(CWD),
+            [cwd],
+            seed=seed,
+            name='cwd_r50_r18_camvid',
+            memory=100 + seed,
+            classes={'Sky': float('nan') if seed else 50.0, 'Car': 0.0},
+        )
     write_run(tmp_path / 'c3', distilled(CWD), [60.0], seed=3, name='cwd_r50_r18_camvid')
     return tmp_path
 
@@ -62,8 +75,11 @@ def test_best_and_within_one_deviation(two_methods):
     assert (student.standing, cwd.standing, pi.standing) == ('', 'best', 'within')
     # CWD's mean of Sky is over the one run where the class was there.
     assert cwd.class_iou['Sky'].mean == 50.0 and cwd.class_iou['Sky'].count == 1
-    assert (pi.class_standing['Sky'], student.class_standing['Sky'], cwd.class_standing['Sky']) == ('best', 'within',
-                                                                                                    '')
+    assert (pi.class_standing['Sky'], student.class_standing['Sky'], cwd.class_standing['Sky']) == (
+        'best',
+        'within',
+        '',
+    )
     assert pi.class_standing['Car'] == ''
 
 
@@ -73,11 +89,19 @@ def test_costs_are_told(two_methods):
     assert pi.seconds == 150 and cwd.memory == 102
 
 
-@pytest.mark.parametrize('change, rows', [
-    (dict(work_dir='/else'), 1), (dict(train_cfg__val_interval=50), 1), (dict(train_dataloader__num_workers=0), 1),
-    (dict(log_level='ERROR'), 1), (dict(optim_wrapper__optimizer__lr=0.5), 2), (dict(custom_hooks=[]), 2),
-    (dict(model__terms__loss_pi__weight=0.5), 2), (dict(param_scheduler__0__end=200), 2)
-])
+@pytest.mark.parametrize(
+    'change, rows',
+    [
+        (dict(work_dir='/else'), 1),
+        (dict(train_cfg__val_interval=50), 1),
+        (dict(train_dataloader__num_workers=0), 1),
+        (dict(log_level='ERROR'), 1),
+        (dict(optim_wrapper__optimizer__lr=0.5), 2),
+        (dict(custom_hooks=[]), 2),
+        (dict(model__terms__loss_pi__weight=0.5), 2),
+        (dict(param_scheduler__0__end=200), 2),
+    ],
+)
 def test_only_what_decides_the_training_makes_another_row(tmp_path, change, rows):
     write_run(tmp_path / 'a', distilled(), [30.0], seed=0)
     write_run(tmp_path / 'b', distilled(**change), [31.0], seed=1)
@@ -92,7 +116,10 @@ def test_the_teacher_is_shown_and_takes_no_part(tmp_path, monkeypatch):
     write_run(tmp_path / 'work_dirs' / 'pi', distilled(), [31.0])
     comparison = compare(read(tmp_path / 'work_dirs'))
     assert [(row.name, row.role, row.standing) for row in comparison.rows] == [
-        ('student alone', 'alone', ''), ('pi', 'distilled', 'best'), ('teacher', 'teacher', '')]
+        ('student alone', 'alone', ''),
+        ('pi', 'distilled', 'best'),
+        ('teacher', 'teacher', ''),
+    ]
     assert [row.name for row in comparison.ranked] == ['student alone', 'pi'] and comparison.rows[-1].lift is None
 
 
@@ -101,12 +128,9 @@ def test_another_network_is_no_student_alone(tmp_path):
     write_run(tmp_path / 'pi', distilled(), [31.0])
     comparison = compare(read(tmp_path), anyway=True)
     assert comparison.baseline is None
-    assert {
-        row.name: (row.role, row.lift)
-        for row in comparison.rows
-    } == {
+    assert {row.name: (row.role, row.lift) for row in comparison.rows} == {
         'other': ('other', None),
-        'pi': ('distilled', None)
+        'pi': ('distilled', None),
     }
 
 
@@ -116,7 +140,10 @@ def test_namesakes_are_told_apart_by_what_differs(tmp_path):
         write_run(tmp_path / f'{i}', config, [30.0 + i], name='pi_r18_camvid')
     write_run(tmp_path / 'cwd', distilled(CWD), [20.0], name='cwd_r18_camvid')
     assert [row.name for row in compare(read(tmp_path)).rows] == [
-        'pi (lr 0.2, weight 1)', 'pi (lr 0.1, weight 2)', 'pi (lr 0.1, weight 1)', 'cwd'
+        'pi (lr 0.2, weight 1)',
+        'pi (lr 0.1, weight 2)',
+        'pi (lr 0.1, weight 1)',
+        'cwd',
     ]
 
 
@@ -124,13 +151,14 @@ def test_names_stay_different_where_they_are_cut_short(tmp_path):
     for i in range(3):
         write_run(
             tmp_path / f'{i}',
-            distilled(optim_wrapper__optimizer=dict(a=i // 2, b=0 if i else 1, c=0, d=i)), [30.0 + i],
-            name='pi')
+            distilled(optim_wrapper__optimizer=dict(a=i // 2, b=0 if i else 1, c=0, d=i)),
+            [30.0 + i],
+            name='pi',
+        )
     names = [row.name for row in compare(read(tmp_path)).rows]
     assert names == ['pi (a 1, b 0, d 2)', 'pi (a 0, b 0, d 1)', 'pi (a 0, b 1, d 0)']
     many = [
-        dict(
-            PI, loss_x=dict(PI['loss_pi'], weight=1.0, loss=dict(a=0, b=0, c=0, d=i)), loss_y=dict(e=i, f=i, g=i, h=i))
+        dict(PI, loss_x=dict(PI['loss_pi'], weight=1.0, loss=dict(a=0, b=0, c=0, d=i)), loss_y=dict(e=i, f=i, g=i, h=i))
         for i in range(2)
     ]
     write_run(tmp_path / 'x', distilled(many[0]), [1.0], name='many')
@@ -151,7 +179,8 @@ def test_a_seed_counts_once(tmp_path):
     comparison = compare(read(tmp_path))
     assert comparison.rows[0].miou.count == 1 and comparison.rows[0].miou.mean == 30.0
     assert [(run.folder.name, reason) for run, reason in comparison.left_out] == [
-        ('old', 'a newer run has the same config and seed')]
+        ('old', 'a newer run has the same config and seed')
+    ]
 
 
 def test_runs_of_unknown_seeds_are_not_taken_for_one(tmp_path):
@@ -167,8 +196,10 @@ def test_without_a_distilled_run_every_network_stands_alone(tmp_path):
     for i, lr in enumerate((0.1, 0.2)):
         write_run(tmp_path / f'{i}', alone(optim_wrapper__optimizer__lr=lr), [30.0 + i])
     comparison = compare(read(tmp_path))
-    assert [(row.name, row.role) for row in comparison.rows] == [('student alone (lr 0.2)', 'alone'),
-                                                                 ('student alone (lr 0.1)', 'alone')]
+    assert [(row.name, row.role) for row in comparison.rows] == [
+        ('student alone (lr 0.2)', 'alone'),
+        ('student alone (lr 0.1)', 'alone'),
+    ]
     assert comparison.baseline is comparison.rows[0] and comparison.rows[1].lift == -1.0
 
 
@@ -176,8 +207,9 @@ def test_what_is_not_complete_is_listed(tmp_path):
     write_run(tmp_path / 'whole', alone(), [30.0])
     write_run(tmp_path / 'half', distilled(train_cfg__max_iters=100), [30.0], until=50)
     comparison = compare(read(tmp_path))  # and is no reason to refuse
-    assert [(run.folder.name, reason)
-            for run, reason in comparison.left_out] == [('half', 'stopped at iteration 40 of 100')]
+    assert [(run.folder.name, reason) for run, reason in comparison.left_out] == [
+        ('half', 'stopped at iteration 40 of 100')
+    ]
     with pytest.raises(ValueError, match='none of the runs is complete: .*half stopped at iteration 40 of 100'):
         compare(read(tmp_path / 'half'))
 
@@ -187,8 +219,14 @@ def sweep(folder, budget=None):
     number = iter(range(1000))
 
     def run(stage, candidate, config, miou, params, seed=0, **more):
-        write_run(folder / stage / candidate / f'{next(number)}_seed{seed}', config, [miou], seed=seed,
-                  sweep=sweep_entry(stage, candidate, params, seed, budget), **more)
+        write_run(
+            folder / stage / candidate / f'{next(number)}_seed{seed}',
+            config,
+            [miou],
+            seed=seed,
+            sweep=sweep_entry(stage, candidate, params, seed, budget),
+            **more,
+        )
 
     for candidate, make, gain in (('student', alone, 0.0), ('PI', distilled, 2.0)):
         for lr, decay, miou in ((0.1, 1e-4, 50.0), (0.1, 1e-5, 51.0), (0.2, 1e-4, 60.0), (0.2, 1e-5, 99.0)):
@@ -196,8 +234,13 @@ def sweep(folder, budget=None):
             run('rates', candidate, config, miou + gain, {LR: lr, DECAY: decay})
     tuned = dict(optim_wrapper__optimizer__lr=0.2, optim_wrapper__optimizer__weight_decay=1e-4)
     for temperature, miou in ((1.0, 61.0), (2.0, 64.0), (8.0, 63.0)):
-        run('temperature', 'PI', distilled(model__terms__loss_pi__loss__temperature=temperature, **tuned), miou,
-            {'model.terms.loss_pi.loss.temperature': temperature})
+        run(
+            'temperature',
+            'PI',
+            distilled(model__terms__loss_pi__loss__temperature=temperature, **tuned),
+            miou,
+            {'model.terms.loss_pi.loss.temperature': temperature},
+        )
     for seed in (1, 2, 3):
         run('seeds', 'student', alone(**tuned), 60.0 + seed, {}, seed)
         run('seeds', 'PI', distilled(model__terms__loss_pi__loss__temperature=2.0, **tuned), 64.0 + seed, {}, seed)
@@ -212,7 +255,8 @@ def test_each_candidate_of_a_sweep_is_one_row_the_one_with_the_most_seeds(tmp_pa
     assert (pi.name, pi.miou.count, pi.miou.mean) == ('PI', 3, 66.0)
     assert [(run.sweep['candidate'], run.sweep['stage'], reason) for run, reason in comparison.left_out] == [
         ('student', 'rates', 'its settings were repeated in the stage seeds'),
-        ('PI', 'temperature', 'its settings were repeated in the stage seeds')]
+        ('PI', 'temperature', 'its settings were repeated in the stage seeds'),
+    ]
     assert pi.chosen == {'lr': '0.2', 'weight_decay': '0.0001', 'temperature': '2'} and pi.paired.pairs == 3
     assert len(comparison.tried) == 3 + 6 and comparison.tried[0].miou.count == 1
 
@@ -223,9 +267,16 @@ def test_a_sweep_gives_its_heat_maps_and_curves(tmp_path):
     assert list(variations) == ['PI, rates', 'student, rates', 'PI, temperature']
     assert variations['student, rates'].keys == [LR, DECAY]
     assert {values: one.mean for values, one in variations['student, rates'].points} == {
-        (0.1, 1e-4): 50.0, (0.1, 1e-5): 51.0, (0.2, 1e-4): 60.0, (0.2, 1e-5): 99.0}
+        (0.1, 1e-4): 50.0,
+        (0.1, 1e-5): 51.0,
+        (0.2, 1e-4): 60.0,
+        (0.2, 1e-5): 99.0,
+    }
     assert {values: one.mean for values, one in variations['PI, temperature'].points} == {
-        (1.0, ): 61.0, (2.0, ): 64.0, (8.0, ): 63.0}
+        (1.0,): 61.0,
+        (2.0,): 64.0,
+        (8.0,): 63.0,
+    }
 
 
 def test_settings_varied_by_hand_are_a_variation_too(tmp_path):
@@ -233,20 +284,29 @@ def test_settings_varied_by_hand_are_a_variation_too(tmp_path):
         for seed in (0, 1):
             write_run(
                 tmp_path / f'{i}_{seed}',
-                distilled(model__terms__loss_pi__weight=weight), [30.0 + i + seed],
+                distilled(model__terms__loss_pi__weight=weight),
+                [30.0 + i + seed],
                 seed=seed,
-                name='pi')
+                name='pi',
+            )
     write_run(tmp_path / 'alone', alone(), [30.0], name='r18')
-    variation, = compare(read(tmp_path)).variations
+    (variation,) = compare(read(tmp_path)).variations
     assert variation.name == 'pi' and variation.keys == ['model.terms.loss_pi.weight']
     assert [(values, one.mean, one.count) for values, one in variation.points] == [
-        ((0.1, ), 30.5, 2), ((1.0, ), 31.5, 2), ((10.0, ), 32.5, 2)]
+        ((0.1,), 30.5, 2),
+        ((1.0,), 31.5, 2),
+        ((10.0,), 32.5, 2),
+    ]
 
 
 def test_what_differs_in_much_is_another_experiment_and_no_variation(tmp_path):
     for i in range(2):
-        write_run(tmp_path / f'{i}', distilled(optim_wrapper__optimizer=dict(lr=i, weight_decay=i, momentum=i)), [30.0],
-                  name='pi')
+        write_run(
+            tmp_path / f'{i}',
+            distilled(optim_wrapper__optimizer=dict(lr=i, weight_decay=i, momentum=i)),
+            [30.0],
+            name='pi',
+        )
     assert compare(read(tmp_path)).variations == []
 
 
@@ -255,16 +315,21 @@ def test_seconds_on_another_machine_are_other_iterations_of_the_same_row(tmp_pat
     for seed, iterations in enumerate((300, 280)):
         config = alone(train_cfg__max_iters=iterations, param_scheduler__0__end=iterations)
         write_run(
-            tmp_path / f'{seed}', config, [30.0], seed=seed, sweep=sweep_entry('seeds', 'student', {}, seed, budget))
-    row, = compare(read(tmp_path)).rows
+            tmp_path / f'{seed}', config, [30.0], seed=seed, sweep=sweep_entry('seeds', 'student', {}, seed, budget)
+        )
+    (row,) = compare(read(tmp_path)).rows
     assert row.miou.count == 2 and row.iterations == 290
 
 
 def test_facts_say_what_the_runs_have_in_common(two_methods):
     assert compare(read(two_methods)).facts == [
-        ('data', 'CamVidDataset, data/camvid'), ('crop', '128 x 128'), ('iterations', '300'), ('batch', '4 images'),
+        ('data', 'CamVidDataset, data/camvid'),
+        ('crop', '128 x 128'),
+        ('iterations', '300'),
+        ('batch', '4 images'),
         ('student', 'EncoderDecoder, ResNetV1c, PSPHead'),
-        ('teacher', 'mmseg_kd::camvid/r18_camvid.py, work_dirs/r18_camvid/iter_1200.pth')]
+        ('teacher', 'mmseg_kd::camvid/r18_camvid.py, work_dirs/r18_camvid/iter_1200.pth'),
+    ]
     write_run(two_methods / 'other', distilled(train_dataloader__dataset__pipeline__2__crop_size=(64, 64)), [30.0])
     assert ('crop', 'differs') in compare(read(two_methods), anyway=True).facts
 
@@ -272,15 +337,17 @@ def test_facts_say_what_the_runs_have_in_common(two_methods):
 def test_a_student_that_teaches_itself_is_still_the_student_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_run(tmp_path / 'alone', alone(), [30.0])
-    write_run(tmp_path / 'born_again', distilled(model__teacher=dict(model=NETWORK, checkpoint='alone/iter_300.pth')),
-              [31.0])
+    write_run(
+        tmp_path / 'born_again', distilled(model__teacher=dict(model=NETWORK, checkpoint='alone/iter_300.pth')), [31.0]
+    )
     assert [row.role for row in compare(read(tmp_path)).rows] == ['alone', 'distilled']
 
 
 def test_a_run_that_was_killed_still_tells_who_the_teacher_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_run(tmp_path / 'work_dirs' / 'r18_camvid', changed(alone(), model=changed(NETWORK, backbone__depth=101)),
-              [90.0])
+    write_run(
+        tmp_path / 'work_dirs' / 'r18_camvid', changed(alone(), model=changed(NETWORK, backbone__depth=101)), [90.0]
+    )
     write_run(tmp_path / 'work_dirs' / 'alone', alone(), [30.0])
     write_run(tmp_path / 'work_dirs' / 'pi', distilled(), [31.0], until=100)
     assert [row.role for row in compare(read(tmp_path / 'work_dirs')).rows] == ['alone', 'teacher']

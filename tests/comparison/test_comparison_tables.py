@@ -5,8 +5,19 @@ import pytest
 from run_folders import alone, distilled, sweep_entry, write_run
 
 from mmseg_kd.comparison.comparison import compare
-from mmseg_kd.comparison.comparison_tables import (Cell, Table, as_latex, as_markdown, as_text, class_csv, class_table,
-                                                 main_csv, main_table, notes, run_table)
+from mmseg_kd.comparison.comparison_tables import (
+    Cell,
+    Table,
+    as_latex,
+    as_markdown,
+    as_text,
+    class_csv,
+    class_table,
+    main_csv,
+    main_table,
+    notes,
+    run_table,
+)
 from mmseg_kd.io.runs import find_runs, read_run
 
 
@@ -15,8 +26,16 @@ def comparison(tmp_path):
     """Alone 60, 61, 62 and distilled 61, 63, 65 over the seeds 0, 1, 2; a single run of a method with an odd name."""
     for seed, (student, pi) in enumerate(zip((60.0, 61.0, 62.0), (61.0, 63.0, 65.0))):
         write_run(tmp_path / f'a{seed}', alone(), [student], seed=seed, classes={'Sky': student, 'Sign_1 & 2': 1.0})
-        write_run(tmp_path / f'p{seed}', distilled(), [70.0, pi], seed=seed, time=0.5, memory=2048, name='pi',
-                  classes={'Sky': pi, 'Sign_1 & 2': 2.0})
+        write_run(
+            tmp_path / f'p{seed}',
+            distilled(),
+            [70.0, pi],
+            seed=seed,
+            time=0.5,
+            memory=2048,
+            name='pi',
+            classes={'Sky': pi, 'Sign_1 & 2': 2.0},
+        )
     write_run(tmp_path / 'odd', distilled(optim_wrapper__optimizer__lr=0.5), [62.5], name='a_50%|b*')
     write_run(tmp_path / 'half', alone(), [1.0], until=150)
     return compare([read_run(path) for path in find_runs([tmp_path])])
@@ -24,12 +43,15 @@ def comparison(tmp_path):
 
 def test_text_is_aligned_and_marks_the_best(comparison):
     # Deviation 2 of 61, 63, 65; the single run at 62.5 and the student at 61 are within it. Intervals: 2 +- 2.484.
-    assert as_text(main_table(comparison)) == '''\
+    assert (
+        as_text(main_table(comparison))
+        == """\
                seeds       mIoU, %     lift  paired   95 % interval  pairs  iterations  seconds  memory, MiB
 student alone      3  61.00 ± 1.00 ~      -       -               -      -         300       75            -
 pi                 3  63.00 ± 2.00 *  +2.00   +2.00  [-0.48, +4.48]      3         300      150         2048
 a_50%|b*           1         62.50 ~  +1.50   +2.50               -      1         300       75            -
-'''
+"""
+    )
 
 
 def test_markdown_is_bold_and_underlined_and_escaped(comparison):
@@ -44,8 +66,10 @@ def test_markdown_is_bold_and_underlined_and_escaped(comparison):
 
 def test_latex_is_bold_and_underlined_and_escaped(comparison):
     lines = as_latex(main_table(comparison)).splitlines()
-    assert lines[:2] == [r'% needs \usepackage{booktabs}', r'\begin{tabular}{lrrrrrrrrr}'
-                         ] and lines[-1] == r'\end{tabular}'
+    assert (
+        lines[:2] == [r'% needs \usepackage{booktabs}', r'\begin{tabular}{lrrrrrrrrr}']
+        and lines[-1] == r'\end{tabular}'
+    )
     assert lines[5:8] == [
         r'student alone & 3 & \underline{61.00 $\pm$ 1.00} & -- & -- & -- & -- & 300 & 75 & -- \\',
         r'pi & 3 & \textbf{63.00 $\pm$ 2.00} & +2.00 & +2.00 & [$-$0.48, +4.48] & 3 & 300 & 150 & 2048 \\',
@@ -55,8 +79,10 @@ def test_latex_is_bold_and_underlined_and_escaped(comparison):
 
 def test_every_special_character_of_latex_is_escaped():
     table = Table('', ['x'], [[Cell(r'\{}$&#%_~^<>')]])
-    assert as_latex(table).splitlines()[5] == (r'\textbackslash{}\{\}\$\&\#\%\_\textasciitilde{}\textasciicircum{}'
-                                               r'\textless{}\textgreater{} \\')
+    assert as_latex(table).splitlines()[5] == (
+        r'\textbackslash{}\{\}\$\&\#\%\_\textasciitilde{}\textasciicircum{}'
+        r'\textless{}\textgreater{} \\'
+    )
 
 
 def test_a_hyphen_in_a_name_stays_one():
@@ -66,8 +92,12 @@ def test_a_hyphen_in_a_name_stays_one():
 
 def test_csv_has_all_digits(comparison):
     student, pi, odd = csv.DictReader(io.StringIO(main_csv(comparison)))
-    assert (student['candidate'], student['role'], student['lift'], student['pairs']) == ('student alone', 'alone', '',
-                                                                                          '')
+    assert (student['candidate'], student['role'], student['lift'], student['pairs']) == (
+        'student alone',
+        'alone',
+        '',
+        '',
+    )
     assert float(pi['miou_mean']) == 63.0 and float(pi['miou_deviation']) == 2.0 and pi['pairs'] == '3'
     assert float(pi['interval_low']) == pytest.approx(2 - 2.48414, abs=1e-5)
     assert (pi['standing'], odd['standing'], odd['miou_deviation'], odd['interval_low']) == ('best', 'within', '', '')
@@ -75,22 +105,31 @@ def test_csv_has_all_digits(comparison):
 
 
 def test_iou_by_class_has_the_longer_side_down(comparison):
-    assert as_text(class_table(comparison)) == '''\
+    assert (
+        as_text(class_table(comparison))
+        == """\
                       Sky    Sign_1 & 2
 student alone  61.0 ± 1.0 ~   1.0 ± 0.0
 pi             63.0 ± 2.0 *   2.0 ± 0.0 *
-'''
+"""
+    )
     for row in comparison.rows:
         row.class_iou.update({f'more {i}': row.miou for i in range(4)} if row.class_iou else {})
     table = class_table(comparison)
-    assert table.header == ['', 'student alone', 'pi'] and [line[0].text
-                                                            for line in table.rows][:2] == ['Sky', 'Sign_1 & 2']
+    assert table.header == ['', 'student alone', 'pi'] and [line[0].text for line in table.rows][:2] == [
+        'Sky',
+        'Sign_1 & 2',
+    ]
 
 
 def test_iou_by_class_in_csv_is_one_line_each(comparison):
     lines = list(csv.DictReader(io.StringIO(class_csv(comparison))))
     assert [(line['candidate'], line['class']) for line in lines] == [
-        ('student alone', 'Sky'), ('student alone', 'Sign_1 & 2'), ('pi', 'Sky'), ('pi', 'Sign_1 & 2')]
+        ('student alone', 'Sky'),
+        ('student alone', 'Sign_1 & 2'),
+        ('pi', 'Sky'),
+        ('pi', 'Sign_1 & 2'),
+    ]
     assert float(lines[2]['iou_mean']) == 63.0 and lines[2]['standing'] == 'best'
 
 
@@ -113,7 +152,7 @@ def test_notes_say_how_to_read_the_tables(comparison):
 def test_the_mean_f1_is_shown_where_it_was_measured(tmp_path):
     for seed, score in enumerate((70.0, 72.0)):
         folder = write_run(tmp_path / f'a{seed}', alone(), [60.0], seed=seed)
-        scalars, = folder.glob('*/vis_data/scalars.json')
+        (scalars,) = folder.glob('*/vis_data/scalars.json')
         scalars.write_text(scalars.read_text().replace('"mIoU": 60.0', f'"mIoU": 60.0, "mFscore": {score}'))
     write_run(tmp_path / 'p', distilled(), [61.0], name='pi')
     comparison = compare([read_run(path) for path in find_runs([tmp_path])])
@@ -142,7 +181,11 @@ def test_what_should_not_have_been_compared_is_said(tmp_path):
 
 def test_what_a_sweep_chose_is_said(tmp_path):
     for i, lr in enumerate((0.1, 0.2)):
-        write_run(tmp_path / f'{i}', alone(optim_wrapper__optimizer__lr=lr), [60.0 + i],
-                  sweep=sweep_entry('rates', 'student', {'optim_wrapper.optimizer.lr': lr}))
+        write_run(
+            tmp_path / f'{i}',
+            alone(optim_wrapper__optimizer__lr=lr),
+            [60.0 + i],
+            sweep=sweep_entry('rates', 'student', {'optim_wrapper.optimizer.lr': lr}),
+        )
     said = '\n'.join(notes(compare([read_run(tmp_path / name) for name in '01'])))
     assert 'Settings of student: lr 0.2.' in said and 'tried besides: 1.' in said

@@ -1,4 +1,5 @@
 """What is written by MMEngine itself, from real trainings of four iterations."""
+
 import shutil
 import time
 
@@ -10,8 +11,8 @@ from mmengine.runner import Runner
 from mmseg_kd.comparison.comparison import compare
 from mmseg_kd.comparison.predictions import last_checkpoint, predict
 from mmseg_kd.comparison.report import page, text_report
-from mmseg_kd.io.runs import Run, read_run
 from mmseg_kd.datasets import CamVidDataset
+from mmseg_kd.io.runs import Run, read_run
 from mmseg_kd.testing.toys import toy_segmentor
 from mmseg_kd.testing.trees import write_camvid_tree
 
@@ -23,30 +24,40 @@ def train(folder, model, seed):
     crop = dict(type='RandomCrop', crop_size=(32, 32))
 
     def loader(split, pipeline, **sampler):
-        dataset = dict(type='CamVidDataset', data_root=str(folder / 'data'), pipeline=pipeline,
-                       data_prefix=dict(img_path=f'img_dir/{split}', seg_map_path=f'ann_dir/{split}'))
+        dataset = dict(
+            type='CamVidDataset',
+            data_root=str(folder / 'data'),
+            pipeline=pipeline,
+            data_prefix=dict(img_path=f'img_dir/{split}', seg_map_path=f'ann_dir/{split}'),
+        )
         return dict(batch_size=2, num_workers=0, sampler=sampler, dataset=dataset)
 
     name = f'{"distilled" if "teacher" in model else "alone"}_{seed}'
-    Runner.from_cfg(Config(dict(
-        model=model,
-        work_dir=str(folder / name),
-        default_scope='mmseg',
-        train_dataloader=loader('train', [*load[:2], crop, load[2]], type='InfiniteSampler', shuffle=True),
-        val_dataloader=loader('val', load, type='DefaultSampler', shuffle=False),
-        val_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']),
-        train_cfg=dict(type='IterBasedTrainLoop', max_iters=4, val_interval=2),
-        val_cfg=dict(type='ValLoop'),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
-        log_processor=dict(by_epoch=False),
-        default_hooks=dict(
-            logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
-            checkpoint=dict(type='CheckpointHook', interval=4, by_epoch=False)),
-        custom_hooks=[dict(type='ExportStudentHook')],
-        vis_backends=[dict(type='LocalVisBackend')],
-        visualizer=dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')]),
-        randomness=dict(seed=seed),
-        experiment_name=f'{name}_{time.time_ns()}'))).train()
+    Runner.from_cfg(
+        Config(
+            dict(
+                model=model,
+                work_dir=str(folder / name),
+                default_scope='mmseg',
+                train_dataloader=loader('train', [*load[:2], crop, load[2]], type='InfiniteSampler', shuffle=True),
+                val_dataloader=loader('val', load, type='DefaultSampler', shuffle=False),
+                val_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']),
+                train_cfg=dict(type='IterBasedTrainLoop', max_iters=4, val_interval=2),
+                val_cfg=dict(type='ValLoop'),
+                optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
+                log_processor=dict(by_epoch=False),
+                default_hooks=dict(
+                    logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
+                    checkpoint=dict(type='CheckpointHook', interval=4, by_epoch=False),
+                ),
+                custom_hooks=[dict(type='ExportStudentHook')],
+                vis_backends=[dict(type='LocalVisBackend')],
+                visualizer=dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')]),
+                randomness=dict(seed=seed),
+                experiment_name=f'{name}_{time.time_ns()}',
+            )
+        )
+    ).train()
     return folder / name
 
 
@@ -54,12 +65,14 @@ def train(folder, model, seed):
 def trained(tmp_path_factory):
     """A student alone and a distilled one, whose folders are moved afterwards."""
     from mmengine.registry import init_default_scope
+
     init_default_scope('mmseg')
     folder = tmp_path_factory.mktemp('trained')
     write_camvid_tree(folder / 'data', images=3)
     student = toy_segmentor(4, num_classes=11)
     distiller = dict(
-        type='Distiller', student=student, teacher=dict(model=toy_segmentor(8, num_classes=11)), terms=TERMS)
+        type='Distiller', student=student, teacher=dict(model=toy_segmentor(8, num_classes=11)), terms=TERMS
+    )
     with pytest.MonkeyPatch.context() as patch:
         # MMEngine formats the config five times a run, which takes longer than the training here.
         for module in ('yapf.yapflib.yapf_api', 'mmengine.config.config'):
@@ -110,8 +123,9 @@ def test_predictions_are_those_that_were_validated(trained):
 def test_predictions_stand_on_the_page(trained):
     comparison = compare(trained)
     text = page(comparison, predict(comparison, 2))
-    assert text.count('<img src="data:image/jpeg;base64,') == 2 and text.count(
-        '<img src="data:image/png;base64,') == 2 * 3
+    assert (
+        text.count('<img src="data:image/jpeg;base64,') == 2 and text.count('<img src="data:image/png;base64,') == 2 * 3
+    )
 
 
 def test_a_network_without_a_checkpoint_is_named(trained, tmp_path):

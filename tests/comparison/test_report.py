@@ -58,16 +58,26 @@ def folder(tmp_path):
     number = iter(range(100))
 
     def run(stage, candidate, config, mious, params, seed=0, **state):
-        write_run(tmp_path / 'sweep' / f'{next(number):02d}', config, mious, seed=seed,
-                  classes={'Sky': mious[-1], '<Sign> & Post': 5.0},
-                  sweep=sweep_entry(stage, candidate, params, seed, **state))
+        write_run(
+            tmp_path / 'sweep' / f'{next(number):02d}',
+            config,
+            mious,
+            seed=seed,
+            classes={'Sky': mious[-1], '<Sign> & Post': 5.0},
+            sweep=sweep_entry(stage, candidate, params, seed, **state),
+        )
 
     for lr, decay, miou in ((0.1, 1e-4, 50.0), (0.1, 1e-5, 51.0), (0.2, 1e-4, 60.0), (0.2, 1e-5, 52.0)):
         config = alone(optim_wrapper__optimizer__lr=lr, optim_wrapper__optimizer__weight_decay=decay)
         run('rates', 'student', config, [20.0, miou], {LR: lr, DECAY: decay})
     for temperature in (1.0, 2.0, 4.0):
-        run('temperature', NAME, distilled(model__terms__loss_pi__loss__temperature=temperature),
-            [30.0, 61.0 + temperature], {'model.terms.loss_pi.loss.temperature': temperature})
+        run(
+            'temperature',
+            NAME,
+            distilled(model__terms__loss_pi__loss__temperature=temperature),
+            [30.0, 61.0 + temperature],
+            {'model.terms.loss_pi.loss.temperature': temperature},
+        )
     for seed in (1, 2, 3):
         config = alone(optim_wrapper__optimizer__lr=0.2, optim_wrapper__optimizer__weight_decay=1e-4)
         run('seeds', 'student', config, [20.0, 59.0 + seed], {}, seed)
@@ -102,7 +112,7 @@ def test_the_table_stands_on_the_page(comparison):
 
 
 def test_the_heat_map_has_the_grid_and_marks_the_best(comparison):
-    heat, = [
+    (heat,) = [
         table for table in Page(page(comparison)).tables if [cell[0] for cell in table[0]] == ['', '1e-05', '0.0001']
     ]
     assert [[cell[0] for cell in line] for line in heat[1:]] == [['0.1', '51.00', '50.00'], ['0.2', '52.00', '60.00']]
@@ -115,11 +125,15 @@ def test_curves_and_charts_are_there(comparison):
     text = page(comparison)
     titles = re.findall(r'aria-label="([^"]*)"', text)
     assert titles == [
-        'mIoU, %', 'difference in mIoU, points', *['mIoU, % over iterations'] * 2, *['loss over iterations'] * 2,
-        'mIoU, % by temperature'
+        'mIoU, %',
+        'difference in mIoU, points',
+        *['mIoU, % over iterations'] * 2,
+        *['loss over iterations'] * 2,
+        'mIoU, % by temperature',
     ]
-    assert text.count(
-        'class="base stroke" points') == 2 * 2 * 3  # behind every candidate, each seed of the student alone
+    assert (
+        text.count('class="base stroke" points') == 2 * 2 * 3
+    )  # behind every candidate, each seed of the student alone
     assert 'temperature 4: 65.75 ± 0.96' not in text  # a stage shows its own runs
     assert 'temperature 4: 65.00' in text
 
@@ -145,14 +159,18 @@ def test_runs_without_a_loss_in_their_log_have_no_curve(folder):
 
 def test_settings_that_are_no_grid_are_shown_one_by_one(tmp_path):
     for i in range(14):
-        params = {LR: 10.0**(-i / 3), DECAY: 0.1 * i, 'model.backbone.style': f'kind {i % 2}'}
-        write_run(tmp_path / f'{i:02d}', alone(optim_wrapper__optimizer__lr=params[LR]), [50.0 + i],
-                  sweep=sweep_entry('search', 'student', params))
+        params = {LR: 10.0 ** (-i / 3), DECAY: 0.1 * i, 'model.backbone.style': f'kind {i % 2}'}
+        write_run(
+            tmp_path / f'{i:02d}',
+            alone(optim_wrapper__optimizer__lr=params[LR]),
+            [50.0 + i],
+            sweep=sweep_entry('search', 'student', params),
+        )
     write_run(tmp_path / 'words', distilled(), [50.0], sweep=sweep_entry('kind', 'PI', {'a': 'caffe'}))
     write_run(tmp_path / 'other', distilled(), [51.0], seed=1, sweep=sweep_entry('kind', 'PI', {'a': 'pytorch'}))
     text = page(compare([read_run(path) for path in find_runs([tmp_path])]))
     assert re.findall(r'aria-label="mIoU, % by (\w+)"', text) == ['lr', 'weight_decay']
-    words, = [table for table in Page(text).tables if [cell[0] for cell in table[0]] == ['a', 'mIoU, %']]
+    (words,) = [table for table in Page(text).tables if [cell[0] for cell in table[0]] == ['a', 'mIoU, %']]
     assert sorted([cell[0] for cell in line] for line in words[1:]) == [['caffe', '50.00'], ['pytorch', '51.00']]
 
 
@@ -168,8 +186,14 @@ def test_what_is_not_comparable_is_a_warning(folder):
 def test_predictions_stand_side_by_side(comparison):
     truth = np.array([[0, 1, 255, 1]] * 4)
     maps = [np.ones_like(truth), np.zeros_like(truth)]
-    predictions = Predictions([np.zeros((4, 4, 3), np.uint8)] * 2, [truth] * 2, {NAME: maps}, ['a', '<b>'],
-                              [[1, 2, 3], [4, 5, 6]], [('student', 'no <checkpoint> is left')])
+    predictions = Predictions(
+        [np.zeros((4, 4, 3), np.uint8)] * 2,
+        [truth] * 2,
+        {NAME: maps},
+        ['a', '<b>'],
+        [[1, 2, 3], [4, 5, 6]],
+        [('student', 'no <checkpoint> is left')],
+    )
     parsed = Page(page(comparison, predictions))
     kinds = [address.split(';')[0] for address in parsed.addresses]
     assert kinds == ['data:image/jpeg', 'data:image/png', 'data:image/png'] * 2
@@ -188,8 +212,15 @@ def test_jinja_is_optional(comparison, monkeypatch):
 
 def test_tables_are_written(comparison, tmp_path):
     written = write_tables(comparison, tmp_path / 'new' / 'out')
-    assert [path.name for path in written] == ['comparison.txt', 'comparison.md', 'comparison.csv', 'comparison.tex',
-                                               'class_iou.md', 'class_iou.csv', 'class_iou.tex']
+    assert [path.name for path in written] == [
+        'comparison.txt',
+        'comparison.md',
+        'comparison.csv',
+        'comparison.tex',
+        'class_iou.md',
+        'class_iou.csv',
+        'class_iou.tex',
+    ]
     assert written[0].read_text(encoding='utf-8') == text_report(comparison)
     assert '**66.00 ± 1.00**' in written[1].read_text(encoding='utf-8')
     assert 'failed: ValueError' in written[1].read_text(encoding='utf-8')
@@ -200,8 +231,11 @@ def test_tables_are_written(comparison, tmp_path):
 def test_no_tables_by_class_where_no_log_tells_of_them(tmp_path):
     write_run(tmp_path / 'a', distilled(), [60.0])
     written = write_tables(compare([read_run(tmp_path / 'a')]), tmp_path / 'out')
-    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == sorted(path.name for path in written) == [
-        'comparison.csv', 'comparison.md', 'comparison.tex', 'comparison.txt']
+    assert (
+        sorted(path.name for path in (tmp_path / 'out').iterdir())
+        == sorted(path.name for path in written)
+        == ['comparison.csv', 'comparison.md', 'comparison.tex', 'comparison.txt']
+    )
 
 
 def test_text_says_what_is_compared_and_how_to_read_it(comparison):

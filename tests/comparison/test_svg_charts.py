@@ -20,9 +20,17 @@ def points(polyline):
     return [tuple(map(float, pair.split(','))) for pair in polyline.get('points').split()]
 
 
-@pytest.mark.parametrize('low, high, ticks', [
-    (0, 100, [0, 25, 50, 75, 100]), (28.3, 34.8, [28, 30, 32, 34, 36]), (0.001, 0.0033, [0.001, 0.002, 0.003, 0.004]),
-    (-3.2, 4.1, [-4, -2, 0, 2, 4, 6]), (5, 5, [2, 4, 6, 8]), (0, 0, [-0.5, -0.25, 0, 0.25, 0.5])])
+@pytest.mark.parametrize(
+    'low, high, ticks',
+    [
+        (0, 100, [0, 25, 50, 75, 100]),
+        (28.3, 34.8, [28, 30, 32, 34, 36]),
+        (0.001, 0.0033, [0.001, 0.002, 0.003, 0.004]),
+        (-3.2, 4.1, [-4, -2, 0, 2, 4, 6]),
+        (5, 5, [2, 4, 6, 8]),
+        (0, 0, [-0.5, -0.25, 0, 0.25, 0.5]),
+    ],
+)
 def test_ticks_are_round_and_hold_the_range(low, high, ticks):
     found = nice_ticks(low, high)
     assert found[2] == pytest.approx(ticks) and (found[0], found[1]) == (found[2][0], found[2][-1])
@@ -37,8 +45,9 @@ def test_long_lines_are_thinned_to_means():
 
 def test_lines_go_where_their_values_are():
     chart = parse(
-        line_chart([Line('own <1>', 'own', [(0, 10), (150, 20), (300, 30)])], (0, 300), (10, 30), 'iterations', 'mIoU'))
-    line, = chart.iter('polyline')
+        line_chart([Line('own <1>', 'own', [(0, 10), (150, 20), (300, 30)])], (0, 300), (10, 30), 'iterations', 'mIoU')
+    )
+    (line,) = chart.iter('polyline')
     (x0, y0), (x1, y1), (x2, y2) = points(line)
     assert x0 < x1 < x2 and x1 - x0 == pytest.approx(x2 - x1, abs=0.11)
     assert y0 > y1 > y2 and y0 - y1 == pytest.approx(y1 - y2, abs=0.11)  # upwards on the screen
@@ -52,19 +61,19 @@ def test_a_single_validation_is_a_dot():
 
 def test_a_few_values_stand_at_equal_distances():
     chart = parse(
-        slice_chart([(8.0, Spread(1.0, None, 1)), (1.0, Spread(2.0, 0.5, 2)), (2.0, Spread(3.0, None, 1))], 'T',
-                    'mIoU'))
+        slice_chart([(8.0, Spread(1.0, None, 1)), (1.0, Spread(2.0, 0.5, 2)), (2.0, Spread(3.0, None, 1))], 'T', 'mIoU')
+    )
     (x0, y0), (x1, y1) = circles(chart, 'own')
-    (best_x, best_y), = circles(chart, 'best')
+    ((best_x, best_y),) = circles(chart, 'best')
     assert best_x - x0 == pytest.approx(x1 - best_x, abs=0.11) and best_y < y0 < y1
-    deviation, = [line for line in chart.iter('line') if 'own' in line.get('class')]
+    (deviation,) = [line for line in chart.iter('line') if 'own' in line.get('class')]
     assert float(deviation.get('x1')) == x0 and float(deviation.get('y2')) < y0 < float(deviation.get('y1'))
     assert {'1', '2', '8'} <= {text.text for text in chart.iter('text')}
     assert 'T 1: 2.00 ± 0.50' in [title.text for title in chart.iter('title')]
 
 
 def test_many_values_over_many_magnitudes_are_on_a_logarithmic_axis():
-    chart = parse(slice_chart([(10.0**(-i / 4), Spread(float(i), None, 1)) for i in range(13)], 'lr', 'mIoU'))
+    chart = parse(slice_chart([(10.0 ** (-i / 4), Spread(float(i), None, 1)) for i in range(13)], 'lr', 'mIoU'))
     places = sorted(x for x, _ in circles(chart, 'fill'))
     steps = [b - a for a, b in zip(places, places[1:])]
     assert max(steps) - min(steps) < 0.3 and {'0.001', '0.01', '0.1', '1'} <= {text.text for text in chart.iter('text')}
@@ -79,12 +88,12 @@ def test_many_values_of_one_magnitude_are_on_a_plain_axis():
 def test_estimates_lie_on_one_axis():
     rows = [
         Estimate('a', 'base', [1.0, 3.0], 2.0, 1.0, 3.0, 'a: 2'),
-        Estimate('b & <c>', 'own', [4.0], 4.0, None, None, 'b')
+        Estimate('b & <c>', 'own', [4.0], 4.0, None, None, 'b'),
     ]
     chart = parse(dot_chart(rows, 'mIoU, %', 2.0))
-    (centre, _), = circles(chart, 'base')[2:]
-    line, = [line for line in chart.iter('line') if 'stroke' in line.get('class')]
-    reference, = [line for line in chart.iter('line') if line.get('class') == 'reference']
+    ((centre, _),) = circles(chart, 'base')[2:]
+    (line,) = [line for line in chart.iter('line') if 'stroke' in line.get('class')]
+    (reference,) = [line for line in chart.iter('line') if line.get('class') == 'reference']
     assert float(line.get('x1')) < centre < float(line.get('x2')) and float(reference.get('x1')) == centre
     assert (float(line.get('x1')) + float(line.get('x2'))) / 2 == pytest.approx(centre, abs=0.11)
     assert [text.text for text in chart.iter('text') if text.get('class') == 'name'] == ['a', 'b & <c>']

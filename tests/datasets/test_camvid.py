@@ -28,8 +28,19 @@ def test_pairs_images_with_labels_and_keeps_class_indices(tmp_path):
 
 def test_has_eleven_classes_of_distinct_colours():
     meta = DATASETS.get('CamVidDataset').METAINFO
-    assert meta['classes'] == ('Sky', 'Building', 'Pole', 'Road', 'Pavement', 'Tree', 'SignSymbol', 'Fence', 'Car',
-                               'Pedestrian', 'Bicyclist')
+    assert meta['classes'] == (
+        'Sky',
+        'Building',
+        'Pole',
+        'Road',
+        'Pavement',
+        'Tree',
+        'SignSymbol',
+        'Fence',
+        'Car',
+        'Pedestrian',
+        'Bicyclist',
+    )
     assert len({tuple(colour) for colour in meta['palette']}) == 11
     assert meta['palette'][:2] == [[128, 128, 128], [128, 0, 0]]
 

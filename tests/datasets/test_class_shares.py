@@ -17,7 +17,10 @@ def camvid(root, pipeline=LOADED, **settings):
             data_root=str(root),
             data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
             pipeline=pipeline,
-            **settings), 'train_dataloader.dataset')
+            **settings,
+        ),
+        'train_dataloader.dataset',
+    )
 
 
 def skewed(seed=0, images=400):

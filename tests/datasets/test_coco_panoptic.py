@@ -17,7 +17,8 @@ def build(root, split='val', **settings):
         ann_file=f'annotations/panoptic_{split}2017.json',
         data_prefix=dict(img_path=f'{split}2017', seg_map_path=f'annotations/panoptic_{split}2017'),
         pipeline=PIPELINE,
-        **settings)
+        **settings,
+    )
     return DATASETS.build(dict(type='CocoPanopticSemDataset', data_root=str(root), **settings))
 
 
@@ -33,8 +34,14 @@ def four_segments(tmp_path):
         tmp_path,
         categories=[dict(id=1, name='person'), dict(id=90, name='toothbrush'), dict(id=200, name='rug-merged')],
         images=[dict(id=7, file_name='000000000007.jpg')],
-        annotations=[dict(image_id=7, file_name='000000000007.png', segments_info=[
-            dict(id=i, category_id=c, iscrowd=crowd) for i, c, crowd in segments])])
+        annotations=[
+            dict(
+                image_id=7,
+                file_name='000000000007.png',
+                segments_info=[dict(id=i, category_id=c, iscrowd=crowd) for i, c, crowd in segments],
+            )
+        ],
+    )
     return tmp_path
 
 
@@ -59,7 +66,14 @@ def test_has_80_things_and_53_kinds_of_stuff_in_the_order_of_coco():
     palette = DATASETS.get('CocoPanopticSemDataset').METAINFO['palette']
     assert len(CLASSES) == len(palette) == len({tuple(colour) for colour in palette}) == len(set(CLASSES)) == 133
     assert [CLASSES[i] for i in (0, 11, 79, 80, 100, 116, 132)] == [
-        'person', 'stop sign', 'toothbrush', 'banner', 'road', 'tree-merged', 'rug-merged']
+        'person',
+        'stop sign',
+        'toothbrush',
+        'banner',
+        'road',
+        'tree-merged',
+        'rug-merged',
+    ]
     assert [palette[i] for i in (0, 79, 80, 132)] == [[220, 20, 60], [191, 162, 208], [255, 255, 128], [250, 141, 255]]
 
 
@@ -67,7 +81,9 @@ def test_a_generated_tree_has_several_segments_of_a_class_and_ids_of_three_bytes
     root = write_coco_panoptic_tree(tmp_path, images=3, size=(32, 40))
     data = build(root, 'train')
     stems = [Path(data.get_data_info(i)['img_path']).stem for i in range(len(data))]
-    assert stems == [f'{i:012d}' for i in range(3)] == [Path(data.get_data_info(i)['seg_map_path']).stem for i in range(3)]
+    assert (
+        stems == [f'{i:012d}' for i in range(3)] == [Path(data.get_data_info(i)['seg_map_path']).stem for i in range(3)]
+    )
     segments = data.get_data_info(0)['segments']
     assert len(segments) > len({label for _, label in segments}) > 1  # several segments of one class
     assert max(i for i, _ in segments) > 65535
@@ -78,7 +94,9 @@ def test_files_that_do_not_belong_together_are_refused(four_segments):
     content = json.loads(path.read_text())
     content['annotations'][0]['segments_info'].append(dict(id=5, category_id=1))
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match='000000000007.png must hold the segments .* no pixel of segment 5; check that'):
+    with pytest.raises(
+        ValueError, match='000000000007.png must hold the segments .* no pixel of segment 5; check that'
+    ):
         build(four_segments)[0]
 
 

@@ -9,8 +9,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 from mmseg_kd.datasets import digit_scenes, write_digit_scenes
-from mmseg_kd.datasets.digit_scenes import (LAYERS, DigitScenesDataset, compose_scenes, load_digit_samples,
-                                            split_samples)
+from mmseg_kd.datasets.digit_scenes import LAYERS, DigitScenesDataset, compose_scenes, load_digit_samples, split_samples
 
 pytest.importorskip('sklearn')
 
@@ -34,8 +33,12 @@ def drawn():
 def test_the_tree_is_mmsegmentations(tmp_path):
     assert write(tmp_path / 'deep' / 'scenes')
     names = set(contents(tmp_path / 'deep' / 'scenes')) - {'digit_scenes.json'}
-    assert names == {f'{kind}/{split}/{i:05d}.png' for kind in ('img_dir', 'ann_dir')
-                     for split, count in (('train', 6), ('val', 4)) for i in range(count)}
+    assert names == {
+        f'{kind}/{split}/{i:05d}.png'
+        for kind in ('img_dir', 'ann_dir')
+        for split, count in (('train', 6), ('val', 4))
+        for i in range(count)
+    }
     assert [path.name for path in (tmp_path / 'deep').iterdir()] == ['scenes']
 
 
@@ -48,7 +51,9 @@ def test_the_data_set_reads_image_and_labels(tmp_path, split, count):
             data_root=str(tmp_path / 'scenes'),
             img_suffix='.png',
             data_prefix=dict(img_path=f'img_dir/{split}', seg_map_path=f'ann_dir/{split}'),
-            pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]))
+            pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')],
+        )
+    )
     assert len(scenes) == count and len(scenes.metainfo['classes']) == len(scenes.metainfo['palette']) == 11
     assert scenes[0]['img'].shape == (48, 48, 3)
     files = sorted((tmp_path / 'scenes' / 'ann_dir' / split).iterdir())
@@ -68,7 +73,7 @@ def test_labels_are_the_classes_and_all_occur(drawn):
 def test_labels_are_where_the_digit_is_drawn(monkeypatch):
     """With a single digit and nothing else, its pixels are brighter than the ground, and carry its class."""
     glyphs, classes = load_digit_samples()
-    monkeypatch.setattr('mmseg_kd.datasets.digit_scenes.LAYERS', ((LAYERS[0][0], 1, 1), ))
+    monkeypatch.setattr('mmseg_kd.datasets.digit_scenes.LAYERS', ((LAYERS[0][0], 1, 1),))
     seven = np.flatnonzero(classes == 7)[:1]
     for image, labels in compose_scenes(np.random.default_rng(0), glyphs[seven], classes[seven], 8, 64):
         assert set(np.unique(labels)) == {0, 8}
@@ -142,13 +147,16 @@ def truncate(root):
     path.write_bytes(path.read_bytes()[:40])
 
 
-@pytest.mark.parametrize('damage', [
-    truncate,
-    lambda root: (root / 'ann_dir' / 'val' / '00001.png').unlink(),
-    lambda root: (root / 'digit_scenes.json').unlink(),
-    lambda root: (root / 'digit_scenes.json').write_text('{"recipe"'),
-    lambda root: (root / 'img_dir' / 'train' / 'more.png').write_bytes(b''),
-])
+@pytest.mark.parametrize(
+    'damage',
+    [
+        truncate,
+        lambda root: (root / 'ann_dir' / 'val' / '00001.png').unlink(),
+        lambda root: (root / 'digit_scenes.json').unlink(),
+        lambda root: (root / 'digit_scenes.json').write_text('{"recipe"'),
+        lambda root: (root / 'img_dir' / 'train' / 'more.png').write_bytes(b''),
+    ],
+)
 def test_a_damaged_tree_is_rebuilt(tmp_path, damage):
     root = tmp_path / 'scenes'
     write(root)
@@ -187,15 +195,18 @@ def test_other_peoples_files_are_not_touched(tmp_path):
 
 @pytest.mark.parametrize('wrong', [dict(num_train=0), dict(num_val=0), dict(size=16)])
 def test_too_small_numbers_are_named(tmp_path, wrong):
-    (key, value), = wrong.items()
+    ((key, value),) = wrong.items()
     with pytest.raises(ValueError, match=f'{key} is {value}'):
         write(tmp_path / 'scenes', **wrong)
 
 
 def test_scikit_learn_is_imported_only_when_scenes_are_composed(tmp_path, monkeypatch):
     statements = ast.parse(Path(digit_scenes.__file__).read_text()).body
-    assert not any('sklearn' in ast.dump(statement) for statement in statements
-                   if isinstance(statement, (ast.Import, ast.ImportFrom)))
+    assert not any(
+        'sklearn' in ast.dump(statement)
+        for statement in statements
+        if isinstance(statement, (ast.Import, ast.ImportFrom))
+    )
     monkeypatch.setitem(sys.modules, 'sklearn', None)
     monkeypatch.setitem(sys.modules, 'sklearn.datasets', None)
     with pytest.raises(ImportError) as caught:

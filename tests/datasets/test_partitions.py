@@ -31,7 +31,8 @@ def camvid(root, **settings):
         type='CamVidDataset',
         data_root=str(root),
         data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
-        **settings)
+        **settings,
+    )
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_a_published_partition_is_found_among_joined_data_sets(tmp_path):
     root = write_voc12aug_tree(tmp_path, images=1)
     ids = published_ids('voc12aug/1_2')
     others = [f'2012_{number:06d}' for number in range(10582 - len(ids) + 1) if f'2012_{number:06d}' not in set(ids)]
-    everything = [*ids, *others[:10582 - len(ids)]]
+    everything = [*ids, *others[: 10582 - len(ids)]]
     lists = root / 'ImageSets' / 'Segmentation'
     (lists / 'train.txt').write_text('\n'.join(everything[::7]))
     (lists / 'aug.txt').write_text('\n'.join(name for i, name in enumerate(everything) if i % 7))
@@ -91,7 +92,8 @@ def test_a_published_partition_is_found_among_joined_data_sets(tmp_path):
             type='PascalVOCDataset',
             data_root=str(root),
             data_prefix=dict(img_path='JPEGImages', seg_map_path=folder),
-            ann_file=f'ImageSets/Segmentation/{split}.txt')
+            ann_file=f'ImageSets/Segmentation/{split}.txt',
+        )
         for split, folder in (('train', 'SegmentationClass'), ('aug', 'SegmentationClassAug'))
     ]
     images = ImageList(dict(type='ConcatDataset', datasets=parts), 'labeled')
@@ -124,7 +126,8 @@ def test_the_same_name_in_two_folders_needs_the_folder(tmp_path):
         write_camvid_tree(tmp_path / folder, images=1)
         (root / 'img_dir' / 'train' / folder).mkdir()
         (tmp_path / folder / 'img_dir' / 'train' / '0001TP_000000.jpg').rename(
-            root / 'img_dir' / 'train' / folder / 'x.jpg')
+            root / 'img_dir' / 'train' / folder / 'x.jpg'
+        )
     images = ImageList(camvid(root), 'labeled')
     assert images.ids() == ['0001TP_000000', '0001TP_000001', 'a/x', 'b/x']
     assert list(labeled_part(images, listed(tmp_path, 'b/x', '0001TP_000001'))) == [1, 3]
@@ -142,8 +145,13 @@ def test_ids_that_do_not_exist_are_named_and_counted(tmp_path, images):
         labeled_part(images, 'cityscapes/1_16')
 
 
-@pytest.mark.parametrize('ids,message', [((), 'must hold one id a line, but is empty'),
-                                         (('0001TP_000001', ) * 2, r'1 images stand in it more than once \(0001TP_0')])
+@pytest.mark.parametrize(
+    'ids,message',
+    [
+        ((), 'must hold one id a line, but is empty'),
+        (('0001TP_000001',) * 2, r'1 images stand in it more than once \(0001TP_0'),
+    ],
+)
 def test_empty_and_repeating_lists_are_refused(tmp_path, images, ids, message):
     with pytest.raises(ValueError, match=message):
         labeled_part(images, listed(tmp_path, *ids))
@@ -161,8 +169,9 @@ def test_a_fraction_is_drawn_by_its_seed_and_contains_smaller_ones(images):
 def test_a_draw_does_not_depend_on_the_order_in_which_images_are_listed(tmp_path, images):
     (tmp_path / 'backwards.txt').write_text('\n'.join(images.ids()[::-1]))
     backwards = ImageList(camvid(tmp_path, ann_file='backwards.txt'), 'labeled')
-    names = [{images.ids()[i] for i in labeled_part(images, dict(fraction=0.3, seed=1))}
-             for images in (images, backwards)]
+    names = [
+        {images.ids()[i] for i in labeled_part(images, dict(fraction=0.3, seed=1))} for images in (images, backwards)
+    ]
     assert names[0] == names[1] and len(names[0]) == 3
 
 
@@ -202,8 +211,15 @@ def test_overlap_sees_through_spellings_of_a_path(tmp_path, monkeypatch):
     assert overlap(['a/x.jpg', 'b.jpg'], [str(tmp_path / 'a' / 'x.jpg'), 'c.jpg']) == [str(tmp_path / 'a' / 'x.jpg')]
 
 
-@pytest.mark.parametrize('partition, name', [
-    ('cityscapes/1_16', '1_16'), ('lists/mine.txt', 'mine'), (dict(labeled='a/b.txt', unlabeled='c.txt'), 'b'),
-    (dict(fraction=0.125), '0.125_seed0'), (dict(fraction=1 / 3, seed=2), '0.3333_seed2')])
+@pytest.mark.parametrize(
+    'partition, name',
+    [
+        ('cityscapes/1_16', '1_16'),
+        ('lists/mine.txt', 'mine'),
+        (dict(labeled='a/b.txt', unlabeled='c.txt'), 'b'),
+        (dict(fraction=0.125), '0.125_seed0'),
+        (dict(fraction=1 / 3, seed=2), '0.3333_seed2'),
+    ],
+)
 def test_a_partition_has_a_short_name_for_folders(partition, name):
     assert part_name(partition) == name

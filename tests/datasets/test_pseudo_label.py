@@ -33,15 +33,18 @@ def folders(tmp_path):
 
 def build(folders, labels='all', **more):
     labels = str(folders / labels) if isinstance(labels, str) else [str(folders / name) for name in labels]
-    return DATASETS.build(dict(
-        type='PseudoLabelDataset', images=str(folders / 'images'), labels=labels, pipeline=PIPELINE, **more))
+    return DATASETS.build(
+        dict(type='PseudoLabelDataset', images=str(folders / 'images'), labels=labels, pipeline=PIPELINE, **more)
+    )
 
 
 def test_images_come_with_the_labels_that_they_were_given(folders):
     dataset = build(folders)
     assert dataset.metainfo['classes'] == ('x', 'y', 'z') and dataset.metainfo['palette'][2] == [3, 3, 3]
-    shown = {item['data_samples'].img_path[len(str(folders)) + 8:]: item['data_samples'].gt_sem_seg.data
-             for item in (dataset[index] for index in range(len(dataset)))}
+    shown = {
+        item['data_samples'].img_path[len(str(folders)) + 8 :]: item['data_samples'].gt_sem_seg.data
+        for item in (dataset[index] for index in range(len(dataset)))
+    }
     assert sorted(shown) == ['a/1.png', 'a/2.jpg', 'b/3.png', 'b/4.png']
     assert (shown['b/3.png'] == 2).all() and (shown['a/2.jpg'] == 0).all() and shown['a/1.png'].shape == (1, 2, 4)
 
@@ -69,8 +72,12 @@ def test_what_does_not_fit_is_said(folders):
         build(folders, ids=str(folders / 'ids.txt'))
     with pytest.raises(ValueError, match='must hold labels.json, as tools/pseudo_label.py writes it, but holds none'):
         build(folders, 'images')
-    write_labels(lambda path: torch.ones(2, 2, 4) / 2, ['a/1.png'], str(folders / 'images'), str(folders / 'other'), ['x', 'q'])
-    with pytest.raises(ValueError, match='must have the same classes, but those of .*other differ from those of .*second'):
+    write_labels(
+        lambda path: torch.ones(2, 2, 4) / 2, ['a/1.png'], str(folders / 'images'), str(folders / 'other'), ['x', 'q']
+    )
+    with pytest.raises(
+        ValueError, match='must have the same classes, but those of .*other differ from those of .*second'
+    ):
         build(folders, ['second', 'other'])
 
 
@@ -91,7 +98,9 @@ def test_an_image_that_could_not_be_read_is_left_out(folders):
 def test_soft_labels_are_found_beside_the_hard_ones_where_there_are_any(folders):
     assert build(folders).get_data_info(0)['soft_label_path'] is None
     images = str(folders / 'images')
-    write_labels(lambda path: torch.ones(3, 2, 4) / 3, find_images(images), images, str(folders / 'soft'), list('xyz'), top_k=1)
+    write_labels(
+        lambda path: torch.ones(3, 2, 4) / 3, find_images(images), images, str(folders / 'soft'), list('xyz'), top_k=1
+    )
     paths = [build(folders, 'soft').get_data_info(index)['soft_label_path'] for index in range(4)]
     assert sorted(paths) == [str(folders / 'soft' / f'{name}.npz') for name in sorted(CLASS)]
     assert all(Path(path).is_file() for path in paths)

@@ -1,4 +1,5 @@
 """Files as cameras, painters and other toolboxes leave them, through the pipeline of a data set."""
+
 import numpy as np
 import pytest
 import torch
@@ -18,8 +19,14 @@ LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
 
 def data(folder, pipeline=LOAD, **settings):
     settings.setdefault('metainfo', dict(classes=('a', 'b', 'c'), palette=PALETTE))
-    return BaseSegDataset(data_root=str(folder), img_suffix='.jpg', seg_map_suffix='.png', pipeline=pipeline,
-                          data_prefix=dict(img_path='img', seg_map_path='ann'), **settings)
+    return BaseSegDataset(
+        data_root=str(folder),
+        img_suffix='.jpg',
+        seg_map_suffix='.png',
+        pipeline=pipeline,
+        data_prefix=dict(img_path='img', seg_map_path='ann'),
+        **settings,
+    )
 
 
 @pytest.fixture
@@ -64,8 +71,11 @@ def test_labels_are_read_whole_with_what_is_stored(folder):
 
 def test_numbers_of_more_than_a_byte_are_refused_before_they_become_classes(folder):
     write(folder, np.array([[0, 256, 7001, 2]], np.uint16).repeat(2, 0))
-    refused(folder, r'x.png holds numbers that need more than 8 bits \(.*\), of which LoadAnnotations keeps 8: '
-                    r'256 becomes 0, 7001 becomes 89; save the class numbers as an 8-bit PNG')
+    refused(
+        folder,
+        r'x.png holds numbers that need more than 8 bits \(.*\), of which LoadAnnotations keeps 8: '
+        r'256 becomes 0, 7001 becomes 89; save the class numbers as an 8-bit PNG',
+    )
     # Sixteen bits that hold classes, and void in all of its bits, lose nothing.
     write(folder, np.array([[0, 1, 2, 65535]], np.uint16).repeat(2, 0))
     assert read_labels(data(folder), 0, 'train_dataloader.dataset').labels[0].tolist() == [0, 1, 2, 255]
@@ -73,8 +83,11 @@ def test_numbers_of_more_than_a_byte_are_refused_before_they_become_classes(fold
 
 def test_colours_are_no_labels(folder):
     write(folder, np.array(PALETTE, np.uint8)[[[0, 1, 2, 1]] * 2])
-    refused(folder, r'x.png holds colours \(RGB\), .* 8-bit PNG with the number of each colour '
-                    r'\(its colours are those of metainfo.palette, by place\)')
+    refused(
+        folder,
+        r'x.png holds colours \(RGB\), .* 8-bit PNG with the number of each colour '
+        r'\(its colours are those of metainfo.palette, by place\)',
+    )
     write(folder, np.full((2, 4, 4), 7, np.uint8))
     refused(folder, r'x.png holds colours \(RGBA\).* number of each colour$')
 
@@ -82,8 +95,11 @@ def test_colours_are_no_labels(folder):
 def test_a_palette_is_no_colour_but_where_the_backend_makes_it_one(folder):
     write(folder, np.array([[0, 1, 2, 255]] * 2, np.uint8), PALETTE)
     assert read_labels(data(folder), 0, 'train_dataloader.dataset').labels[0].tolist() == [0, 1, 2, 255]
-    refused(folder, "which imdecode_backend='cv2' of LoadAnnotations turns into colours; leave imdecode_backend out",
-            pipeline=[LOAD[0], dict(LOAD[1], imdecode_backend='cv2')])
+    refused(
+        folder,
+        "which imdecode_backend='cv2' of LoadAnnotations turns into colours; leave imdecode_backend out",
+        pipeline=[LOAD[0], dict(LOAD[1], imdecode_backend='cv2')],
+    )
 
 
 def test_a_palette_in_another_order_than_that_of_the_classes_is_doubted(folder):
@@ -102,8 +118,11 @@ def test_a_jpeg_is_no_label_file(folder):
 
 def test_labels_of_a_turned_image_must_be_turned_like_it(folder):
     turn(folder, 6)  # stored 2 x 4, to be seen 4 x 2
-    refused(folder, r"x.png is 2x4, but its image is 4x2; its EXIF orientation \(6\) turns the image .* set "
-                    r"color_type='color_ignore_orientation' of LoadImageFromFile in train_dataloader.dataset.pipeline")
+    refused(
+        folder,
+        r'x.png is 2x4, but its image is 4x2; its EXIF orientation \(6\) turns the image .* set '
+        r"color_type='color_ignore_orientation' of LoadImageFromFile in train_dataloader.dataset.pipeline",
+    )
     ignored = [dict(LOAD[0], color_type='color_ignore_orientation'), LOAD[1]]
     assert not read_labels(data(folder, ignored), 0, 'train_dataloader.dataset').doubt
     write(folder, np.zeros((4, 2), np.uint8))
@@ -137,7 +156,6 @@ class LoadMask(LoadAnnotations):
 
 
 class LoadArray(BaseTransform):
-
     def transform(self, results):
         return dict(results, img=np.broadcast_to(np.array([0, 0, 1000, 9, 9], np.uint16), (2, 4, 5)), ori_shape=(2, 4))
 
@@ -156,19 +174,27 @@ def test_an_image_is_what_the_pipeline_loads_before_it_is_resized(folder):
         read_image([], dataset.get_data_info(0))
 
 
-@pytest.mark.parametrize('image, expected', [
-    ([[0, 100], [200, 255]], [[0, 100], [200, 255]]),  # grey bytes
-    ([[0., 100], [200, 255]], [[0, 100], [200, 255]]),  # bytes that are called floats
-    ([[0., 0.5], [0.25, 1]], [[0, 128], [64, 255]]),
-    ([[-1., 0], [np.nan, 1]], [[0, 128], [128, 255]]),
-    ([[1000, 3000], [2000, 1000]], [[0, 255], [128, 0]]),
-    ([[7., 7], [7, 7]], [[7, 7], [7, 7]]),
-    ([[700., 700], [700, 700]], [[0, 0], [0, 0]]),
-])
+@pytest.mark.parametrize(
+    'image, expected',
+    [
+        ([[0, 100], [200, 255]], [[0, 100], [200, 255]]),  # grey bytes
+        ([[0.0, 100], [200, 255]], [[0, 100], [200, 255]]),  # bytes that are called floats
+        ([[0.0, 0.5], [0.25, 1]], [[0, 128], [64, 255]]),
+        ([[-1.0, 0], [np.nan, 1]], [[0, 128], [128, 255]]),
+        ([[1000, 3000], [2000, 1000]], [[0, 255], [128, 0]]),
+        ([[7.0, 7], [7, 7]], [[7, 7], [7, 7]]),
+        ([[700.0, 700], [700, 700]], [[0, 0], [0, 0]]),
+    ],
+)
 def test_a_picture_is_shown_whatever_its_numbers(image, expected):
     array = np.array(image)
-    array = array.astype(np.uint8 if array.dtype.kind == 'i' and array.max() <= 255 else
-                         np.uint16 if array.dtype.kind == 'i' else np.float32)
+    array = array.astype(
+        np.uint8
+        if array.dtype.kind == 'i' and array.max() <= 255
+        else np.uint16
+        if array.dtype.kind == 'i'
+        else np.float32
+    )
     assert as_picture(array, bgr=True)[..., 1].tolist() == expected
     assert as_picture(array[..., None], bgr=False).shape == (2, 2, 3)
 

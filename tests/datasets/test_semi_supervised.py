@@ -37,10 +37,12 @@ def camvid(root, pipeline=LABELED):
         type='CamVidDataset',
         data_root=str(root),
         data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
-        pipeline=pipeline)
+        pipeline=pipeline,
+    )
 
 
-def build(root, pipelines=(WEAK, STRONG), partition=dict(fraction=0.25, seed=0), **settings):
+def build(root, pipelines=(WEAK, STRONG), partition=None, **settings):
+    partition = partition or dict(fraction=0.25, seed=0)
     config = dict(labeled=camvid(root), unlabeled_pipelines=list(pipelines), partition=partition)
     return DATASETS.build(dict(type='SemiSupervisedDataset', **{**config, **settings}))
 
@@ -59,8 +61,11 @@ def equal(first, second):
     """Whether two items are the same in every byte."""
     parts = [[item['labeled'], *item['unlabeled']] for item in (first, second)]
     return len(parts[0]) == len(parts[1]) and all(
-        torch.equal(a['inputs'], b['inputs']) and name(a) == name(b)
-        and torch.equal(a['data_samples'].gt_sem_seg.data, b['data_samples'].gt_sem_seg.data) for a, b in zip(*parts))
+        torch.equal(a['inputs'], b['inputs'])
+        and name(a) == name(b)
+        and torch.equal(a['data_samples'].gt_sem_seg.data, b['data_samples'].gt_sem_seg.data)
+        for a, b in zip(*parts)
+    )
 
 
 def listed(folder, *ids):
@@ -91,10 +96,14 @@ def test_uneven_lists_give_every_image_equally_often(root):
     """Three labelled and nine unlabelled images: in eighteen items, each labelled one six times, each other twice."""
     data = build(root)
     items = [data[n] for n in range(18)]
-    counts = {key: [list(map(name, column)).count(image) for image in set(map(name, column))]
-              for key, column in (('labeled', [item['labeled'] for item in items]),
-                                  (0, [item['unlabeled'][0] for item in items]),
-                                  (1, [item['unlabeled'][1] for item in items]))}
+    counts = {
+        key: [list(map(name, column)).count(image) for image in set(map(name, column))]
+        for key, column in (
+            ('labeled', [item['labeled'] for item in items]),
+            (0, [item['unlabeled'][0] for item in items]),
+            (1, [item['unlabeled'][1] for item in items]),
+        )
+    }
     assert counts == {'labeled': [6] * 3, 0: [2] * 9, 1: [2] * 9}
     for item in items:
         assert len({name(part) for part in (item['labeled'], *item['unlabeled'])}) == 3
@@ -192,7 +201,8 @@ def test_a_published_partition_and_cityscapes_ids(tmp_path):
         type='CityscapesDataset',
         data_root=str(root),
         data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
-        pipeline=LABELED)
+        pipeline=LABELED,
+    )
     data = build(root, labeled=config, partition=listed(tmp_path, 'toytown_000002_000019'))
     assert list(data.labeled) == [2] and list(data.unlabeled) == [0, 1, 3]
     assert name(data[0]['labeled']) == 'toytown_000002_000019_leftImg8bit'
@@ -208,11 +218,15 @@ def test_joined_data_sets_keep_their_own_pipelines_and_labels(tmp_path):
             data_root=str(root),
             data_prefix=dict(img_path='JPEGImages', seg_map_path=folder),
             ann_file=f'ImageSets/Segmentation/{split}.txt',
-            pipeline=[*LABELED[:2], dict(type='RandomCrop', crop_size=(size, size)), LABELED[-1]])
+            pipeline=[*LABELED[:2], dict(type='RandomCrop', crop_size=(size, size)), LABELED[-1]],
+        )
         for split, folder, size in (('train', 'SegmentationClass', 16), ('aug', 'SegmentationClassAug', 24))
     ]
-    ids = [line for split in ('train', 'aug') for line in
-           (root / f'ImageSets/Segmentation/{split}.txt').read_text().split()]
+    ids = [
+        line
+        for split in ('train', 'aug')
+        for line in (root / f'ImageSets/Segmentation/{split}.txt').read_text().split()
+    ]
     data = build(root, labeled=dict(type='ConcatDataset', datasets=parts), partition=listed(tmp_path, ids[1], ids[2]))
     assert list(data.labeled) == [1, 2]
     shapes = {name(item['labeled']): item['labeled']['inputs'].shape for item in data}
@@ -224,8 +238,11 @@ def test_unlabelled_images_may_be_any_folder(tmp_path, root):
     write_camvid_tree(tmp_path, images=5, seed=1)
     data = build(root, partition=None, unlabeled=dict(type='UnlabeledFolderDataset', folder=str(tmp_path / 'img_dir')))
     assert len(data.labeled) == 12 and len(data.unlabeled) == 10
-    assert all(Path(branch['data_samples'].img_path).is_relative_to(tmp_path)
-               for n in range(10) for branch in data[n]['unlabeled'])
+    assert all(
+        Path(branch['data_samples'].img_path).is_relative_to(tmp_path)
+        for n in range(10)
+        for branch in data[n]['unlabeled']
+    )
     quarter = build(root, unlabeled=dict(type='UnlabeledFolderDataset', folder=str(tmp_path / 'img_dir')))
     assert len(quarter.labeled) == 3 and len(quarter.unlabeled) == 10
 
@@ -244,17 +261,22 @@ def test_overlap_with_another_data_set_is_told(root):
         build(root, unlabeled=dict(type='UnlabeledFolderDataset', folder=str(root / 'img_dir' / 'train')))
 
 
-@pytest.mark.parametrize('settings,message', [
-    (dict(partition=None), 'no image is left unlabelled: all 12 of labeled are labelled; set a smaller partition'),
-    (dict(partition='nowhere.txt'), 'there is no nowhere.txt'),
-    (dict(partition=dict(fraction=2)), 'fraction must lie between 0 and 1, but is 2'),
-    (dict(pipelines=WEAK), 'unlabeled_pipelines must be a list of one or two pipelines'),
-    (dict(pipelines=[WEAK] * 3), 'unlabeled_pipelines must be a list of one or two pipelines'),
-    (dict(pipelines=[WEAK, LABELED]),
-     r'unlabeled_pipelines\[1\] must have LoadBlankAnnotations .*, in place of LoadAnnotations'),
-    (dict(pipelines=[[WEAK[0], *WEAK[2:]]]), r'unlabeled_pipelines\[0\] must have LoadBlankAnnotations after'),
-    (dict(unlabeled=dict(type='UnlabeledFolderDataset', folder='nowhere')), 'there is no nowhere'),
-])
+@pytest.mark.parametrize(
+    'settings,message',
+    [
+        (dict(partition=None), 'no image is left unlabelled: all 12 of labeled are labelled; set a smaller partition'),
+        (dict(partition='nowhere.txt'), 'there is no nowhere.txt'),
+        (dict(partition=dict(fraction=2)), 'fraction must lie between 0 and 1, but is 2'),
+        (dict(pipelines=WEAK), 'unlabeled_pipelines must be a list of one or two pipelines'),
+        (dict(pipelines=[WEAK] * 3), 'unlabeled_pipelines must be a list of one or two pipelines'),
+        (
+            dict(pipelines=[WEAK, LABELED]),
+            r'unlabeled_pipelines\[1\] must have LoadBlankAnnotations .*, in place of LoadAnnotations',
+        ),
+        (dict(pipelines=[[WEAK[0], *WEAK[2:]]]), r'unlabeled_pipelines\[0\] must have LoadBlankAnnotations after'),
+        (dict(unlabeled=dict(type='UnlabeledFolderDataset', folder='nowhere')), 'there is no nowhere'),
+    ],
+)
 def test_bad_settings_are_told(root, settings, message):
     with pytest.raises(ValueError, match=message):
         build(root, **settings)
@@ -263,7 +285,8 @@ def test_bad_settings_are_told(root, settings, message):
 DAMAGE = dict(
     missing=lambda path: path.unlink(),
     empty=lambda path: path.write_bytes(b''),
-    garbage=lambda path: path.write_text('no image'))
+    garbage=lambda path: path.write_text('no image'),
+)
 
 
 @pytest.mark.parametrize('kind', DAMAGE)
@@ -274,8 +297,7 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path, kind, part):
     path = tmp_path / f'img_dir/train/0001TP_{index:06d}.jpg'
     DAMAGE[kind](path)
     with pytest.raises(ValueError) as caught:
-        for item in data:
-            pass
+        list(data)
     text = str(caught.value)
     assert f"{path} can't be read (" in text and '\n' not in text and text.startswith(part.replace('\\', ''))
     assert ('ignore_empty=True' in text) == (part != 'labeled')
@@ -326,8 +348,7 @@ def test_a_labelled_image_is_never_exchanged_for_another(tmp_path):
     path = tmp_path / f'img_dir/train/0001TP_{data.labeled[0]:06d}.jpg'
     path.unlink()
     with pytest.raises(ValueError, match=f'labeled: {path} was dropped by a transform'):
-        for item in data:
-            pass
+        list(data)
 
 
 def test_errors_of_later_transforms_are_their_own(root):

@@ -39,7 +39,8 @@ def test_a_fraction_of_the_images_may_be_divided(folder, tmp_path):
 def test_a_list_is_the_ann_file_of_a_data_set(folder, tmp_path):
     parts = write_split(folder, tmp_path / 'lists')
     data = BaseSegDataset(
-        data_root=str(tmp_path), ann_file='lists/val.txt', data_prefix=dict(img_path='images'), pipeline=[])
+        data_root=str(tmp_path), ann_file='lists/val.txt', data_prefix=dict(img_path='images'), pipeline=[]
+    )
     paths = [Path(data.get_data_info(i)['img_path']) for i in range(len(data))]
     assert all(path.is_file() for path in paths)
     assert [path.relative_to(folder).with_suffix('').as_posix() for path in paths] == parts['val']

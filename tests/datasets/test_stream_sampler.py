@@ -32,9 +32,11 @@ def loader(root, **settings):
             type='CamVidDataset',
             data_root=str(root),
             data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
-            pipeline=LABELED),
+            pipeline=LABELED,
+        ),
         unlabeled_pipelines=[UNLABELED, UNLABELED],
-        partition=dict(fraction=0.3))
+        partition=dict(fraction=0.3),
+    )
     return dict(batch_size=2, num_workers=0, sampler=dict(type='StreamSampler'), dataset=dataset, **settings)
 
 
@@ -52,14 +54,21 @@ def batches(root, count, skip=0, seed=3, **settings):
 def flat(batch):
     """Names, images and labels of every item and branch of a batch: a list of items."""
     parts = [batch['labeled'], *batch['unlabeled']]
-    return [[(Path(part['data_samples'][i].img_path).stem, part['inputs'][i], part['data_samples'][i].gt_sem_seg.data)
-             for part in parts] for i in range(len(parts[0]['inputs']))]
+    return [
+        [
+            (Path(part['data_samples'][i].img_path).stem, part['inputs'][i], part['data_samples'][i].gt_sem_seg.data)
+            for part in parts
+        ]
+        for i in range(len(parts[0]['inputs']))
+    ]
 
 
 def equal(items, others):
     return len(items) == len(others) and all(
         a[0] == b[0] and torch.equal(a[1], b[1]) and torch.equal(a[2], b[2])
-        for item, other in zip(items, others) for a, b in zip(item, other))
+        for item, other in zip(items, others)
+        for a, b in zip(item, other)
+    )
 
 
 def join(lists):
@@ -119,7 +128,6 @@ class Branches(BaseModel):
 
 
 class Witness(Hook):
-
     def __init__(self):
         self.batches = []
 
@@ -135,7 +143,8 @@ def train(root, folder, iterations, workers=0, **settings):
         max_iters=iterations,
         train_dataloader=dict(loader(root), num_workers=workers),
         custom_hooks=[dict(type='StepSeedHook'), witness],
-        **settings)
+        **settings,
+    )
     runner.model = Branches()
     runner.train()
     return witness.batches, runner.model.state_dict()
@@ -153,7 +162,6 @@ def test_a_resumed_training_has_the_batches_and_weights_of_an_undisturbed_one(tm
 
 def test_it_counts_without_end():
     class Counted(StreamSampler):
-
         def __init__(self):
             self._rank, self._world, self._start = 1, 3, 0
 

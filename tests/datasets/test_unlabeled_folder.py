@@ -21,7 +21,7 @@ def test_lists_images_of_all_kinds_and_depths_and_nothing_else(tmp_path):
     data = build(tmp_path)
     assert names(data) == ['b.JPG', 'c.Jpeg', 'a.png']
     assert 'seg_map_path' not in data.get_data_info(0)
-    assert names(build(tmp_path, suffixes=('.png', ))) == ['a.png']
+    assert names(build(tmp_path, suffixes=('.png',))) == ['a.png']
     assert names(build(tmp_path, backend_args=dict(backend='local'))) == ['b.JPG', 'c.Jpeg', 'a.png']
     (tmp_path / 'deep' / 'up').symlink_to(tmp_path)
     assert names(build(tmp_path)) == ['b.JPG', 'c.Jpeg', 'a.png']
@@ -29,8 +29,7 @@ def test_lists_images_of_all_kinds_and_depths_and_nothing_else(tmp_path):
 
 def test_runs_a_pipeline_of_its_own(tmp_path):
     write_camvid_tree(tmp_path, images=1, size=(12, 16))
-    data = build(
-        tmp_path / 'img_dir', pipeline=[dict(type='LoadImageFromFile'), dict(type='PackSegInputs')])
+    data = build(tmp_path / 'img_dir', pipeline=[dict(type='LoadImageFromFile'), dict(type='PackSegInputs')])
     assert len(data) == 2 and data[0]['inputs'].shape == (3, 12, 16) and 'gt_sem_seg' not in data[0]['data_samples']
 
 

@@ -1,4 +1,5 @@
 """Networks without chance, what is read of them, and formulas in NumPy."""
+
 import numpy as np
 import torch
 from mmengine.optim import OptimWrapper

@@ -1,4 +1,5 @@
 """`logits` is the map that prediction starts from, in every family of heads of MMSegmentation."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -6,16 +7,29 @@ from mmengine.config import ConfigDict
 from mmengine.model import BaseModule
 from mmengine.structures import PixelData
 from mmseg.models import decode_heads
-from mmseg.models.decode_heads import (FCNHead, Mask2FormerHead, MaskFormerHead, PSPHead, SideAdapterCLIPHead,
-                                       VPDDepthHead)
+from mmseg.models.decode_heads import (
+    FCNHead,
+    Mask2FormerHead,
+    MaskFormerHead,
+    PSPHead,
+    SideAdapterCLIPHead,
+    VPDDepthHead,
+)
 from mmseg.registry import MODELS
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
 from mmseg_kd.distillers import PathError, Taps
-from mmseg_kd.distillers.class_logits import (check_head, class_logits, count_classes, decide, prediction_logits,
-                                              prediction_shares, prediction_threshold)
+from mmseg_kd.distillers.class_logits import (
+    check_head,
+    class_logits,
+    count_classes,
+    decide,
+    prediction_logits,
+    prediction_shares,
+    prediction_threshold,
+)
 from mmseg_kd.distillers.dry_run import as_trained, build_skeleton, run_skeleton
 from mmseg_kd.distillers.inference import forward_inference
 from mmseg_kd.testing.toys import toy_batch, toy_segmentor
@@ -39,25 +53,62 @@ def resnet(head, **more):
 
 
 def transformer(head, **more):
-    backbone = dict(type='VisionTransformer', img_size=64, patch_size=16, embed_dims=8, num_layers=2, num_heads=2,
-                    out_indices=(0, 1))
+    backbone = dict(
+        type='VisionTransformer',
+        img_size=64,
+        patch_size=16,
+        embed_dims=8,
+        num_layers=2,
+        num_heads=2,
+        out_indices=(0, 1),
+    )
     return dict(resnet(head, **more), backbone=dict(backbone, **more.pop('backbone', {})))
 
 
 def two_branches(backbone, head, channels, losses):
     return dict(
-        resnet(dict(type=head, in_channels=channels, channels=8, num_classes=4, dropout_ratio=0, norm_cfg=BN,
-                    loss_decode=losses)), backbone=dict(type=backbone, channels=4, ppm_channels=8, norm_cfg=BN))
+        resnet(
+            dict(
+                type=head,
+                in_channels=channels,
+                channels=8,
+                num_classes=4,
+                dropout_ratio=0,
+                norm_cfg=BN,
+                loss_decode=losses,
+            )
+        ),
+        backbone=dict(type=backbone, channels=4, ppm_channels=8, norm_cfg=BN),
+    )
 
 
 UPDATE = dict(
-    type='KernelUpdateHead', num_classes=4, num_ffn_fcs=2, num_heads=2, num_mask_fcs=1, feedforward_channels=16,
-    in_channels=8, out_channels=8, dropout=0.0, conv_kernel_size=1, ffn_act_cfg=dict(type='ReLU', inplace=True),
-    with_ffn=True, feat_transform_cfg=dict(conv_cfg=dict(type='Conv2d'), act_cfg=None),
-    kernel_updator_cfg=dict(type='KernelUpdator', in_channels=8, feat_channels=8, out_channels=8,
-                            act_cfg=dict(type='ReLU', inplace=True), norm_cfg=dict(type='LN')))
+    type='KernelUpdateHead',
+    num_classes=4,
+    num_ffn_fcs=2,
+    num_heads=2,
+    num_mask_fcs=1,
+    feedforward_channels=16,
+    in_channels=8,
+    out_channels=8,
+    dropout=0.0,
+    conv_kernel_size=1,
+    ffn_act_cfg=dict(type='ReLU', inplace=True),
+    with_ffn=True,
+    feat_transform_cfg=dict(conv_cfg=dict(type='Conv2d'), act_cfg=None),
+    kernel_updator_cfg=dict(
+        type='KernelUpdator',
+        in_channels=8,
+        feat_channels=8,
+        out_channels=8,
+        act_cfg=dict(type='ReLU', inplace=True),
+        norm_cfg=dict(type='LN'),
+    ),
+)
 FAMILIES = dict(
-    ann=resnet(dict(many('ANNHead', (2, 3), project_channels=8, key_pool_scales=(1, 2)), dropout_ratio=0.1)),  # needs one
+    ann=resnet(
+        dict(many('ANNHead', (2, 3), project_channels=8, key_pool_scales=(1, 2)), dropout_ratio=0.1)
+    ),  # needs one
     apc=resnet(one('APCHead', pool_scales=(1, 2))),
     aspp=resnet(one('ASPPHead', dilations=(1, 2))),
     cc=resnet(one('CCHead')),
@@ -65,10 +116,22 @@ FAMILIES = dict(
     ddr=two_branches('DDRNet', 'DDRHead', 16, [dict(type='OhemCrossEntropy')] * 2),
     dm=resnet(one('DMHead', filter_sizes=(1, 3))),
     dnl=resnet(one('DNLHead')),
-    dpt=transformer(dict(type='DPTHead', in_channels=(8, 8, 8, 8), channels=8, embed_dims=8, post_process_channels=[8, 8, 8, 8],
-                         num_classes=4, readout_type='project', input_transform='multiple_select', in_index=(0, 1, 2, 3),
-                         norm_cfg=BN, dropout_ratio=0),
-                    backbone=dict(num_layers=4, out_indices=(0, 1, 2, 3), output_cls_token=True)),
+    dpt=transformer(
+        dict(
+            type='DPTHead',
+            in_channels=(8, 8, 8, 8),
+            channels=8,
+            embed_dims=8,
+            post_process_channels=[8, 8, 8, 8],
+            num_classes=4,
+            readout_type='project',
+            input_transform='multiple_select',
+            in_index=(0, 1, 2, 3),
+            norm_cfg=BN,
+            dropout_ratio=0,
+        ),
+        backbone=dict(num_layers=4, out_indices=(0, 1, 2, 3), output_cls_token=True),
+    ),
     ema=resnet(one('EMAHead', ema_channels=8, num_bases=4, num_stages=2)),
     enc=resnet(many('EncHead', (1, 2, 3), num_codes=4)),
     fcn=resnet(one('FCNHead')),
@@ -76,39 +139,90 @@ FAMILIES = dict(
     gc=resnet(one('GCHead')),
     ham=resnet(many('LightHamHead', (1, 2, 3), ham_channels=8, ham_kwargs=dict(MD_R=4, train_steps=2, eval_steps=2))),
     isa=resnet(one('ISAHead', isa_channels=4, down_factor=(2, 2))),
-    knet=resnet(dict(type='IterativeDecodeHead', num_stages=2, kernel_update_head=[UPDATE, UPDATE],
-                     kernel_generate_head=one('FCNHead'))),
+    knet=resnet(
+        dict(
+            type='IterativeDecodeHead',
+            num_stages=2,
+            kernel_update_head=[UPDATE, UPDATE],
+            kernel_generate_head=one('FCNHead'),
+        )
+    ),
     lraspp=resnet(many('LRASPPHead', (0, 1, 3), input_transform='multiple_select', branch_channels=(4, 8))),
     nl=resnet(one('NLHead')),
     ocr=resnet([one('FCNHead'), one('OCRHead', ocr_channels=4)], type='CascadeEncoderDecoder', num_stages=2),
-    pid=two_branches('PIDNet', 'PIDHead', 16,
-                     [ENTROPY, dict(type='OhemCrossEntropy'), dict(type='BoundaryLoss'), dict(type='OhemCrossEntropy')]),
+    pid=two_branches(
+        'PIDNet',
+        'PIDHead',
+        16,
+        [ENTROPY, dict(type='OhemCrossEntropy'), dict(type='BoundaryLoss'), dict(type='OhemCrossEntropy')],
+    ),
     psa=resnet(one('PSAHead', mask_size=(4, 4))),
     psp=resnet(one('PSPHead', pool_scales=(1, 2))),
     segformer=resnet(many('SegformerHead')),
-    segmenter=transformer(dict(type='SegmenterMaskTransformerHead', in_channels=8, channels=8, num_classes=4, num_layers=1,
-                               num_heads=2, embed_dims=8, dropout_ratio=0, drop_path_rate=0),
-                          backbone=dict(final_norm=True)),
+    segmenter=transformer(
+        dict(
+            type='SegmenterMaskTransformerHead',
+            in_channels=8,
+            channels=8,
+            num_classes=4,
+            num_layers=1,
+            num_heads=2,
+            embed_dims=8,
+            dropout_ratio=0,
+            drop_path_rate=0,
+        ),
+        backbone=dict(final_norm=True),
+    ),
     sep_aspp=resnet(one('DepthwiseSeparableASPPHead', dilations=(1, 2), c1_in_channels=4, c1_channels=4)),
     sep_fcn=resnet(one('DepthwiseSeparableFCNHead')),
-    setr_mla=transformer(dict(type='SETRMLAHead', in_channels=(8, 8), channels=8, in_index=(0, 1), mla_channels=4,
-                              num_classes=4, dropout_ratio=0, norm_cfg=BN),
-                         neck=dict(type='MLANeck', in_channels=[8, 8], out_channels=8, norm_cfg=BN,
-                                   act_cfg=dict(type='ReLU'))),
-    setr_up=transformer(dict(type='SETRUPHead', in_channels=8, channels=8, in_index=1, num_classes=4, dropout_ratio=0,
-                             norm_cfg=BN, num_convs=2)),
+    setr_mla=transformer(
+        dict(
+            type='SETRMLAHead',
+            in_channels=(8, 8),
+            channels=8,
+            in_index=(0, 1),
+            mla_channels=4,
+            num_classes=4,
+            dropout_ratio=0,
+            norm_cfg=BN,
+        ),
+        neck=dict(type='MLANeck', in_channels=[8, 8], out_channels=8, norm_cfg=BN, act_cfg=dict(type='ReLU')),
+    ),
+    setr_up=transformer(
+        dict(
+            type='SETRUPHead',
+            in_channels=8,
+            channels=8,
+            in_index=1,
+            num_classes=4,
+            dropout_ratio=0,
+            norm_cfg=BN,
+            num_convs=2,
+        )
+    ),
     uper=resnet(many('UPerHead', pool_scales=(1, 2))),
 )
 
 
 # STDC's head is an auxiliary one, K-Net's updates are parts of its head; the others are below.
-ELSEWHERE = {'STDCHead', 'KernelUpdateHead', 'KernelUpdator', 'Mask2FormerHead', 'MaskFormerHead', 'PointHead',
-             'SideAdapterCLIPHead', 'VPDDepthHead'}
+ELSEWHERE = {
+    'STDCHead',
+    'KernelUpdateHead',
+    'KernelUpdator',
+    'Mask2FormerHead',
+    'MaskFormerHead',
+    'PointHead',
+    'SideAdapterCLIPHead',
+    'VPDDepthHead',
+}
 
 
 def test_every_head_of_the_library_is_read_here():
-    heads = (head for model in FAMILIES.values() for head in (
-        model['decode_head'] if isinstance(model['decode_head'], list) else [model['decode_head']]))
+    heads = (
+        head
+        for model in FAMILIES.values()
+        for head in (model['decode_head'] if isinstance(model['decode_head'], list) else [model['decode_head']])
+    )
     assert {head['type'] for head in heads} | ELSEWHERE >= set(decode_heads.__all__)
 
 
@@ -118,7 +232,6 @@ def operators(monkeypatch):
     from mmseg.models.decode_heads import cc_head, point_head, psa_head
 
     class Attention(nn.Module):
-
         def __init__(self, *args):
             super().__init__()
 
@@ -200,7 +313,11 @@ def shapes(value):
 
 @pytest.mark.parametrize('name', ['ddr', 'pid', 'knet', 'da', 'enc', 'ema', 'ocr', 'dpt'])
 def test_the_dry_run_has_the_shapes_of_the_student_s_step_and_of_the_teacher_s(name):
-    (images, samples), model, paths = batch(), family(name), ['logits', 'decode_head.0' if name == 'ocr' else 'decode_head']
+    (images, samples), model, paths = (
+        batch(),
+        family(name),
+        ['logits', 'decode_head.0' if name == 'ocr' else 'decode_head'],
+    )
     paths += [] if name == 'dpt' else ['backbone']
     with Taps(trained(model), paths) as step:
         model.loss(images, samples)
@@ -271,7 +388,6 @@ def test_a_mask_classifier_gives_the_logarithm_of_the_shares_of_its_scores(kind,
 
 @MODELS.register_module()
 class ToyTextEncoder(nn.Module):
-
     def forward(self):
         return torch.ones(4)
 
@@ -288,31 +404,58 @@ class SideAdapter(SideAdapterCLIPHead):
         images, features, embeddings = inputs
         assert len(embeddings) == 4
         classes, masks = self.queries(features)
-        return ([masks[0]] * len(deep_supervision_idxs) + [masks[1]],
-                [classes[0]] * len(deep_supervision_idxs) + [classes[1]])
+        return (
+            [masks[0]] * len(deep_supervision_idxs) + [masks[1]],
+            [classes[0]] * len(deep_supervision_idxs) + [classes[1]],
+        )
 
 
 def test_san_is_read_where_it_predicts():
     head = SideAdapter()
     model = MODELS.build(
-        dict(type='MultimodalEncoderDecoder', image_encoder=toy_segmentor(4)['backbone'], asymetric_input=False,
-             text_encoder=dict(type='ToyTextEncoder'), decode_head=dict(type=lambda: head), test_cfg=dict(mode='whole')))
+        dict(
+            type='MultimodalEncoderDecoder',
+            image_encoder=toy_segmentor(4)['backbone'],
+            asymetric_input=False,
+            text_encoder=dict(type='ToyTextEncoder'),
+            decode_head=dict(type=lambda: head),
+            test_cfg=dict(mode='whole'),
+        )
+    )
     images, _ = batch()
     read = forward_inference(model.eval(), images, ['logits'])['logits']
-    scores = head.predict_by_feat([maps[-1] for maps in head([images, model.image_encoder(images), torch.ones(4)], [])],
-                                  [dict(img_shape=(8, 8))])
+    scores = head.predict_by_feat(
+        [maps[-1] for maps in head([images, model.image_encoder(images), torch.ones(4)], [])], [dict(img_shape=(8, 8))]
+    )
     torch.testing.assert_close(read.softmax(1), scores / scores.sum(1, keepdim=True))
     in_training = head([images, model.image_encoder(images), torch.ones(4)], head.deep_supervision_idxs)
     torch.testing.assert_close(class_logits(head, in_training), read)
 
 
 def point_rend():
-    point = dict(type='PointHead', in_channels=[4], in_index=[0], channels=8, num_classes=4, num_fcs=1, dropout_ratio=0,
-                 coarse_pred_each_layer=True, align_corners=False, loss_decode=ENTROPY)
+    point = dict(
+        type='PointHead',
+        in_channels=[4],
+        in_index=[0],
+        channels=8,
+        num_classes=4,
+        num_fcs=1,
+        dropout_ratio=0,
+        coarse_pred_each_layer=True,
+        align_corners=False,
+        loss_decode=ENTROPY,
+    )
     sampling = dict(num_points=16, oversample_ratio=3, importance_sample_ratio=0.75)
     refining = dict(mode='whole', subdivision_steps=2, subdivision_num_points=16, scale_factor=2)
-    return ConfigDict(resnet([many('FPNHead', feature_strides=[4, 8, 16, 32]), point], type='CascadeEncoderDecoder', num_stages=2,
-                  train_cfg=sampling, test_cfg=refining))
+    return ConfigDict(
+        resnet(
+            [many('FPNHead', feature_strides=[4, 8, 16, 32]), point],
+            type='CascadeEncoderDecoder',
+            num_stages=2,
+            train_cfg=sampling,
+            test_cfg=refining,
+        )
+    )
 
 
 def test_pointrend_is_refused_and_its_coarse_logits_can_be_read():
@@ -387,7 +530,9 @@ def binary(kind='PSPHead', **classes):
 @pytest.mark.parametrize('classes', BINARY)
 def test_one_channel_is_two_classes_with_the_probabilities_of_its_sigmoid(classes):
     model, (images, samples) = MODELS.build(binary(**classes)), batch(num_classes=2)
-    assert count_classes(model) == count_classes(model.decode_head) == count_classes(binary(**classes)['decode_head']) == 2
+    assert (
+        count_classes(model) == count_classes(model.decode_head) == count_classes(binary(**classes)['decode_head']) == 2
+    )
     with Taps(model.eval(), ['logits', 'decode_head.conv_seg', 'decode_head']) as values:
         model(images, mode='tensor')
     raw = values['decode_head.conv_seg']
@@ -424,10 +569,13 @@ def test_other_outputs_are_left_as_they_are():
 
 
 def test_a_term_of_pidnet_trains_its_deployed_branch_and_can_read_what_only_training_returns():
-    terms = dict(loss_logits=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss')),
-                 loss_branch=dict(student='backbone[0]', teacher='backbone', loss=dict(type='HintLoss'), weight=0.0))
+    terms = dict(
+        loss_logits=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss')),
+        loss_branch=dict(student='backbone[0]', teacher='backbone', loss=dict(type='HintLoss'), weight=0.0),
+    )
     model = MODELS.build(
-        dict(type='Distiller', student=FAMILIES['pid'], teacher=dict(model=FAMILIES['pid']), terms=terms))
+        dict(type='Distiller', student=FAMILIES['pid'], teacher=dict(model=FAMILIES['pid']), terms=terms)
+    )
     images, samples = batch()
     model.loss(images, samples)['loss_logits'].backward()
     head = model.student.decode_head

@@ -3,7 +3,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from branches import (array, count_runs, cross_entropy, features_and_logits, gradients, halves, preprocessed, segmentor)
+from branches import array, count_runs, cross_entropy, features_and_logits, gradients, halves, preprocessed, segmentor
 from mmseg.registry import MODELS
 
 from mmseg_kd.testing.toys import toy_batch
@@ -29,7 +29,7 @@ def both(model):
 def counted(*rows):
     """Which of 4 x 4 logits count, where the last rows of the left and the right half are padding."""
     mask = np.ones((2, 4, 4), dtype=bool)
-    mask[:, 4 - rows[0]:, :2] = mask[:, 4 - rows[1]:, 2:] = False
+    mask[:, 4 - rows[0] :, :2] = mask[:, 4 - rows[1] :, 2:] = False
     return mask
 
 
@@ -44,10 +44,15 @@ def test_a_plain_step_is_its_equations():
     inputs, samples = preprocessed(model)
     losses = model.loss(inputs, samples)
     labels = np.stack([sample.gt_sem_seg.data[0].numpy()[::8, ::8] for sample in samples['labeled']])
-    expected = {f'{prefix}{name}': float(value) for prefix, network in networks.items()
-                for name, value in network.loss(inputs['labeled'], samples['labeled']).items()}
-    for name, images, mask in (('loss_cps', inputs['labeled'], labels != 255),
-                               ('loss_cps_u', inputs['unlabeled'][0], counted(1, 1))):
+    expected = {
+        f'{prefix}{name}': float(value)
+        for prefix, network in networks.items()
+        for name, value in network.loss(inputs['labeled'], samples['labeled']).items()
+    }
+    for name, images, mask in (
+        ('loss_cps', inputs['labeled'], labels != 255),
+        ('loss_cps_u', inputs['unlabeled'][0], counted(1, 1)),
+    ):
         own, peer = (said(network, images) for network in networks.values())
         expected[name] = 1.5 * cross_entropy(own, peer.argmax(1), mask)
         expected[f'peer.{name}'] = 1.5 * cross_entropy(peer, own.argmax(1), mask)
@@ -65,7 +70,9 @@ def test_a_step_with_mixing_is_its_equations():
     own, peer = (said(network, images) for network in networks.values())
     targets = [halves(said(network, first), said(network, second)).argmax(1) for network in networks.values()]
     assert float(losses['loss_cps_u']) == pytest.approx(5 * cross_entropy(own, targets[1], counted(1, 2)), rel=1e-5)
-    assert float(losses['peer.loss_cps_u']) == pytest.approx(5 * cross_entropy(peer, targets[0], counted(1, 2)), rel=1e-5)
+    assert float(losses['peer.loss_cps_u']) == pytest.approx(
+        5 * cross_entropy(peer, targets[0], counted(1, 2)), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize('build', [plain_cps, mixed_cps])

@@ -20,12 +20,13 @@ def published_masks(values, area, size):
     masks = np.zeros((len(share), 1, *size))
     for mask, corners, extents in zip(masks, positions.astype(int), sizes.astype(int)):
         for (y0, x0), (height, width) in zip(corners, extents):
-            mask[0, y0:y0 + height, x0:x0 + width] = 1 - mask[0, y0:y0 + height, x0:x0 + width]
+            mask[0, y0 : y0 + height, x0 : x0 + width] = 1 - mask[0, y0 : y0 + height, x0 : x0 + width]
     return masks
 
 
-@pytest.mark.parametrize('boxes,area,size', [(3, (0.25, 0.5), (64, 64)), (1, (0.02, 0.4), (33, 80)),
-                                             (4, (1.0, 1.0), (8, 8))])
+@pytest.mark.parametrize(
+    'boxes,area,size', [(3, (0.25, 0.5), (64, 64)), (1, (0.02, 0.4), (33, 80)), (4, (1.0, 1.0), (8, 8))]
+)
 def test_masks_are_those_of_the_published_code(boxes, area, size):
     torch.manual_seed(3)
     masks = CutMix(boxes, area).draw(50, size)
@@ -85,16 +86,24 @@ def test_mixing_logits_and_deciding_commute():
     assert torch.equal(CutMix.mix(first, second, mask).argmax(1), CutMix.mix(first.argmax(1), second.argmax(1), mask))
 
 
-@pytest.mark.parametrize('first,second', [((2, 3, 8, 8), (2, 3, 8, 9)), ((2, 3, 8, 8), ) * 2,
-                                          ((2, 16, 16), (1, 16, 16)), ((3, 2, 16, 16), ) * 2,
-                                          ((2, 1, 1, 16, 16), ) * 2])
+@pytest.mark.parametrize(
+    'first,second',
+    [
+        ((2, 3, 8, 8), (2, 3, 8, 9)),
+        ((2, 3, 8, 8),) * 2,
+        ((2, 16, 16), (1, 16, 16)),
+        ((3, 2, 16, 16),) * 2,
+        ((2, 1, 1, 16, 16),) * 2,
+    ],
+)
 def test_shapes_that_do_not_fit_are_told(first, second):
     with pytest.raises(ValueError, match=r'needs two equal shapes .* resize both to the mask before mixing'):
         CutMix.mix(torch.zeros(first), torch.zeros(second), torch.zeros(2, 1, 16, 16, dtype=torch.bool))
 
 
-@pytest.mark.parametrize('wrong', [dict(boxes=0), dict(area=(0, 0.5)), dict(area=(0.5, 0.2)), dict(area=(0.5, 1.2)),
-                                   dict(area=(0.5, ))])
+@pytest.mark.parametrize(
+    'wrong', [dict(boxes=0), dict(area=(0, 0.5)), dict(area=(0.5, 0.2)), dict(area=(0.5, 1.2)), dict(area=(0.5,))]
+)
 def test_impossible_boxes_are_refused(wrong):
     with pytest.raises(ValueError, match=f'CutMix: {next(iter(wrong))} must be'):
         MODELS.build(dict(type='CutMix', **wrong))

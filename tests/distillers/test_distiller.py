@@ -21,7 +21,9 @@ def build(student=None, teacher=None, **terms):
             type='Distiller',
             student=student or toy_segmentor(4),
             teacher=teacher or dict(model=toy_segmentor(8)),
-            terms=terms or dict(loss_pi=PI, loss_hint=HINT)))
+            terms=terms or dict(loss_pi=PI, loss_hint=HINT),
+        )
+    )
 
 
 def optimiser(model, lr=0.01):
@@ -91,8 +93,9 @@ def test_nothing_of_the_teacher_is_in_the_model(checkpoint):
     average = ExponentialMovingAverage(model)
     for owner in (model, average, copy.deepcopy(model)):
         assert not foreign & {id(t) for t in [*owner.parameters(), *owner.buffers()]}
-        assert not any(isinstance(m, type(module)) and m is not owner.student for m in owner.modules()
-                       if owner is model)
+        assert not any(
+            isinstance(m, type(module)) and m is not owner.student for m in owner.modules() if owner is model
+        )
     assert not foreign & {id(p) for group in optim.param_groups for p in group['params']}
     assert {key.split('.')[0] for key in model.state_dict()} == {'student', 'terms'}
     size = sum(p.numel() for p in model.student.parameters()) + sum(p.numel() for p in model.terms.parameters())
@@ -132,8 +135,9 @@ def count_calls(model, names):
 def test_the_teacher_runs_only_as_deep_as_the_terms_read():
     term = dict(student='backbone[1]', teacher='backbone.layer2', loss=dict(type='AttentionTransferLoss'))
     model = build(loss_at=term)
-    teacher = count_calls(model.teachers[''].module,
-                          ['backbone', 'backbone.layer2', 'backbone.layer3', 'decode_head', 'auxiliary_head'])
+    teacher = count_calls(
+        model.teachers[''].module, ['backbone', 'backbone.layer2', 'backbone.layer3', 'decode_head', 'auxiliary_head']
+    )
     model.train_step(toy_batch(), optimiser(model))
     assert teacher == {'backbone': 1, 'backbone.layer2': 1, 'backbone.layer3': 0, 'decode_head': 0, 'auxiliary_head': 0}
 
@@ -232,6 +236,7 @@ def test_the_teacher_follows_the_images():
 
 def pair(name):
     from mmseg_kd.io.configs import model_config
+
     model = model_config(f'mmseg::{name}')
     model.pop('pretrained', None)
     model.backbone.pop('init_cfg', None)
@@ -255,7 +260,8 @@ def test_any_pair_trains_without_counting_a_channel(teacher, student):
         loss_pi=PI,
         loss_hint=dict(features, loss=dict(type='HintLoss')),
         loss_pre=dict(student='prelogits', teacher='prelogits', loss=dict(type='CWDLoss')),
-        loss_ifv=dict(features, loss=dict(type='IFVDLoss')))
+        loss_ifv=dict(features, loss=dict(type='IFVDLoss')),
+    )
     losses = backward(model, size=64)
     assert all(torch.isfinite(value).all() for value in losses.values())
     assert losses['loss_hint'] > 0 and losses['loss_pi'] > 0
@@ -264,19 +270,42 @@ def test_any_pair_trains_without_counting_a_channel(teacher, student):
 
 def test_the_adapter_brings_the_student_to_the_teachers_channels():
     model = build()
-    adapter, = model.terms['loss_hint'].adapters
+    (adapter,) = model.terms['loss_hint'].adapters
     assert (adapter.in_channels, adapter.out_channels) == (8, 16)
     assert not list(model.terms['loss_pi'].parameters())
 
 
-@pytest.mark.parametrize('key, config, error, message', [
-    ('student', dict(PI, student='backbone.layer9'), PathError, r'model.terms.loss_x.student: "backbone.layer9" names no'),
-    ('teacher', dict(PI, teacher='decode_head.bottlenek'), PathError, r'model.terms.loss_x.teacher: .*decode_head.bottleneck'),
-    ('tuple', dict(HINT, student='backbone'), PathError, r'model.terms.loss_x.student: "backbone" must be a tensor.*\[0\]'),
-    ('shape', dict(HINT, student='decode_head.conv_seg.weight'), ValueError, r'model.terms.loss_x: no common shape'),
-    ('name', dict(PI, loss=dict(type='PixelWiseKDLoss'), wieght=1), ValueError, 'missing or unknown: wieght'),
-    ('weight', dict(PI, weight='0.1'), ValueError, 'model.terms.loss_x.weight must be a number'),
-])
+@pytest.mark.parametrize(
+    'key, config, error, message',
+    [
+        (
+            'student',
+            dict(PI, student='backbone.layer9'),
+            PathError,
+            r'model.terms.loss_x.student: "backbone.layer9" names no',
+        ),
+        (
+            'teacher',
+            dict(PI, teacher='decode_head.bottlenek'),
+            PathError,
+            r'model.terms.loss_x.teacher: .*decode_head.bottleneck',
+        ),
+        (
+            'tuple',
+            dict(HINT, student='backbone'),
+            PathError,
+            r'model.terms.loss_x.student: "backbone" must be a tensor.*\[0\]',
+        ),
+        (
+            'shape',
+            dict(HINT, student='decode_head.conv_seg.weight'),
+            ValueError,
+            r'model.terms.loss_x: no common shape',
+        ),
+        ('name', dict(PI, loss=dict(type='PixelWiseKDLoss'), wieght=1), ValueError, 'missing or unknown: wieght'),
+        ('weight', dict(PI, weight='0.1'), ValueError, 'model.terms.loss_x.weight must be a number'),
+    ],
+)
 def test_a_wrong_term_is_one_line_that_names_its_key(key, config, error, message):
     with pytest.raises(error, match=message) as raised:
         build(loss_x=config)
@@ -305,7 +334,9 @@ def test_a_name_that_the_student_logs_is_refused():
 
 def test_labels_outside_the_classes_are_refused_in_the_first_step():
     model = build()
-    with pytest.raises(ValueError, match=r'labels must lie in 0\.\.3 or be 255 \(ignored\), but the first batch holds 0\.\.8'):
+    with pytest.raises(
+        ValueError, match=r'labels must lie in 0\.\.3 or be 255 \(ignored\), but the first batch holds 0\.\.8'
+    ):
         model.train_step(toy_batch(num_classes=9), optimiser(model))
 
 
@@ -317,9 +348,23 @@ def test_what_the_head_ignores_is_255_to_the_terms(ignored, cascade):
         student.decode_head.ignore_index = student.auxiliary_head.ignore_index = ignore_index
         if cascade:
             first = dict(student.auxiliary_head, ignore_index=255 if ignore_index == 255 else 7)
-            student.update(type='CascadeEncoderDecoder', num_stages=2, decode_head=[first, dict(
-                type='OCRHead', in_channels=32, in_index=3, channels=8, ocr_channels=8, num_classes=4,
-                ignore_index=ignore_index, norm_cfg=dict(type='BN'))])
+            student.update(
+                type='CascadeEncoderDecoder',
+                num_stages=2,
+                decode_head=[
+                    first,
+                    dict(
+                        type='OCRHead',
+                        in_channels=32,
+                        in_index=3,
+                        channels=8,
+                        ocr_channels=8,
+                        num_classes=4,
+                        ignore_index=ignore_index,
+                        norm_cfg=dict(type='BN'),
+                    ),
+                ],
+            )
             del student.auxiliary_head
         torch.manual_seed(0)
         ifvd = dict(student='logits', teacher='logits', loss=dict(type='IFVDLoss'))
@@ -369,8 +414,13 @@ def test_images_of_one_and_of_four_channels_are_distilled_by_whatever_reads_them
         del network.data_preprocessor['size']
         network.data_preprocessor.update(padding)
     holistic = dict(student=['logits', 'inputs'], teacher='logits', loss=dict(type='HolisticKDLoss'))
-    model = build(student=student, teacher=dict(model=teacher), loss_pi=PI, loss_ho=holistic,
-                  loss_ifvd=dict(PI, loss=dict(type='IFVDLoss')))
+    model = build(
+        student=student,
+        teacher=dict(model=teacher),
+        loss_pi=PI,
+        loss_ho=holistic,
+        loss_ifvd=dict(PI, loss=dict(type='IFVDLoss')),
+    )
     assert model.terms['loss_ho'].loss.critic.in_channels == 4 + channels
     batch = toy_batch()
     batch['inputs'] = [torch.randint(0, 256, (channels, 32, 32), dtype=torch.uint8) for _ in range(2)]
@@ -383,7 +433,9 @@ def test_images_of_one_and_of_four_channels_are_distilled_by_whatever_reads_them
 
 
 def test_a_teacher_of_other_images_is_refused():
-    with pytest.raises(ValueError, match='those of model.teacher have 3 channels and those of model.student 1; take a teacher'):
+    with pytest.raises(
+        ValueError, match='those of model.teacher have 3 channels and those of model.student 1; take a teacher'
+    ):
         build(student=of_channels(1), teacher=dict(model=toy_segmentor(8)), loss_pi=PI)
 
 
@@ -396,8 +448,14 @@ def test_a_preprocessor_that_the_runner_hands_over_serves_a_student_without_one(
     student = toy_segmentor(4)
     preprocessor = student.pop('data_preprocessor')
     model = MODELS.build(
-        dict(type='Distiller', student=student, teacher=dict(model=toy_segmentor(8)), terms=dict(loss_pi=PI),
-             data_preprocessor=preprocessor))
+        dict(
+            type='Distiller',
+            student=student,
+            teacher=dict(model=toy_segmentor(8)),
+            terms=dict(loss_pi=PI),
+            data_preprocessor=preprocessor,
+        )
+    )
     assert torch.isfinite(model.train_step(toy_batch(), optimiser(model))['loss'])
 
 

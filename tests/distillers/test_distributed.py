@@ -1,4 +1,5 @@
 """Two processes on gloo: gradients of everything that learns are shared, also those of adapters and critics."""
+
 import socket
 
 import pytest
@@ -19,18 +20,22 @@ MODEL = dict(
     terms=dict(
         loss_hint=dict(student='backbone[3]', teacher='backbone[3]', loss=dict(type='HintLoss')),
         loss_ho=dict(student=['logits', 'inputs'], teacher='logits', loss=dict(type='HolisticKDLoss'), weight=0.1),
-        loss_off=dict(student='backbone[2]', teacher='backbone[2]', loss=dict(type='HintLoss'), weight=0.0)))
+        loss_off=dict(student='backbone[2]', teacher='backbone[2]', loss=dict(type='HintLoss'), weight=0.0),
+    ),
+)
 OPTIM = dict(
     constructor='DistillOptimWrapperConstructor',
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.1),
-    critic=dict(optimizer=dict(type='SGD', lr=0.1)))
+    critic=dict(optimizer=dict(type='SGD', lr=0.1)),
+)
 
 
 def work(rank, port, folder):
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     import mmseg_kd  # noqa: F401
+
     init_default_scope('mmseg')
     torch.manual_seed(0)
     model = MODELS.build(MODEL)

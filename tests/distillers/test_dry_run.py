@@ -2,10 +2,10 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
-from mmseg_kd.doctor.module_table import places
 from mmseg_kd.distillers import PathError
 from mmseg_kd.distillers.dry_run import build_skeleton, run_skeleton
 from mmseg_kd.distillers.inference import forward_inference
+from mmseg_kd.doctor.module_table import places
 from mmseg_kd.testing.toys import toy_segmentor
 
 PATHS = ['backbone[1]', 'backbone', 'prelogits', 'logits', 'auxiliary_head.conv_seg']
@@ -23,6 +23,7 @@ def test_a_skeleton_allocates_nothing_and_has_the_shapes_of_the_network():
 
 def test_a_network_that_looks_at_values_runs_on_the_cpu(monkeypatch):
     from mmseg.models import PSPHead
+
     forward = PSPHead.forward
 
     def looks(self, inputs):
@@ -44,11 +45,29 @@ def test_a_path_that_cannot_be_read_is_not_retried():
 
 
 def test_the_nested_outputs_of_dpt_are_read_by_two_indices():
-    backbone = dict(type='VisionTransformer', img_size=32, patch_size=8, embed_dims=8, num_layers=4, num_heads=2, mlp_ratio=1,
-                    out_indices=(0, 1, 2, 3), with_cls_token=True, output_cls_token=True)
-    head = dict(type='DPTHead', in_channels=(8, 8, 8, 8), channels=8, embed_dims=8, post_process_channels=[8, 8, 8, 8],
-                num_classes=3, in_index=(0, 1, 2, 3),
-                input_transform='multiple_select', norm_cfg=dict(type='BN'))
+    backbone = dict(
+        type='VisionTransformer',
+        img_size=32,
+        patch_size=8,
+        embed_dims=8,
+        num_layers=4,
+        num_heads=2,
+        mlp_ratio=1,
+        out_indices=(0, 1, 2, 3),
+        with_cls_token=True,
+        output_cls_token=True,
+    )
+    head = dict(
+        type='DPTHead',
+        in_channels=(8, 8, 8, 8),
+        channels=8,
+        embed_dims=8,
+        post_process_channels=[8, 8, 8, 8],
+        num_classes=3,
+        in_index=(0, 1, 2, 3),
+        input_transform='multiple_select',
+        norm_cfg=dict(type='BN'),
+    )
     skeleton = build_skeleton(dict(toy_segmentor(4), backbone=backbone, decode_head=head, auxiliary_head=None))
     found = run_skeleton(skeleton, ['backbone[-1][0]', 'backbone[-1][1]', 'logits'], (32, 32))
     assert [found[path].shape for path in found] == [(1, 8, 4, 4), (1, 8), (1, 3, 32, 32)]

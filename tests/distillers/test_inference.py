@@ -25,7 +25,6 @@ def test_the_first_convolution_tells_the_channels_of_the_images(channels):
 def test_means_of_channels_tell_it_before_the_convolution_and_three_is_the_guess():
 
     class Odd(nn.Module):
-
         def __init__(self):
             super().__init__()
             self.later, self.data_preprocessor = nn.Conv2d(64, 8, 1), SegDataPreProcessor(mean=[1, 2, 3], std=[1, 1, 1])
@@ -33,23 +32,55 @@ def test_means_of_channels_tell_it_before_the_convolution_and_three_is_the_guess
     assert image_channels(Odd()) == 3 and image_channels(nn.Linear(2, 2)) == 3
 
 
-@pytest.mark.parametrize('backbone, channels', [
-    (dict(type='CompactEncoder', in_channels=2), 2),
-    (dict(type='SwinTransformer', in_channels=5, embed_dims=8, depths=(2, 2), num_heads=(1, 2), strides=(4, 2),
-          out_indices=(0, 1)), 5),
-    (dict(type='MixVisionTransformer', in_channels=6, embed_dims=8, num_layers=[1] * 4, num_heads=[1] * 4), 6),
-    (dict(type='UNet', in_channels=7, base_channels=4), 7),
-    (dict(type='BiSeNetV1', in_channels=4, context_channels=(8, 8, 8), spatial_channels=(8, 8, 8, 8), out_channels=8,
-          backbone_cfg=dict(type='ResNet', in_channels=4, depth=18, base_channels=4, stem_channels=4)), 4),
-])
+@pytest.mark.parametrize(
+    'backbone, channels',
+    [
+        (dict(type='CompactEncoder', in_channels=2), 2),
+        (
+            dict(
+                type='SwinTransformer',
+                in_channels=5,
+                embed_dims=8,
+                depths=(2, 2),
+                num_heads=(1, 2),
+                strides=(4, 2),
+                out_indices=(0, 1),
+            ),
+            5,
+        ),
+        (dict(type='MixVisionTransformer', in_channels=6, embed_dims=8, num_layers=[1] * 4, num_heads=[1] * 4), 6),
+        (dict(type='UNet', in_channels=7, base_channels=4), 7),
+        (
+            dict(
+                type='BiSeNetV1',
+                in_channels=4,
+                context_channels=(8, 8, 8),
+                spatial_channels=(8, 8, 8, 8),
+                out_channels=8,
+                backbone_cfg=dict(type='ResNet', in_channels=4, depth=18, base_channels=4, stem_channels=4),
+            ),
+            4,
+        ),
+    ],
+)
 def test_it_is_found_in_backbones_of_many_kinds(backbone, channels):
     head = dict(type='FCNHead', in_channels=4, in_index=0, channels=4, num_convs=1, num_classes=2)
-    assert image_channels(build_skeleton(of_channels(3, backbone=backbone, decode_head=head, auxiliary_head=None))) == channels
+    assert (
+        image_channels(build_skeleton(of_channels(3, backbone=backbone, decode_head=head, auxiliary_head=None)))
+        == channels
+    )
 
 
-@pytest.mark.parametrize('settings, expected', [
-    (dict(size=(32, 48)), (32, 48)), (dict(size_divisor=100), (600, 600)), (dict(size_divisor=32), (512, 512)),
-    (dict(), (512, 512)), (dict(size=None, size_divisor=None), (512, 512))])
+@pytest.mark.parametrize(
+    'settings, expected',
+    [
+        (dict(size=(32, 48)), (32, 48)),
+        (dict(size_divisor=100), (600, 600)),
+        (dict(size_divisor=32), (512, 512)),
+        (dict(), (512, 512)),
+        (dict(size=None, size_divisor=None), (512, 512)),
+    ],
+)
 def test_training_images_have_the_size_of_the_preprocessor_or_one_that_its_divisor_allows(settings, expected):
     assert image_size(settings) == image_size(SegDataPreProcessor(**settings)) == expected
 

@@ -13,7 +13,9 @@ MSE = dict(student='logits', teacher='logits', loss=dict(type='ProbabilityMSELos
 
 def build(**changes):
     """A MeanTeacher whose teacher is another network by now."""
-    settings = dict(type='MeanTeacher', student=segmentor(4), terms=dict(loss_mt=MSE), unlabeled_terms=dict(loss_mt_u=MSE))
+    settings = dict(
+        type='MeanTeacher', student=segmentor(4), terms=dict(loss_mt=MSE), unlabeled_terms=dict(loss_mt_u=MSE)
+    )
     model = MODELS.build({**settings, **changes})
     model.teacher.load_state_dict(MODELS.build(segmentor(4)).state_dict())
     for name, buffer in model.teacher.named_buffers():

@@ -45,7 +45,9 @@ class Depth(BaseDataPreprocessor):
 def test_a_preprocessor_of_an_unknown_kind_equals_its_like_and_is_otherwise_refused():
     images = torch.randn(1, 1, 4, 4)
     assert Renormalise(Depth(), Depth())(images) is images
-    with pytest.raises(ValueError, match='the mean and std of a Depth are not known; give student and teacher the same'):
+    with pytest.raises(
+        ValueError, match='the mean and std of a Depth are not known; give student and teacher the same'
+    ):
         Renormalise(SegDataPreProcessor(**IMAGENET), Depth())
 
 

@@ -1,4 +1,5 @@
 """Binary networks with one channel (sigmoid): every kind of distiller sees two classes."""
+
 import functools
 import logging
 
@@ -28,7 +29,9 @@ def network(channels, base_channels=4, num_classes=2):
 
 def distiller(loss, student=1, teacher=1, paths='logits', kind='Distiller', **more):
     loss = dict(type=loss) if isinstance(loss, str) else loss
-    model = dict(type=kind, student=network(student), terms=dict(loss_kd=dict(student=paths, teacher='logits', loss=loss)))
+    model = dict(
+        type=kind, student=network(student), terms=dict(loss_kd=dict(student=paths, teacher='logits', loss=loss))
+    )
     if kind == 'Distiller':
         model['teacher'] = dict(model=network(teacher, 8))
     torch.manual_seed(0)
@@ -59,15 +62,30 @@ def test_the_pixel_wise_term_is_the_divergence_of_bernoulli_distributions(studen
 
 
 LOGIT_LOSSES = [
-    'ACELoss', 'BPKDLoss', 'CSCLoss', 'CWDLoss', 'ConsistencyKDLoss', 'CosineDSDCategorySimilarityLoss', 'DISTLoss', 'DKDLoss',
-    'ImageSemanticLoss', 'PixelWiseKDLoss', 'ProbabilityMSELoss', 'PseudoLabelLoss'
+    'ACELoss',
+    'BPKDLoss',
+    'CSCLoss',
+    'CWDLoss',
+    'ConsistencyKDLoss',
+    'CosineDSDCategorySimilarityLoss',
+    'DISTLoss',
+    'DKDLoss',
+    'ImageSemanticLoss',
+    'PixelWiseKDLoss',
+    'ProbabilityMSELoss',
+    'PseudoLabelLoss',
 ]
 
 
-@pytest.mark.parametrize('loss', [
-    *LOGIT_LOSSES, dict(type='OnConfident', threshold=0.5, loss=dict(type='PixelWiseKDLoss')),
-    dict(type='OnClasses', only=[1], loss=dict(type='PixelWiseKDLoss'))
-], ids=lambda loss: loss if isinstance(loss, str) else loss['type'])
+@pytest.mark.parametrize(
+    'loss',
+    [
+        *LOGIT_LOSSES,
+        dict(type='OnConfident', threshold=0.5, loss=dict(type='PixelWiseKDLoss')),
+        dict(type='OnClasses', only=[1], loss=dict(type='PixelWiseKDLoss')),
+    ],
+    ids=lambda loss: loss if isinstance(loss, str) else loss['type'],
+)
 @pytest.mark.parametrize('teacher', [1, 2])
 def test_every_loss_between_logits_reaches_the_one_channel(loss, teacher):
     model = distiller(loss, teacher=teacher)
@@ -110,14 +128,28 @@ def test_what_two_classes_cannot_teach_is_refused():
         distiller(dict(type='DKDLoss', alpha=0.0))
     with pytest.raises(ValueError, match='PixelWiseKDLoss .* less than 2 channels, but got 1; read "logits"'):
         MODELS.build(
-            dict(type='Distiller', student=network(1), teacher=dict(model=network(1)), terms=dict(loss_kd=dict(
-                student='decode_head.conv_seg', teacher='decode_head.conv_seg', loss=dict(type='PixelWiseKDLoss')))))
+            dict(
+                type='Distiller',
+                student=network(1),
+                teacher=dict(model=network(1)),
+                terms=dict(
+                    loss_kd=dict(
+                        student='decode_head.conv_seg',
+                        teacher='decode_head.conv_seg',
+                        loss=dict(type='PixelWiseKDLoss'),
+                    )
+                ),
+            )
+        )
 
 
-@pytest.mark.parametrize('loss, told', [('DISTLoss', 'inter adds a number and no gradient'), ('DKDLoss', 'beta has no effect')])
+@pytest.mark.parametrize(
+    'loss, told', [('DISTLoss', 'inter adds a number and no gradient'), ('DKDLoss', 'beta has no effect')]
+)
 def test_what_two_classes_leave_without_effect_is_said(monkeypatch, loss, told):
     import mmseg_kd.losses.dist_loss as dist_loss
     import mmseg_kd.losses.dkd_loss as dkd_loss
+
     said = []
     for module in (dist_loss, dkd_loss):
         monkeypatch.setattr(module, 'print_log', lambda text, *args: said.append((text, args[-1])))
@@ -127,9 +159,15 @@ def test_what_two_classes_leave_without_effect_is_said(monkeypatch, loss, told):
 
 @pytest.mark.parametrize('num_classes', [1, 2])
 def test_labels_are_0_and_1_whether_the_config_counts_one_class_or_two(num_classes):
-    build = functools.partial(MODELS.build, dict(
-        type='Distiller', student=network(1, num_classes=num_classes), teacher=dict(model=network(2)),
-        terms=dict(loss_ace=dict(student='logits', teacher='logits', loss=dict(type='ACELoss')))))
+    build = functools.partial(
+        MODELS.build,
+        dict(
+            type='Distiller',
+            student=network(1, num_classes=num_classes),
+            teacher=dict(model=network(2)),
+            terms=dict(loss_ace=dict(student='logits', teacher='logits', loss=dict(type='ACELoss'))),
+        ),
+    )
     model = build()
     assert model.num_classes == num_classes and model.label_classes == model.terms['loss_ace'].loss.classes == 2
     assert torch.isfinite(model.loss(*batch(model))['loss_ace'])
@@ -140,8 +178,13 @@ def test_labels_are_0_and_1_whether_the_config_counts_one_class_or_two(num_class
 def test_classes_that_differ_are_counted_as_two():
     with pytest.raises(ValueError, match='the student has 2 and the teacher 4'):
         MODELS.build(
-            dict(type='Distiller', student=network(1), teacher=dict(model=toy_segmentor(4)), terms=dict(loss_kd=dict(
-                student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss')))))
+            dict(
+                type='Distiller',
+                student=network(1),
+                teacher=dict(model=toy_segmentor(4)),
+                terms=dict(loss_kd=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))),
+            )
+        )
 
 
 def test_an_ensemble_answers_with_the_mean_probability():
@@ -155,7 +198,9 @@ def test_an_ensemble_answers_with_the_mean_probability():
     torch.testing.assert_close(answer.softmax(1)[:, 1], expected)
 
 
-@pytest.mark.parametrize('kind, loss', [('CrossPseudoSupervision', 'PseudoLabelLoss'), ('MeanTeacher', 'ProbabilityMSELoss')])
+@pytest.mark.parametrize(
+    'kind, loss', [('CrossPseudoSupervision', 'PseudoLabelLoss'), ('MeanTeacher', 'ProbabilityMSELoss')]
+)
 def test_students_that_teach_each_other_or_themselves(kind, loss):
     term = dict(student='logits', teacher='unmixed.logits', loss=dict(type=loss))
     model = distiller(loss, kind=kind, terms=None, unlabeled_terms=dict(loss_u=term), mix=dict(type='Halves'))
@@ -173,12 +218,13 @@ def test_soft_labels_of_two_classes_teach_one_channel():
     p = 0.1 + 0.8 * torch.rand(2, 4, 4, generator=torch.Generator().manual_seed(0))
     for sample, shares in zip(samples, p):
         both = torch.stack([1 - shares, shares]).sort(0, descending=True)
-        sample.soft_labels = PixelData(metainfo=dict(stride=8), classes=both.indices.byte(),
-                                       shares=torch.cat([both.values, torch.zeros(1, 4, 4)]))
+        sample.soft_labels = PixelData(
+            metainfo=dict(stride=8), classes=both.indices.byte(), shares=torch.cat([both.values, torch.zeros(1, 4, 4)])
+        )
         sample.gt_sem_seg.data.fill_(1)
     value = float(model.loss(images, samples)['loss_kd'].detach())
     q = probability(model.student, images, train=True)
-    soft = p.numpy()**(1 / TEMPERATURE) / (p.numpy()**(1 / TEMPERATURE) + (1 - p.numpy())**(1 / TEMPERATURE))
+    soft = p.numpy() ** (1 / TEMPERATURE) / (p.numpy() ** (1 / TEMPERATURE) + (1 - p.numpy()) ** (1 / TEMPERATURE))
     expected = (soft * np.log(soft / q) + (1 - soft) * np.log((1 - soft) / (1 - q))).mean() * TEMPERATURE**2
     assert value == pytest.approx(expected, rel=1e-3)
 
@@ -186,4 +232,9 @@ def test_soft_labels_of_two_classes_teach_one_channel():
 def test_module_paths_keep_the_one_channel():
     teacher = FrozenTeacher(model=network(1))
     read = teacher.read(torch.randn(1, 3, 32, 32), ['decode_head', 'decode_head.conv_seg', 'auxiliary_head', 'logits'])
-    assert [read[path].shape[1] for path in ('decode_head', 'decode_head.conv_seg', 'auxiliary_head', 'logits')] == [1, 1, 1, 2]
+    assert [read[path].shape[1] for path in ('decode_head', 'decode_head.conv_seg', 'auxiliary_head', 'logits')] == [
+        1,
+        1,
+        1,
+        2,
+    ]

@@ -3,8 +3,18 @@ import copy
 import numpy as np
 import pytest
 import torch
-from branches import (array, count_runs, cross_entropy, features_and_logits, gradients, halves, optimiser, preprocessed,
-                      regions, segmentor)
+from branches import (
+    array,
+    count_runs,
+    cross_entropy,
+    features_and_logits,
+    gradients,
+    halves,
+    optimiser,
+    preprocessed,
+    regions,
+    segmentor,
+)
 from mmseg.models import SegDataPreProcessor
 from mmseg.registry import MODELS
 
@@ -13,21 +23,24 @@ from mmseg_kd.testing.toys import toy_batch
 
 PSEUDO = dict(student='logits', teacher='logits', loss=dict(type='PseudoLabelLoss'))
 REGION = dict(
-    student='decode_head.bottleneck', teacher='wide.decode_head.bottleneck', loss=dict(type='RegionContentLoss', grid=2),
-    weight=50.0)
+    student='decode_head.bottleneck',
+    teacher='wide.decode_head.bottleneck',
+    loss=dict(type='RegionContentLoss', grid=2),
+    weight=50.0,
+)
 MGD = dict(
     type='MultiGranularityDistiller',
     student=segmentor(4),
     teacher=dict(deep=dict(model=segmentor(8)), wide=dict(model=segmentor(6))),
-    terms=dict(
-        loss_p_deep=dict(PSEUDO, teacher='deep.logits'),
-        loss_p_wide=dict(PSEUDO, teacher='wide.logits')),
+    terms=dict(loss_p_deep=dict(PSEUDO, teacher='deep.logits'), loss_p_wide=dict(PSEUDO, teacher='wide.logits')),
     unlabeled_terms=dict(
         loss_u_deep=dict(PSEUDO, teacher='deep.unmixed.logits', weight=0.5),
         loss_u_wide=dict(PSEUDO, teacher='wide.unmixed.logits'),
         loss_image=dict(student='logits', teacher='deep.logits', loss=dict(type='ImageSemanticLoss'), weight=0.084),
-        loss_region=REGION),
-    mix=dict(type='Halves'))
+        loss_region=REGION,
+    ),
+    mix=dict(type='Halves'),
+)
 
 
 def build(**changes):
@@ -117,17 +130,24 @@ def test_every_network_runs_once_on_every_image_that_is_read():
     model.loss(inputs, samples)
     first, second = inputs['unlabeled']
     mixed = torch.from_numpy(halves(first.numpy(), second.numpy()))
-    wanted = dict(deep=[inputs['labeled'], mixed, first, second], wide=[inputs['labeled'], mixed, first, second],
-                  student=[inputs['labeled'], mixed])
+    wanted = dict(
+        deep=[inputs['labeled'], mixed, first, second],
+        wide=[inputs['labeled'], mixed, first, second],
+        student=[inputs['labeled'], mixed],
+    )
     for name, batches in wanted.items():
         assert len(runs[name]) == len(batches), name
         assert all(torch.equal(*pair) for pair in zip(runs[name], batches)), name
 
 
 def test_a_teacher_does_not_run_on_what_nobody_reads():
-    model = build(unlabeled_terms={**MGD['unlabeled_terms'], 'loss_u_wide': dict(PSEUDO, teacher='wide.unmixed.logits',
-                                                                                 weight=0.0),
-                                   'loss_image': dict(PSEUDO, teacher='deep.logits', weight=0.0)})
+    model = build(
+        unlabeled_terms={
+            **MGD['unlabeled_terms'],
+            'loss_u_wide': dict(PSEUDO, teacher='wide.unmixed.logits', weight=0.0),
+            'loss_image': dict(PSEUDO, teacher='deep.logits', weight=0.0),
+        }
+    )
     inputs, samples = preprocessed(model)
     runs = {name: count_runs(teacher.module) for name, teacher in model.teachers.items()}
     model.loss(inputs, samples)
@@ -194,8 +214,10 @@ def test_it_mixes_by_cutmix():
 
 def test_an_ensemble_of_teachers_can_be_asked_about_unmixed_images():
     model = one_teacher(
-        teacher=[dict(model=segmentor(8)), dict(model=segmentor(6))], mix=dict(type='Halves'),
-        unlabeled_terms=dict(loss_u=dict(PSEUDO, teacher='unmixed.logits')))
+        teacher=[dict(model=segmentor(8)), dict(model=segmentor(6))],
+        mix=dict(type='Halves'),
+        unlabeled_terms=dict(loss_u=dict(PSEUDO, teacher='unmixed.logits')),
+    )
     assert loss_of(model)['loss_u'] > 0
 
 
@@ -240,7 +262,9 @@ def test_a_preprocessor_that_the_runner_hands_over_serves_a_student_without_one(
 
 def test_a_batch_of_labelled_images_alone_is_refused_in_one_line():
     model = build()
-    with pytest.raises(ValueError, match=r"needs batches of labelled and unlabelled images.*'SemiSupervisedDataset'") as error:
+    with pytest.raises(
+        ValueError, match=r"needs batches of labelled and unlabelled images.*'SemiSupervisedDataset'"
+    ) as error:
         model.train_step(toy_batch(), optimiser(model))
     assert '\n' not in str(error.value)
 
@@ -260,18 +284,47 @@ def test_unlabelled_images_need_a_blank_label_map_where_padding_matters():
     assert build(unlabeled_terms=dict(loss_region=REGION)).loss(inputs, samples)['loss_region'] > 0
 
 
-@pytest.mark.parametrize('changes, error, message', [
-    (dict(mix=None), PathError, 'model.unlabeled_terms.loss_u_deep.teacher: "deep.unmixed.logits" is about images that'),
-    (dict(terms=dict(loss_x=dict(PSEUDO, teacher='deep.unmixed.logits'))), PathError, 'model.terms.loss_x.teacher: "deep.unm'),
-    (dict(unlabeled_terms=dict(loss_p_deep=dict(PSEUDO, teacher='deep.logits'))), ValueError,
-     'model.unlabeled_terms.loss_p_deep: model.terms has that name too'),
-    (dict(terms={}, unlabeled_terms={}), ValueError, 'model.terms and model.unlabeled_terms are empty'),
-    (dict(unlabeled_terms=dict(loss_x=PSEUDO)), PathError, 'must start with the name of a teacher: deep.logits, wide.logits'),
-    (dict(unlabeled_terms=dict(loss_x=dict(PSEUDO, teacher='deep.unmixed.backbone.layer9'))), PathError,
-     'model.unlabeled_terms.loss_x.teacher: "backbone.layer9" names no'),
-    (dict(unlabeled_terms=dict(loss_x=dict(PSEUDO, weigth=1))), ValueError, 'model.unlabeled_terms.loss_x needs student'),
-    (dict(unlabeled_terms=dict(region=REGION)), ValueError, 'model.unlabeled_terms.region: the name of a term must contain'),
-])
+@pytest.mark.parametrize(
+    'changes, error, message',
+    [
+        (
+            dict(mix=None),
+            PathError,
+            'model.unlabeled_terms.loss_u_deep.teacher: "deep.unmixed.logits" is about images that',
+        ),
+        (
+            dict(terms=dict(loss_x=dict(PSEUDO, teacher='deep.unmixed.logits'))),
+            PathError,
+            'model.terms.loss_x.teacher: "deep.unm',
+        ),
+        (
+            dict(unlabeled_terms=dict(loss_p_deep=dict(PSEUDO, teacher='deep.logits'))),
+            ValueError,
+            'model.unlabeled_terms.loss_p_deep: model.terms has that name too',
+        ),
+        (dict(terms={}, unlabeled_terms={}), ValueError, 'model.terms and model.unlabeled_terms are empty'),
+        (
+            dict(unlabeled_terms=dict(loss_x=PSEUDO)),
+            PathError,
+            'must start with the name of a teacher: deep.logits, wide.logits',
+        ),
+        (
+            dict(unlabeled_terms=dict(loss_x=dict(PSEUDO, teacher='deep.unmixed.backbone.layer9'))),
+            PathError,
+            'model.unlabeled_terms.loss_x.teacher: "backbone.layer9" names no',
+        ),
+        (
+            dict(unlabeled_terms=dict(loss_x=dict(PSEUDO, weigth=1))),
+            ValueError,
+            'model.unlabeled_terms.loss_x needs student',
+        ),
+        (
+            dict(unlabeled_terms=dict(region=REGION)),
+            ValueError,
+            'model.unlabeled_terms.region: the name of a term must contain',
+        ),
+    ],
+)
 def test_a_wrong_config_is_one_line_that_names_its_key(changes, error, message):
     with pytest.raises(error, match=message) as raised:
         build(**changes)

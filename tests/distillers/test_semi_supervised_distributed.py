@@ -1,4 +1,5 @@
 """Two processes on gloo that share a batch learn what one process learns from the whole of it."""
+
 import copy
 import socket
 
@@ -29,11 +30,15 @@ MODELS_OF = dict(
             loss_region=dict(
                 student='decode_head.bottleneck',
                 teacher='wide.decode_head.bottleneck',
-                loss=dict(type='RegionContentLoss', grid=2))),
-        mix=dict(type='Halves')),
+                loss=dict(type='RegionContentLoss', grid=2),
+            ),
+        ),
+        mix=dict(type='Halves'),
+    ),
     mean_teacher=dict(type='MeanTeacher', terms=dict(loss_mt=MSE), unlabeled_terms=dict(loss_mt_u=MSE)),
     cps=dict(type='CrossPseudoSupervision', terms=dict(loss_cps=PSEUDO), unlabeled_terms=dict(loss_cps_u=PSEUDO)),
-    mixed_cps=dict(type='CrossPseudoSupervision', unlabeled_terms=dict(loss_cps_u=UNMIXED), mix=dict(type='Halves')))
+    mixed_cps=dict(type='CrossPseudoSupervision', unlabeled_terms=dict(loss_cps_u=UNMIXED), mix=dict(type='Halves')),
+)
 
 
 def without_statistics():
@@ -82,6 +87,7 @@ def work(rank, port, folder):
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     import mmseg_kd  # noqa: F401
+
     init_default_scope('mmseg')
     torch.save({name: two_steps(name, rank) for name in MODELS_OF}, f'{folder}/{rank}.pth')
     dist.destroy_process_group()

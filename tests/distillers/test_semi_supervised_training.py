@@ -1,4 +1,5 @@
 """Runs of a Runner with the segmentors that learn from unlabelled images, and what becomes of them."""
+
 import pytest
 import torch
 from branches import segmentor
@@ -12,7 +13,8 @@ UNMIXED = dict(loss_u=dict(PSEUDO, teacher='unmixed.logits', weight=dict(type='W
 MODELS_OF = dict(
     distiller=dict(type='SemiSupervisedDistiller', teacher=dict(model=segmentor(8)), terms=dict(loss_l=PSEUDO)),
     mean_teacher=dict(type='MeanTeacher', terms=dict(loss_l=PSEUDO)),
-    cps=dict(type='CrossPseudoSupervision'))
+    cps=dict(type='CrossPseudoSupervision'),
+)
 HOOKS = ['TermWeightHook', 'NonFiniteLossHook', 'DistillSummaryHook', 'ExportStudentHook']
 
 
@@ -26,10 +28,12 @@ def train(name, folder, student=None, hooks=(), **settings):
             batch_size=2,
             num_workers=0,
             sampler=dict(type='InfiniteSampler', shuffle=True, seed=0),
-            collate_fn=dict(type='pseudo_collate')),
+            collate_fn=dict(type='pseudo_collate'),
+        ),
         custom_hooks=[dict(type=hook) for hook in (*HOOKS, *hooks)],
         log_level='INFO',
-        **settings)
+        **settings,
+    )
     runner.train()
     return runner
 

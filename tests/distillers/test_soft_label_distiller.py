@@ -14,8 +14,11 @@ from mmseg_kd.labeling import Labeller, find_images, write_labels
 from mmseg_kd.testing.toys import toy_batch, toy_runner, toy_segmentor
 
 TEMPERATURE, WEIGHT, STRIDE = 8.0, 0.1, 8  # that of the toy's logits
-TERMS = dict(loss_kl=dict(
-    student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=TEMPERATURE), weight=WEIGHT))
+TERMS = dict(
+    loss_kl=dict(
+        student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=TEMPERATURE), weight=WEIGHT
+    )
+)
 
 
 def build(terms=TERMS, **settings):
@@ -32,7 +35,9 @@ def soft(logits, k):
 def batch(k, size=32, num_classes=4):
     """Images, labels, and soft labels of a teacher that is made up; of images that are smaller, these are too."""
     data = toy_batch(size=size)
-    teacher = 3 * torch.randn(2, num_classes, size // STRIDE, size // STRIDE, generator=torch.Generator().manual_seed(1))
+    teacher = 3 * torch.randn(
+        2, num_classes, size // STRIDE, size // STRIDE, generator=torch.Generator().manual_seed(1)
+    )
     for sample, logits in zip(data['data_samples'], teacher):
         sample.soft_labels = soft(logits, k)
     return data, teacher
@@ -88,8 +93,10 @@ def test_with_all_classes_it_is_the_teacher_itself():
 
 
 def test_what_is_left_is_shared_by_the_others_and_nothing_is_impossible():
-    labels = PixelData(classes=torch.tensor([[[2, 0]], [[0, 3]]], dtype=torch.uint8),
-                       shares=torch.tensor([[[0.5, 1.0]], [[0.25, 0.0]], [[0.25, 0.0]]]).half())
+    labels = PixelData(
+        classes=torch.tensor([[[2, 0]], [[0, 3]]], dtype=torch.uint8),
+        shares=torch.tensor([[[0.5, 1.0]], [[0.25, 0.0]], [[0.25, 0.0]]]).half(),
+    )
     found = soft_logits(labels, 4).exp()[:, 0].T.tolist()
     assert found[0] == pytest.approx([0.25, 0.125, 0.5, 0.125]) and found[1] == pytest.approx([1] + [2**-24] * 3)
 
@@ -117,7 +124,9 @@ def test_there_is_no_teacher():
 
 
 def test_what_does_not_fit_is_said():
-    with pytest.raises(PathError, match='loss_kl.teacher: soft labels answer with "logits" only, but "backbone.3." is read'):
+    with pytest.raises(
+        PathError, match='loss_kl.teacher: soft labels answer with "logits" only, but "backbone.3." is read'
+    ):
         build(dict(loss_kl=dict(TERMS['loss_kl'], student='backbone[3]', teacher='backbone[3]')))
     model = build()
     with pytest.raises(ValueError, match=r"the data samples have none; load them with dict\(type='LoadSoftLabels'\)"):
@@ -130,33 +139,61 @@ def test_learns_from_files_and_leaves_a_plain_student(tmp_path):
     random = np.random.default_rng(0)
     (tmp_path / 'images').mkdir()
     for number in range(3):
-        Image.fromarray(random.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(tmp_path / 'images' / f'{number}.png')
+        Image.fromarray(random.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(
+            tmp_path / 'images' / f'{number}.png'
+        )
     images = str(tmp_path / 'images')
-    write_labels(lambda path: torch.from_numpy(random.dirichlet([1.0] * 4, (40, 50))).permute(2, 0, 1).float(),
-                 find_images(images), images, str(tmp_path / 'labels'), ['Sky', 'Building', 'Pole', 'Road'], top_k=2)
+    write_labels(
+        lambda path: torch.from_numpy(random.dirichlet([1.0] * 4, (40, 50))).permute(2, 0, 1).float(),
+        find_images(images),
+        images,
+        str(tmp_path / 'labels'),
+        ['Sky', 'Building', 'Pole', 'Road'],
+        top_k=2,
+    )
     pipeline = [
-        dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='LoadSoftLabels'),
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations'),
+        dict(type='LoadSoftLabels'),
         dict(type='RandomResize', scale=(50, 40), ratio_range=(0.5, 1.5), keep_ratio=True),
-        dict(type='RandomCrop', crop_size=(32, 32)), dict(type='RandomFlip', prob=0.5),
-        dict(type='PackSoftSegInputs', stride=STRIDE)
+        dict(type='RandomCrop', crop_size=(32, 32)),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackSoftSegInputs', stride=STRIDE),
     ]
-    dataset = DATASETS.build(dict(
-        type='PseudoLabelDataset', images=images, labels=str(tmp_path / 'labels'), pipeline=pipeline))
+    dataset = DATASETS.build(
+        dict(type='PseudoLabelDataset', images=images, labels=str(tmp_path / 'labels'), pipeline=pipeline)
+    )
     model = dict(type='SoftLabelDistiller', student=toy_segmentor(), terms=TERMS)
-    runner = toy_runner(model, tmp_path / 'run', max_iters=3, train_dataloader=dict(
-        dataset=dataset, batch_size=2, num_workers=0, sampler=dict(type='InfiniteSampler', shuffle=True),
-        collate_fn=dict(type='pseudo_collate')), custom_hooks=[dict(type='DistillSummaryHook')])
+    runner = toy_runner(
+        model,
+        tmp_path / 'run',
+        max_iters=3,
+        train_dataloader=dict(
+            dataset=dataset,
+            batch_size=2,
+            num_workers=0,
+            sampler=dict(type='InfiniteSampler', shuffle=True),
+            collate_fn=dict(type='pseudo_collate'),
+        ),
+        custom_hooks=[dict(type='DistillSummaryHook')],
+    )
     runner.train()
     assert 0 < runner.message_hub.get_scalar('train/loss_kl').current() < 10
-    runner.cfg.test_dataloader = dict(dataset=dict(
-        type='CamVidDataset', metainfo=dict(classes=('Sky', 'Building', 'Pole', 'Road')), pipeline=[pipeline[0], dict(type='PackSegInputs')]))
+    runner.cfg.test_dataloader = dict(
+        dataset=dict(
+            type='CamVidDataset',
+            metainfo=dict(classes=('Sky', 'Building', 'Pole', 'Road')),
+            pipeline=[pipeline[0], dict(type='PackSegInputs')],
+        )
+    )
     export_student(runner.cfg, tmp_path / 'run' / 'iter_3.pth', tmp_path / 'student')
     for checkpoint in (tmp_path / 'run' / 'iter_3.pth', tmp_path / 'student' / 'student.pth'):
         assert Labeller(runner.cfg, str(checkpoint))(f'{images}/0.png').shape == (4, 40, 50)
 
 
 def test_a_true_label_that_is_ignored_may_be_of_no_class():
-    labels = PixelData(classes=torch.tensor([[[2, 100]]], dtype=torch.uint8),
-                       shares=torch.tensor([[[1.0, 1.0]], [[0.0, 0.0]]]))
+    labels = PixelData(
+        classes=torch.tensor([[[2, 100]]], dtype=torch.uint8), shares=torch.tensor([[[1.0, 1.0]], [[0.0, 0.0]]])
+    )
     logits = soft_logits(labels, 4)
     assert logits.shape == (4, 1, 2) and torch.isfinite(logits).all() and logits[:, 0, 0].argmax() == 2

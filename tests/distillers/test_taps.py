@@ -18,8 +18,17 @@ def images():
 
 
 def test_reads_modules_items_parameters_logits_prelogits_and_inputs(model, images):
-    paths = ['backbone.layer3', 'backbone[2]', 'backbone[-1]', 'decode_head.bottleneck', 'decode_head.conv_seg.weight',
-             'prelogits', 'logits', 'inputs', 'decode_head']
+    paths = [
+        'backbone.layer3',
+        'backbone[2]',
+        'backbone[-1]',
+        'decode_head.bottleneck',
+        'decode_head.conv_seg.weight',
+        'prelogits',
+        'logits',
+        'inputs',
+        'decode_head',
+    ]
     with Taps(model, paths, images) as values:
         output = model(images, mode='tensor')
     features = model.backbone(images)
@@ -80,7 +89,6 @@ def test_stops_as_soon_as_everything_is_read(model, images):
 def test_a_module_that_runs_twice_is_read_at_its_first_run():
 
     class Twice(nn.Module):
-
         def __init__(self):
             super().__init__()
             self.act = nn.ReLU()
@@ -94,19 +102,26 @@ def test_a_module_that_runs_twice_is_read_at_its_first_run():
     assert values['act'] == 0
 
 
-@pytest.mark.parametrize('path, closest', [('backbone.layer33', 'backbone.layer3'), ('decode_head.botleneck', 'bottleneck'),
-                                           ('logit', 'logits')])
+@pytest.mark.parametrize(
+    'path, closest',
+    [('backbone.layer33', 'backbone.layer3'), ('decode_head.botleneck', 'bottleneck'), ('logit', 'logits')],
+)
 def test_a_wrong_path_is_refused_with_the_closest_names(model, path, closest):
     with pytest.raises(PathError, match='names no module or parameter') as error:
         Taps(model, [path])
     assert closest in str(error.value)
 
 
-@pytest.mark.parametrize('path, message', [('backbone[7]', r'item 7, but the module holds 4 items, \[0\] to \[3\]'),
-                                           ('backbone[low]', 'item low, but the module holds 4 items'),
-                                           ('backbone.layer1[0]', 'item 0, but the module is one Tensor; leave the index out'),
-                                           ('backbone[1][0]', 'item 0, but item 1 is one Tensor; leave the index out'),
-                                           ('auxiliary_head.conv_seg', 'did not run')])
+@pytest.mark.parametrize(
+    'path, message',
+    [
+        ('backbone[7]', r'item 7, but the module holds 4 items, \[0\] to \[3\]'),
+        ('backbone[low]', 'item low, but the module holds 4 items'),
+        ('backbone.layer1[0]', 'item 0, but the module is one Tensor; leave the index out'),
+        ('backbone[1][0]', 'item 0, but item 1 is one Tensor; leave the index out'),
+        ('auxiliary_head.conv_seg', 'did not run'),
+    ],
+)
 def test_what_cannot_be_read_says_why(model, images, path, message):
     with pytest.raises(PathError, match=message), Taps(model, [path]):
         model(images, mode='tensor')
@@ -138,7 +153,10 @@ def test_reads_an_item_of_an_item_and_an_entry_of_a_dict(path, more):
 
 def test_an_entry_that_a_dict_lacks_is_refused_with_those_that_it_has():
     model = nn.ModuleDict(dict(net=Nested()))
-    with pytest.raises(PathError, match='asks for item mid, but item 1 holds "high", "low"'), Taps(model, ['net[1][mid]']):
+    with (
+        pytest.raises(PathError, match='asks for item mid, but item 1 holds "high", "low"'),
+        Taps(model, ['net[1][mid]']),
+    ):
         model.net(torch.randn(1, 2, 3, 3))
 
 

@@ -8,8 +8,8 @@ import torch
 from mmseg.registry import MODELS
 
 from mmseg_kd.distillers import CheckpointError, Distiller, EnsembleTeacher, FrozenTeacher, PathError
-from mmseg_kd.io.configs import config_file, model_config, published_weights
 from mmseg_kd.distillers.teacher import build_teachers
+from mmseg_kd.io.configs import config_file, model_config, published_weights
 from mmseg_kd.testing.toys import toy_batch, toy_segmentor
 
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -38,7 +38,9 @@ def test_a_config_file_with_a_model_or_with_a_distiller_names_the_segmentor(save
     network, path = saved
     plain, distilled = tmp_path / 'plain.py', tmp_path / 'distilled.py'
     plain.write_text(f'model = {toy_segmentor(8).to_dict()!r}')
-    distilled.write_text(f'model = dict(type="Distiller", student={toy_segmentor(8).to_dict()!r}, teacher=dict(), terms=dict())')
+    distilled.write_text(
+        f'model = dict(type="Distiller", student={toy_segmentor(8).to_dict()!r}, teacher=dict(), terms=dict())'
+    )
     for config in (plain, distilled):
         teacher = FrozenTeacher(config=str(config), checkpoint=path)
         assert torch.equal(teacher.read(IMAGES, ['logits'])['logits'], logits(network))
@@ -80,20 +82,31 @@ def test_an_inline_teacher_without_preprocessor_takes_that_at_the_top_level_of_t
     bare = without_preprocessor(toy_segmentor(8))
     outer = toy_segmentor(8, mean=[1, 2, 3]).data_preprocessor
     terms = dict(loss_pi=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss')))
-    model = MODELS.build(dict(type='Distiller', student=toy_segmentor(4), teacher=[dict(model=bare)], terms=terms,
-                              data_preprocessor=outer))
+    model = MODELS.build(
+        dict(
+            type='Distiller', student=toy_segmentor(4), teacher=[dict(model=bare)], terms=terms, data_preprocessor=outer
+        )
+    )
     assert model.teachers[''].members[0].module.data_preprocessor.mean.flatten().tolist() == [1, 2, 3]
     assert model.data_preprocessor.mean.flatten().tolist() == pytest.approx([123.675, 116.28, 103.53])
 
 
 def test_a_network_that_comes_with_its_weights_keeps_its_own_preprocessor(monkeypatch):
     monkeypatch.setattr(MODELS.get('EncoderDecoder'), 'comes_with_weights', True, raising=False)
-    teacher = FrozenTeacher(model=without_preprocessor(toy_segmentor(8)), data_preprocessor=toy_segmentor(8).data_preprocessor)
+    teacher = FrozenTeacher(
+        model=without_preprocessor(toy_segmentor(8)), data_preprocessor=toy_segmentor(8).data_preprocessor
+    )
     assert 'data_preprocessor' not in teacher.model_config
 
 
-@pytest.mark.parametrize('preprocessor, warned', [(None, True), (dict(type='SegDataPreProcessor', size=(32, 32)), True),
-                                                  (toy_segmentor(8).data_preprocessor, False)])
+@pytest.mark.parametrize(
+    'preprocessor, warned',
+    [
+        (None, True),
+        (dict(type='SegDataPreProcessor', size=(32, 32)), True),
+        (toy_segmentor(8).data_preprocessor, False),
+    ],
+)
 def test_a_teacher_that_sees_raw_images_is_warned_of(preprocessor, warned, monkeypatch):
     said = []
     monkeypatch.setattr('mmseg_kd.distillers.teacher.print_log', lambda text, *args: said.append(text))
@@ -128,18 +141,66 @@ SMALL = dict(toy_segmentor(4), auxiliary_head=None)
 HEAD = dict(type='FCNHead', in_index=-1, channels=8, num_convs=1, num_classes=4, norm_cfg=dict(type='BN'))
 MAKES_TENSORS_OF_ITS_OWN = {
     # The first four take float32 positions, noise, bases or biases to what the network computes.
-    'Twins-SVT': dict(SMALL, backbone=dict(type='SVT', embed_dims=[8, 8], num_heads=[1, 1], mlp_ratios=[1, 1], depths=[1, 1],
-                                           strides=[4, 2], sr_ratios=[2, 1], windiow_sizes=[2, 2], out_indices=(0, 1),
-                                           norm_after_stage=True), decode_head=dict(HEAD, in_channels=8)),
-    'SegNeXt': dict(SMALL, backbone=dict(type='MSCAN', embed_dims=[8, 8, 8, 8], mlp_ratios=[1] * 4, depths=[1] * 4,
-                                         norm_cfg=dict(type='BN')),
-                    decode_head=dict(type='LightHamHead', in_channels=[8, 8, 8], in_index=[1, 2, 3], channels=32,
-                                     ham_channels=64, num_classes=4, norm_cfg=dict(type='GN', num_groups=4),
-                                     ham_kwargs=dict(MD_S=1, MD_R=16, train_steps=6, eval_steps=6))),
-    'BEiT': dict(SMALL, backbone=dict(type='BEiT', img_size=(32, 32), patch_size=8, embed_dims=8, num_layers=1, num_heads=2,
-                                      mlp_ratio=1, out_indices=(0, ), qv_bias=True), decode_head=dict(HEAD, in_channels=8)),
-    'Swin': dict(SMALL, backbone=dict(type='SwinTransformer', embed_dims=8, depths=(2, 2), num_heads=(1, 2), strides=(4, 2),
-                                      window_size=2, out_indices=(0, 1)), decode_head=dict(HEAD, in_channels=16)),
+    'Twins-SVT': dict(
+        SMALL,
+        backbone=dict(
+            type='SVT',
+            embed_dims=[8, 8],
+            num_heads=[1, 1],
+            mlp_ratios=[1, 1],
+            depths=[1, 1],
+            strides=[4, 2],
+            sr_ratios=[2, 1],
+            windiow_sizes=[2, 2],
+            out_indices=(0, 1),
+            norm_after_stage=True,
+        ),
+        decode_head=dict(HEAD, in_channels=8),
+    ),
+    'SegNeXt': dict(
+        SMALL,
+        backbone=dict(
+            type='MSCAN', embed_dims=[8, 8, 8, 8], mlp_ratios=[1] * 4, depths=[1] * 4, norm_cfg=dict(type='BN')
+        ),
+        decode_head=dict(
+            type='LightHamHead',
+            in_channels=[8, 8, 8],
+            in_index=[1, 2, 3],
+            channels=32,
+            ham_channels=64,
+            num_classes=4,
+            norm_cfg=dict(type='GN', num_groups=4),
+            ham_kwargs=dict(MD_S=1, MD_R=16, train_steps=6, eval_steps=6),
+        ),
+    ),
+    'BEiT': dict(
+        SMALL,
+        backbone=dict(
+            type='BEiT',
+            img_size=(32, 32),
+            patch_size=8,
+            embed_dims=8,
+            num_layers=1,
+            num_heads=2,
+            mlp_ratio=1,
+            out_indices=(0,),
+            qv_bias=True,
+        ),
+        decode_head=dict(HEAD, in_channels=8),
+    ),
+    'Swin': dict(
+        SMALL,
+        backbone=dict(
+            type='SwinTransformer',
+            embed_dims=8,
+            depths=(2, 2),
+            num_heads=(1, 2),
+            strides=(4, 2),
+            window_size=2,
+            out_indices=(0, 1),
+        ),
+        decode_head=dict(HEAD, in_channels=16),
+    ),
 }
 
 
@@ -161,7 +222,9 @@ def test_networks_that_make_tensors_of_their_own_run_in_half_precision(name, dty
 def test_float32_is_kept_where_training_runs_under_autocast():
     for dtype, expected in (('float32', torch.float32), (None, torch.bfloat16), ('float16', torch.float16)):
         with torch.autocast('cpu', dtype=torch.bfloat16):
-            assert FrozenTeacher(model=toy_segmentor(4), dtype=dtype).read(IMAGES, ['logits'])['logits'].dtype == expected
+            assert (
+                FrozenTeacher(model=toy_segmentor(4), dtype=dtype).read(IMAGES, ['logits'])['logits'].dtype == expected
+            )
 
 
 def test_an_ensemble_answers_with_the_mean_probability():
@@ -186,11 +249,15 @@ def test_several_teachers_are_read_by_name_and_an_ensemble_may_be_one():
             teacher=dict(
                 deep=dict(model=toy_segmentor(4, depth=50)),
                 wide=dict(model=toy_segmentor(16)),
-                both=[dict(model=toy_segmentor(4)), dict(model=toy_segmentor(8))]),
+                both=[dict(model=toy_segmentor(4)), dict(model=toy_segmentor(8))],
+            ),
             terms=dict(
                 loss_deep=dict(pi, teacher='deep.logits'),
                 loss_both=dict(pi, teacher='both.logits'),
-                loss_wide=dict(student='backbone[3]', teacher='wide.backbone[3]', loss=dict(type='HintLoss')))))
+                loss_wide=dict(student='backbone[3]', teacher='wide.backbone[3]', loss=dict(type='HintLoss')),
+            ),
+        )
+    )
     losses = model(**model.data_preprocessor(toy_batch(), True), mode='loss')
     assert all(losses[name] > 0 for name in ('loss_deep', 'loss_wide', 'loss_both'))
     assert model.terms['loss_wide'].adapters[0].out_channels == 128
@@ -205,17 +272,23 @@ def test_copies_share_it_and_pickles_leave_the_network_out():
     assert pickle.loads(pickle.dumps(teacher))._module is None
 
 
-@pytest.mark.parametrize('spec, message', [
-    (dict(type='EncoderDecoder'), r'write teacher=dict\(model=dict\(type=...\), checkpoint=...\)'),
-    (dict(config='a.py', model=dict()), 'either config .* or model .*but has both'),
-    (dict(config='a.py', weights='b.pth'), 'model.teacher has no key weights'),
-    (dict(config='a.py', dtype='float7'), "model.teacher.dtype must be one of bfloat16, float16, float32, but is 'float7'"),
-    (dict(config='a.py', memory_format='preserve_format'), 'must be one of contiguous_format, channels_last'),
-    (dict(config='a.py', scale=0), 'model.teacher.scale must be > 0'),
-    (dict(checkpoint='a.pth'), "needs config or model, or teachers by name, but has checkpoint='a.pth'"),
-    ([], 'model.teacher is an empty list'),
-    ('a.py', 'must be a dict such as'),
-])
+@pytest.mark.parametrize(
+    'spec, message',
+    [
+        (dict(type='EncoderDecoder'), r'write teacher=dict\(model=dict\(type=...\), checkpoint=...\)'),
+        (dict(config='a.py', model=dict()), 'either config .* or model .*but has both'),
+        (dict(config='a.py', weights='b.pth'), 'model.teacher has no key weights'),
+        (
+            dict(config='a.py', dtype='float7'),
+            "model.teacher.dtype must be one of bfloat16, float16, float32, but is 'float7'",
+        ),
+        (dict(config='a.py', memory_format='preserve_format'), 'must be one of contiguous_format, channels_last'),
+        (dict(config='a.py', scale=0), 'model.teacher.scale must be > 0'),
+        (dict(checkpoint='a.pth'), "needs config or model, or teachers by name, but has checkpoint='a.pth'"),
+        ([], 'model.teacher is an empty list'),
+        ('a.py', 'must be a dict such as'),
+    ],
+)
 def test_a_wrong_specification_is_one_line(spec, message):
     with pytest.raises(ValueError, match=message) as error:
         build_teachers(spec)
@@ -232,20 +305,32 @@ def test_configs_and_weights_of_libraries_are_found_by_name():
         config_file('no_such_package::a.py')
 
 
-@pytest.mark.parametrize('config, message', [('a.py', 'needs a config of a library'),
-                                             ('mmseg::_base_/models/pspnet_r50-d8.py', 'no metafile of mmseg names weights')])
+@pytest.mark.parametrize(
+    'config, message',
+    [
+        ('a.py', 'needs a config of a library'),
+        ('mmseg::_base_/models/pspnet_r50-d8.py', 'no metafile of mmseg names weights'),
+    ],
+)
 def test_auto_without_published_weights_says_so(config, message):
     with pytest.raises(ValueError, match=message):
         published_weights(config)
 
 
 def test_auto_names_its_key():
-    with pytest.raises(CheckpointError, match='model.teacher.checkpoint: checkpoint="auto" needs a config of a library'):
+    with pytest.raises(
+        CheckpointError, match='model.teacher.checkpoint: checkpoint="auto" needs a config of a library'
+    ):
         FrozenTeacher(model=toy_segmentor(4), checkpoint='auto').module
 
 
 def test_the_distiller_shares_one_teacher_class():
     model = MODELS.build(
-        dict(type='Distiller', student=toy_segmentor(4), teacher=[dict(model=toy_segmentor(4)), dict(model=toy_segmentor(8))],
-             terms=dict(loss_pi=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss')))))
+        dict(
+            type='Distiller',
+            student=toy_segmentor(4),
+            teacher=[dict(model=toy_segmentor(4)), dict(model=toy_segmentor(8))],
+            terms=dict(loss_pi=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))),
+        )
+    )
     assert isinstance(model, Distiller) and [len(t.members) for t in model.teachers.values()] == [2]

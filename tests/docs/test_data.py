@@ -1,4 +1,5 @@
 """The page on data tells where configs look, and how to go without a network."""
+
 import json
 import re
 from pathlib import Path
@@ -17,8 +18,14 @@ from mmseg_kd.io.configs import published_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / 'docs' / 'data.md').read_text(encoding='utf-8')
-TITLES = dict(cityscapes='Cityscapes', voc12='VOC 2012', voc12aug='VOC 2012 with SBD', ade20k='ADE20K',
-              coco133='COCO 2017, panoptic', camvid='CamVid, and the scenes')
+TITLES = dict(
+    cityscapes='Cityscapes',
+    voc12='VOC 2012',
+    voc12aug='VOC 2012 with SBD',
+    ade20k='ADE20K',
+    coco133='COCO 2017, panoptic',
+    camvid='CamVid, and the scenes',
+)
 
 
 def expand(text):
@@ -26,7 +33,7 @@ def expand(text):
     match = re.search(r'\{([^{}]*)\}', text)
     if match is None:
         return [text]
-    before, after = text[:match.start()], text[match.end():]
+    before, after = text[: match.start()], text[match.end() :]
     return [line for choice in match[1].split(',') for line in expand(before + choice + after)]
 
 
@@ -78,7 +85,7 @@ def no_network(monkeypatch):
 
 def test_auto_takes_the_file_that_lies_in_the_hub_folder(tmp_path, monkeypatch, no_network):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
-    name, = re.findall(r"address\('(mmseg::[^']*)'\)", PAGE)
+    (name,) = re.findall(r"address\('(mmseg::[^']*)'\)", PAGE)
     address = published_weights(name)
     file = tmp_path / 'hub' / 'checkpoints' / address.rsplit('/', 1)[1]
     file.parent.mkdir(parents=True)
@@ -94,11 +101,16 @@ def test_a_mirror_file_redirects_pretrained_backbones(tmp_path, monkeypatch, no_
     assert CheckpointLoader.load_checkpoint('open-mmlab://resnet101_v1c')['a'] == 1
 
 
-@pytest.mark.parametrize('leaf, key', [
-    ('semi/mgd_r18_voc12aug.py', 'model.student.pretrained'), ('kd/r18_cityscapes.py', 'model.pretrained'),
-    ('mckd/oneformer_swinl_swint_cityscapes.py', 'model.student.backbone.init_cfg.checkpoint'),
-    ('kd/effb0_cityscapes.py', 'model.backbone.init_cfg.checkpoint'),
-    ('teachers/oneformer_swinl_coco133.py', 'model.pretrained')])
+@pytest.mark.parametrize(
+    'leaf, key',
+    [
+        ('semi/mgd_r18_voc12aug.py', 'model.student.pretrained'),
+        ('kd/r18_cityscapes.py', 'model.pretrained'),
+        ('mckd/oneformer_swinl_swint_cityscapes.py', 'model.student.backbone.init_cfg.checkpoint'),
+        ('kd/effb0_cityscapes.py', 'model.backbone.init_cfg.checkpoint'),
+        ('teachers/oneformer_swinl_coco133.py', 'model.pretrained'),
+    ],
+)
 def test_the_keys_that_the_page_names_exist(leaf, key):
     node = Config.fromfile(config_file(f'mmseg_kd::{leaf}'))
     for part in key.split('.'):
@@ -111,6 +123,6 @@ def test_the_snippet_mends_masks_of_0_and_255(tmp_path, monkeypatch):
     for folder in ('masks', 'labels'):
         (tmp_path / 'data' / 'mine' / folder).mkdir(parents=True)
     Image.fromarray(np.array([[0, 255], [255, 0]], np.uint8)).save('data/mine/masks/a.png')
-    snippet, = [block for block in re.findall(r'```python\n(.*?)```', PAGE, re.DOTALL) if 'masks' in block]
+    (snippet,) = [block for block in re.findall(r'```python\n(.*?)```', PAGE, re.DOTALL) if 'masks' in block]
     exec(snippet, {})
     assert np.asarray(Image.open('data/mine/labels/a.png')).tolist() == [[0, 1], [1, 0]]

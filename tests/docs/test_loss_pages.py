@@ -1,4 +1,5 @@
 """The pages that are made from docstrings, configs and the metafile."""
+
 import functools
 import re
 import runpy
@@ -7,13 +8,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from loss_pages import (
+    docs_pages,
+    docstring_to_markdown,
+    documented_losses,
+    losses_page,
+    methods_page,
+    published_lift,
+    read_costs,
+)
 from mmengine.fileio import dump, load
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from mmseg_kd import losses, masks
-from loss_pages import (docs_pages, docstring_to_markdown, documented_losses, losses_page,
-                                          methods_page, published_lift, read_costs)
 from mmseg_kd.losses import AdversarialLoss, DistillLoss, HolisticCritic, PixelWiseKDLoss
 from mmseg_kd.testing.toys import toy_segmentor
 
@@ -109,7 +117,9 @@ class WholeLoss(DistillLoss):
 
 
 def test_a_docstring_becomes_markdown_of_github():
-    assert docstring_to_markdown(WholeLoss) == r"""
+    assert (
+        docstring_to_markdown(WholeLoss)
+        == r"""
 Match `a_b` of each pixel, as [`PixelWiseKDLoss`](#pixelwisekdloss) does.
 
 ```math
@@ -121,8 +131,8 @@ x = \frac{a}{b}, \qquad
     y < 3
 ```
 
-with $`x_p`$ of [`sample_labels`](../mmseg_kd/losses/ops.py), `torch.nn.Module`, """.lstrip() + \
-        r"""[`mmseg_kd.losses.ops`](../mmseg_kd/losses/ops.py) and `setup`; 2 \* 3 \<b> \[1] \_so\_ and a_b_c.
+with $`x_p`$ of [`sample_labels`](../mmseg_kd/losses/ops.py), `torch.nn.Module`, """.lstrip()
+        + r"""[`mmseg_kd.losses.ops`](../mmseg_kd/losses/ops.py) and `setup`; 2 \* 3 \<b> \[1] \_so\_ and a_b_c.
 
 **Arguments:**
 
@@ -133,12 +143,13 @@ with $`x_p`$ of [`sample_labels`](../mmseg_kd/losses/ops.py), `torch.nn.Module`,
 
 **Raises:** `ValueError` if `alpha` is negative. `TypeError` if not. `ValueError` if `size` is.
 
-**Paper:** Some et al., "Title" ([arXiv 1503.02531](https://arxiv.org/abs/1503.02531), """ \
+**Paper:** Some et al., "Title" ([arXiv 1503.02531](https://arxiv.org/abs/1503.02531), """
         r"""[DOI 10.3390/s20164616](https://doi.org/10.3390/s20164616)). Deviation: none."""
+    )
 
 
 def loss_with(docstring, parent=DistillLoss):
-    return type('OddLoss', (parent, ), {'__doc__': docstring, '__module__': __name__})
+    return type('OddLoss', (parent,), {'__doc__': docstring, '__module__': __name__})
 
 
 def test_a_short_docstring_refers_to_the_parent():
@@ -147,21 +158,33 @@ def test_a_short_docstring_refers_to_the_parent():
     assert text == f'Half of {link}.\n\nAll else is as in {link}.'
 
 
-@pytest.mark.parametrize('docstring, parent, message', [
-    ('Idea of :class:`NoSuchLoss`.', DistillLoss, 'refers to :class:`NoSuchLoss`, which does not exist'),
-    ('Idea of :class:`~mmseg_kd.losses.cbam.NoSuch`.', DistillLoss, 'which does not exist'),
-    ('Idea of :meth:`no_such`.', DistillLoss, 'which does not exist'),
-    ('Idea of `this`.', DistillLoss, 'has markup that is not known at "`this`."'),
-    ('Idea.\n\n.. note:: this', DistillLoss, 'has markup that is not known at ".. note:: this"'),
-    (None, DistillLoss, 'is empty'),
-    ('Idea.\n\nShape:\n    a scalar.', PixelWiseKDLoss, 'has no section Args'),
-    ('Idea.\n\nArgs:\n    tau: of it.\n\nShape:\n    a scalar.', PixelWiseKDLoss,
-     'documents tau, but the signature has temperature'),
-    ('Idea.\n\nArgs:\n    tau: of it.\n\nShape:\n    a scalar.', DistillLoss,
-     'documents tau, but the signature has nothing'),
-    ('Idea.\n\nRaises:\n    if odd.\n\nShape:\n    a scalar.', DistillLoss,
-     'needs "name: text" in the section Raises, but has \'if odd.\''),
-])
+@pytest.mark.parametrize(
+    'docstring, parent, message',
+    [
+        ('Idea of :class:`NoSuchLoss`.', DistillLoss, 'refers to :class:`NoSuchLoss`, which does not exist'),
+        ('Idea of :class:`~mmseg_kd.losses.cbam.NoSuch`.', DistillLoss, 'which does not exist'),
+        ('Idea of :meth:`no_such`.', DistillLoss, 'which does not exist'),
+        ('Idea of `this`.', DistillLoss, 'has markup that is not known at "`this`."'),
+        ('Idea.\n\n.. note:: this', DistillLoss, 'has markup that is not known at ".. note:: this"'),
+        (None, DistillLoss, 'is empty'),
+        ('Idea.\n\nShape:\n    a scalar.', PixelWiseKDLoss, 'has no section Args'),
+        (
+            'Idea.\n\nArgs:\n    tau: of it.\n\nShape:\n    a scalar.',
+            PixelWiseKDLoss,
+            'documents tau, but the signature has temperature',
+        ),
+        (
+            'Idea.\n\nArgs:\n    tau: of it.\n\nShape:\n    a scalar.',
+            DistillLoss,
+            'documents tau, but the signature has nothing',
+        ),
+        (
+            'Idea.\n\nRaises:\n    if odd.\n\nShape:\n    a scalar.',
+            DistillLoss,
+            'needs "name: text" in the section Raises, but has \'if odd.\'',
+        ),
+    ],
+)
 def test_what_cannot_be_rendered_is_named(docstring, parent, message):
     with pytest.raises(ValueError) as error:
         docstring_to_markdown(loss_with(docstring, parent))
@@ -173,15 +196,18 @@ def test_the_line_under_a_name_tells_what_a_loss_wants():
     page = losses_page(costs)
     assert section(page, 'IFVDLoss').splitlines()[0] == (
         '`IFVDLoss()` · needs labels · channels may differ · no critic · cost 12.3 x · '
-        '[source](../mmseg_kd/losses/ifvd_loss.py)')
+        '[source](../mmseg_kd/losses/ifvd_loss.py)'
+    )
     assert ' · cost 1.0 x, 20.0 x (on features) · ' in section(page, 'CWDLoss')
     assert ' · cost 5.2 x (32 x 64) · ' in section(page, 'HintLoss')
     assert section(page, 'HolisticKDLoss').splitlines()[0] == (
         '`HolisticKDLoss(penalty=10.0)` · no labels · equal channels · a critic · '
-        '[source](../mmseg_kd/losses/holistic_kd_loss.py)')
+        '[source](../mmseg_kd/losses/holistic_kd_loss.py)'
+    )
     assert section(page, 'PixelWiseKDLoss').splitlines()[0] == (
         '`PixelWiseKDLoss(temperature=1.0)` · no labels · equal channels · no critic · '
-        '[source](../mmseg_kd/losses/pixel_wise_kd_loss.py)')
+        '[source](../mmseg_kd/losses/pixel_wise_kd_loss.py)'
+    )
 
 
 def test_a_critic_that_learns_first_is_told(monkeypatch):
@@ -218,7 +244,8 @@ def test_a_loss_of_a_loss_says_so(monkeypatch):
     monkeypatch.setattr(losses, '__all__', ['HalfOf', 'HintLoss'])
     assert section(losses_page({}), 'HalfOf') == (
         '`HalfOf(loss)` · computes another loss · [source]()\n\nHalf of a loss.\n\n**Arguments:**\n\n'
-        "- `loss`: config of it.\n\n**Example:**\n\n```python\nloss=dict(\n    type='HalfOf')\n```")
+        "- `loss`: config of it.\n\n**Example:**\n\n```python\nloss=dict(\n    type='HalfOf')\n```"
+    )
 
 
 def test_a_loss_of_a_loss_names_both_in_its_row(folder):
@@ -229,20 +256,25 @@ def test_a_loss_of_a_loss_names_both_in_its_row(folder):
 
 def test_costs_are_times_of_one_softmax_kl(tmp_path):
     path = tmp_path / 'losses.csv'
-    path.write_text('loss,ms,textbook_ms,kl_ms,kept_mib,textbook_kept_mib,peak_mib,textbook_peak_mib,note\n'
-                    'CWDLoss,30.0,45.0,20.0,1,2,3,4,\n'
-                    'IFVDLoss,5,,20.0,,,,,"128, not 512"\n'
-                    'CWDLoss,80,90,20,1,2,3,4,on features\n')
+    path.write_text(
+        'loss,ms,textbook_ms,kl_ms,kept_mib,textbook_kept_mib,peak_mib,textbook_peak_mib,note\n'
+        'CWDLoss,30.0,45.0,20.0,1,2,3,4,\n'
+        'IFVDLoss,5,,20.0,,,,,"128, not 512"\n'
+        'CWDLoss,80,90,20,1,2,3,4,on features\n'
+    )
     assert read_costs(path) == {'CWDLoss': {'': 1.5, 'on features': 4.0}, 'IFVDLoss': {'128, not 512': 0.25}}
 
 
-@pytest.mark.parametrize('metrics, shown', [
-    (dict(mIoU=76.1, **{'mIoU of the student alone': 74.2}), '74.2 -> 76.1 (+1.9)'),
-    (dict(mIoU=70.05, **{'mIoU of the student alone': 71.1}), '71.1 -> 70.05 (-1.05)'),
-    (dict(mIoU=76.1), '76.1'),
-    ({}, '-'),
-    (None, '-'),
-])
+@pytest.mark.parametrize(
+    'metrics, shown',
+    [
+        (dict(mIoU=76.1, **{'mIoU of the student alone': 74.2}), '74.2 -> 76.1 (+1.9)'),
+        (dict(mIoU=70.05, **{'mIoU of the student alone': 71.1}), '71.1 -> 70.05 (-1.05)'),
+        (dict(mIoU=76.1), '76.1'),
+        ({}, '-'),
+        (None, '-'),
+    ],
+)
 def test_the_lift_is_what_the_metafile_states(metrics, shown):
     result = dict(Task='Semantic Segmentation', Dataset='Cityscapes')
     assert published_lift(dict(Results=[result if metrics is None else dict(result, Metrics=metrics)])) == shown
@@ -260,35 +292,54 @@ def folder(tmp_path):
         model = dict(type='Distiller', student=student, teacher=dict(model=teacher), terms=terms)
         (path / f'{name}_r101_r18_cityscapes.py').write_text(f'model = {model!r}\n')
 
-    write('one',
-          loss_a=dict(student='backbone.layer4', teacher='backbone.layer4', loss=dict(type='HintLoss'),
-                      weight=dict(type='CutoffWeight', weight=2.0, end=3)),
-          loss_b=dict(student='logits', teacher='logits', loss=dict(type='BPKDLoss'), weight=0.25))
+    write(
+        'one',
+        loss_a=dict(
+            student='backbone.layer4',
+            teacher='backbone.layer4',
+            loss=dict(type='HintLoss'),
+            weight=dict(type='CutoffWeight', weight=2.0, end=3),
+        ),
+        loss_b=dict(student='logits', teacher='logits', loss=dict(type='BPKDLoss'), weight=0.25),
+    )
     write('a_critic', loss_c=dict(student=['logits', 'inputs'], teacher='logits', loss=dict(type='HolisticKDLoss')))
     entry = dict(Name='one_r101_r18_cityscapes', Results=[dict(Metrics=dict(mIoU=75.5))])
     paper = dict(Title='On *stars* | bars', URL='https://example.org/1')
-    dump(dict(Collections=[dict(Name='First | Best', Paper=paper)],
-              Models=[dict(entry, **{'In Collection': 'First | Best'})]), str(path / 'metafile.yml'))
+    dump(
+        dict(
+            Collections=[dict(Name='First | Best', Paper=paper)],
+            Models=[dict(entry, **{'In Collection': 'First | Best'})],
+        ),
+        str(path / 'metafile.yml'),
+    )
     return path
 
 
 def cells(page, method):
-    row, = [line for line in page.splitlines() if line.startswith(f'| {method} |')]
+    (row,) = [line for line in page.splitlines() if line.startswith(f'| {method} |')]
     return [cell.strip() for cell in re.split(r'(?<!\\)\|', row)[1:-1]]
 
 
 def test_a_row_tells_terms_paths_parameters_cost_and_source(folder):
     page = methods_page(folder, {'HintLoss': {'': 1.25}, 'BPKDLoss': {'': 4.5, 'on features': 90.0}})
     assert cells(page, 'one') == [
-        'one', r'[On \*stars\* \| bars](https://example.org/1)',
+        'one',
+        r'[On \*stars\* \| bars](https://example.org/1)',
         '[`HintLoss`](losses.md#hintloss) (2, `CutoffWeight`)<br>[`BPKDLoss`](losses.md#bpkdloss) (0.25)',
-        '`backbone.layer4`, `logits`, labels', '< 0.01', '5.8', '75.5',
-        '[one_r101_r18_cityscapes.py](../configs/kd/one_r101_r18_cityscapes.py)'
+        '`backbone.layer4`, `logits`, labels',
+        '< 0.01',
+        '5.8',
+        '75.5',
+        '[one_r101_r18_cityscapes.py](../configs/kd/one_r101_r18_cityscapes.py)',
     ]
     critic = sum(p.numel() for p in HolisticCritic(4 + 3).parameters())
     assert cells(page, 'a_critic')[1:7] == [
-        '-', '[`HolisticKDLoss`](losses.md#holistickdloss) (1)', '`logits`, `inputs`',
-        f'{critic / 1e6:.2f} (critics {critic / 1e6:.2f})', '-', '-'
+        '-',
+        '[`HolisticKDLoss`](losses.md#holistickdloss) (1)',
+        '`logits`, `inputs`',
+        f'{critic / 1e6:.2f} (critics {critic / 1e6:.2f})',
+        '-',
+        '-',
     ]
     lines = [line for line in page.splitlines() if line.startswith('|')]
     assert [line.split()[1] for line in lines[2:]] == ['a_critic', 'one']

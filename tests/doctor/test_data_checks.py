@@ -1,4 +1,5 @@
 """Sentences about data, without a network."""
+
 import re
 
 import numpy as np
@@ -30,10 +31,17 @@ def write(folder, index, row):
 
 
 def said(folder, out, num_classes=2, void=255, wrap=lambda dataset: dataset, **settings):
-    dataset = dict(type='BaseSegDataset', data_root=str(folder), data_prefix=dict(img_path='img', seg_map_path='ann'),
-                   metainfo=dict(classes=('ground', 'object')), pipeline=LOAD, **settings)
+    dataset = dict(
+        type='BaseSegDataset',
+        data_root=str(folder),
+        data_prefix=dict(img_path='img', seg_map_path='ann'),
+        metainfo=dict(classes=('ground', 'object')),
+        pipeline=LOAD,
+        **settings,
+    )
     loader = dict(
-        batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False), dataset=wrap(dataset))
+        batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False), dataset=wrap(dataset)
+    )
     diagnosis = Diagnosis(out)
     diagnosis.run('data', check_data, Config(dict(train_dataloader=loader)), 'train_dataloader', num_classes, void, 8)
     assert all('\n' not in finding.text for finding in diagnosis.findings)
@@ -47,27 +55,33 @@ def out(tmp_path):
 
 
 def test_healthy_data_are_counted(folder, out):
-    assert said(folder, out) == [
-        ('ok', '4 images, no file missing; labels of 4: 2 of 2 classes, 25 % void')]
+    assert said(folder, out) == [('ok', '4 images, no file missing; labels of 4: 2 of 2 classes, 25 % void')]
     # One channel, two labels.
     assert said(folder, out, num_classes=1)[0][0] == 'ok'
 
 
 def test_repeated_images_are_counted_once(folder, out):
     status, text = said(folder, out, wrap=lambda dataset: dict(type='RepeatDataset', times=1000, dataset=dataset))[0]
-    assert status == 'ok' and text.startswith('4 images (4000 items of RepeatDataset), no file missing; labels of 4: 2 ')
+    assert status == 'ok' and text.startswith(
+        '4 images (4000 items of RepeatDataset), no file missing; labels of 4: 2 '
+    )
 
 
 def test_labelled_and_unlabelled_images_are_looked_at(folder, out):
     def divided(dataset):
         blank = [LOAD[0], dict(type='LoadBlankAnnotations'), LOAD[2]]
-        return dict(type='SemiSupervisedDataset', labeled=dataset, unlabeled_pipelines=[blank],
-                    partition=dict(labeled=str(folder / 'list.txt')))
+        return dict(
+            type='SemiSupervisedDataset',
+            labeled=dataset,
+            unlabeled_pipelines=[blank],
+            partition=dict(labeled=str(folder / 'list.txt')),
+        )
 
     (folder / 'list.txt').write_text('1\n3\n')
     write(folder, 0, [9, 9, 9, 9])  # of an unlabelled image, which nobody reads
     assert said(folder, out, wrap=divided) == [
-        ('ok', '2 labelled and 2 unlabelled images, no file missing; labels of 2: 2 of 2 classes, 25 % void')]
+        ('ok', '2 labelled and 2 unlabelled images, no file missing; labels of 2: 2 of 2 classes, 25 % void')
+    ]
     write(folder, 3, [9, 9, 9, 9])
     status, text = said(folder, out, wrap=divided)[0]
     assert status == 'failed' and 'ann/3.png holds 9' in text
@@ -76,30 +90,33 @@ def test_labelled_and_unlabelled_images_are_looked_at(folder, out):
 def test_masks_of_0_and_255_are_told_from_labels(folder, out):
     for i in range(4):
         write(folder, i, [0, 255, 255, 0])
-    (status, text), = said(folder, out)
+    ((status, text),) = said(folder, out)
     assert status == 'failed' and 'save masks as 0 and 1 (labels // 255)' in text
-    (status, text), = said(folder, out, num_classes=1)
+    ((status, text),) = said(folder, out, num_classes=1)
     assert status == 'failed' and 'hold 0 and 255 alone' in text
 
 
 def test_one_class_alone_is_worth_a_warning(folder, out):
     for i in range(4):
         write(folder, i, [1, 1, 1, 1])
-    (status, text), = said(folder, out)
+    ((status, text),) = said(folder, out)
     assert status == 'warning' and 'the label maps of 4 images hold one class alone, 1; check' in text
 
 
 def test_what_loading_would_hide_is_a_failure(folder, out):
     Image.fromarray(np.full((4, 4), 256, np.uint16)).save(folder / 'ann' / '2.png')  # a byte keeps 0
-    (status, text), = said(folder, out)
+    ((status, text),) = said(folder, out)
     assert status == 'failed' and '2.png' in text and '256 becomes 0' in text
 
 
-@pytest.mark.parametrize('content, words', [
-    ('\ufeff0\n1\n', '2 files are missing, such as .*; .*list.txt begins with a byte-order mark: save it as'),
-    ('0\n\n1\n', '2 files are missing, such as .*/.jpg; .*list.txt has empty lines: remove them'),
-])
+@pytest.mark.parametrize(
+    'content, words',
+    [
+        ('\ufeff0\n1\n', '2 files are missing, such as .*; .*list.txt begins with a byte-order mark: save it as'),
+        ('0\n\n1\n', '2 files are missing, such as .*/.jpg; .*list.txt has empty lines: remove them'),
+    ],
+)
 def test_a_list_that_mmsegmentation_misreads_is_named(folder, out, content, words):
     (folder / 'list.txt').write_text(content, encoding='utf-8')
-    (status, text), = said(folder, out, ann_file='list.txt')
+    ((status, text),) = said(folder, out, ann_file='list.txt')
     assert status == 'failed' and re.search(words, text), text

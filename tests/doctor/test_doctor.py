@@ -1,4 +1,5 @@
 """A healthy config, and one broken in each way, through the whole examination; and the parts where values count."""
+
 import copy
 import io
 import logging
@@ -17,11 +18,11 @@ from mmseg.registry import MODELS
 from PIL import Image
 from torch import nn
 
+from mmseg_kd.datasets import write_digit_scenes
 from mmseg_kd.doctor.diagnosis import Diagnosis, Missing
 from mmseg_kd.doctor.doctor import check_before_training, examine
 from mmseg_kd.doctor.loss_parts import gradient_shares, loss_table, read_parts
 from mmseg_kd.doctor.step_cost import Cost, cost_table, duration, iterations
-from mmseg_kd.datasets import write_digit_scenes
 from mmseg_kd.io.configs import config_file
 from mmseg_kd.losses.base import DistillLoss
 
@@ -30,7 +31,6 @@ CWD = dict(student='logits', teacher='logits', loss=dict(type='CWDLoss', tempera
 
 
 class DetachedLoss(DistillLoss):
-
     def compute(self, student, teacher):
         return (student.detach() - teacher).abs().mean()
 
@@ -43,7 +43,6 @@ class RootLoss(DistillLoss):
 
 
 class SpareLoss(DistillLoss):
-
     def __init__(self):
         super().__init__()
         self.spare = nn.Parameter(torch.zeros(3))
@@ -53,7 +52,6 @@ class SpareLoss(DistillLoss):
 
 
 class BrokenLoss(DistillLoss):
-
     def compute(self, student, teacher):
         return {}['nothing']
 
@@ -126,9 +124,25 @@ def test_a_healthy_config_passes_every_check(healthy_report):
     well, lines, text = healthy_report
     assert well and {kind for kind, _, _ in lines} == {'ok'}
     assert list(dict.fromkeys(name for _, name, _ in lines)) == [
-        'versions', 'settings', 'student', 'teacher', 'training data', 'validation data', 'classes', 'void', 'normalisation',
-        "teacher's weights", "teacher's mIoU", 'model', 'batches', 'optimiser', 'batch', 'losses', 'unused parameters',
-        'validation', 'step'
+        'versions',
+        'settings',
+        'student',
+        'teacher',
+        'training data',
+        'validation data',
+        'classes',
+        'void',
+        'normalisation',
+        "teacher's weights",
+        "teacher's mIoU",
+        'model',
+        'batches',
+        'optimiser',
+        'batch',
+        'losses',
+        'unused parameters',
+        'validation',
+        'step',
     ]
     assert said(lines, 'ok', 'training data')[0].startswith('32 images, no file missing; labels of 8: ')
     assert len(said(lines, 'ok', 'losses')) == 2
@@ -140,14 +154,19 @@ def test_the_tables_follow_the_checks(healthy_report):
     assert '| backbone[3] = backbone.layer4               |   48x8x8 |      8 |   48x8x8 |      8 |' in text
     assert '| logits = decode_head = decode_head.conv_seg | 11x16x16 |      4 | 11x16x16 |      4 |' in text
     assert '\n| decode.loss_ce | ' in text and '\n| loss_cwd       |      3 | ' in text
-    rows = text[text.index('| step'):].splitlines()[:6]
+    rows = text[text.index('| step') :].splitlines()[:6]
     assert [row.split('|')[1].strip() for row in rows if '---' not in row] == [
-        'step', 'student alone', 'teachers', 'terms (the rest)', 'whole'
+        'step',
+        'student alone',
+        'teachers',
+        'terms (the rest)',
+        'whole',
     ]
 
 
 def test_nothing_is_written_everything_is_as_before_and_the_same_is_found_again(
-        config, healthy_report, tmp_path, monkeypatch):
+    config, healthy_report, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     before, level = copy.deepcopy(config._cfg_dict), MMLogger.get_current_instance().level
     states = torch.random.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
@@ -179,8 +198,11 @@ def test_training_with_unlabelled_images_is_examined_too(config):
     blank = [dict(type='LoadImageFromFile'), dict(type='LoadBlankAnnotations'), dict(type='PackSegInputs')]
     config.train_dataloader.sampler = dict(type='StreamSampler')
     config.train_dataloader.dataset = dict(
-        type='SemiSupervisedDataset', labeled=config.train_dataloader.dataset, unlabeled_pipelines=[blank],
-        partition=dict(fraction=0.5, seed=0))
+        type='SemiSupervisedDataset',
+        labeled=config.train_dataloader.dataset,
+        unlabeled_pipelines=[blank],
+        partition=dict(fraction=0.5, seed=0),
+    )
     well, lines, text = look(config)
     assert well, text
     assert len(said(lines, 'ok', 'losses')) == 3 and '\n| loss_u         |      3 | ' in text
@@ -188,7 +210,7 @@ def test_training_with_unlabelled_images_is_examined_too(config):
 
 def test_a_data_set_of_labelled_images_alone_is_told_where_others_are_needed(config):
     well, lines, _ = look(semi_supervised(config))
-    line, = said(lines, 'failed', 'losses')
+    (line,) = said(lines, 'failed', 'losses')
     assert not well and 'needs batches of labelled and unlabelled images' in line and 'SemiSupervisedDataset' in line
 
 
@@ -198,12 +220,15 @@ def labelled_first(config, tmp_path):
     teacher = Config(dict(model=config.model.teacher.model, test_dataloader=config.val_dataloader))
     teacher.dump(tmp_path / 'teacher.py')
     config.train_cfg = dict(
-        type='MCKDLoop', train=config.train_cfg,
-        teacher=dict(config=str(tmp_path / 'teacher.py'), checkpoint=config.model.teacher.checkpoint))
+        type='MCKDLoop',
+        train=config.train_cfg,
+        teacher=dict(config=str(tmp_path / 'teacher.py'), checkpoint=config.model.teacher.checkpoint),
+    )
     config.model = config.model.student
     dataset = config.train_dataloader.dataset
     config.train_dataloader.dataset = dict(
-        type='PseudoLabelDataset', images=f'{dataset.data_root}/img_dir/train', pipeline=dataset.pipeline)
+        type='PseudoLabelDataset', images=f'{dataset.data_root}/img_dir/train', pipeline=dataset.pipeline
+    )
     return config
 
 
@@ -212,8 +237,7 @@ def test_a_loop_that_has_its_images_labelled_first_is_tried_with_labels_that_sta
     current = MMLogger.get_current_instance()
     well, lines, text = look(labelled_first)
     assert well, text
-    assert said(lines, 'ok', 'labelling') == [
-        '32 images to label; the checks below have labels that stand in for them']
+    assert said(lines, 'ok', 'labelling') == ['32 images to label; the checks below have labels that stand in for them']
     for check in ('trainings', 'batch', 'losses', 'optimiser', 'validation', 'step'):
         assert said(lines, 'ok', check), text
     assert f'; {labelled_first.train_cfg.train.max_iters} of them take' in said(lines, 'ok', 'step')[0]
@@ -222,8 +246,11 @@ def test_a_loop_that_has_its_images_labelled_first_is_tried_with_labels_that_sta
 
 
 def test_what_a_training_would_die_of_after_labelling_is_found(labelled_first):
-    next(transform for transform in labelled_first.train_dataloader.dataset.pipeline
-         if transform.type == 'LoadAnnotations').reduce_zero_label = True
+    next(
+        transform
+        for transform in labelled_first.train_dataloader.dataset.pipeline
+        if transform.type == 'LoadAnnotations'
+    ).reduce_zero_label = True
     well, lines, text = look(labelled_first)
     assert not well and 'reduce_zero_label' in said(lines, 'failed', 'trainings')[0]
 
@@ -243,7 +270,8 @@ def wrong_classes(config):
 def wrong_auxiliary(config):
     head = config.model.student.decode_head
     config.model.student.auxiliary_head = dict(
-        type='FCNHead', in_channels=48, in_index=3, channels=4, num_classes=7, norm_cfg=head.norm_cfg)
+        type='FCNHead', in_channels=48, in_index=3, channels=4, num_classes=7, norm_cfg=head.norm_cfg
+    )
 
 
 def other_void(config):
@@ -308,8 +336,7 @@ def nan_gradient(config):
 
 
 def reads_images(config):
-    config.model.terms.loss_hint = dict(
-        student='inputs', teacher='backbone[3]', loss=dict(type='HintLoss'), weight=1.0)
+    config.model.terms.loss_hint = dict(student='inputs', teacher='backbone[3]', loss=dict(type='HintLoss'), weight=1.0)
 
 
 def cut_gradient(config):
@@ -372,79 +399,156 @@ def last_batch_of_one(config):
     config.train_dataloader.update(batch_size=31, sampler=dict(type='DefaultSampler', shuffle=True))
     head = config.model.student.decode_head
     config.model.student.auxiliary_head = dict(
-        type='PSPHead', in_channels=head.in_channels[-1], in_index=3, channels=4, num_classes=11, pool_scales=(1, ),
-        norm_cfg=head.norm_cfg)
+        type='PSPHead',
+        in_channels=head.in_channels[-1],
+        in_index=3,
+        channels=4,
+        num_classes=11,
+        pool_scales=(1,),
+        norm_cfg=head.norm_cfg,
+    )
 
 
 def raises_in_the_step(config):
     config.model.terms.loss_broken = dict(CWD, loss=dict(type='BrokenLoss'))
 
 
-@pytest.mark.parametrize('damages, findings', [
-    ([wrong_classes, wrong_auxiliary], [
-        ('failed', 'training data', 'labels must lie in 0..9 or be 255 (void), but '),
-        ('failed', 'classes', 'model.student.auxiliary_head.num_classes is 7'),
-        ('failed', 'classes', 'train_dataloader.dataset has 11 classes, but model.student.decode_head.num_classes is '
-         '10; set num_classes=11 in all heads'),
-        ('failed', 'classes', 'val_dataloader.dataset has 11 classes'),
-        ('failed', 'classes', 'teacher has 11 classes and the student 10; set model.student.decode_head.num_classes, '
-         'or model.teacher'),
-        ('failed', 'model', 'model.terms.loss_cwd: student and teacher must have the same classes')]),
-    ([no_label_files, no_images, no_checkpoint_file], [
-        ('failed', 'training data', '32 files are missing, such as '),
-        ('failed', 'validation data', 'no image was found; check val_dataloader.dataset.data_root'),
-        ('failed', "teacher's weights", 'model.teacher.checkpoint: no such checkpoint: nothing.pth'),
-        ('skipped', "teacher's mIoU", 'needs "teacher\'s weights", see above'),
-        ('ok', 'model', 'built and initialised'),
-        ('skipped', 'losses', 'needs "batch", see above')]),
-    ([no_data, other_void, padding_of_no_class, no_teacher_config], [
-        ('failed', 'training data', 'check train_dataloader.dataset.data_root ("/nowhere")'),
-        ('failed', 'teacher', 'model.teacher.config: no such config: nothing.py'),
-        ('ok', 'validation data', '16 images')]),
-    ([other_void, padding_of_no_class], [
-        ('failed', 'void', 'model.student.decode_head.ignore_index is 0, val_evaluator.ignore_index is 255'),
-        ('failed', 'void', 'seg_pad_val is 254; set it to 0')]),
-    ([other_normalisation, padding_is_learnt, unused_layer, unused_in_a_term], [
-        ('warning', 'void', 'padding would be learnt as class 0'),
-        ('warning', 'normalisation', 'teacher has mean 123.675, 116.28, 103.53, std 64, 64, 64, RGB, the student mean '
-         '128, 128, 128'),
-        ('warning', 'unused parameters', 'get no gradient: model.student.backbone.layer4.0.')]),
-    ([unused_in_a_term, faint_term], [
-        ('warning', 'unused parameters', '1 of 84 trained tensors (3 numbers) get no gradient: '
-         'model.terms.loss_spare.loss.spare;'),
-        ('warning', 'losses', 'it hardly counts; raise model.terms.loss_cwd.weight (1e-06)')]),
-    ([no_labels, no_weight], [
-        ('failed', 'training data', "add dict(type='LoadAnnotations') to train_dataloader.dataset.pipeline")]),
-    ([no_normalisation, loud_term, no_such_metric], [
-        ('failed', 'settings', "default_hooks.checkpoint.save_best is 'mDice', but validation gives aAcc, mIoU, mAcc"),
-        ('warning', 'normalisation', 'model.student.data_preprocessor has no mean and std'),
-        ('warning', 'batch', 'images should have a mean near 0'),
-        ('warning', 'losses', 'nothing else counts; lower model.terms.loss_cwd.weight (1e+06)')]),
-    ([no_checkpoint, no_weight, nan_gradient, reads_images, cut_gradient], [
-        ('warning', "teacher's weights", 'model.teacher.checkpoint is None'),
-        ('failed', "teacher's mIoU", 'but one class everywhere would get'),
-        ('warning', 'losses', 'model.terms.loss_cwd.weight is 0, so the term never counts'),
-        ('failed', 'losses', 'model.terms.loss_root has a gradient of nan'),
-        ('failed', 'losses', 'model.terms.loss_hint.student (inputs) does not depend on any trained parameter'),
-        ('failed', 'losses', 'no gradient reaches the student; model.terms.loss_cut.loss cuts it')]),
-    ([nan_term], [
-        ('failed', 'losses', 'model.terms.loss_cwd is nan; what it reads is finite, so check weight and loss of')]),
-    ([never_begins, too_high_a_rate], [
-        ('failed', 'losses', 'model.terms.loss_cwd.weight is 0 from the first to the last iteration'),
-        ('failed', 'step', 'lower optim_wrapper.optimizer.lr')]),
-    ([wrong_path], [('failed', 'model', 'model.terms.loss_cwd.student: "backbone.layer9" names no module')]),
-    ([critic_without_optimiser, raises_in_the_step], [
-        ('failed', 'optimiser', "set optim_wrapper.constructor='DistillOptimWrapperConstructor'"),
-        ('failed', 'losses', "KeyError: 'nothing' (tests/doctor/test_doctor.py, line ")]),
-    ([never_ends], [
-        ('failed', 'settings', 'train_dataloader.sampler is InfiniteSampler, which never ends')]),
-    ([last_batch_of_one], [
-        ('failed', 'batches', 'auxiliary_head.psp_modules.0.1.bn normalises one value per image and channel')]),
-    ([no_optimiser, no_initial_weights], [
-        ('failed', 'model', 'nothing.pth can not be found.; see pretrained and init_cfg in model.student'),
-        ('failed', 'optimiser', 'there is no optim_wrapper; add one'),
-        ('ok', 'losses', 'decode.loss_ce')]),
-], ids=lambda value: '+'.join(getattr(damage, '__name__', '') for damage in value).strip('+'))
+@pytest.mark.parametrize(
+    'damages, findings',
+    [
+        (
+            [wrong_classes, wrong_auxiliary],
+            [
+                ('failed', 'training data', 'labels must lie in 0..9 or be 255 (void), but '),
+                ('failed', 'classes', 'model.student.auxiliary_head.num_classes is 7'),
+                (
+                    'failed',
+                    'classes',
+                    'train_dataloader.dataset has 11 classes, but model.student.decode_head.num_classes is '
+                    '10; set num_classes=11 in all heads',
+                ),
+                ('failed', 'classes', 'val_dataloader.dataset has 11 classes'),
+                (
+                    'failed',
+                    'classes',
+                    'teacher has 11 classes and the student 10; set model.student.decode_head.num_classes, '
+                    'or model.teacher',
+                ),
+                ('failed', 'model', 'model.terms.loss_cwd: student and teacher must have the same classes'),
+            ],
+        ),
+        (
+            [no_label_files, no_images, no_checkpoint_file],
+            [
+                ('failed', 'training data', '32 files are missing, such as '),
+                ('failed', 'validation data', 'no image was found; check val_dataloader.dataset.data_root'),
+                ('failed', "teacher's weights", 'model.teacher.checkpoint: no such checkpoint: nothing.pth'),
+                ('skipped', "teacher's mIoU", 'needs "teacher\'s weights", see above'),
+                ('ok', 'model', 'built and initialised'),
+                ('skipped', 'losses', 'needs "batch", see above'),
+            ],
+        ),
+        (
+            [no_data, other_void, padding_of_no_class, no_teacher_config],
+            [
+                ('failed', 'training data', 'check train_dataloader.dataset.data_root ("/nowhere")'),
+                ('failed', 'teacher', 'model.teacher.config: no such config: nothing.py'),
+                ('ok', 'validation data', '16 images'),
+            ],
+        ),
+        (
+            [other_void, padding_of_no_class],
+            [
+                ('failed', 'void', 'model.student.decode_head.ignore_index is 0, val_evaluator.ignore_index is 255'),
+                ('failed', 'void', 'seg_pad_val is 254; set it to 0'),
+            ],
+        ),
+        (
+            [other_normalisation, padding_is_learnt, unused_layer, unused_in_a_term],
+            [
+                ('warning', 'void', 'padding would be learnt as class 0'),
+                (
+                    'warning',
+                    'normalisation',
+                    'teacher has mean 123.675, 116.28, 103.53, std 64, 64, 64, RGB, the student mean 128, 128, 128',
+                ),
+                ('warning', 'unused parameters', 'get no gradient: model.student.backbone.layer4.0.'),
+            ],
+        ),
+        (
+            [unused_in_a_term, faint_term],
+            [
+                (
+                    'warning',
+                    'unused parameters',
+                    '1 of 84 trained tensors (3 numbers) get no gradient: model.terms.loss_spare.loss.spare;',
+                ),
+                ('warning', 'losses', 'it hardly counts; raise model.terms.loss_cwd.weight (1e-06)'),
+            ],
+        ),
+        (
+            [no_labels, no_weight],
+            [('failed', 'training data', "add dict(type='LoadAnnotations') to train_dataloader.dataset.pipeline")],
+        ),
+        (
+            [no_normalisation, loud_term, no_such_metric],
+            [
+                (
+                    'failed',
+                    'settings',
+                    "default_hooks.checkpoint.save_best is 'mDice', but validation gives aAcc, mIoU, mAcc",
+                ),
+                ('warning', 'normalisation', 'model.student.data_preprocessor has no mean and std'),
+                ('warning', 'batch', 'images should have a mean near 0'),
+                ('warning', 'losses', 'nothing else counts; lower model.terms.loss_cwd.weight (1e+06)'),
+            ],
+        ),
+        (
+            [no_checkpoint, no_weight, nan_gradient, reads_images, cut_gradient],
+            [
+                ('warning', "teacher's weights", 'model.teacher.checkpoint is None'),
+                ('failed', "teacher's mIoU", 'but one class everywhere would get'),
+                ('warning', 'losses', 'model.terms.loss_cwd.weight is 0, so the term never counts'),
+                ('failed', 'losses', 'model.terms.loss_root has a gradient of nan'),
+                ('failed', 'losses', 'model.terms.loss_hint.student (inputs) does not depend on any trained parameter'),
+                ('failed', 'losses', 'no gradient reaches the student; model.terms.loss_cut.loss cuts it'),
+            ],
+        ),
+        (
+            [nan_term],
+            [('failed', 'losses', 'model.terms.loss_cwd is nan; what it reads is finite, so check weight and loss of')],
+        ),
+        (
+            [never_begins, too_high_a_rate],
+            [
+                ('failed', 'losses', 'model.terms.loss_cwd.weight is 0 from the first to the last iteration'),
+                ('failed', 'step', 'lower optim_wrapper.optimizer.lr'),
+            ],
+        ),
+        ([wrong_path], [('failed', 'model', 'model.terms.loss_cwd.student: "backbone.layer9" names no module')]),
+        (
+            [critic_without_optimiser, raises_in_the_step],
+            [
+                ('failed', 'optimiser', "set optim_wrapper.constructor='DistillOptimWrapperConstructor'"),
+                ('failed', 'losses', "KeyError: 'nothing' (tests/doctor/test_doctor.py, line "),
+            ],
+        ),
+        ([never_ends], [('failed', 'settings', 'train_dataloader.sampler is InfiniteSampler, which never ends')]),
+        (
+            [last_batch_of_one],
+            [('failed', 'batches', 'auxiliary_head.psp_modules.0.1.bn normalises one value per image and channel')],
+        ),
+        (
+            [no_optimiser, no_initial_weights],
+            [
+                ('failed', 'model', 'nothing.pth can not be found.; see pretrained and init_cfg in model.student'),
+                ('failed', 'optimiser', 'there is no optim_wrapper; add one'),
+                ('ok', 'losses', 'decode.loss_ce'),
+            ],
+        ),
+    ],
+    ids=lambda value: '+'.join(getattr(damage, '__name__', '') for damage in value).strip('+'),
+)
 def test_what_is_broken_is_found_and_named(config, damages, findings):
     for damage in damages:
         damage(config)
@@ -463,7 +567,7 @@ def test_labels_out_of_range_are_named_with_their_file_before_a_gpu_would_see_th
         Image.fromarray(labels).save(file)
     config.train_dataloader.dataset.data_root = str(tmp_path / 'data')
     well, lines, _ = look(config)
-    message, = said(lines, 'failed', 'training data')
+    (message,) = said(lines, 'failed', 'training data')
     assert not well and 'ann_dir/train/' in message
     assert 'holds 200; check train_dataloader.dataset.reduce_zero_label' in message
     assert 'but lie in 0..200' in said(lines, 'failed', 'batch')[0]
@@ -528,9 +632,18 @@ def test_training_goes_on_as_if_nobody_had_looked(config, tmp_path, monkeypatch)
     def train(name):
         run = copy.deepcopy(config)
         run.train_cfg.update(max_iters=2, val_interval=2)
-        run.update(work_dir=str(tmp_path / name), experiment_name=name, log_level='ERROR', randomness=dict(seed=0),
-                   val_dataloader=None, val_cfg=None, val_evaluator=None, test_dataloader=None, test_cfg=None,
-                   test_evaluator=None)
+        run.update(
+            work_dir=str(tmp_path / name),
+            experiment_name=name,
+            log_level='ERROR',
+            randomness=dict(seed=0),
+            val_dataloader=None,
+            val_cfg=None,
+            val_evaluator=None,
+            test_dataloader=None,
+            test_cfg=None,
+            test_evaluator=None,
+        )
         runner = Runner.from_cfg(run)
         runner.train()
         return runner.model.state_dict()
@@ -551,30 +664,44 @@ def test_losses_and_gradients_are_those_of_autograd(healthy):
     losses = model(**model.data_preprocessor(batch, True), mode='loss')
     for name in ('decode.loss_ce', 'loss_cwd'):
         gradients = torch.autograd.grad(
-            losses[name], list(model.student.parameters()), retain_graph=True, allow_unused=True)
+            losses[name], list(model.student.parameters()), retain_graph=True, allow_unused=True
+        )
         norm = np.sqrt(sum(float(g.double().square().sum()) for g in gradients if g is not None))
         assert parts[name].value == pytest.approx(losses[name].item(), rel=1e-5)
         assert parts[name].gradient == pytest.approx(norm, rel=1e-4) and parts[name].connected
     assert all(p.grad is None for p in model.parameters())
     shares = gradient_shares(list(parts.values()))
     own, term = parts['decode.loss_ce'].gradient, parts['loss_cwd'].gradient
-    assert shares == dict([('decode.loss_ce', pytest.approx(own / (own + term))),
-                           ('loss_cwd', pytest.approx(term / (own + term)))])
+    assert shares == {
+        'decode.loss_ce': pytest.approx(own / (own + term)),
+        'loss_cwd': pytest.approx(term / (own + term)),
+    }
     value = parts['loss_cwd'].value
     row = [cell.strip() for cell in loss_table(list(parts.values()), model).splitlines()[-1].split('|')[1:-1]]
-    assert row == ['loss_cwd', '3', f'{value:.4g}', f'{100 * value / (value + parts["decode.loss_ce"].value):.1f} %',
-                   f'{term:.3g}', f'{100 * term / (own + term):.1f} %']
+    assert row == [
+        'loss_cwd',
+        '3',
+        f'{value:.4g}',
+        f'{100 * value / (value + parts["decode.loss_ce"].value):.1f} %',
+        f'{term:.3g}',
+        f'{100 * term / (own + term):.1f} %',
+    ]
 
 
 def test_the_cost_of_the_terms_is_what_is_left():
     table = cost_table(Cost(step=1.0, teachers=0.25, student=0.5, memory=3 * 2**30, student_memory=2**30))
     rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in table.splitlines()[2:]]
-    assert rows == [['student alone', '0.5', '1.00 x', '1.00'], ['teachers', '0.25', '0.50 x', ''],
-                    ['terms (the rest)', '0.25', '0.50 x', ''], ['whole', '1', '2.00 x', '3.00']]
+    assert rows == [
+        ['student alone', '0.5', '1.00 x', '1.00'],
+        ['teachers', '0.25', '0.50 x', ''],
+        ['terms (the rest)', '0.25', '0.50 x', ''],
+        ['whole', '1', '2.00 x', '3.00'],
+    ]
 
 
-@pytest.mark.parametrize('seconds, words', [(5.04, '5.0 s'), (119, '119.0 s'), (600, '10.0 min'), (9000, '2.5 h'),
-                                            (3 * 86400, '3.0 days')])
+@pytest.mark.parametrize(
+    'seconds, words', [(5.04, '5.0 s'), (119, '119.0 s'), (600, '10.0 min'), (9000, '2.5 h'), (3 * 86400, '3.0 days')]
+)
 def test_durations_read_as_people_say_them(seconds, words):
     assert duration(seconds) == words
 
@@ -586,7 +713,6 @@ def test_the_length_of_training_by_iterations_or_epochs():
 
 
 class Terminal(io.StringIO):
-
     def isatty(self):
         return True
 
@@ -598,8 +724,10 @@ def test_a_check_that_raises_takes_down_only_what_needs_it():
     second = diagnosis.run('second', lambda say, value: say.ok('never'), first)
     third = diagnosis.run('third', lambda say: say.ok('well') or 3, needs=[4])
     assert isinstance(first, Missing) and second == Missing('first') and third == 3 and diagnosis.ruined
-    assert out.getvalue().splitlines()[1:] == ['skipped  second             needs "first", see above',
-                                               'ok       third              well']
+    assert out.getvalue().splitlines()[1:] == [
+        'skipped  second             needs "first", see above',
+        'ok       third              well',
+    ]
     assert out.getvalue().startswith('failed   first              IndexError: list index out of range (tests/doctor/')
     assert diagnosis.verdict() == '1 failed, 1 ok, 1 skipped: this would ruin the run; mend it from the top'
 

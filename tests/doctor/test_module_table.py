@@ -4,9 +4,9 @@ import torch.nn.functional as F
 from mmengine.config import ConfigDict
 from torch import nn
 
-from mmseg_kd.doctor.module_table import Place, module_table, places
 from mmseg_kd.distillers.dry_run import as_trained, build_skeleton
 from mmseg_kd.distillers.taps import Taps
+from mmseg_kd.doctor.module_table import Place, module_table, places
 from mmseg_kd.testing.toys import toy_segmentor
 
 
@@ -63,14 +63,19 @@ class Cascade(nn.Module):
 def test_tokens_lists_and_forwards_that_look_at_values():
     found = places(Cascade(), (16, 32))
     assert [(place.names, place.shape, place.stride) for place in found] == [
-        (['embed'], (6, 4, 8), 4), (['blocks.0'], (32, 6), 4), (['blocks.1'], (32, 6), 4)
+        (['embed'], (6, 4, 8), 4),
+        (['blocks.0'], (32, 6), 4),
+        (['blocks.1'], (32, 6), 4),
     ]
 
 
 def test_a_row_is_shared_by_those_who_have_the_place():
     student = [Place(['backbone[0]', 'backbone.layer1'], (4, 8, 8), 4), Place(['logits', 'decode_head'], (2, 8, 8), 4)]
-    teacher = [Place(['backbone[0]', 'backbone.stages.0'], (9, 8, 8), 4), Place(['neck[0]'], (9, 1, 1), 0),
-               Place(['logits', 'decode_head'], (2, 8, 8), 4)]
+    teacher = [
+        Place(['backbone[0]', 'backbone.stages.0'], (9, 8, 8), 4),
+        Place(['neck[0]'], (9, 1, 1), 0),
+        Place(['logits', 'decode_head'], (2, 8, 8), 4),
+    ]
     assert module_table(dict(student=student, teacher=teacher)).splitlines()[2:] == [
         '| backbone[0]          |   4x8x8 |      4 |   9x8x8 |      4 |',
         '| neck[0]              |         |        |   9x1x1 |      - |',
@@ -78,12 +83,15 @@ def test_a_row_is_shared_by_those_who_have_the_place():
     ]
 
 
-@pytest.mark.parametrize('names, shown', [
-    (['a.0', 'a.1', 'a.2'], ['a.0..2']),
-    (['a[0]', 'a[1]', 'b[2]'], ['a[0..1]', 'b[2]']),
-    (['a.0', 'a.2'], ['a.0', 'a.2']),
-    (['a.9.b', 'a.10.b', 'a.11.c'], ['a.9..10.b', 'a.11.c']),
-])
+@pytest.mark.parametrize(
+    'names, shown',
+    [
+        (['a.0', 'a.1', 'a.2'], ['a.0..2']),
+        (['a[0]', 'a[1]', 'b[2]'], ['a[0..1]', 'b[2]']),
+        (['a.0', 'a.2'], ['a.0', 'a.2']),
+        (['a.9.b', 'a.10.b', 'a.11.c'], ['a.9..10.b', 'a.11.c']),
+    ],
+)
 def test_rows_that_differ_in_a_running_number_become_one(names, shown):
     rows = module_table(dict(student=[Place([name], (4, 8, 8), 4) for name in names])).splitlines()[2:]
     assert [row.split('|')[1].strip() for row in rows] == shown
@@ -96,14 +104,21 @@ def test_rows_of_other_shapes_stay_apart():
 
 def test_a_student_is_shown_as_it_trains_and_a_teacher_as_it_answers():
     """PIDNet's branches: P and D, which serve the training, at strides 8; I, which is deployed, comes at the same."""
-    head = dict(type='PIDHead', in_channels=16, channels=8, num_classes=4,
-                loss_decode=[dict(type='CrossEntropyLoss')] * 4)
-    config = dict(toy_segmentor(4, auxiliary=False), decode_head=head,
-                  backbone=dict(type='PIDNet', channels=4, ppm_channels=8))
-    student, teacher = ({name: place.shape for place in places(skeleton, (64, 64)) for name in place.names}
-                        for skeleton in (as_trained(build_skeleton(config)), build_skeleton(config)))
+    head = dict(
+        type='PIDHead', in_channels=16, channels=8, num_classes=4, loss_decode=[dict(type='CrossEntropyLoss')] * 4
+    )
+    config = dict(
+        toy_segmentor(4, auxiliary=False), decode_head=head, backbone=dict(type='PIDNet', channels=4, ppm_channels=8)
+    )
+    student, teacher = (
+        {name: place.shape for place in places(skeleton, (64, 64)) for name in place.names}
+        for skeleton in (as_trained(build_skeleton(config)), build_skeleton(config))
+    )
     assert {name: student[name] for name in student if name.startswith('backbone[')} == {
-        'backbone[0]': (8, 8, 8), 'backbone[1]': (16, 8, 8), 'backbone[2]': (8, 8, 8)}
+        'backbone[0]': (8, 8, 8),
+        'backbone[1]': (16, 8, 8),
+        'backbone[2]': (8, 8, 8),
+    }
     assert teacher['backbone'] == (16, 8, 8) and not any(name.startswith('backbone[') for name in teacher)
     assert student['logits'] == teacher['logits'] == student['decode_head[1]'] == teacher['decode_head'] == (4, 8, 8)
     assert 'decode_head.p_head' in student and 'decode_head.p_head' not in teacher
@@ -111,13 +126,21 @@ def test_a_student_is_shown_as_it_trains_and_a_teacher_as_it_answers():
 
 
 def test_pointrend_is_shown_without_logits(monkeypatch):
-    monkeypatch.setattr('mmseg.models.decode_heads.point_head.point_sample', lambda maps, points, **_: F.grid_sample(
-        maps, 2 * points[:, :, None] - 1, align_corners=False).squeeze(3))
+    monkeypatch.setattr(
+        'mmseg.models.decode_heads.point_head.point_sample',
+        lambda maps, points, **_: F.grid_sample(maps, 2 * points[:, :, None] - 1, align_corners=False).squeeze(3),
+    )
     coarse = dict(type='FCNHead', in_channels=32, in_index=3, channels=8, num_classes=4, align_corners=False)
     point = dict(type='PointHead', in_channels=[4], in_index=[0], channels=8, num_classes=4, num_fcs=1)
-    config = ConfigDict(dict(
-        toy_segmentor(4, auxiliary=False), type='CascadeEncoderDecoder', num_stages=2, decode_head=[coarse, point],
-        test_cfg=dict(mode='whole', subdivision_steps=1, subdivision_num_points=16, scale_factor=2)))
+    config = ConfigDict(
+        dict(
+            toy_segmentor(4, auxiliary=False),
+            type='CascadeEncoderDecoder',
+            num_stages=2,
+            decode_head=[coarse, point],
+            test_cfg=dict(mode='whole', subdivision_steps=1, subdivision_num_points=16, scale_factor=2),
+        )
+    )
     for skeleton in (as_trained(build_skeleton(config)), build_skeleton(config)):
         found = {name: place.shape for place in places(skeleton, (64, 64)) for name in place.names}
         assert found['decode_head.0'] == (4, 8, 8) and found['backbone[3]'] == (32, 8, 8) and 'logits' not in found

@@ -33,27 +33,27 @@ def found(check, model, teacher=None, metric=255, top=None):
 @pytest.mark.parametrize('ignored', [100, 255, None])
 def test_one_ignored_label_everywhere_is_well_whichever_it_is(ignored):
     label = 255 if ignored is None else ignored
-    (status, text), = found(check_void, segmentor(ignored, seg_pad_val=label), segmentor(255), metric=label)
+    ((status, text),) = found(check_void, segmentor(ignored, seg_pad_val=label), segmentor(255), metric=label)
     assert (status, text) == ('ok', f'{label} in heads, padding, terms and validation')
 
 
 def test_a_loss_that_ignores_another_label_than_its_head_is_told():
     ohem = [dict(type='CrossEntropyLoss'), dict(type='OhemCrossEntropy', ignore_label=255)]
-    (status, text), = found(check_void, segmentor(100, ohem, seg_pad_val=100), metric=100)
+    ((status, text),) = found(check_void, segmentor(100, ohem, seg_pad_val=100), metric=100)
     assert status == 'failed' and 'model.decode_head.loss_decode.ignore_label is 255' in text
 
 
 def test_a_teacher_that_ignores_a_class_of_the_student_is_told():
-    (status, text), = found(check_void, segmentor(), segmentor(0))
+    ((status, text),) = found(check_void, segmentor(), segmentor(0))
     assert status == 'warning' and 'teacher was made for void = 0, the student for 255' in text
 
 
 def test_the_preprocessor_at_the_top_level_is_that_of_the_student():
     model = segmentor()
     own = model.pop('data_preprocessor')
-    (status, text), = found(check_normalisation, model, segmentor(), top=dict(data_preprocessor=own))
+    ((status, text),) = found(check_normalisation, model, segmentor(), top=dict(data_preprocessor=own))
     assert status == 'ok' and text.endswith('RGB for student and teacher')
-    (status, text), = found(check_normalisation, model)
+    ((status, text),) = found(check_normalisation, model)
     assert status == 'warning' and 'data_preprocessor has no mean and std' in text
 
 
@@ -61,6 +61,6 @@ def test_the_preprocessor_at_the_top_level_is_that_of_the_student():
 def test_images_of_any_number_of_channels_are_compared(channels):
     one, other = (segmentor(mean=[mean], std=[64.0], bgr_to_rgb=False) for mean in (127.5, 100.0))
     one.backbone.in_channels = other.backbone.in_channels = channels
-    (status, text), = found(check_normalisation, one, other)
+    ((status, text),) = found(check_normalisation, one, other)
     assert status == 'warning' and 'teacher has mean 100, std 64, channels as loaded, the student mean 127.5' in text
     assert found(check_normalisation, one, one)[0][0] == 'ok'

@@ -18,8 +18,13 @@ PUBLISHED = 'mmseg::pspnet/pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py'
 
 def network(config=None, checkpoint=None, module=None, scale=1):
     head = SimpleNamespace(num_classes=3, ignore_index=255)
-    return Network('teacher', 'model.teacher', {}, SimpleNamespace(decode_head=head),
-                   SimpleNamespace(config=config, checkpoint=checkpoint, module=module, scale=scale, dtype=None))
+    return Network(
+        'teacher',
+        'model.teacher',
+        {},
+        SimpleNamespace(decode_head=head),
+        SimpleNamespace(config=config, checkpoint=checkpoint, module=module, scale=scale, dtype=None),
+    )
 
 
 def test_accuracy_of_a_hand_computed_case():
@@ -63,7 +68,7 @@ class Oracle(nn.Module):
     def predict(self, inputs, samples):
         self.sizes.append(tuple(inputs.shape[-2:]))
         for sample, image in zip(samples, inputs):
-            labels = image[:1, :sample.gt_sem_seg.shape[0], :sample.gt_sem_seg.shape[1]] % 3
+            labels = image[:1, : sample.gt_sem_seg.shape[0], : sample.gt_sem_seg.shape[1]] % 3
             sample.pred_sem_seg = PixelData(data=labels.long())
         return samples
 
@@ -102,37 +107,52 @@ def test_time_ends_it_but_not_before_one_image():
     assert oracle.sizes == [(8, 8)]
 
 
-@pytest.mark.parametrize('checkpoint, value', [
-    ('auto', 79.76),
-    ('downloads/pspnet_r101-d8_512x1024_80k_cityscapes_20200606_112211-e1e1100f.pth', 79.76),
-    ('work_dirs/mine.pth', 'the metafile of mmseg speaks of other weights'),
-    (None, 'the metafile of mmseg speaks of other weights'),
-])
+@pytest.mark.parametrize(
+    'checkpoint, value',
+    [
+        ('auto', 79.76),
+        ('downloads/pspnet_r101-d8_512x1024_80k_cityscapes_20200606_112211-e1e1100f.pth', 79.76),
+        ('work_dirs/mine.pth', 'the metafile of mmseg speaks of other weights'),
+        (None, 'the metafile of mmseg speaks of other weights'),
+    ],
+)
 def test_the_metafile_speaks_of_its_own_weights(checkpoint, value):
     found, reason = published_miou(network(PUBLISHED, checkpoint))
     assert (found, reason) == (value, '') if isinstance(value, float) else (found, reason) == (None, value)
 
 
-@pytest.mark.parametrize('config, reason', [
-    (None, 'an inline model is no config of a library, so there is no metafile'),
-    ('work/teacher.py', 'work/teacher.py is no config of a library, so there is no metafile'),
-    ('mmseg_kd::demo/teacher.py', 'no metafile of mmseg_kd states an mIoU for demo/teacher.py'),
-])
+@pytest.mark.parametrize(
+    'config, reason',
+    [
+        (None, 'an inline model is no config of a library, so there is no metafile'),
+        ('work/teacher.py', 'work/teacher.py is no config of a library, so there is no metafile'),
+        ('mmseg_kd::demo/teacher.py', 'no metafile of mmseg_kd states an mIoU for demo/teacher.py'),
+    ],
+)
 def test_what_no_metafile_speaks_of(config, reason):
     assert published_miou(network(config, 'teacher.pth')) == (None, reason)
 
 
-@pytest.mark.parametrize('number, stated, accuracy, status, words', [
-    (50, 60.0, (58, 1.0, 90, 20, 60), 'ok', '58.0 % on 50 of 30 validation images (+-1.0); 60.0 % are published'),
-    (50, 60.0, (56, 1.0, 90, 20, 60), 'warning', 'compare the pipeline of val_dataloader'),
-    (5, 60.0, (56, 1.0, 90, 20, 60), 'ok', '60.0 % are published'),
-    (50, 60.0, (29, 30.0, 90, 20, 60), 'failed', 'but 60.0 % are published; check checkpoint and config'),
-    (5, 60.0, (29, 30.0, 90, 20, 60), 'warning', 'or look at more images'),
-    (50, None, (20, 1.0, 60, 20, 60), 'failed', '20.0 % on 50 of 30 validation images (60 % of the pixels), but one '
-     'class everywhere would get 20.0 % (60 %)'),
-    (50, None, (19, 1.0, 70, 20, 60), 'ok', 'nothing to compare with: why'),
-    (9, None, (20, 1.0, 60, 20, 60), 'warning', 'but one class everywhere'),
-])
+@pytest.mark.parametrize(
+    'number, stated, accuracy, status, words',
+    [
+        (50, 60.0, (58, 1.0, 90, 20, 60), 'ok', '58.0 % on 50 of 30 validation images (+-1.0); 60.0 % are published'),
+        (50, 60.0, (56, 1.0, 90, 20, 60), 'warning', 'compare the pipeline of val_dataloader'),
+        (5, 60.0, (56, 1.0, 90, 20, 60), 'ok', '60.0 % are published'),
+        (50, 60.0, (29, 30.0, 90, 20, 60), 'failed', 'but 60.0 % are published; check checkpoint and config'),
+        (5, 60.0, (29, 30.0, 90, 20, 60), 'warning', 'or look at more images'),
+        (
+            50,
+            None,
+            (20, 1.0, 60, 20, 60),
+            'failed',
+            '20.0 % on 50 of 30 validation images (60 % of the pixels), but one '
+            'class everywhere would get 20.0 % (60 %)',
+        ),
+        (50, None, (19, 1.0, 70, 20, 60), 'ok', 'nothing to compare with: why'),
+        (9, None, (20, 1.0, 60, 20, 60), 'warning', 'but one class everywhere'),
+    ],
+)
 def test_the_verdict_on_an_accuracy(monkeypatch, number, stated, accuracy, status, words):
     room = 'mmseg_kd.doctor.teacher_checks'
     monkeypatch.setattr(f'{room}.measure', lambda *_: [np.zeros(number)] * 3)
@@ -140,7 +160,7 @@ def test_the_verdict_on_an_accuracy(monkeypatch, number, stated, accuracy, statu
     monkeypatch.setattr(f'{room}.published_miou', lambda _: (stated, 'why'))
     diagnosis = Diagnosis(io.StringIO())
     diagnosis.run('mIoU', check_accuracy, network(), SimpleNamespace(dataset=Images()), 'cpu', 50, 60)
-    finding, = diagnosis.findings
+    (finding,) = diagnosis.findings
     assert finding.status == status and words in finding.text
 
 
@@ -155,8 +175,12 @@ def test_a_teacher_of_other_classes_is_skipped():
 def test_the_partition_of_a_teacher_is_told_or_refused(tmp_path):
     def lines(partition, trained="train_dataloader = dict(dataset=dict(partition='a/1_8'))"):
         torch.save(dict(meta=dict(cfg=trained)), tmp_path / 'a.pth')
-        config = Config(dict(train_dataloader=dict(dataset=dict(partition=partition)),
-                             model=dict(teacher=dict(config='a.py', checkpoint=str(tmp_path / 'a.pth')))))
+        config = Config(
+            dict(
+                train_dataloader=dict(dataset=dict(partition=partition)),
+                model=dict(teacher=dict(config='a.py', checkpoint=str(tmp_path / 'a.pth'))),
+            )
+        )
         out = io.StringIO()
         Diagnosis(out).run("teacher's partition", check_partition, config)
         return out.getvalue()

@@ -18,7 +18,7 @@ from mmseg_kd.testing.trees import write_camvid_tree
 
 PI = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))
 
-PLAIN = textwrap.dedent('''
+PLAIN = textwrap.dedent("""
     import json, runpy, sys
     from pathlib import Path
     import mmseg
@@ -33,7 +33,7 @@ PLAIN = textwrap.dedent('''
     answer = inference_model(init_model(config, weights, device='cpu'), image)
     assert answer.pred_sem_seg.shape == answer.ori_shape
     print('mIoU', metrics['mIoU'])
-''')
+""")
 
 
 @pytest.fixture
@@ -43,13 +43,18 @@ def camvid_config(tmp_path):
     pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
     train = [*pipeline[:2], dict(type='RandomCrop', crop_size=(32, 32)), pipeline[2]]
     loader = dict(batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False))
-    data = dict(type='CamVidDataset', data_root=root, data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'))
+    data = dict(
+        type='CamVidDataset', data_root=root, data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val')
+    )
     test = dict(loader, dataset=dict(data, pipeline=pipeline))
     return Config(
         dict(
             model=dict(
-                type='Distiller', student=toy_segmentor(4, num_classes=11),
-                teacher=dict(model=toy_segmentor(8, num_classes=11)), terms=dict(loss_pi=PI)),
+                type='Distiller',
+                student=toy_segmentor(4, num_classes=11),
+                teacher=dict(model=toy_segmentor(8, num_classes=11)),
+                terms=dict(loss_pi=PI),
+            ),
             default_scope='mmseg',
             custom_imports=dict(imports=['mmseg_kd'], allow_failed_imports=False),
             work_dir=str(tmp_path / 'work'),
@@ -64,13 +69,15 @@ def camvid_config(tmp_path):
             train_cfg=dict(type='IterBasedTrainLoop', max_iters=4, val_interval=2),
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05)),
             default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=2, by_epoch=False, save_best='mIoU')),
-            custom_hooks=[dict(type='ExportStudentHook')]))
+            custom_hooks=[dict(type='ExportStudentHook')],
+        )
+    )
 
 
 def test_plain_mmsegmentation_tests_the_exported_student_to_the_same_miou_and_infers_with_it(camvid_config, tmp_path):
     runner = Runner.from_cfg(camvid_config)
     runner.train()
-    best, = (tmp_path / 'work').glob('best_mIoU_iter_*.pth')
+    (best,) = (tmp_path / 'work').glob('best_mIoU_iter_*.pth')
     camvid_config.load_from, camvid_config.experiment_name = str(best), 'export_check'
     expected = Runner.from_cfg(camvid_config).test()['mIoU']
     folder = tmp_path / 'work' / 'student'
@@ -78,15 +85,28 @@ def test_plain_mmsegmentation_tests_the_exported_student_to_the_same_miou_and_in
     assert 'mmseg_kd' not in (folder / 'config.py').read_text()
     image = next((tmp_path / 'camvid' / 'img_dir' / 'val').iterdir())
     plain = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', PLAIN, *map(str, (folder / 'config.py', folder / 'student.pth', tmp_path / 'plain', image))],
-        capture_output=True, text=True)
+        [
+            sys.executable,
+            '-W',
+            'ignore',
+            '-c',
+            PLAIN,
+            *map(str, (folder / 'config.py', folder / 'student.pth', tmp_path / 'plain', image)),
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert plain.returncode == 0, plain.stderr[-2000:]
     assert float(plain.stdout.split('mIoU')[-1]) == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_exported_weights_are_the_students_alone_and_load_safely(tmp_path):
-    model = dict(type='Distiller', student=toy_segmentor(4), teacher=dict(model=toy_segmentor(8)),
-                 terms=dict(loss_hint=dict(student='backbone[3]', teacher='backbone[3]', loss=dict(type='HintLoss'))))
+    model = dict(
+        type='Distiller',
+        student=toy_segmentor(4),
+        teacher=dict(model=toy_segmentor(8)),
+        terms=dict(loss_hint=dict(student='backbone[3]', teacher='backbone[3]', loss=dict(type='HintLoss'))),
+    )
     runner = toy_runner(model, tmp_path, max_iters=1)
     runner.train()
     export_student(runner.cfg, tmp_path / 'iter_1.pth', tmp_path / 'out')
@@ -96,9 +116,12 @@ def test_the_exported_weights_are_the_students_alone_and_load_safely(tmp_path):
 
 
 def test_the_best_weights_of_a_moving_average_are_exported(tmp_path):
-    model = dict(type='Distiller', student=toy_segmentor(4), teacher=dict(model=toy_segmentor(8)), terms=dict(loss_pi=PI))
-    runner = toy_runner(model, tmp_path, max_iters=2,
-                        custom_hooks=[dict(type='EMAHook', momentum=0.5), dict(type='ExportStudentHook')])
+    model = dict(
+        type='Distiller', student=toy_segmentor(4), teacher=dict(model=toy_segmentor(8)), terms=dict(loss_pi=PI)
+    )
+    runner = toy_runner(
+        model, tmp_path, max_iters=2, custom_hooks=[dict(type='EMAHook', momentum=0.5), dict(type='ExportStudentHook')]
+    )
     runner.train()
     checkpoint = torch.load(tmp_path / 'iter_2.pth', weights_only=False)
     assert not any('teacher' in key for key in [*checkpoint['state_dict'], *checkpoint['ema_state_dict']])
@@ -114,29 +137,57 @@ def test_a_preprocessor_beside_the_model_goes_along():
 
 
 def test_imports_that_the_student_needs_stay():
-    config = Config(dict(model=dict(student=dict(type='EncoderDecoder')),
-                         custom_imports=dict(imports=['mmpretrain.models', 'mmseg_kd'])))
+    config = Config(
+        dict(
+            model=dict(student=dict(type='EncoderDecoder')),
+            custom_imports=dict(imports=['mmpretrain.models', 'mmseg_kd']),
+        )
+    )
     assert student_config(config).custom_imports.imports == ['mmpretrain.models']
 
 
 def test_a_data_set_that_is_more_than_names_and_defaults_stays_and_brings_its_import():
     def exported(dataset, **more):
-        config = Config(dict(model=dict(student=dict(type='EncoderDecoder')), test_dataloader=dict(dataset=dataset),
-                             custom_imports=dict(imports=['mmseg_kd']), **more))
+        config = Config(
+            dict(
+                model=dict(student=dict(type='EncoderDecoder')),
+                test_dataloader=dict(dataset=dataset),
+                custom_imports=dict(imports=['mmseg_kd']),
+                **more,
+            )
+        )
         result = student_config(config)
         return result.test_dataloader.dataset, result.get('custom_imports')
 
     plain, imports = exported(dict(type='CamVidDataset', data_prefix=dict(img_path='i'), metainfo=dict(town='X')))
-    assert plain.type == 'BaseSegDataset' and plain.metainfo.classes[0] == 'Sky' and plain.metainfo.town == 'X' and not imports
-    wrapped = Config(dict(model=dict(student=dict(type='EncoderDecoder')), test_dataloader=dict(dataset=dict(
-        type='ConcatDataset', datasets=[dict(type='RepeatDataset', times=2, dataset=dict(plain, pipeline=['load']))]))))
+    assert (
+        plain.type == 'BaseSegDataset'
+        and plain.metainfo.classes[0] == 'Sky'
+        and plain.metainfo.town == 'X'
+        and not imports
+    )
+    wrapped = Config(
+        dict(
+            model=dict(student=dict(type='EncoderDecoder')),
+            test_dataloader=dict(
+                dataset=dict(
+                    type='ConcatDataset',
+                    datasets=[dict(type='RepeatDataset', times=2, dataset=dict(plain, pipeline=['load']))],
+                )
+            ),
+        )
+    )
     assert student_config(wrapped).test_pipeline == ['load']
     # Labels are numbered anew, from the classes that the data set knows.
     few = dict(type='CamVidDataset', data_root='r', metainfo=dict(classes=('Sky', 'Road')))
     kept, imports = exported(dict(type='RepeatDataset', times=2, dataset=few))
     assert kept.dataset == few and imports == dict(imports=['mmseg_kd'])
-    panoptic = dict(type='CocoPanopticSemDataset', data_root='r', ann_file='a.json',
-                    pipeline=[dict(type='LoadPanopticSemAnnotations')])
+    panoptic = dict(
+        type='CocoPanopticSemDataset',
+        data_root='r',
+        ann_file='a.json',
+        pipeline=[dict(type='LoadPanopticSemAnnotations')],
+    )
     assert exported(panoptic) == (panoptic, dict(imports=['mmseg_kd']))
 
 
@@ -144,8 +195,11 @@ def test_what_paints_for_the_stock_tool_goes_along():
     config = student_config(Config(dict(model=dict(student=dict(type='EncoderDecoder')))))
     assert config.default_hooks == dict(visualization=dict(type='SegVisualizationHook'))
     assert config.visualizer.vis_backends == [dict(type='LocalVisBackend')]
-    own = dict(model=dict(student=dict(type='EncoderDecoder')), visualizer=dict(type='V', name='v'),
-               default_hooks=dict(visualization=dict(type='P', interval=3), checkpoint=dict(type='CheckpointHook')))
+    own = dict(
+        model=dict(student=dict(type='EncoderDecoder')),
+        visualizer=dict(type='V', name='v'),
+        default_hooks=dict(visualization=dict(type='P', interval=3), checkpoint=dict(type='CheckpointHook')),
+    )
     config = student_config(Config(own))
     assert config.default_hooks == dict(visualization=dict(type='P', interval=3)) and config.visualizer.type == 'V'
 
@@ -159,7 +213,7 @@ def test_a_checkpoint_without_a_student_is_refused_and_nothing_is_written(tmp_pa
     assert not (tmp_path / 'out').exists()
 
 
-NEW_STYLE = '''
+NEW_STYLE = """
 from mmengine.config import read_base
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.hooks import CheckpointHook
@@ -191,7 +245,7 @@ optim_wrapper = dict(optimizer=dict(type=SGD, lr=0.05))
 default_hooks = dict(checkpoint=dict(type=CheckpointHook, by_epoch=False))
 default_scope = 'mmseg'
 log_level = 'WARNING'
-'''
+"""
 CLASSES = ('EncoderDecoder', 'FCNHead', 'PSPHead', 'ResNetV1c', 'SegDataPreProcessor', 'CrossEntropyLoss')
 
 
@@ -203,11 +257,18 @@ def new_style(tmp_path, monkeypatch):
     for name in CLASSES:
         student = student.replace(f"'{name}'", name)
     imports = [f'from {MODELS.get(name).__module__} import {name}' for name in CLASSES]
-    (tmp_path / 'parts.py').write_text('\n'.join([*imports, 'from torch.nn import BatchNorm2d', f'student = {student}']))
+    (tmp_path / 'parts.py').write_text(
+        '\n'.join([*imports, 'from torch.nn import BatchNorm2d', f'student = {student}'])
+    )
     (tmp_path / 'teacher.py').write_text(f'model = {toy_segmentor(8, num_classes=11).to_dict()!r}')
-    (tmp_path / 'new.py').write_text(NEW_STYLE.format(imports='\n'.join(
-        f'from {TRANSFORMS.get(name).__module__} import {name}'
-        for name in ('LoadImageFromFile', 'LoadAnnotations', 'RandomCrop', 'PackSegInputs'))))
+    (tmp_path / 'new.py').write_text(
+        NEW_STYLE.format(
+            imports='\n'.join(
+                f'from {TRANSFORMS.get(name).__module__} import {name}'
+                for name in ('LoadImageFromFile', 'LoadAnnotations', 'RandomCrop', 'PackSegInputs')
+            )
+        )
+    )
     monkeypatch.chdir(tmp_path)
     return tmp_path / 'new.py'
 
@@ -222,7 +283,10 @@ def test_a_config_of_the_new_style_trains_and_its_export_holds_names_alone(new_s
     assert 'mmseg_kd' not in text and '<' not in text
     exported = Config.fromfile(folder / 'config.py')
     assert [exported.model.type, exported.model.backbone.type, exported.model.backbone.norm_cfg.type] == [
-        'EncoderDecoder', 'ResNetV1c', 'BN']
+        'EncoderDecoder',
+        'ResNetV1c',
+        'BN',
+    ]
     assert [step.type for step in exported.test_pipeline] == ['LoadImageFromFile', 'LoadAnnotations', 'PackSegInputs']
     model = init_model(exported, str(folder / 'student.pth'), device='cpu')
     saved = torch.load(folder / 'student.pth', weights_only=True)['state_dict']
@@ -278,15 +342,20 @@ def test_a_student_that_saves_a_part_of_itself_is_exported_whole(tmp_path):
     checkpoint = torch.load(tmp_path / 'iter_1.pth', weights_only=False)
     for state, prefix in ((checkpoint['state_dict'], 'student.'), (checkpoint['ema_state_dict'], 'module.student.')):
         assert saved.keys() <= {key.removeprefix(prefix) for key in state}
-    assert torch.equal(saved['backbone.module.layer1.0.conv1.weight'],
-                       checkpoint['state_dict']['student.backbone.module.layer1.0.conv1.weight'])
+    assert torch.equal(
+        saved['backbone.module.layer1.0.conv1.weight'],
+        checkpoint['state_dict']['student.backbone.module.layer1.0.conv1.weight'],
+    )
 
 
 def test_a_checkpoint_with_a_part_of_the_student_is_not_exported(tmp_path):
     weights = MODELS.build(toy_segmentor(4)).state_dict()
     weights.pop('backbone.layer1.0.conv1.weight')
     torch.save(dict(state_dict={f'student.{key}': value for key, value in weights.items()}), tmp_path / 'c.pth')
-    with pytest.raises(CheckpointError, match=r'must hold all (\d+) weights of the student, but holds \d+, and not '
-                                              r'backbone.layer1.0.conv1.weight'):
+    with pytest.raises(
+        CheckpointError,
+        match=r'must hold all (\d+) weights of the student, but holds \d+, and not '
+        r'backbone.layer1.0.conv1.weight',
+    ):
         export_student(Config(dict(model=dict(student=toy_segmentor(4)))), tmp_path / 'c.pth', tmp_path / 'out')
     assert not (tmp_path / 'out').exists()

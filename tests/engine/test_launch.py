@@ -4,8 +4,15 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg_kd.engine.launch import (add_arguments, check_settings, enable_amp, load_config, prepare_launch, rank_of,
-                                    set_resume)
+from mmseg_kd.engine.launch import (
+    add_arguments,
+    check_settings,
+    enable_amp,
+    load_config,
+    prepare_launch,
+    rank_of,
+    set_resume,
+)
 
 needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason='describes machines without a GPU')
 
@@ -31,12 +38,16 @@ def test_with_a_gpu_nothing_changes_and_amp_is_set(monkeypatch):
     enable_amp(config)
     assert config.a.type == 'SyncBN'
     assert config.optim_wrapper.type == 'AmpOptimWrapper' and config.optim_wrapper.loss_scale == 'dynamic'
-    with pytest.raises(ValueError, match='--amp needs optim_wrapper.type to be OptimWrapper, but it is ApexOptimWrapper'):
+    with pytest.raises(
+        ValueError, match='--amp needs optim_wrapper.type to be OptimWrapper, but it is ApexOptimWrapper'
+    ):
         enable_amp(Config(dict(optim_wrapper=dict(type='ApexOptimWrapper'))))
 
 
-@pytest.mark.parametrize('options, work_dir, lr', [([], 'work_dirs/a', 0.1), (['--work-dir', 'b'], 'b', 0.1),
-                                                   (['--cfg-options', 'work_dir=c', 'lr=0.2'], 'c', 0.2)])
+@pytest.mark.parametrize(
+    'options, work_dir, lr',
+    [([], 'work_dirs/a', 0.1), (['--work-dir', 'b'], 'b', 0.1), (['--cfg-options', 'work_dir=c', 'lr=0.2'], 'c', 0.2)],
+)
 def test_the_command_line_overrides_the_config(tmp_path, options, work_dir, lr):
     (tmp_path / 'a.py').write_text('lr = 0.1')
     parser = argparse.ArgumentParser()
@@ -62,8 +73,9 @@ def test_the_flag_is_about_the_work_directory_and_not_about_initial_weights(tmp_
     initial = dict(load_from='imagenet.pth')
     assert resumed(tmp_path, initial) == (False, 'imagenet.pth')
     assert resumed(tmp_path, initial, flag=True) == (False, 'imagenet.pth')
-    assert resumed(tmp_path, dict(initial, train_cfg=dict(teacher={}, train=dict(by_epoch=True, max_epochs=2))),
-                   flag=True) == (True, 'imagenet.pth')
+    assert resumed(
+        tmp_path, dict(initial, train_cfg=dict(teacher={}, train=dict(by_epoch=True, max_epochs=2))), flag=True
+    ) == (True, 'imagenet.pth')
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_2.pth'))
     assert resumed(tmp_path, initial, flag=True) == (True, None)
     assert resumed(tmp_path, initial, True, dict(load_from='iter_1.pth')) == (True, 'iter_1.pth')
@@ -75,7 +87,9 @@ def test_what_cannot_end_well_is_refused_and_said_once_among_processes(monkeypat
     with pytest.raises(SystemExit) as stopped:
         check_settings(config)
     assert [line.split(' ')[0] for line in stopped.value.code.splitlines()] == [
-        'param_scheduler.1.monitor', 'param_scheduler.0.by_epoch']
+        'param_scheduler.1.monitor',
+        'param_scheduler.0.by_epoch',
+    ]
     monkeypatch.setenv('SLURM_PROCID', '3')
     monkeypatch.setenv('SLURM_LOCALID', '1')
     assert rank_of('slurm') == (3, 1) and rank_of('none') == (0, 0)

@@ -26,11 +26,10 @@ class ClassMetric(BaseMetric):
         self.results.append(0)
 
     def compute_metrics(self, results):
-        return {name: 1.0 for name in self.dataset_meta['classes']}
+        return dict.fromkeys(self.dataset_meta['classes'], 1.0)
 
 
 class AddingHook(Hook):
-
     def after_val_epoch(self, runner, metrics=None):
         metrics['more'] = 1.0
 
@@ -51,7 +50,11 @@ def names(evaluator, **more):
 
 def test_names_are_those_that_a_validation_logs():
     assert names(dict(type='IoUMetric', iou_metrics=['mIoU'])) == (['aAcc', 'mIoU', 'mAcc'], True, ())
-    assert names(dict(type='IoUMetric', iou_metrics=['mFscore'])) == (['aAcc', 'mFscore', 'mPrecision', 'mRecall'], True, ())
+    assert names(dict(type='IoUMetric', iou_metrics=['mFscore'])) == (
+        ['aAcc', 'mFscore', 'mPrecision', 'mRecall'],
+        True,
+        (),
+    )
     assert names(dict(type='IoUMetric', prefix='city'))[0] == ['city/aAcc', 'city/mIoU', 'city/mAcc']
     assert 'rmse' in names(dict(type='DepthMetric'))[0]
     assert names(None) == ([], True, ())

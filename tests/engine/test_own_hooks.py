@@ -2,8 +2,16 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
-from mmseg_kd.engine import (BatchSizeHook, DistillSummaryHook, ExportStudentHook, FittingCheckpointHook, MeanTeacherHook,
-                             NonFiniteLossHook, TeacherPartitionHook, TermWeightHook)
+from mmseg_kd.engine import (
+    BatchSizeHook,
+    DistillSummaryHook,
+    ExportStudentHook,
+    FittingCheckpointHook,
+    MeanTeacherHook,
+    NonFiniteLossHook,
+    TeacherPartitionHook,
+    TermWeightHook,
+)
 from mmseg_kd.engine.own_hooks import needed_hooks
 from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 
@@ -13,8 +21,12 @@ DISTILLING = {*ALWAYS, TermWeightHook, NonFiniteLossHook, TeacherPartitionHook, 
 
 
 def distiller(**term):
-    return dict(type='Distiller', student=toy_segmentor(4), teacher=dict(model=toy_segmentor(8)),
-                terms=dict(loss_pi=dict(PI, **term)))
+    return dict(
+        type='Distiller',
+        student=toy_segmentor(4),
+        teacher=dict(model=toy_segmentor(8)),
+        terms=dict(loss_pi=dict(PI, **term)),
+    )
 
 
 def mean_teacher():
@@ -25,9 +37,15 @@ def augmented():
     return dict(type='SegTTAModel', module=distiller())
 
 
-@pytest.mark.parametrize('model, expected', [(toy_segmentor(4), ALWAYS), (distiller(), DISTILLING),
-                                             (mean_teacher(), {*DISTILLING, MeanTeacherHook}),
-                                             (augmented(), DISTILLING)])
+@pytest.mark.parametrize(
+    'model, expected',
+    [
+        (toy_segmentor(4), ALWAYS),
+        (distiller(), DISTILLING),
+        (mean_teacher(), {*DISTILLING, MeanTeacherHook}),
+        (augmented(), DISTILLING),
+    ],
+)
 def test_each_kind_of_model_names_the_hooks_that_it_needs(model, expected):
     assert set(needed_hooks(MODELS.build(model))) == expected
 

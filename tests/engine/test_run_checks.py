@@ -1,4 +1,5 @@
 """Keys that are right each and wrong together."""
+
 import re
 
 import pytest
@@ -9,7 +10,14 @@ from mmseg.registry import DATA_SAMPLERS, MODELS
 from torch import nn
 from torch.utils.data import DataLoader, Sampler
 
-from mmseg_kd.engine.run_checks import Loop, check_config, check_loader, check_schedules, norm_of_single_values, training_loop
+from mmseg_kd.engine.run_checks import (
+    Loop,
+    check_config,
+    check_loader,
+    check_schedules,
+    norm_of_single_values,
+    training_loop,
+)
 from mmseg_kd.testing.toys import toy_segmentor
 
 ITERATIONS = dict(type='IterBasedTrainLoop', max_iters=1000, val_interval=100)
@@ -17,23 +25,39 @@ EPOCHS = dict(type='EpochBasedTrainLoop', max_epochs=20, val_interval=1)
 POLY = dict(type='PolyLR', eta_min=1e-4, power=0.9, begin=0, end=1000, by_epoch=False)
 
 
-def config(train_cfg=ITERATIONS, sampler='InfiniteSampler', scheduler=POLY, best='mIoU', metric=None, hooks=(), checkpoint=None,
-           **more):
+def config(
+    train_cfg=ITERATIONS,
+    sampler='InfiniteSampler',
+    scheduler=POLY,
+    best='mIoU',
+    metric=None,
+    hooks=(),
+    checkpoint=None,
+    **more,
+):
     """As stock configs are, but for what is given."""
     by_epoch = 'max_epochs' in train_cfg
-    return Config(dict(
+    return Config(
         dict(
-            train_cfg=train_cfg,
-            train_dataloader=dict(batch_size=8, sampler=dict(type=sampler, shuffle=True)),
-            val_dataloader=dict(batch_size=1, sampler=dict(type='DefaultSampler', shuffle=False)),
-            val_cfg=dict(type='ValLoop'),
-            val_evaluator=metric or dict(type='IoUMetric', iou_metrics=['mIoU']),
-            param_scheduler=scheduler,
-            custom_hooks=list(hooks),
-            default_hooks=dict(
-                logger=dict(type='LoggerHook', log_metric_by_epoch=by_epoch),
-                checkpoint=dict(dict(type='CheckpointHook', by_epoch=by_epoch, interval=100, save_best=best),
-                                **(checkpoint or {})))), **more))
+            dict(
+                train_cfg=train_cfg,
+                train_dataloader=dict(batch_size=8, sampler=dict(type=sampler, shuffle=True)),
+                val_dataloader=dict(batch_size=1, sampler=dict(type='DefaultSampler', shuffle=False)),
+                val_cfg=dict(type='ValLoop'),
+                val_evaluator=metric or dict(type='IoUMetric', iou_metrics=['mIoU']),
+                param_scheduler=scheduler,
+                custom_hooks=list(hooks),
+                default_hooks=dict(
+                    logger=dict(type='LoggerHook', log_metric_by_epoch=by_epoch),
+                    checkpoint=dict(
+                        dict(type='CheckpointHook', by_epoch=by_epoch, interval=100, save_best=best),
+                        **(checkpoint or {}),
+                    ),
+                ),
+            ),
+            **more,
+        )
+    )
 
 
 def found(*args, **kwargs):
@@ -42,19 +66,18 @@ def found(*args, **kwargs):
 
 
 def refusal(*args, **kwargs):
-    (text, ), warnings = found(*args, **kwargs)
+    (text,), warnings = found(*args, **kwargs)
     assert warnings == []
     return text
 
 
 def warning(*args, **kwargs):
-    refusals, (text, ) = found(*args, **kwargs)
+    refusals, (text,) = found(*args, **kwargs)
     assert refusals == []
     return text
 
 
 class EndlessByAnotherName(Sampler):
-
     def __init__(self, dataset, shuffle=True, seed=None):
         self._dataset = dataset
 
@@ -82,7 +105,9 @@ def test_what_stock_configs_have_is_well():
     assert found(scheduler=None, best=None) == ([], [])
 
 
-@pytest.mark.parametrize('sampler', ['InfiniteSampler', 'StreamSampler', 'mmengine.InfiniteSampler', 'EndlessByAnotherName'])
+@pytest.mark.parametrize(
+    'sampler', ['InfiniteSampler', 'StreamSampler', 'mmengine.InfiniteSampler', 'EndlessByAnotherName']
+)
 def test_an_endless_sampler_and_epochs_never_end(endless, sampler):
     text = refusal(EPOCHS, sampler, None)
     assert f'train_dataloader.sampler is {sampler.split(".")[-1]}, which never ends' in text
@@ -109,7 +134,8 @@ def test_validation_needs_all_of_its_keys():
 
 def test_validation_that_never_comes_is_told():
     assert 'val_begin is 2000, but train_cfg.max_iters is 1000: nothing is ever validated' in warning(
-        dict(ITERATIONS, val_begin=2000), best=None)
+        dict(ITERATIONS, val_begin=2000), best=None
+    )
     assert 'val_interval is 4000' in warning(dict(ITERATIONS, val_interval=4000))
     assert "'mIoU', but nothing is validated" in warning(val_dataloader=None, val_cfg=None, val_evaluator=None)
 
@@ -119,17 +145,20 @@ def test_early_stopping_without_validation_or_by_an_unknown_metric_is_refused(ki
     hook = dict(type=kind, monitor='mIoU')
     assert found(hooks=[hook]) == ([], [])
     assert refusal(hooks=[dict(hook, monitor='mDice', strict=False)]) == (
-        "custom_hooks.0.monitor is 'mDice', but validation gives aAcc, mIoU, mAcc; name one of them, or change val_evaluator")
+        "custom_hooks.0.monitor is 'mDice', but validation gives aAcc, mIoU, mAcc; name one of them, or change val_evaluator"
+    )
     without = dict(best=None, val_dataloader=None, val_cfg=None, val_evaluator=None)
     assert "custom_hooks.0.monitor is 'mIoU', but nothing is validated" in refusal(hooks=[hook], **without)
 
 
 def test_the_best_checkpoint_goes_by_metrics_that_there_are():
-    assert "default_hooks.checkpoint.save_best is 'mDice', but validation gives aAcc, mIoU, mAcc" in refusal(best='mDice')
+    assert "default_hooks.checkpoint.save_best is 'mDice', but validation gives aAcc, mIoU, mAcc" in refusal(
+        best='mDice'
+    )
     assert found(best=['mIoU', 'mAcc']) == ([], [])
     assert "save_best is 'mDice'" in refusal(best=['mIoU', 'mDice'])
     assert "save_best is 'mIoU', but validation gives a/aAcc" in refusal(metric=dict(type='IoUMetric', prefix='a'))
-    assert "takes the first metric of a validation, aAcc; name the metric" in warning(best='auto')
+    assert 'takes the first metric of a validation, aAcc; name the metric' in warning(best='auto')
     assert 'gives no metric' in refusal(best='auto', metric=dict(type='IoUMetric', format_only=True, output_dir='out'))
     assert "custom_hooks.0.save_best is 'mDice'" in refusal(hooks=[dict(type='CheckpointHook', save_best='mDice')])
 
@@ -148,27 +177,37 @@ def test_counting_epochs_where_training_counts_iterations_is_told():
     assert 'checkpoint.by_epoch is True' in warning(checkpoint=dict(by_epoch=True))
     # These are defaults of MMEngine, and true.
     assert [text.split(' is ')[0] for text in found(default_hooks=dict())[1]] == [
-        'default_hooks.logger.log_metric_by_epoch', 'default_hooks.checkpoint.by_epoch']
+        'default_hooks.logger.log_metric_by_epoch',
+        'default_hooks.checkpoint.by_epoch',
+    ]
 
 
-@pytest.mark.parametrize('policy, words', [
-    (dict(POLY, end=40000), 'ends at 40000, but train_cfg.max_iters is 1000: the learning rate is cut off'),
-    (dict(type='PolyLR', by_epoch=False), 'ends at no end that is set'),
-    (dict(type='CosineAnnealingLR', T_max=2000, eta_min=0, by_epoch=False), 'ends at 2000'),
-    (dict(POLY, end=500), 'the learning rate stays at its least from there'),
-    (dict(type='LinearLR', start_factor=0.1, end=1500, by_epoch=False), 'is a warm-up until 1500'),
-    (dict(type='LinearLR', start_factor=0.1, by_epoch=False), 'is a warm-up until no end that is set'),
-    (dict(type='ConstantLR', factor=0.1, end=1000, by_epoch=False), 'all of training is warm-up'),
-    (dict(POLY, begin=1000, end=2000), 'param_scheduler.begin is 1000'),
-    (dict(type='MultiStepLR', milestones=[2000, 3000], by_epoch=False), 'milestones begin at 2000'),
-])
+@pytest.mark.parametrize(
+    'policy, words',
+    [
+        (dict(POLY, end=40000), 'ends at 40000, but train_cfg.max_iters is 1000: the learning rate is cut off'),
+        (dict(type='PolyLR', by_epoch=False), 'ends at no end that is set'),
+        (dict(type='CosineAnnealingLR', T_max=2000, eta_min=0, by_epoch=False), 'ends at 2000'),
+        (dict(POLY, end=500), 'the learning rate stays at its least from there'),
+        (dict(type='LinearLR', start_factor=0.1, end=1500, by_epoch=False), 'is a warm-up until 1500'),
+        (dict(type='LinearLR', start_factor=0.1, by_epoch=False), 'is a warm-up until no end that is set'),
+        (dict(type='ConstantLR', factor=0.1, end=1000, by_epoch=False), 'all of training is warm-up'),
+        (dict(POLY, begin=1000, end=2000), 'param_scheduler.begin is 1000'),
+        (dict(type='MultiStepLR', milestones=[2000, 3000], by_epoch=False), 'milestones begin at 2000'),
+    ],
+)
 def test_a_schedule_that_does_not_fit_the_length_of_training_is_told(policy, words):
     assert words in warning(scheduler=policy)
 
 
-@pytest.mark.parametrize('policy', [
-    dict(POLY, end=500, eta_min=0), dict(type='CosineAnnealingLR', T_max=500, by_epoch=False),
-    dict(type='LinearLR', start_factor=1.0, end_factor=0.0, end=500, by_epoch=False)])
+@pytest.mark.parametrize(
+    'policy',
+    [
+        dict(POLY, end=500, eta_min=0),
+        dict(type='CosineAnnealingLR', T_max=500, by_epoch=False),
+        dict(type='LinearLR', start_factor=1.0, end_factor=0.0, end=500, by_epoch=False),
+    ],
+)
 def test_half_a_training_at_a_learning_rate_of_zero_is_refused(policy):
     assert 'ends at 500 with a learning rate of 0, but train_cfg.max_iters is 1000' in refusal(scheduler=policy)
 
@@ -180,10 +219,15 @@ def test_a_schedule_that_raises_at_its_end_is_refused():
     assert 'set total_steps' in refusal(scheduler=dict(type='OneCycleLR', eta_max=0.1, total_steps=500, by_epoch=False))
 
 
-@pytest.mark.parametrize('padding, words', [
-    (dict(size=None), r'either size or size_divisor to train, but has neither; set size .*, or size_divisor=1'),
-    (dict(size_divisor=32), r'to train, but has both; set size .*, or one of them to None'),
-    (dict(size=None, size_divisor=32), None), (dict(type='BaseDataPreprocessor', size=None), None)])
+@pytest.mark.parametrize(
+    'padding, words',
+    [
+        (dict(size=None), r'either size or size_divisor to train, but has neither; set size .*, or size_divisor=1'),
+        (dict(size_divisor=32), r'to train, but has both; set size .*, or one of them to None'),
+        (dict(size=None, size_divisor=32), None),
+        (dict(type='BaseDataPreprocessor', size=None), None),
+    ],
+)
 def test_a_preprocessor_that_cannot_pad_a_batch_is_refused(padding, words):
     model = toy_segmentor(4)
     model.data_preprocessor.update(padding)
@@ -231,12 +275,15 @@ LOOP = Loop('train_cfg', True, 2, {})
 def test_a_batch_of_one_is_refused_where_batch_norm_sees_one_value():
     with pytest.raises(ValueError, match='Expected more than 1 value per channel'):
         Pooled().train().extract_feat(torch.zeros(1, 3, 8, 8))
-    text, = check_loader(loader(9, batch_size=4), Pooled(), (8, 8), LOOP).refusals
+    (text,) = check_loader(loader(9, batch_size=4), Pooled(), (8, 8), LOOP).refusals
     assert 'pool.2 normalises one value' in text and 'the last of 9 images' in text and 'drop_last=True' in text
-    text, = check_loader(loader(8, batch_size=1), Pooled(), (8, 8), LOOP).refusals
+    (text,) = check_loader(loader(8, batch_size=1), Pooled(), (8, 8), LOOP).refusals
     assert 'train_dataloader.batch_size is 1; set 2 or more' in text
-    for healthy in (loader(10, batch_size=4), loader(9, batch_size=4, drop_last=True),
-                    loader(9, InfiniteSampler, batch_size=4)):
+    for healthy in (
+        loader(10, batch_size=4),
+        loader(9, batch_size=4, drop_last=True),
+        loader(9, InfiniteSampler, batch_size=4),
+    ):
         assert check_loader(healthy, Pooled(), (8, 8), LOOP).refusals == []
     assert check_loader(loader(9, batch_size=4), Pooled(frozen=True), (8, 8), LOOP).refusals == []
 
@@ -266,6 +313,6 @@ def test_heads_are_looked_at_too():
 
 
 def test_fewer_images_than_a_batch_that_are_dropped_are_refused():
-    text, = check_loader(loader(3, batch_size=4, drop_last=True), Pooled(), (8, 8), LOOP).refusals
+    (text,) = check_loader(loader(3, batch_size=4, drop_last=True), Pooled(), (8, 8), LOOP).refusals
     assert 'a process has 3 images, fewer than train_dataloader.batch_size (4)' in text
     assert check_loader(loader(3, InfiniteSampler, batch_size=4, drop_last=True), Pooled(), (8, 8), LOOP).refusals == []

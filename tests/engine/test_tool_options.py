@@ -1,4 +1,5 @@
 """The options of tools/test.py, on whatever a config has of what they need."""
+
 import numpy as np
 import pytest
 import torch
@@ -12,8 +13,17 @@ from mmseg_kd.testing.toys import toy_segmentor
 
 LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
 IOU = dict(type='IoUMetric', iou_metrics=['mIoU'])
-TTA = [LOAD[0], dict(type='TestTimeAug', transforms=[
-    [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)], LOAD[1:2], LOAD[2:]])]
+TTA = [
+    LOAD[0],
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)],
+            LOAD[1:2],
+            LOAD[2:],
+        ],
+    ),
+]
 
 
 @pytest.fixture
@@ -24,14 +34,31 @@ def config(tmp_path, request):
     for i in range(2):
         Image.fromarray(np.full((32, 32, 3), (250, 10, 20), np.uint8)).save(tmp_path / 'img' / f'{i}.png')
         Image.fromarray(np.full((32, 32), i, np.uint8)).save(tmp_path / 'ann' / f'{i}.png')
-    data = dict(type='BaseSegDataset', data_root=str(tmp_path), img_suffix='.png', pipeline=LOAD,
-                data_prefix=dict(img_path='img', seg_map_path='ann'), metainfo=dict(classes=tuple('abcd')))
-    return Config(dict(
-        model=toy_segmentor(4), default_scope='mmseg', log_level='ERROR', work_dir=str(tmp_path / 'work'),
-        experiment_name=request.node.name,
-        test_dataloader=dict(batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
-                             dataset=dict(type='ConcatDataset', datasets=[data])),
-        test_evaluator=[IOU], test_cfg=dict(type='TestLoop')))
+    data = dict(
+        type='BaseSegDataset',
+        data_root=str(tmp_path),
+        img_suffix='.png',
+        pipeline=LOAD,
+        data_prefix=dict(img_path='img', seg_map_path='ann'),
+        metainfo=dict(classes=tuple('abcd')),
+    )
+    return Config(
+        dict(
+            model=toy_segmentor(4),
+            default_scope='mmseg',
+            log_level='ERROR',
+            work_dir=str(tmp_path / 'work'),
+            experiment_name=request.node.name,
+            test_dataloader=dict(
+                batch_size=1,
+                num_workers=0,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+                dataset=dict(type='ConcatDataset', datasets=[data]),
+            ),
+            test_evaluator=[IOU],
+            test_cfg=dict(type='TestLoop'),
+        )
+    )
 
 
 class CountingMetric(METRICS.get('IoUMetric')):
@@ -41,9 +68,16 @@ class CountingMetric(METRICS.get('IoUMetric')):
         super().__init__(**arguments)
 
 
-@pytest.mark.parametrize('evaluator', [
-    dict(IOU), [dict(IOU)], [dict(type='DumpResults', out_file_path='x.pkl'), dict(IOU)], dict(metrics=[dict(IOU)]),
-    [dict(type=CountingMetric)]])
+@pytest.mark.parametrize(
+    'evaluator',
+    [
+        dict(IOU),
+        [dict(IOU)],
+        [dict(type='DumpResults', out_file_path='x.pkl'), dict(IOU)],
+        dict(metrics=[dict(IOU)]),
+        [dict(type=CountingMetric)],
+    ],
+)
 def test_the_first_metric_that_can_writes_the_predictions(evaluator):
     config = Config(dict(test_evaluator=evaluator))
     write_predictions(config, 'maps')
@@ -62,8 +96,11 @@ def test_a_metric_that_would_remove_the_predictions_keeps_them():
 
 
 def test_metrics_that_write_nothing_are_named():
-    with pytest.raises(ValueError, match=r"--out needs a metric that writes label maps; add dict\(type='IoUMetric'\) "
-                                         'to test_evaluator, which has DumpResults'):
+    with pytest.raises(
+        ValueError,
+        match=r"--out needs a metric that writes label maps; add dict\(type='IoUMetric'\) "
+        'to test_evaluator, which has DumpResults',
+    ):
         write_predictions(Config(dict(test_evaluator=dict(type='DumpResults', out_file_path='x.pkl'))), 'maps')
     with pytest.raises(ValueError, match='which has none'):
         write_predictions(Config(dict(test_evaluator=None)), 'maps')
@@ -104,27 +141,44 @@ def test_everything_together_on_a_config_that_has_none_of_it(config, tmp_path):
     assert sure.mean() > 0.5 and (np.asarray(Image.open(tmp_path / 'maps' / '0.png')) == expected)[sure].all()
 
 
-@pytest.mark.parametrize('given', [
-    dict(), dict(default_hooks=dict(visualization=None)), dict(default_hooks=dict(visualization=dict(
-        type='SegVisualizationHook', interval=7)), visualizer=dict(type='Visualizer')),
-    dict(visualizer=dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend', save_dir='elsewhere')])),
-])
+@pytest.mark.parametrize(
+    'given',
+    [
+        dict(),
+        dict(default_hooks=dict(visualization=None)),
+        dict(
+            default_hooks=dict(visualization=dict(type='SegVisualizationHook', interval=7)),
+            visualizer=dict(type='Visualizer'),
+        ),
+        dict(
+            visualizer=dict(
+                type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend', save_dir='elsewhere')]
+            )
+        ),
+    ],
+)
 def test_what_painting_needs_is_added(given):
     config = Config(given)
     paint_predictions(config, 'painted', 1.5)
-    assert config.visualizer == dict(type='SegLocalVisualizer', name='visualizer', save_dir='painted',
-                                     vis_backends=[dict(type='LocalVisBackend')])
+    assert config.visualizer == dict(
+        type='SegLocalVisualizer', name='visualizer', save_dir='painted', vis_backends=[dict(type='LocalVisBackend')]
+    )
     hook = config.default_hooks.visualization
     assert (hook.type, hook.draw, hook.show, hook.wait_time) == ('LoadedImageHook', True, False, 1.5)
     assert hook.get('interval') == (7 if 'visualizer' in given and 'default_hooks' in given else None)
 
 
 def test_a_hook_and_a_visualizer_of_the_user_stay():
-    config = Config(dict(default_hooks=dict(visualization=dict(type='MyHook'), logger=dict(type='LoggerHook')),
-                         visualizer=dict(type='MyVisualizer', name='mine', vis_backends=[dict(type='MyBackend')])))
+    config = Config(
+        dict(
+            default_hooks=dict(visualization=dict(type='MyHook'), logger=dict(type='LoggerHook')),
+            visualizer=dict(type='MyVisualizer', name='mine', vis_backends=[dict(type='MyBackend')]),
+        )
+    )
     paint_predictions(config, None)
-    assert config.default_hooks == dict(visualization=dict(type='MyHook', draw=True, show=True, wait_time=0.0),
-                                        logger=dict(type='LoggerHook'))
+    assert config.default_hooks == dict(
+        visualization=dict(type='MyHook', draw=True, show=True, wait_time=0.0), logger=dict(type='LoggerHook')
+    )
     assert config.visualizer == dict(type='MyVisualizer', name='mine', vis_backends=[dict(type='MyBackend')])
     paint_predictions(config, 'painted')
     assert [backend.type for backend in config.visualizer.vis_backends] == ['MyBackend', 'LocalVisBackend']

@@ -21,9 +21,17 @@ from mmseg_kd.distillers.teacher import EnsembleTeacher, FrozenTeacher
 from mmseg_kd.doctor.diagnosis import Diagnosis
 from mmseg_kd.doctor.network_checks import Network, check_classes, check_student
 from mmseg_kd.doctor.teacher_checks import check_accuracy
-from mmseg_kd.evaluation.calibration import (OutputStatistics, analyse_teacher, draw_teacher, entropy_csv,
-                                           full_size_logits, load_teachers, reliability_csv, suggest_temperatures,
-                                           teacher_report)
+from mmseg_kd.evaluation.calibration import (
+    OutputStatistics,
+    analyse_teacher,
+    draw_teacher,
+    entropy_csv,
+    full_size_logits,
+    load_teachers,
+    reliability_csv,
+    suggest_temperatures,
+    teacher_report,
+)
 from mmseg_kd.labeling import Labeller, agreement, write_labels
 from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 from mmseg_kd.testing.trees import write_camvid_tree
@@ -72,8 +80,11 @@ def test_expected_calibration_error_of_four_pixels_by_hand():
     statistics = statistics_of([(logits, torch.tensor([[0, 1, 0, 1]]))], [1], classes=2)
     assert statistics.ece == pytest.approx((0.8 + 0.38 + 0.7) / 4, abs=1e-6)
     assert statistics.accuracy == 0.5 and statistics.confidence == pytest.approx(3.12 / 4, abs=1e-6)
-    filled = [(round(low, 3), round(high, 3), pixels, accuracy, round(mean, 4))
-              for low, high, pixels, accuracy, mean in statistics.reliability() if pixels]
+    filled = [
+        (round(low, 3), round(high, 3), pixels, accuracy, round(mean, 4))
+        for low, high, pixels, accuracy, mean in statistics.reliability()
+        if pixels
+    ]
     assert filled == [(0.6, 0.667, 1, 1.0, 0.62), (0.667, 0.733, 1, 0.0, 0.7), (0.867, 0.933, 2, 0.5, 0.9)]
 
 
@@ -147,7 +158,7 @@ def test_equal_logits_have_the_entropy_of_all_classes_at_every_temperature():
 
 
 def test_void_pixels_count_for_nothing():
-    (logits, labels), = images(num=1)
+    ((logits, labels),) = images(num=1)
     other = logits.clone()
     other[:, :2] = float('nan')
     some, same = statistics_of([(logits, labels)]), statistics_of([(other, labels)])
@@ -165,35 +176,47 @@ def test_miou_leaves_out_classes_that_are_nowhere():
     assert statistics.miou == pytest.approx((1 / 2 + 2 / 3) / 2)
 
 
-@pytest.mark.parametrize('change, message', [
-    (lambda z, y: (z, y + 3), 'labels must lie in 0..4 or be void, but an image holds 3..7'),
-    (lambda z, y: (z, y[:, :4]), r'labels must have the size of the original image, \(12, 17\), but have \(12, 4\)'),
-    (lambda z, y: (z * float('nan'), y), "teacher's logits must be finite"),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda z, y: (z, y + 3), 'labels must lie in 0..4 or be void, but an image holds 3..7'),
+        (
+            lambda z, y: (z, y[:, :4]),
+            r'labels must have the size of the original image, \(12, 17\), but have \(12, 4\)',
+        ),
+        (lambda z, y: (z * float('nan'), y), "teacher's logits must be finite"),
+    ],
+)
 def test_what_cannot_be_counted_is_refused(change, message):
-    (logits, labels), = images(num=1)
+    ((logits, labels),) = images(num=1)
     labels = labels.clamp(max=4)
     with pytest.raises(ValueError, match=message):
         statistics_of([change(logits, labels)])
 
 
-@pytest.mark.parametrize('arguments, message', [
-    ((1, [1]), 'at least 2 logits a pixel, but the network gives 1'),
-    ((5, []), 'different numbers > 0, at least one, but are \\[\\]'),
-    ((5, [1, 0]), 'but are \\[1, 0\\]'),
-    ((5, [2, 2]), 'but are \\[2, 2\\]'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        ((1, [1]), 'at least 2 logits a pixel, but the network gives 1'),
+        ((5, []), 'different numbers > 0, at least one, but are \\[\\]'),
+        ((5, [1, 0]), 'but are \\[1, 0\\]'),
+        ((5, [2, 2]), 'but are \\[2, 2\\]'),
+    ],
+)
 def test_impossible_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         OutputStatistics(*arguments)
 
 
-@pytest.mark.parametrize('medians, good, word', [
-    ([0.02, 0.3, 0.8, 0.95], [2, 4], 'those whose median entropy'),
-    ([0.02, 0.05, 0.95, 0.99], [math.sqrt(8)], 'between those below and those above'),
-    ([0.01, 0.02, 0.03, 0.04], [16], 'twice the highest'),
-    ([0.95, 0.96, 0.97, 0.98], [0.5], 'half the lowest'),
-])
+@pytest.mark.parametrize(
+    'medians, good, word',
+    [
+        ([0.02, 0.3, 0.8, 0.95], [2, 4], 'those whose median entropy'),
+        ([0.02, 0.05, 0.95, 0.99], [math.sqrt(8)], 'between those below and those above'),
+        ([0.01, 0.02, 0.03, 0.04], [16], 'twice the highest'),
+        ([0.95, 0.96, 0.97, 0.98], [0.5], 'half the lowest'),
+    ],
+)
 def test_temperatures_are_suggested_by_their_median(medians, good, word):
     suggested, rule = suggest_temperatures([1, 2, 4, 8], medians)
     assert suggested == pytest.approx(good) and word in rule
@@ -206,10 +229,18 @@ def camvid(tmp_path_factory):
     write_camvid_tree(folder / 'data', images=3)
     model = toy_segmentor(4, CLASSES)
     toy_runner(toy_segmentor(4, CLASSES), folder / 'run', max_iters=1).train()
-    pipeline = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=(64, 48), keep_ratio=True),
-                dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
-    dataset = dict(type='CamVidDataset', data_root=str(folder / 'data'), pipeline=pipeline,
-                   data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'))
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale=(64, 48), keep_ratio=True),
+        dict(type='LoadAnnotations'),
+        dict(type='PackSegInputs'),
+    ]
+    dataset = dict(
+        type='CamVidDataset',
+        data_root=str(folder / 'data'),
+        pipeline=pipeline,
+        data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
+    )
     config = ConfigDict(model=model, val_dataloader=dict(num_workers=0, dataset=dataset))
     return config, str(folder / 'run' / 'iter_1.pth')
 
@@ -257,8 +288,8 @@ def test_a_sample_is_drawn_at_random_and_is_the_same_in_every_run(camvid, monkey
 def test_the_logits_are_those_of_the_prediction_and_follow_the_scale(camvid):
     config, checkpoint = camvid
     _, (batch, *_) = batches(config)
-    plain, = load_teachers(config, checkpoint).values()
-    sample, = plain.module.test_step(copy.deepcopy(batch))
+    (plain,) = load_teachers(config, checkpoint).values()
+    (sample,) = plain.module.test_step(copy.deepcopy(batch))
     assert torch.equal(full_size_logits(plain, batch), sample.seg_logits.data)
     assert batch['inputs'][0].dtype == torch.uint8
     larger = FrozenTeacher(model=config.model, checkpoint=checkpoint, scale=2)
@@ -290,11 +321,18 @@ def test_a_distillers_teachers_are_found_by_name(camvid):
         load_teachers(config)
 
 
-@pytest.mark.parametrize('change, message', [
-    (lambda config: config.val_dataloader.dataset.pipeline.pop(2), "put dict\\(type='LoadAnnotations'\\) into it"),
-    (lambda config: config.val_dataloader.dataset.pipeline.insert(1, config.val_dataloader.dataset.pipeline.pop(2)),
-     'put LoadAnnotations after Resize'),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda config: config.val_dataloader.dataset.pipeline.pop(2), "put dict\\(type='LoadAnnotations'\\) into it"),
+        (
+            lambda config: config.val_dataloader.dataset.pipeline.insert(
+                1, config.val_dataloader.dataset.pipeline.pop(2)
+            ),
+            'put LoadAnnotations after Resize',
+        ),
+    ],
+)
 def test_a_pipeline_without_usable_labels_is_refused(camvid, change, message):
     config, checkpoint = camvid
     config = copy.deepcopy(config)
@@ -324,11 +362,11 @@ def test_images_that_are_all_void_are_refused(camvid, monkeypatch):
 def test_the_report_says_what_was_found_and_what_to_try():
     statistics = statistics_of(images())
     text = teacher_report('a teacher', statistics)
-    found, = [line.split('|')[2:-1] for line in text.splitlines() if line.startswith('| teacher')]
+    (found,) = [line.split('|')[2:-1] for line in text.splitlines() if line.startswith('| teacher')]
     expected = [100 * value for value in (statistics.miou, statistics.accuracy, statistics.confidence, statistics.ece)]
     assert [float(cell) for cell in found] == pytest.approx(expected, abs=0.0051)
     assert 'log C = 1.609 nats' in text
-    row, = [line.split('|')[1:-1] for line in text.splitlines() if line.startswith('| 0.3 to 0.4')]
+    (row,) = [line.split('|')[1:-1] for line in text.splitlines() if line.startswith('| 0.3 to 0.4')]
     assert row[1].strip() == '0.48 to 0.64'
     assert [float(cell) for cell in row[2:]] == pytest.approx(100 * statistics.shares(10)[:, 3], abs=0.0051)
     suggested, rule = suggest_temperatures(TEMPERATURES, statistics.median_entropy())
@@ -379,9 +417,13 @@ def binary(tmp_path_factory):
     model = toy_segmentor(4, 2, auxiliary=False)
     model.decode_head.update(out_channels=1, threshold=0.3, loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True))
     dataset = dict(
-        type='BaseSegDataset', data_root=str(folder), img_suffix='.png', data_prefix=dict(img_path='img', seg_map_path='ann'),
+        type='BaseSegDataset',
+        data_root=str(folder),
+        img_suffix='.png',
+        data_prefix=dict(img_path='img', seg_map_path='ann'),
         metainfo=dict(classes=('sound', 'crack'), palette=[[0, 0, 0], [9, 9, 9]]),
-        pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')])
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')],
+    )
     config = ConfigDict(model=model, val_dataloader=dict(num_workers=0, dataset=dataset))
     torch.manual_seed(0)
     network = MODELS.build(model)
@@ -416,15 +458,18 @@ def test_one_channel_is_two_classes_and_its_threshold_decides(binary):
     assert statistics.max_entropy == pytest.approx(math.log(2))
 
     pair = EnsembleTeacher([teacher, teacher])
-    torch.testing.assert_close(full_size_logits(pair, loader[0]).softmax(0), full_size_logits(teacher, loader[0]).softmax(0))
+    torch.testing.assert_close(
+        full_size_logits(pair, loader[0]).softmax(0), full_size_logits(teacher, loader[0]).softmax(0)
+    )
 
 
 def test_pictures_show_what_a_network_of_one_channel_predicts(binary):
     config, checkpoint = binary
     config = Config(copy.deepcopy(config.to_dict()))
-    config.model = dict(type='Distiller', student=config.model, teacher=dict(model=config.model, checkpoint=checkpoint),
-                        terms=dict())
-    example, = find_examples(config, checkpoint, 1).shown[:1]
+    config.model = dict(
+        type='Distiller', student=config.model, teacher=dict(model=config.model, checkpoint=checkpoint), terms=dict()
+    )
+    (example,) = find_examples(config, checkpoint, 1).shown[:1]
     assert example.labels['prediction'].dtype == np.int64 and set(np.unique(example.labels['prediction'])) == {0, 1}
     np.testing.assert_array_equal(example.labels['teacher'], example.labels['prediction'])
 
@@ -437,7 +482,9 @@ def test_labels_are_what_a_network_of_one_channel_predicts(binary, tmp_path):
     probabilities = labeller(f'{folder}/0.png')
     torch.testing.assert_close(probabilities[1], predicted.seg_logits.data[0])
     torch.testing.assert_close(probabilities.sum(0), torch.ones(24, 32))
-    summary = write_labels(labeller, ['0.png'], folder, str(tmp_path), labeller.classes, labeller.palette, top_k=2, stride=1)
+    summary = write_labels(
+        labeller, ['0.png'], folder, str(tmp_path), labeller.classes, labeller.palette, top_k=2, stride=1
+    )
     written = np.asarray(Image.open(tmp_path / '0.png'))
     np.testing.assert_array_equal(written, predicted.pred_sem_seg.data[0].numpy())
     assert summary['images']['0']['share'][1] == pytest.approx((written == 1).mean(), abs=1e-6)
@@ -458,11 +505,16 @@ def test_the_doctor_counts_two_classes_of_one_channel(binary):
     loader = Runner.build_dataloader(dict(config.val_dataloader, batch_size=1, sampler=dict(type='DefaultSampler')))
     diagnosis.run('classes', check_classes, config, student, [], dict(val_dataloader=loader))
     assert student.num_classes == 2 and '2 in network, val_dataloader' in lines.getvalue()
-    loader.dataset._metainfo['classes'] = ('crack', )
+    loader.dataset._metainfo['classes'] = ('crack',)
     diagnosis.run('classes', check_classes, config, student, [], dict(val_dataloader=loader))
     assert "name the background first, as in metainfo=dict(classes=('background', 'crack'))" in lines.getvalue()
     loader = Runner.build_dataloader(dict(config.val_dataloader, batch_size=1, sampler=dict(type='DefaultSampler')))
-    teacher = Network('teacher', 'model.teacher', config.model, student.skeleton,
-                      FrozenTeacher(model=config.model, checkpoint=checkpoint))
+    teacher = Network(
+        'teacher',
+        'model.teacher',
+        config.model,
+        student.skeleton,
+        FrozenTeacher(model=config.model, checkpoint=checkpoint),
+    )
     diagnosis.run("teacher's mIoU", check_accuracy, teacher, loader, 'cpu', 2, 60)
     assert '% on 2 of 2 validation images' in lines.getvalue()

@@ -3,9 +3,9 @@ import sys
 
 import pytest
 import torch
+from demo import Outcome, demo_config, demo_table, run_demo
 from PIL import Image
 
-from demo import Outcome, demo_config, demo_table, run_demo
 from mmseg_kd.io.progress import ProgressLine
 
 pytest.importorskip('sklearn')
@@ -13,7 +13,6 @@ pytest.importorskip('matplotlib')
 
 
 class Terminal(io.StringIO):
-
     def isatty(self):
         return True
 
@@ -36,7 +35,7 @@ def demo(tmp_path_factory):
 def test_three_runs_are_compared(demo):
     _, outcomes, _ = demo
     assert list(outcomes) == ['teacher', 'student alone', 'student distilled']
-    (teacher, ), (alone, ), (distilled, ) = outcomes.values()
+    (teacher,), (alone,), (distilled,) = outcomes.values()
     assert all(0 <= outcome.miou <= 100 and outcome.seconds > 0 for outcome in (teacher, alone, distilled))
     assert (alone.parameters, alone.flops) == (distilled.parameters, distilled.flops)
     assert teacher.parameters > 10 * alone.parameters and teacher.flops > 10 * alone.flops
@@ -50,7 +49,7 @@ def test_table_and_picture_are_left_behind(demo):
     assert Image.open(folder / 'work' / 'comparison.png').size == (1194, 1262)  # 6 columns and 6 rows
     assert said.splitlines()[-2:] == [
         f'table:   {folder / "work" / "table.md"}',
-        f'picture: {folder / "work" / "comparison.png"} (the first 6 validation scenes, seed 0)'
+        f'picture: {folder / "work" / "comparison.png"} (the first 6 validation scenes, seed 0)',
     ]
 
 
@@ -84,14 +83,16 @@ def test_without_overrides_the_teacher_is_where_the_demo_leaves_it(tmp_path):
     from mmengine.config import Config
 
     from mmseg_kd import config_file
+
     stated = Config.fromfile(config_file('mmseg_kd::demo/distilled.py')).model.teacher.checkpoint
     work_dir = tmp_path / 'work_dirs' / 'demo'
     assert demo_config('distilled', work_dir, 'data', 0, None).model.teacher.checkpoint == str(tmp_path / stated)
 
 
 def test_the_three_runs_differ_only_in_network_and_learning_rate(tmp_path):
-    teacher, student, distilled = (demo_config(leaf, tmp_path, 'data', 0, None)
-                                   for leaf in ('teacher', 'student', 'distilled'))
+    teacher, student, distilled = (
+        demo_config(leaf, tmp_path, 'data', 0, None) for leaf in ('teacher', 'student', 'distilled')
+    )
     for key in ('train_cfg', 'train_dataloader', 'val_dataloader', 'param_scheduler', 'val_evaluator'):
         assert teacher[key] == student[key] == distilled[key]
     assert student.optim_wrapper == distilled.optim_wrapper
@@ -103,22 +104,34 @@ def outcome(miou, parameters=1620000):
 
 
 def test_table_of_one_seed():
-    table = demo_table({'teacher': [outcome(62.04)], 'student alone': [outcome(40)],
-                        'student distilled': [outcome(38.5)]})
+    table = demo_table(
+        {'teacher': [outcome(62.04)], 'student alone': [outcome(40)], 'student distilled': [outcome(38.5)]}
+    )
     lines = table.splitlines()
-    assert [cell.strip() for cell in lines[0].split('|')[1:-1]] == ['', 'mIoU, %', 'parameters', 'multiply-adds',
-                                                                    'training, s']
+    assert [cell.strip() for cell in lines[0].split('|')[1:-1]] == [
+        '',
+        'mIoU, %',
+        'parameters',
+        'multiply-adds',
+        'training, s',
+    ]
     assert [cell.strip() for cell in lines[2].split('|')[1:-1]] == ['teacher', '62.0', '1.620 M', '123.5 M', '60']
     assert set(lines[1]) == set('|-') and len({len(line) for line in lines[:5]}) == 1
     assert lines[-1] == 'Distillation changes the student by -1.5 mIoU.'
 
 
 def test_table_of_several_seeds_has_the_sample_deviation():
-    table = demo_table({'teacher': [outcome(60), outcome(62)], 'student alone': [outcome(40), outcome(44)],
-                        'student distilled': [outcome(50), outcome(52)]})
+    table = demo_table(
+        {
+            'teacher': [outcome(60), outcome(62)],
+            'student alone': [outcome(40), outcome(44)],
+            'student distilled': [outcome(50), outcome(52)],
+        }
+    )
     assert '61.0 ± 1.4' in table and '42.0 ± 2.8' in table
-    assert table.splitlines()[-1] == ('Distillation changes the student by +9.0 ± 1.4 mIoU (+10.0, +8.0; mean and '
-                                      'deviation of 2 seeds).')
+    assert table.splitlines()[-1] == (
+        'Distillation changes the student by +9.0 ± 1.4 mIoU (+10.0, +8.0; mean and deviation of 2 seeds).'
+    )
 
 
 @pytest.mark.parametrize('seeds', [(), (1, 1)])
@@ -147,7 +160,8 @@ def test_a_progress_line_is_redrawn_on_a_terminal(monkeypatch):
     line.close('done')
     assert out.getvalue().split('\r\x1b[K')[1:] == [
         'teacher                   [======                  ] 1/4, 3 s left, loss 1.00',
-        'teacher                   [========================] 4/4, 0 s left', 'teacher                   done\n'
+        'teacher                   [========================] 4/4, 0 s left',
+        'teacher                   done\n',
     ]
 
 

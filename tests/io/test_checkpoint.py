@@ -26,8 +26,14 @@ def model(*args, **kwargs):
 def test_reads_what_mmengine_saves(tmp_path):
     history = HistoryBuffer([1.0, 2.0], [1, 1])
     torch.save(
-        dict(state_dict=model().state_dict(), message_hub=dict(log_scalars=dict(loss=history)), meta=dict(epoch=np.int64(3)),
-             optimizer=dict(state={})), tmp_path / 'c.pth')
+        dict(
+            state_dict=model().state_dict(),
+            message_hub=dict(log_scalars=dict(loss=history)),
+            meta=dict(epoch=np.int64(3)),
+            optimizer=dict(state={}),
+        ),
+        tmp_path / 'c.pth',
+    )
     checkpoint = read_checkpoint(str(tmp_path / 'c.pth'))
     assert checkpoint['message_hub']['log_scalars']['loss'].mean() == 1.5 and checkpoint['meta']['epoch'] == 3
     assert torch.load(tmp_path / 'c.pth', weights_only=True).keys() == checkpoint.keys()  # as MMEngine itself loads it
@@ -40,16 +46,14 @@ def test_reads_it_also_after_others_took_the_permission_back(tmp_path):
 
 
 class Bomb:
-
     def __init__(self, path):
         self.path = path
 
     def __reduce__(self):
-        return os.mkdir, (self.path, )
+        return os.mkdir, (self.path,)
 
 
 class GetattrBomb:
-
     def __reduce__(self):
         return getattr, (np.ndarray, 'tofile')
 
@@ -88,10 +92,15 @@ def test_a_checkpoint_that_holds_no_dict_is_refused(tmp_path):
         read_checkpoint(str(tmp_path / 'c.pth'))
 
 
-@pytest.mark.parametrize('wrap', [
-    lambda s: s, lambda s: dict(state_dict=s), lambda s: dict(state_dict={f'module.{k}': v for k, v in s.items()}),
-    lambda s: dict(state_dict={f'student.{k}': v for k, v in s.items()} | {'terms.x': torch.ones(1)})
-])
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda s: s,
+        lambda s: dict(state_dict=s),
+        lambda s: dict(state_dict={f'module.{k}': v for k, v in s.items()}),
+        lambda s: dict(state_dict={f'student.{k}': v for k, v in s.items()} | {'terms.x': torch.ones(1)}),
+    ],
+)
 def test_loads_plain_wrapped_and_distilled_weights(tmp_path, wrap):
     source, target = model(), model()
     torch.save(wrap(source.state_dict()), tmp_path / 'c.pth')
@@ -108,9 +117,14 @@ def test_an_auxiliary_head_may_be_missing_on_either_side(tmp_path):
         assert torch.equal(network.state_dict()['decode_head.conv_seg.weight'], weights['decode_head.conv_seg.weight'])
 
 
-@pytest.mark.parametrize('other, message', [(dict(depth=50), '[1-9]\\d* unexpected, [1-9]'),
-                                            (dict(depth=34), '0 keys missing, [1-9]\\d* unexpected, 0 of another shape'),
-                                            (dict(num_classes=7), '0 keys missing, 0 unexpected, 2 of another shape')])
+@pytest.mark.parametrize(
+    'other, message',
+    [
+        (dict(depth=50), '[1-9]\\d* unexpected, [1-9]'),
+        (dict(depth=34), '0 keys missing, [1-9]\\d* unexpected, 0 of another shape'),
+        (dict(num_classes=7), '0 keys missing, 0 unexpected, 2 of another shape'),
+    ],
+)
 def test_another_architecture_is_refused_with_counts(tmp_path, other, message):
     torch.save(model(**other).state_dict(), tmp_path / 'c.pth')
     with pytest.raises(CheckpointError, match=message) as error:
@@ -128,7 +142,7 @@ def test_counts_of_missing_and_unexpected_keys_are_right(tmp_path):
 
 
 class TableBackbone(nn.Module):
-    """Has what Swin Transformers have: a table that a load hook resizes, and buffers that are computed from its size."""
+    """Like a Swin Transformer: a load hook resizes a table, and buffers are computed from its size."""
 
     def __init__(self, size):
         super().__init__()
@@ -147,17 +161,21 @@ class TableBackbone(nn.Module):
 
 
 class TableSegmentor(nn.Module):
-
     def __init__(self, size, classes=2, auxiliary=3):
         super().__init__()
         self.backbone, self.auxiliary_head = TableBackbone(size), nn.Linear(1, auxiliary)
         self.decode_head = nn.Linear(1, classes)
 
 
-@pytest.mark.parametrize('change', [
-    lambda weights: None, lambda weights: weights.update({'backbone.old_table': weights.pop('backbone.table')}),
-    lambda weights: weights.update({'auxiliary_head.weight': torch.ones(7, 1)})
-], ids=['resized', 'renamed', 'another auxiliary head'])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda weights: None,
+        lambda weights: weights.update({'backbone.old_table': weights.pop('backbone.table')}),
+        lambda weights: weights.update({'auxiliary_head.weight': torch.ones(7, 1)}),
+    ],
+    ids=['resized', 'renamed', 'another auxiliary head'],
+)
 def test_what_a_load_hook_of_the_network_makes_of_a_checkpoint_fits(tmp_path, change):
     weights = TableSegmentor(2).state_dict()
     weights['backbone.table'] = torch.tensor([1.0, 2.0])
@@ -170,11 +188,21 @@ def test_what_a_load_hook_of_the_network_makes_of_a_checkpoint_fits(tmp_path, ch
     assert torch.equal(network.decode_head.weight, weights['decode_head.weight'])
 
 
-@pytest.mark.parametrize('change, message', [
-    (lambda weights: weights.pop('backbone.table'), r'1 keys missing.*such as backbone\.table'),
-    (lambda weights: weights.update({'decode_head.weight': torch.ones(5, 1)}), '0 keys missing, 0 unexpected, 1 of another'),
-    (lambda weights: weights.update({'backbone.other': torch.ones(1)}), r'0 keys missing, 1 unexpected'),
-    (lambda weights: weights.pop('backbone.grid'), r"cannot be loaded into TableSegmentor: KeyError 'backbone\.grid'")])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda weights: weights.pop('backbone.table'), r'1 keys missing.*such as backbone\.table'),
+        (
+            lambda weights: weights.update({'decode_head.weight': torch.ones(5, 1)}),
+            '0 keys missing, 0 unexpected, 1 of another',
+        ),
+        (lambda weights: weights.update({'backbone.other': torch.ones(1)}), r'0 keys missing, 1 unexpected'),
+        (
+            lambda weights: weights.pop('backbone.grid'),
+            r"cannot be loaded into TableSegmentor: KeyError 'backbone\.grid'",
+        ),
+    ],
+)
 def test_what_does_not_fit_behind_a_load_hook_is_refused(tmp_path, change, message):
     weights = TableSegmentor(2).state_dict()
     change(weights)
@@ -201,7 +229,6 @@ def test_an_address_is_downloaded_once(tmp_path, monkeypatch):
     requests = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
-
         def __init__(self, *args):
             super().__init__(*args, directory=str(tmp_path))
 
@@ -241,25 +268,48 @@ def test_numpy_of_either_generation_is_read(tmp_path, package):
 
 @pytest.mark.parametrize('package', [b'numpy.core', b'numpy._core'])
 def test_other_functions_of_numpy_stay_forbidden(tmp_path, package):
-    write_zip(tmp_path / 'c.pth', b'\x80\x02}X\x01\x00\x00\x00xc' + package + b'.multiarray\nfromfile\nX\x01\x00\x00\x00a\x85Rs.')
+    write_zip(
+        tmp_path / 'c.pth',
+        b'\x80\x02}X\x01\x00\x00\x00xc' + package + b'.multiarray\nfromfile\nX\x01\x00\x00\x00a\x85Rs.',
+    )
     with pytest.raises(CheckpointError, match='could run code when loaded'):
         read_checkpoint(str(tmp_path / 'c.pth'))
 
 
-@pytest.mark.parametrize('save', [
-    lambda content, path: torch.save(content, path, _use_new_zipfile_serialization=False),
-    lambda content, path: torch.save({key: value.half() if value.is_floating_point() else value
-                                      for key, value in content.items()}, path),
-    lambda content, path: torch.save(dict(model=content, args=argparse.Namespace(lr=0.1)), path),
-    lambda content, path: torch.save(dict(epoch=3, model_state={f'module.{k}': v for k, v in content.items()}), path),
-    lambda content, path: torch.save({f'module.model.segmentor.{k}': v for k, v in content.items()}, path),
-    lambda content, path: torch.save({f'_orig_mod.{k}'.replace('layer1', 'layer1._checkpoint_wrapped_module'): v
-                                      for k, v in content.items()}, path),
-    lambda content, path: torch.save(dict(state_dict={f'architecture.{k}': v for k, v in content.items()} |
-                                          {f'teacher.{k}': v[:0] for k, v in content.items() if 'bias' in k}), path),
-    lambda content, path: torch.save(dict(state_dict=content, ema_state_dict={f'module.{k}': v * 0 for k, v in content.items()},
-                                          optimizer=dict(state={0: dict(x=torch.ones(1))})), path),
-    lambda content, path: torch.save(dict(teacher={k: v * 0 for k, v in content.items()}, student=content), path)])
+@pytest.mark.parametrize(
+    'save',
+    [
+        lambda content, path: torch.save(content, path, _use_new_zipfile_serialization=False),
+        lambda content, path: torch.save(
+            {key: value.half() if value.is_floating_point() else value for key, value in content.items()}, path
+        ),
+        lambda content, path: torch.save(dict(model=content, args=argparse.Namespace(lr=0.1)), path),
+        lambda content, path: torch.save(
+            dict(epoch=3, model_state={f'module.{k}': v for k, v in content.items()}), path
+        ),
+        lambda content, path: torch.save({f'module.model.segmentor.{k}': v for k, v in content.items()}, path),
+        lambda content, path: torch.save(
+            {f'_orig_mod.{k}'.replace('layer1', 'layer1._checkpoint_wrapped_module'): v for k, v in content.items()},
+            path,
+        ),
+        lambda content, path: torch.save(
+            dict(
+                state_dict={f'architecture.{k}': v for k, v in content.items()}
+                | {f'teacher.{k}': v[:0] for k, v in content.items() if 'bias' in k}
+            ),
+            path,
+        ),
+        lambda content, path: torch.save(
+            dict(
+                state_dict=content,
+                ema_state_dict={f'module.{k}': v * 0 for k, v in content.items()},
+                optimizer=dict(state={0: dict(x=torch.ones(1))}),
+            ),
+            path,
+        ),
+        lambda content, path: torch.save(dict(teacher={k: v * 0 for k, v in content.items()}, student=content), path),
+    ],
+)
 def test_weights_are_found_in_files_of_any_layout(tmp_path, save):
     source, target = model(4), model(4)
     for tensor in source.state_dict().values():
@@ -272,22 +322,32 @@ def test_weights_are_found_in_files_of_any_layout(tmp_path, save):
 def test_two_networks_that_fit_equally_are_refused(tmp_path):
     weights = model(4).state_dict()
     torch.save({f'{name}.{key}': value for name in 'ab' for key, value in weights.items()}, tmp_path / 'c.pth')
-    with pytest.raises(CheckpointError, match=r'several networks that fit: a\., b\.; save the state_dict of one of them'):
+    with pytest.raises(
+        CheckpointError, match=r'several networks that fit: a\., b\.; save the state_dict of one of them'
+    ):
         load_weights(model(4), str(tmp_path / 'c.pth'))
 
 
 def test_what_fits_in_no_name_is_refused_with_what_it_is(tmp_path):
     torch.save({'segformer.encoder.patch_embeddings.0.proj.weight': torch.ones(1)}, tmp_path / 'c.pth')
-    with pytest.raises(CheckpointError, match='holds nothing that fits EncoderDecoder: it looks like a network of Hugging Face'):
+    with pytest.raises(
+        CheckpointError, match='holds nothing that fits EncoderDecoder: it looks like a network of Hugging Face'
+    ):
         load_weights(model(4), str(tmp_path / 'c.pth'))
     torch.save(dict(state_dict={}), tmp_path / 'c.pth')
     with pytest.raises(CheckpointError, match='holds nothing that fits EncoderDecoder: it holds no tensors'):
         load_weights(model(4), str(tmp_path / 'c.pth'))
 
 
-@pytest.mark.parametrize('content, message', [
-    (b'', 'the file is empty'), (b'version https://git-lfs.github.com/spec/v1\n', 'a pointer of Git LFS'),
-    (b'<!DOCTYPE html>', 'a web page'), (b'\x10\0\0\0\0\0\0\0{"x":{}}', 'safetensors')])
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        (b'', 'the file is empty'),
+        (b'version https://git-lfs.github.com/spec/v1\n', 'a pointer of Git LFS'),
+        (b'<!DOCTYPE html>', 'a web page'),
+        (b'\x10\0\0\0\0\0\0\0{"x":{}}', 'safetensors'),
+    ],
+)
 def test_a_file_of_another_kind_is_named(tmp_path, content, message):
     (tmp_path / 'c.pth').write_bytes(content)
     with pytest.raises(CheckpointError, match=f'is no readable checkpoint: .*{message}') as error:

@@ -6,7 +6,6 @@ from torch import nn
 from mmseg_kd.distillers import Distiller
 from mmseg_kd.io.configs import imports_with, named_types, read_config, replaced_entries
 
-
 SYNC_BN = 'torch.nn.modules.batchnorm.SyncBatchNorm'  # MMEngine registers a class of its own as SyncBN
 
 
@@ -14,11 +13,24 @@ class Own:
     """In no registry."""
 
 
-@pytest.mark.parametrize('kind, name', [
-    (EncoderDecoder, 'EncoderDecoder'), (ResNetV1c, 'ResNetV1c'), (nn.BatchNorm2d, 'BN'), (nn.SyncBatchNorm, SYNC_BN),
-    (nn.ReLU, 'ReLU'), (Distiller, 'Distiller'), (Own, f'{__name__}.Own'), ('torch.nn.SyncBatchNorm', SYNC_BN),
-    ('mmseg_kd.Distiller', 'Distiller'), ('mmseg.models.EncoderDecoder', 'EncoderDecoder'), ('BN', 'BN'),
-    ('mmpretrain.EfficientNet', 'mmpretrain.EfficientNet'), ('nowhere.at.All', 'nowhere.at.All')])
+@pytest.mark.parametrize(
+    'kind, name',
+    [
+        (EncoderDecoder, 'EncoderDecoder'),
+        (ResNetV1c, 'ResNetV1c'),
+        (nn.BatchNorm2d, 'BN'),
+        (nn.SyncBatchNorm, SYNC_BN),
+        (nn.ReLU, 'ReLU'),
+        (Distiller, 'Distiller'),
+        (Own, f'{__name__}.Own'),
+        ('torch.nn.SyncBatchNorm', SYNC_BN),
+        ('mmseg_kd.Distiller', 'Distiller'),
+        ('mmseg.models.EncoderDecoder', 'EncoderDecoder'),
+        ('BN', 'BN'),
+        ('mmpretrain.EfficientNet', 'mmpretrain.EfficientNet'),
+        ('nowhere.at.All', 'nowhere.at.All'),
+    ],
+)
 def test_a_type_is_spelled_as_the_stock_tools_know_it(kind, name):
     assert named_types([dict(type=kind, norm=dict(type=kind))]) == [dict(type=name, norm=dict(type=name))]
 
@@ -34,17 +46,22 @@ def test_a_config_of_strings_is_read_as_mmengine_reads_it(tmp_path):
 
 
 def test_a_config_of_classes_is_read_with_names_scope_and_import(tmp_path):
-    (tmp_path / 'a.py').write_text('from mmseg.models import EncoderDecoder\nmodel = dict(type=EncoderDecoder)\n'
-                                   "custom_imports = dict(imports='json')\n")
+    (tmp_path / 'a.py').write_text(
+        'from mmseg.models import EncoderDecoder\nmodel = dict(type=EncoderDecoder)\n'
+        "custom_imports = dict(imports='json')\n"
+    )
     config = read_config(str(tmp_path / 'a.py'))
-    assert config.to_dict() == dict(model=dict(type='EncoderDecoder'), default_scope='mmseg',
-                                    custom_imports=dict(imports=['json', 'mmseg_kd']))
+    assert config.to_dict() == dict(
+        model=dict(type='EncoderDecoder'), default_scope='mmseg', custom_imports=dict(imports=['json', 'mmseg_kd'])
+    )
     assert config.filename == str(tmp_path / 'a.py')
     (tmp_path / 'dumped.py').write_text(config.pretty_text)
     assert Config.fromfile(tmp_path / 'dumped.py').model.type == 'EncoderDecoder'
 
 
-@pytest.mark.parametrize('known, expected', [(None, ['x']), (dict(imports=['a', 'x']), ['a', 'x']), (dict(imports='a'), ['a', 'x'])])
+@pytest.mark.parametrize(
+    'known, expected', [(None, ['x']), (dict(imports=['a', 'x']), ['a', 'x']), (dict(imports='a'), ['a', 'x'])]
+)
 def test_an_import_is_added_once(known, expected):
     assert imports_with(known, 'x')['imports'] == expected
 
@@ -52,12 +69,23 @@ def test_an_import_is_added_once(known, expected):
 BASE = "custom_hooks = [dict(type='EMAHook')]\ncustom_imports = dict(imports=['json', 'mmseg_kd'])\n"
 
 
-@pytest.mark.parametrize('child, lost', [
-    ('', []), ("custom_hooks = [dict(type='EMAHook'), dict(type='TermWeightHook')]", []),
-    ("custom_hooks = [*_base_.custom_hooks, dict(type='TermWeightHook')]", []), ("custom_imports = dict(imports=['json'])", []),
-    ("custom_hooks = [dict(type='TermWeightHook')]", ['custom_hooks replaces the list of its base, and EMAHook with it; write']),
-    ("custom_imports = dict(imports=['mmseg_kd'])\ncustom_hooks = []", ['and EMAHook with it', 'custom_imports replaces the list of '
-                                                                        'its base, and json with it'])])
+@pytest.mark.parametrize(
+    'child, lost',
+    [
+        ('', []),
+        ("custom_hooks = [dict(type='EMAHook'), dict(type='TermWeightHook')]", []),
+        ("custom_hooks = [*_base_.custom_hooks, dict(type='TermWeightHook')]", []),
+        ("custom_imports = dict(imports=['json'])", []),
+        (
+            "custom_hooks = [dict(type='TermWeightHook')]",
+            ['custom_hooks replaces the list of its base, and EMAHook with it; write'],
+        ),
+        (
+            "custom_imports = dict(imports=['mmseg_kd'])\ncustom_hooks = []",
+            ['and EMAHook with it', 'custom_imports replaces the list of its base, and json with it'],
+        ),
+    ],
+)
 def test_a_list_that_a_config_replaces_is_told(tmp_path, child, lost):
     (tmp_path / 'base.py').write_text(BASE)
     (tmp_path / 'child.py').write_text(f"_base_ = ['./base.py']\n{child}\n")
@@ -68,6 +96,8 @@ def test_a_list_that_a_config_replaces_is_told(tmp_path, child, lost):
 
 
 def test_what_a_library_has_in_its_list_is_told_too(tmp_path):
-    (tmp_path / 'mine.py').write_text("_base_ = ['mmseg_kd::semi/mt_r18_voc12aug.py']\ncustom_hooks = [dict(type='EMAHook')]\n")
-    line, = replaced_entries(tmp_path / 'mine.py')
+    (tmp_path / 'mine.py').write_text(
+        "_base_ = ['mmseg_kd::semi/mt_r18_voc12aug.py']\ncustom_hooks = [dict(type='EMAHook')]\n"
+    )
+    (line,) = replaced_entries(tmp_path / 'mine.py')
     assert 'MeanTeacherHook' in line and 'StepSeedHook' in line

@@ -13,7 +13,6 @@ def own_classes():
     base = DATASETS.get('BaseSegDataset')
 
     class TwoClasses(base):
-
         def __init__(self, count=2, **settings):
             super().__init__(metainfo=dict(classes=tuple(f'kind {i}' for i in range(count))), **settings)
 
@@ -40,9 +39,16 @@ def test_the_palette_follows_the_classes():
     assert facts['palette'] == [[64, 0, 128], [128, 128, 128]]
 
 
-@pytest.mark.parametrize('wrap', [
-    dict(type='RepeatDataset', times=3, dataset=GONE), dict(type='ConcatDataset', datasets=[GONE, GONE]),
-    dict(type='ClassBalancedDataset', oversample_thr=0.1, dataset=dict(type='RepeatDataset', times=2, dataset=GONE))])
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        dict(type='RepeatDataset', times=3, dataset=GONE),
+        dict(type='ConcatDataset', datasets=[GONE, GONE]),
+        dict(
+            type='ClassBalancedDataset', oversample_thr=0.1, dataset=dict(type='RepeatDataset', times=2, dataset=GONE)
+        ),
+    ],
+)
 def test_wrappers_are_asked_like_others_and_their_configs_stay_as_they_are(wrap):
     before = str(wrap)
     facts, transforms = data_set_facts(wrap, 'here')
@@ -67,7 +73,11 @@ def test_what_cannot_be_built_is_named():
 def test_a_data_set_that_asserts_its_files_is_asked_without_them(kind, first):
     """Whoever labels images of their own by a network of VOC has no VOC."""
     gone = dict(type=kind, data_root='/nowhere', ann_file='list.txt', data_prefix=dict(img_path='i'), pipeline=LOAD)
-    for config in (gone, dict(type='ConcatDataset', datasets=[gone]), dict(type='RepeatDataset', times=2, dataset=gone)):
+    for config in (
+        gone,
+        dict(type='ConcatDataset', datasets=[gone]),
+        dict(type='RepeatDataset', times=2, dataset=gone),
+    ):
         facts, transforms = data_set_facts(config, 'here')
         assert facts['classes'][0] == first and len(transforms) == 2 and len(facts['palette']) == len(facts['classes'])
     facts, _ = data_set_facts(dict(gone, metainfo=dict(classes=('cat', 'bird'))), 'here')

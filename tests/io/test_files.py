@@ -53,7 +53,9 @@ def tree(root, *names):
 
 def test_files_are_found_behind_links_in_any_case_and_but_once(tmp_path):
     disk = tree(tmp_path / 'disk', 'far/2.JPG', '3.jpeg')
-    root = tree(tmp_path / 'root', 'b/1.jpg', 'b/notes.txt', 'b/c/4.Png', '.hidden.jpg', '.git/5.jpg', 'folder.jpg/6.jpg')
+    root = tree(
+        tmp_path / 'root', 'b/1.jpg', 'b/notes.txt', 'b/c/4.Png', '.hidden.jpg', '.git/5.jpg', 'folder.jpg/6.jpg'
+    )
     (root / 'a').symlink_to(root / 'b')  # before b in the order of the names, but not the folder's own path
     (root / 'b' / 'up').symlink_to(root)
     (root / 'elsewhere').symlink_to(disk)
@@ -62,7 +64,14 @@ def test_files_are_found_behind_links_in_any_case_and_but_once(tmp_path):
     (root / 'link.jpg').symlink_to(disk / '3.jpeg')
     (root / 'gone.jpg').symlink_to(tmp_path / 'nowhere')
     assert find_files(root, ['.jpg', '.jpeg', '.PNG']) == [
-        'again/2.JPG', 'b/1.jpg', 'b/c/4.Png', 'elsewhere/3.jpeg', 'folder.jpg/6.jpg', 'gone.jpg', 'link.jpg']
+        'again/2.JPG',
+        'b/1.jpg',
+        'b/c/4.Png',
+        'elsewhere/3.jpeg',
+        'folder.jpg/6.jpg',
+        'gone.jpg',
+        'link.jpg',
+    ]
     assert 'b/notes.txt' in find_files(root)
 
 
@@ -71,9 +80,15 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path):
         find_files(tmp_path / 'nowhere')
 
 
-@pytest.mark.parametrize('content', [
-    b'\xef\xbb\xbfa/1\r\n\r\n  b 2\t\r\nc\xc3\xa93', b'a/1\n \nb 2\nc\xc3\xa93\n\n', b'a/1\rb 2\rc\xc3\xa93\r',
-    'a/1\r\nb 2\r\nc\u00e93\r\n'.encode('utf-16')])
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'\xef\xbb\xbfa/1\r\n\r\n  b 2\t\r\nc\xc3\xa93',
+        b'a/1\n \nb 2\nc\xc3\xa93\n\n',
+        b'a/1\rb 2\rc\xc3\xa93\r',
+        'a/1\r\nb 2\r\nc\u00e93\r\n'.encode('utf-16'),
+    ],
+)
 def test_a_list_is_read_whichever_system_wrote_it(tmp_path, content):
     (tmp_path / 'list.txt').write_bytes(content)
     assert read_list(tmp_path / 'list.txt') == ['a/1', 'b 2', 'c\u00e93']

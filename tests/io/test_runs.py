@@ -9,7 +9,7 @@ from mmseg_kd.io.runs import find_runs, read_class_iou, read_run
 
 CLASSES = {'Sky': 82.38, 'Sign Symbol': 0.0, 'Car': 29.74}
 # Written by onedl-mmsegmentation 1.4.2; the rest of the log is left out.
-REAL_LOG = '''\
+REAL_LOG = """\
 2026/11/21 11:46:09 - mmengine - INFO - Iter(val) [100/101]    eta: 0:00:00  time: 0.0773  data_time: 0.0023  \n\
 2026/11/21 11:46:09 - mmengine - INFO - per class results:
 2026/11/21 11:46:09 - mmengine - INFO - \n\
@@ -30,12 +30,13 @@ REAL_LOG = '''\
 +------------+-------+-------+
 2026/11/21 11:46:09 - mmengine - INFO - Iter(val) [101/101]    aAcc: 73.8100  mIoU: 28.3400  mAcc: 39.5700  \
 data_time: 0.0028  time: 0.0793
-'''
+"""
 
 
 def test_a_complete_run_tells_all_that_is_compared(tmp_path):
     run = read_run(
-        write_run(tmp_path / 'a', alone(), [10.0, 20.0, 30.0], seed=3, classes=CLASSES, memory=1234, name='r18'))
+        write_run(tmp_path / 'a', alone(), [10.0, 20.0, 30.0], seed=3, classes=CLASSES, memory=1234, name='r18')
+    )
     assert run.problem is None and run.title == 'r18' and run.seed == 3 and run.processes == 1
     assert run.validations == [(100, 10.0), (200, 20.0), (300, 30.0)] and run.miou == 30.0
     assert run.iterations == 300 and run.step_seconds == pytest.approx(0.25) and run.seconds == pytest.approx(75)
@@ -48,16 +49,17 @@ def test_a_complete_run_tells_all_that_is_compared(tmp_path):
 def test_the_mean_f1_is_that_of_the_last_validation_where_it_was_asked_for(tmp_path):
     folder = write_run(tmp_path / 'a', alone(), [10.0, 20.0, 30.0], name='r18')
     assert read_run(folder).fscore is None
-    scalars, = folder.glob('*/vis_data/scalars.json')
+    (scalars,) = folder.glob('*/vis_data/scalars.json')
     entries = [json.loads(line) for line in scalars.read_text().splitlines()]
-    scalars.write_text('\n'.join(
-        json.dumps(dict(entry, mFscore=entry['mIoU'] + 1) if 'mIoU' in entry else entry) for entry in entries))
+    scalars.write_text(
+        '\n'.join(json.dumps(dict(entry, mFscore=entry['mIoU'] + 1) if 'mIoU' in entry else entry) for entry in entries)
+    )
     assert read_run(folder).fscore == 31.0
 
 
 def test_a_run_that_was_judged_by_another_metric_says_so(tmp_path):
     folder = write_run(tmp_path / 'a', alone(), [10.0, 20.0, 30.0], name='r18')
-    scalars, = folder.glob('*/vis_data/scalars.json')
+    (scalars,) = folder.glob('*/vis_data/scalars.json')
     scalars.write_text(scalars.read_text().replace('"mIoU"', '"mDice"'))
     assert 'mDice, mAcc, but runs are compared by mIoU; give val_evaluator' in read_run(folder).problem
 
@@ -74,23 +76,31 @@ def test_only_the_last_table_counts():
 
 
 def test_other_columns_and_odd_names_are_read():
-    log = ('x - INFO - per class results:\nx - INFO - \n'
-           '+-------+-------+-------+------+\n'
-           '| Class |  Dice |  Acc  | IoU  |\n'
-           '+-------+-------+-------+------+\n'
-           '| a | b |  1.0  |  2.0  | 3.5  |\n'
-           '| crt screen & <x>|  nan  |  nan  | nan  |\n'
-           '+-------+-------+-------+------+')
+    log = (
+        'x - INFO - per class results:\nx - INFO - \n'
+        '+-------+-------+-------+------+\n'
+        '| Class |  Dice |  Acc  | IoU  |\n'
+        '+-------+-------+-------+------+\n'
+        '| a | b |  1.0  |  2.0  | 3.5  |\n'
+        '| crt screen & <x>|  nan  |  nan  | nan  |\n'
+        '+-------+-------+-------+------+'
+    )
     found = read_class_iou(log)
     assert list(found) == ['a | b', 'crt screen & <x>'] and found['a | b'] == 3.5
     assert math.isnan(found['crt screen & <x>'])
 
 
-@pytest.mark.parametrize('log', [
-    '', 'nothing of the kind', 'x - INFO - per class results:\n', 'x - INFO - per class results:\nx - INFO - \n+---+\n',
-    'x - INFO - per class results:\n\n+--+--+\n| Class | Acc |\n+--+--+\n| a | 1.0 |\n',
-    'x - INFO - per class results:\n\n+--+--+\n| Class | IoU |\n+--+--+\n| a | wor'
-])
+@pytest.mark.parametrize(
+    'log',
+    [
+        '',
+        'nothing of the kind',
+        'x - INFO - per class results:\n',
+        'x - INFO - per class results:\nx - INFO - \n+---+\n',
+        'x - INFO - per class results:\n\n+--+--+\n| Class | Acc |\n+--+--+\n| a | 1.0 |\n',
+        'x - INFO - per class results:\n\n+--+--+\n| Class | IoU |\n+--+--+\n| a | wor',
+    ],
+)
 def test_a_log_without_a_whole_table_gives_nothing(log):
     assert read_class_iou(log) == {}
 
@@ -98,7 +108,8 @@ def test_a_log_without_a_whole_table_gives_nothing(log):
 def test_a_resumed_run_is_one_training(tmp_path):
     write_run(tmp_path, alone(), [10.0, 20.0, 30.0], until=190, time=1.0, started='20261121_100000', memory=900)
     write_run(
-        tmp_path, alone(), [11.0, 21.0, 31.0], resumed=100, started='20261121_110000', classes=CLASSES, memory=800)
+        tmp_path, alone(), [11.0, 21.0, 31.0], resumed=100, started='20261121_110000', classes=CLASSES, memory=800
+    )
     run = read_run(tmp_path)
     assert run.problem is None and run.started == '20261121_110000'
     assert run.validations == [(100, 10.0), (200, 21.0), (300, 31.0)]
@@ -109,7 +120,8 @@ def test_a_resumed_run_is_one_training(tmp_path):
 
 def test_a_run_that_was_started_again_forgets_the_start_before(tmp_path):
     write_run(
-        tmp_path, alone(), [10.0, 20.0, 30.0], time=9.0, started='20261121_100000', classes=dict(CLASSES, Sky=1.0))
+        tmp_path, alone(), [10.0, 20.0, 30.0], time=9.0, started='20261121_100000', classes=dict(CLASSES, Sky=1.0)
+    )
     write_run(tmp_path, alone(), [11.0, 21.0, 31.0], until=150, started='20261121_110000')
     run = read_run(tmp_path)
     assert run.problem == 'stopped at iteration 140 of 300'
@@ -119,14 +131,20 @@ def test_a_run_that_was_started_again_forgets_the_start_before(tmp_path):
 def test_what_was_only_tested_or_killed_before_its_first_entry_does_not_count(tmp_path):
     write_run(tmp_path, alone(), [30.0], classes=CLASSES, started='20261121_100000')
     write_run(
-        tmp_path, alone(train_cfg__max_iters=999), [30.0], until=1, classes={'Sky': 0.0}, started='20261121_110000')
+        tmp_path, alone(train_cfg__max_iters=999), [30.0], until=1, classes={'Sky': 0.0}, started='20261121_110000'
+    )
     run = read_run(tmp_path)
     assert run.problem is None and run.miou == 30.0 and run.class_iou == CLASSES and run.started == '20261121_100000'
 
 
-@pytest.mark.parametrize('until, reason', [(1, 'stopped before the first entry of its log'),
-                                           (90, 'stopped at iteration 80 of 300'),
-                                           (300, 'stopped at iteration 300 of 300, before its last validation')])
+@pytest.mark.parametrize(
+    'until, reason',
+    [
+        (1, 'stopped before the first entry of its log'),
+        (90, 'stopped at iteration 80 of 300'),
+        (300, 'stopped at iteration 300 of 300, before its last validation'),
+    ],
+)
 def test_an_incomplete_run_says_how_far_it_came(tmp_path, until, reason):
     assert read_run(write_run(tmp_path, alone(), [10.0, 20.0, 30.0], until=until)).problem == reason
 
@@ -162,14 +180,17 @@ def test_what_cannot_be_read_is_a_problem_and_no_exception(tmp_path):
 
 def test_a_run_that_its_sweep_calls_failed_is_failed(tmp_path):
     entry = sweep_entry('lr', 'pi', {}, state='failed', error='ValueError: loss_pi\nis nan')
-    assert read_run(write_run(tmp_path / 'a', alone(), [30.0],
-                              sweep=entry)).problem == 'failed: ValueError: loss_pi is nan'
+    assert (
+        read_run(write_run(tmp_path / 'a', alone(), [30.0], sweep=entry)).problem
+        == 'failed: ValueError: loss_pi is nan'
+    )
     (tmp_path / 'b').mkdir()
     (tmp_path / 'b' / 'run.json').write_text(json.dumps(entry))
     assert read_run(tmp_path / 'b').problem == 'failed: ValueError: loss_pi is nan'
     (tmp_path / 'b' / 'run.json').write_text('{"sweep": "a", "stage": "b"}')
     assert read_run(tmp_path / 'b').problem == (
-        'cannot be read: run.json must have sweep, stage, candidate, params, state, but lacks candidate, params, state')
+        'cannot be read: run.json must have sweep, stage, candidate, params, state, but lacks candidate, params, state'
+    )
 
 
 def test_a_run_that_its_sweep_gave_up_says_so(tmp_path):
@@ -182,8 +203,9 @@ def test_a_run_that_was_stopped_early_on_purpose_is_complete(tmp_path):
     write_run(tmp_path, alone(), [10.0, 9.0, 30.0], until=210)
     assert read_run(tmp_path).problem == 'stopped at iteration 200 of 300'
     log = tmp_path / '20261121_114443' / '20261121_114443.log'
-    log.write_text(log.read_text() +
-                   '2026/11/21 - mmengine - INFO - the monitored metric did not improve in the last 1 records. ')
+    log.write_text(
+        log.read_text() + '2026/11/21 - mmengine - INFO - the monitored metric did not improve in the last 1 records. '
+    )
     run = read_run(tmp_path)
     assert run.problem is None and run.miou == 9.0 and run.iterations == 200
 
@@ -234,11 +256,17 @@ def test_runs_are_found_below_the_folders(tmp_path):
     write_run(tmp_path / 'alone', alone(), [30.0])
     (tmp_path / 'nothing').mkdir()
     given = [
-        tmp_path / 'sweep', tmp_path / 'alone', tmp_path / 'sweep' / 'study.db', tmp_path / 'nothing',
-        tmp_path / 'alone'
+        tmp_path / 'sweep',
+        tmp_path / 'alone',
+        tmp_path / 'sweep' / 'study.db',
+        tmp_path / 'nothing',
+        tmp_path / 'alone',
     ]
     assert [str(path.relative_to(tmp_path)) for path in find_runs(given)] == [
-        'sweep/lr/pi/0_seed0', 'sweep/lr/pi/1_seed0', 'alone', 'nothing'
+        'sweep/lr/pi/0_seed0',
+        'sweep/lr/pi/1_seed0',
+        'alone',
+        'nothing',
     ]
     with pytest.raises(ValueError, match='no such folder: .*elsewhere'):
         find_runs([tmp_path / 'elsewhere'])
@@ -254,5 +282,8 @@ def test_runs_behind_links_are_found_but_once(tmp_path):
 
 
 def test_the_table_of_the_helper_is_drawn_like_the_real_one():
-    assert table({'Sky': 82.38}).splitlines()[:3] == ['+-------+-------+------+', '| Class |  IoU  | Acc  |',
-                                                      '+-------+-------+------+']
+    assert table({'Sky': 82.38}).splitlines()[:3] == [
+        '+-------+-------+------+',
+        '| Class |  IoU  | Acc  |',
+        '+-------+-------+------+',
+    ]

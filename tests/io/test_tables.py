@@ -4,10 +4,12 @@ ROWS = [('', 'mIoU, %', 'n'), ('student', '9.5', '100'), ('teacher, large', '43.
 
 
 def test_markdown_is_aligned_as_text():
-    assert markdown_table(ROWS) == ('|                | mIoU, % |   n |\n'
-                                    '| -------------- | ------: | --: |\n'
-                                    '| student        |     9.5 | 100 |\n'
-                                    '| teacher, large |   43.78 |   7 |')
+    assert markdown_table(ROWS) == (
+        '|                | mIoU, % |   n |\n'
+        '| -------------- | ------: | --: |\n'
+        '| student        |     9.5 | 100 |\n'
+        '| teacher, large |   43.78 |   7 |'
+    )
 
 
 def test_csv_quotes_what_holds_a_comma():

@@ -10,8 +10,12 @@ from PIL import Image
 from mmseg_kd.labeling import Labeller, write_labels
 from mmseg_kd.testing.toys import toy_segmentor
 
-LOAD = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=(48, 32), keep_ratio=True), dict(type='LoadAnnotations'),
-        dict(type='PackSegInputs')]
+LOAD = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(48, 32), keep_ratio=True),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
 
 
 @pytest.fixture
@@ -20,15 +24,24 @@ def config(tmp_path):
     torch.manual_seed(0)
     torch.save(dict(state_dict=MODELS.build(network).state_dict()), tmp_path / 'weights.pth')
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 61, 3), dtype=np.uint8)).save(tmp_path / 'image.png')
-    return Config(dict(
-        model=network,
-        test_dataloader=dict(dataset=dict(type='CamVidDataset', data_root='/nowhere', pipeline=LOAD)),
-        tta_pipeline=[
-            LOAD[0],
-            dict(type='TestTimeAug', transforms=[
-                [dict(type='Resize', scale_factor=ratio) for ratio in (0.5, 1.0)],
-                [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)],
-                [dict(type='LoadAnnotations')], [dict(type='PackSegInputs')]])]))
+    return Config(
+        dict(
+            model=network,
+            test_dataloader=dict(dataset=dict(type='CamVidDataset', data_root='/nowhere', pipeline=LOAD)),
+            tta_pipeline=[
+                LOAD[0],
+                dict(
+                    type='TestTimeAug',
+                    transforms=[
+                        [dict(type='Resize', scale_factor=ratio) for ratio in (0.5, 1.0)],
+                        [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)],
+                        [dict(type='LoadAnnotations')],
+                        [dict(type='PackSegInputs')],
+                    ],
+                ),
+            ],
+        )
+    )
 
 
 def by_hand(config, folder, scale, flip=False):
@@ -106,9 +119,13 @@ def test_an_image_that_the_network_fails_on_is_named_and_is_not_called_unreadabl
         raise torch.OutOfMemoryError('CUDA out of memory.\nTried to allocate 2 GiB')
 
     monkeypatch.setattr(labeller._model, 'encode_decode', full)
-    words = (r'image.png: the network, or the test pipeline, fails on this image, 31x48 pixels when it failed '
-             r'\(OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB\); .*mode=.slide.')
+    words = (
+        r'image.png: the network, or the test pipeline, fails on this image, 31x48 pixels when it failed '
+        r'\(OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB\); .*mode=.slide.'
+    )
     with pytest.raises(RuntimeError, match=words):
         labeller(str(tmp_path / 'image.png'))
     with pytest.raises(RuntimeError, match=words):
-        write_labels(labeller, ['image.png'], str(tmp_path), str(tmp_path / 'out'), labeller.classes, skip_unreadable=True)
+        write_labels(
+            labeller, ['image.png'], str(tmp_path), str(tmp_path / 'out'), labeller.classes, skip_unreadable=True
+        )

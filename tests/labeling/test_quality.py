@@ -18,15 +18,15 @@ def test_quality_is_that_of_one_confusion_matrix_over_all_images():
 
 
 def test_nothing_to_judge_is_nan():
-    quality = judge([(np.array([[255]]), np.array([[0]]))], ('x', ))
+    quality = judge([(np.array([[255]]), np.array([[0]]))], ('x',))
     assert np.isnan(quality.miou) and np.isnan(quality.fscore) and np.isnan(quality.accuracy) and quality.judged == 0
 
 
 def test_maps_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match='must have one size'):
-        judge([(np.zeros((1, 2), int), np.zeros((2, 1), int))], ('x', ))
+        judge([(np.zeros((1, 2), int), np.zeros((2, 1), int))], ('x',))
     with pytest.raises(ValueError, match=r'must lie in 0..0 or be 255 \(void\), but reach 3'):
-        judge([(np.zeros((1, 1), int), np.full((1, 1), 3))], ('x', ))
+        judge([(np.zeros((1, 1), int), np.full((1, 1), 3))], ('x',))
 
 
 def test_agreement_counts_pixels():
@@ -37,6 +37,7 @@ def test_agreement_counts_pixels():
 
 def test_mean_f1_is_that_of_the_metric_of_mmsegmentation():
     from mmseg.evaluation import IoUMetric
+
     random = np.random.default_rng(0)
     labels, truth = random.integers(0, 4, (2, 5, 7))
     truth[0, :3] = 255

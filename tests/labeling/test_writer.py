@@ -15,8 +15,9 @@ from mmseg_kd.labeling import find_images, images_of_ids, read_summary, write_la
 CLASSES = ('sky', 'road', 'car')
 PALETTE = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
 # Two rows: sure of class 1, then undecided between 0 and 2.
-PROBABILITIES = torch.tensor([[[0.1, 0.1, 0.0], [0.5, 0.45, 0.2]], [[0.9, 0.8, 1.0], [0.0, 0.15, 0.2]],
-                              [[0.0, 0.1, 0.0], [0.5, 0.40, 0.6]]])
+PROBABILITIES = torch.tensor(
+    [[[0.1, 0.1, 0.0], [0.5, 0.45, 0.2]], [[0.9, 0.8, 1.0], [0.0, 0.15, 0.2]], [[0.0, 0.1, 0.0], [0.5, 0.40, 0.6]]]
+)
 
 
 @pytest.fixture
@@ -50,10 +51,15 @@ def test_maps_hold_the_most_probable_class_and_void_where_nothing_is_probable(im
     picture = Image.open(tmp_path / 'out' / 'a' / '2.png')
     assert np.asarray(picture).tolist() == [[1, 1, 1], [0, 255, 2]] and picture.getpalette()[:9] == sum(PALETTE, [])
     assert sorted(str(path.relative_to(tmp_path / 'out')) for path in (tmp_path / 'out').rglob('*.png')) == [
-        'a/1.png', 'a/2.png', 'b/3.png']
+        'a/1.png',
+        'a/2.png',
+        'b/3.png',
+    ]
     image = summary['images']['a/2']
     assert image['image'] == 'a/2.jpg' and image['size'] == [2, 3]
-    assert image['share'] == pytest.approx([1 / 6, 3 / 6, 1 / 6], abs=1e-6) and image['void'] == pytest.approx(1 / 6, abs=1e-6)
+    assert image['share'] == pytest.approx([1 / 6, 3 / 6, 1 / 6], abs=1e-6) and image['void'] == pytest.approx(
+        1 / 6, abs=1e-6
+    )
     assert image['confidence'] == pytest.approx((0.9 + 0.8 + 1.0 + 0.5 + 0.45 + 0.6) / 6, abs=1e-6)
     assert read_summary(str(tmp_path / 'out')) == json.loads(json.dumps(summary))
 
@@ -160,7 +166,7 @@ def test_impossible_settings_are_refused(images, tmp_path):
         write_labels(lambda path: PROBABILITIES * float('nan'), ['a/1.png'], images, str(tmp_path / 'nan'), CLASSES)
 
 
-WORKER = '''
+WORKER = """
 import sys, os
 import torch
 import torch.distributed as dist
@@ -175,7 +181,7 @@ summary = write_labels(label, find_images(images), images, out, ['x', 'y'])
 print(len(summary['images']), flush=True)
 dist.barrier()
 os._exit(0)
-'''
+"""
 
 
 def test_two_processes_label_seven_images_once_each(tmp_path):
@@ -187,8 +193,15 @@ def test_two_processes_label_seven_images_once_each(tmp_path):
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = str(probe.getsockname()[1])
-    workers = [subprocess.Popen([sys.executable, '-c', WORKER, str(rank), port, str(images), str(out)],
-                                stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) for rank in range(2)]
+    workers = [
+        subprocess.Popen(
+            [sys.executable, '-c', WORKER, str(rank), port, str(images), str(out)],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        for rank in range(2)
+    ]
     assert [worker.communicate(timeout=600)[0].split()[-1] for worker in workers] == ['7', '7']
     seen = sorted(path.name.split('_')[1] for path in (tmp_path / 'out_seen').iterdir())
     assert seen == [f'{number}.png' for number in range(7)]

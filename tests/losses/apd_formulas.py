@@ -1,4 +1,5 @@
 """The formulas of APD, pixel by pixel and class by class."""
+
 import numpy as np
 from reference import softmax
 

@@ -1,4 +1,5 @@
 """What the tests of losses share: random maps, comparison with float64 formulas, counting of kept memory."""
+
 import numpy as np
 import torch
 

@@ -43,8 +43,9 @@ def test_a_teacher_that_is_wrong_or_sure_leaves_the_label():
     y = teacher.argmin(1)
     y[0, 0] = 255
     torch.testing.assert_close(ACELoss()(student, teacher, y), F.cross_entropy(student, y, ignore_index=255))
-    torch.testing.assert_close(ACELoss()(student, 1e3 * teacher, teacher.argmax(1)),
-                               F.cross_entropy(student, teacher.argmax(1)))
+    torch.testing.assert_close(
+        ACELoss()(student, 1e3 * teacher, teacher.argmax(1)), F.cross_entropy(student, teacher.argmax(1))
+    )
 
 
 def test_at_a_wrong_pixel_the_teacher_is_not_read():

@@ -16,8 +16,12 @@ def built(channels, **settings):
 
 
 def pooled(x, pool):
-    return np.array([[x[:, i:i + pool, j:j + pool].max((1, 2)) for j in range(0, x.shape[2], pool)]
-                     for i in range(0, x.shape[1], pool)])
+    return np.array(
+        [
+            [x[:, i : i + pool, j : j + pool].max((1, 2)) for j in range(0, x.shape[2], pool)]
+            for i in range(0, x.shape[1], pool)
+        ]
+    )
 
 
 def contrast(rebuilt, teacher, groups, patch, pool, temperature):
@@ -28,17 +32,23 @@ def contrast(rebuilt, teacher, groups, patch, pool, temperature):
         places += r.shape[0] * r.shape[1]
         for i, j, m in np.ndindex(r.shape[:3]):
             similar = [-abs(r[i, j, m] - t[i, j, m]).sum() / temperature]
-            for k, l, o in np.ndindex(t.shape[:3]):
-                if (k // patch, l // patch) == (i // patch, j // patch) and o != m:
-                    similar.append(-abs(r[i, j, m] - t[k, l, o]).sum() / temperature)
+            for k, n, o in np.ndindex(t.shape[:3]):
+                if (k // patch, n // patch) == (i // patch, j // patch) and o != m:
+                    similar.append(-abs(r[i, j, m] - t[k, n, o]).sum() / temperature)
             total += np.log(np.exp(np.array(similar) - similar[0]).sum())
     return total / places
 
 
-@pytest.mark.parametrize('shape, settings', [
-    ((2, 6, 8, 12), SMALL), ((1, 6, 7, 9), SMALL), ((1, 3, 1, 1), SMALL),
-    ((2, 8, 5, 6), dict(groups=4, patch=4, pool=1, temperature=2.0)),
-    ((1, 32, 17, 19), dict(groups=16, patch=4, pool=4, temperature=0.07))])
+@pytest.mark.parametrize(
+    'shape, settings',
+    [
+        ((2, 6, 8, 12), SMALL),
+        ((1, 6, 7, 9), SMALL),
+        ((1, 3, 1, 1), SMALL),
+        ((2, 8, 5, 6), dict(groups=4, patch=4, pool=1, temperature=2.0)),
+        ((1, 32, 17, 19), dict(groups=16, patch=4, pool=4, temperature=0.07)),
+    ],
+)
 def test_the_contrast_equals_the_formula(shape, settings):
     rebuilt, teacher = maps(*shape)
     expected = contrast(rebuilt, teacher, **settings)
@@ -51,8 +61,12 @@ def convolve(x, layer):
     """3 x 3 convolution with zero padding of one map (C, H, W)."""
     weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
     x = np.pad(x, ((0, 0), (1, 1), (1, 1)))
-    return np.array([[np.einsum('ocij,cij->o', weight, x[:, i:i + 3, j:j + 3]) + bias for j in range(x.shape[2] - 2)]
-                     for i in range(x.shape[1] - 2)]).transpose(2, 0, 1)
+    return np.array(
+        [
+            [np.einsum('ocij,cij->o', weight, x[:, i : i + 3, j : j + 3]) + bias for j in range(x.shape[2] - 2)]
+            for i in range(x.shape[1] - 2)
+        ]
+    ).transpose(2, 0, 1)
 
 
 def test_the_whole_equals_the_formula():
@@ -60,7 +74,7 @@ def test_the_whole_equals_the_formula():
     loss = built(6, reconstruction=0.3, contrast=1.7).double()
     first, _, last = loss.generator
     rebuilt = np.array([convolve(np.maximum(convolve(s, first), 0), last) for s in student.numpy()])
-    expected = 0.3 * ((rebuilt - teacher.numpy())**2).sum() / 2
+    expected = 0.3 * ((rebuilt - teacher.numpy()) ** 2).sum() / 2
     expected += 1.7 * contrast(torch.from_numpy(rebuilt), teacher, **SMALL)
     np.testing.assert_allclose(loss(student, teacher).item(), expected, rtol=1e-9)
     np.testing.assert_allclose(loss.float()(student.float(), teacher.float()).item(), expected, rtol=1e-5)
@@ -120,8 +134,9 @@ def test_the_generator_trains_with_the_student():
     assert all(p.grad.isfinite().all() and p.grad.abs().sum() > 0 for p in loss.parameters())
 
 
-@pytest.mark.parametrize('settings', [dict(groups=0), dict(patch=0), dict(pool=0), dict(masked=1.0),
-                                      dict(temperature=0.0)])
+@pytest.mark.parametrize(
+    'settings', [dict(groups=0), dict(patch=0), dict(pool=0), dict(masked=1.0), dict(temperature=0.0)]
+)
 def test_settings_must_make_sense(settings):
     with pytest.raises(ValueError, match='AfDCDLoss: groups, patch, pool must be >= 1'):
         AfDCDLoss(**settings)

@@ -24,7 +24,9 @@ def head(loss, x):
     return torch.from_numpy(np.array([np.einsum('dc,chw->dhw', v, image) + c for image in hidden]))
 
 
-@pytest.mark.parametrize('shape,classes', [((2, 5, 7, 9), 4), ((1, 19, 3, 4), 19), ((1, 2, 5, 3), 2), ((2, 4, 3, 3), 150)])
+@pytest.mark.parametrize(
+    'shape,classes', [((2, 5, 7, 9), 4), ((1, 19, 3, 4), 19), ((1, 2, 5, 3), 2), ((2, 4, 3, 3), 150)]
+)
 def test_equals_the_formulas(shape, classes):
     student, teacher = maps(*shape)
     y = labels(shape[0], *shape[2:], classes=classes)

@@ -11,7 +11,7 @@ BOTH = [AttentionTransferLoss, AttentionTransferNormLoss]
 def attention(x):
     """Energy map of one sample (C, H, W) as a unit vector."""
     c, h, w = x.shape
-    energy = np.array([sum(x[k, i, j]**2 for k in range(c)) / c for i in range(h) for j in range(w)])
+    energy = np.array([sum(x[k, i, j] ** 2 for k in range(c)) / c for i in range(h) for j in range(w)])
     return energy / np.sqrt((energy**2).sum())
 
 

@@ -20,7 +20,7 @@ def expected(student, teacher, refine):
     refined = np.einsum('oc,nchw->nohw', connector.weight.detach().numpy()[:, :, 0, 0], refined)
     refined = refined / np.sqrt(1 + norm.eps)  # running statistics 0 and 1
     teacher = teacher.numpy()
-    return ((refined / np.linalg.norm(refined) - teacher / np.linalg.norm(teacher))**2).sum()
+    return ((refined / np.linalg.norm(refined) - teacher / np.linalg.norm(teacher)) ** 2).sum()
 
 
 @pytest.mark.parametrize('shape', [(2, 19, 5, 8), (1, 4, 3, 5), (3, 4, 1, 1)])

@@ -27,16 +27,27 @@ def expected(student, teacher, y, edge, body, tau, kernel):
     return tau**2 * total / n
 
 
-@pytest.mark.parametrize('settings', [dict(edge=100.0, body=20.0, temperature=4.0, kernel=7),
-                                      dict(edge=1.0, body=0.0, temperature=0.5, kernel=3),
-                                      dict(edge=0.0, body=1.0, temperature=0.5, kernel=3)])
-@pytest.mark.parametrize('shape, full', [((2, 6, 4, 6), (32, 24)), ((1, 19, 3, 5), (17, 23)), ((1, 6, 5, 3), (5, 3)),
-                                         ((2, 6, 1, 1), (9, 8))])
+@pytest.mark.parametrize(
+    'settings',
+    [
+        dict(edge=100.0, body=20.0, temperature=4.0, kernel=7),
+        dict(edge=1.0, body=0.0, temperature=0.5, kernel=3),
+        dict(edge=0.0, body=1.0, temperature=0.5, kernel=3),
+    ],
+)
+@pytest.mark.parametrize(
+    'shape, full', [((2, 6, 4, 6), (32, 24)), ((1, 19, 3, 5), (17, 23)), ((1, 6, 5, 3), (5, 3)), ((2, 6, 1, 1), (9, 8))]
+)
 def test_equals_the_formula(shape, full, settings):
     student, teacher = maps(*shape, scale=3.0)
     y = blocks(shape[0], *full)
-    assert_value(BPKDLoss(**settings), expected(student, teacher, y, settings['edge'], settings['body'],
-                                                settings['temperature'], settings['kernel']), student, teacher, y)
+    assert_value(
+        BPKDLoss(**settings),
+        expected(student, teacher, y, settings['edge'], settings['body'], settings['temperature'], settings['kernel']),
+        student,
+        teacher,
+        y,
+    )
 
 
 def test_defaults():
@@ -94,9 +105,15 @@ def test_huge_logits_stay_finite():
     assert gradient(BPKDLoss(temperature=0.5), student, teacher, labels(1, 3, 3, classes=4)).isfinite().all()
 
 
-@pytest.mark.parametrize('settings, message', [
-    (dict(temperature=0.0), 'temperature must be > 0'), (dict(kernel=4), 'kernel must be odd and >= 1'),
-    (dict(kernel=-1), 'kernel must be odd'), (dict(edge=-1.0), 'edge and body must be >= 0')])
+@pytest.mark.parametrize(
+    'settings, message',
+    [
+        (dict(temperature=0.0), 'temperature must be > 0'),
+        (dict(kernel=4), 'kernel must be odd and >= 1'),
+        (dict(kernel=-1), 'kernel must be odd'),
+        (dict(edge=-1.0), 'edge and body must be >= 0'),
+    ],
+)
 def test_settings_must_make_sense(settings, message):
     with pytest.raises(ValueError, match=message):
         BPKDLoss(**settings)

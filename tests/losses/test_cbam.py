@@ -22,8 +22,9 @@ def cbam(x, module):
     x = x * sigmoid(mlp(x.mean((1, 2))) + mlp(x.max((1, 2))))[:, None, None]
     padded = np.pad(np.stack([x.max(0), x.mean(0)]), ((0, 0), (3, 3), (3, 3)))
     weight = convolution.weight.detach().numpy()[0]
-    score = np.array([[(padded[:, i:i + 7, j:j + 7] * weight).sum() for j in range(x.shape[2])]
-                      for i in range(x.shape[1])])
+    score = np.array(
+        [[(padded[:, i : i + 7, j : j + 7] * weight).sum() for j in range(x.shape[2])] for i in range(x.shape[1])]
+    )
     tensors = norm.running_mean, norm.running_var, norm.weight, norm.bias
     mean, variance, gain, bias = (t.detach().numpy() for t in tensors)
     return x * sigmoid((score - mean) / np.sqrt(variance + norm.eps) * gain + bias)

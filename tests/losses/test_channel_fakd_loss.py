@@ -23,7 +23,7 @@ def expected(student, teacher, y, strength, tau, variance):
         for c in range(len(weight)) if places else ():
             q = softmax(np.array([teacher[n, c, i, j] / tau for i, j in places]), 0)
             z = np.array([weight[c] @ features[n, :, i, j] + bias[c] for i, j in places]) / tau
-            spread = np.array([sum(variance[int(y[n, i, j])] * weight[c]**2) for i, j in places])
+            spread = np.array([sum(variance[int(y[n, i, j])] * weight[c] ** 2) for i, j in places])
             total += sum(q * (np.log(q) - z)) + np.log(sum(np.exp(z + strength / (2 * tau**2) * spread)))
     return tau**2 * total / (len(y) * len(weight))
 

@@ -21,8 +21,11 @@ def ready(student, teacher, **arguments):
 
 def pooled(x):
     n, c, h, w = x.shape
-    cells = [x[:, :, 4 * i:4 * i + 4, 4 * j:4 * j + 4].mean((2, 3))
-             for i in range(math.ceil(h / 4)) for j in range(math.ceil(w / 4))]
+    cells = [
+        x[:, :, 4 * i : 4 * i + 4, 4 * j : 4 * j + 4].mean((2, 3))
+        for i in range(math.ceil(h / 4))
+        for j in range(math.ceil(w / 4))
+    ]
     return torch.stack(cells, dim=2).reshape(n, c, math.ceil(h / 4), math.ceil(w / 4))
 
 
@@ -44,7 +47,7 @@ def expected(projection, teacher, keys, tau, memory_weight, mse_weight):
                 p, q = (softmax(np.stack(x[j]) @ x[i][k] / tau, 0) for x in (t, s))
                 total += kl(p, q) / (n**2 * c)
             total += memory_weight * kl(*(softmax(keys @ x[i][k] / tau, 0) for x in (t, s))) / (n * c)
-            total += mse_weight * ((s[i][k] - t[i][k])**2).mean() / (n * c)
+            total += mse_weight * ((s[i][k] - t[i][k]) ** 2).mean() / (n * c)
     return total
 
 

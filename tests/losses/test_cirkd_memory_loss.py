@@ -51,8 +51,10 @@ def expected(projection, teacher, y, contrasts, tau):
 def contrasts_of_next_call(loss):
     """What the loss will draw, if the seed is set to 1 before it is called in eval mode."""
     torch.manual_seed(1)
-    return [loss.pixels.draw(loss.contrasts[0] // loss.classes + 1),
-            loss.regions.draw(loss.contrasts[1] // loss.classes + 1)]
+    return [
+        loss.pixels.draw(loss.contrasts[0] // loss.classes + 1),
+        loss.regions.draw(loss.contrasts[1] // loss.classes + 1),
+    ]
 
 
 @pytest.mark.parametrize('dtype, tolerance', [(torch.float64, 1e-9), (torch.float32, 1e-5)])
@@ -129,7 +131,7 @@ def test_the_memories_hold_what_they_should():
         pixels = sum(min(3, len(part)) for part in members)
         assert loss.regions.filled[k] == len(regions) and loss.pixels.filled[k] == pixels
         if regions:
-            np.testing.assert_allclose(rings(loss.regions)[k, :len(regions)], regions, rtol=1e-9)
+            np.testing.assert_allclose(rings(loss.regions)[k, : len(regions)], regions, rtol=1e-9)
         for pixel in rings(loss.pixels)[k, :pixels].numpy():
             assert min(np.abs(pixel - v).max() for part in members for v in part) < 1e-12
     for queue, before in zip((loss.regions, loss.pixels), noise):
@@ -238,7 +240,7 @@ def work(rank, folder):
 
 @pytest.mark.skipif(not dist.is_gloo_available(), reason='torch without gloo')
 def test_two_ranks_with_other_data_and_seeds_hold_the_same_memories(tmp_path):
-    mp.spawn(work, (str(tmp_path), ), nprocs=2)
+    mp.spawn(work, (str(tmp_path),), nprocs=2)
     first, second = (torch.load(tmp_path / f'{rank}.pth') for rank in range(2))
     names = [name for name in first if not name.startswith('head')]
     assert len(names) == 6 and all(torch.equal(first[name], second[name]) for name in names)

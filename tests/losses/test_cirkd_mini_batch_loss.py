@@ -11,8 +11,11 @@ from mmseg_kd.losses import CIRKDMiniBatchLoss
 def vectors(x, kernel):
     """Unit vectors (P, C) of one sample (C, H, W)."""
     c, h, w = x.shape
-    cells = [x[:, kernel * i:kernel * (i + 1), kernel * j:kernel * (j + 1)].reshape(c, -1).mean(1)
-             for i in range(math.ceil(h / kernel)) for j in range(math.ceil(w / kernel))]
+    cells = [
+        x[:, kernel * i : kernel * (i + 1), kernel * j : kernel * (j + 1)].reshape(c, -1).mean(1)
+        for i in range(math.ceil(h / kernel))
+        for j in range(math.ceil(w / kernel))
+    ]
     return np.stack([v / np.linalg.norm(v) for v in cells])
 
 
@@ -24,7 +27,7 @@ def expected(student, teacher, tau, kernel):
         for j in range(len(s)):
             q, p = softmax(s[i] @ s[j].T / tau, 1), softmax(t[i] @ t[j].T / tau, 1)
             total += (p * np.log(p / q)).sum() / len(p)
-    return total / len(s)**2
+    return total / len(s) ** 2
 
 
 @pytest.mark.parametrize('tau, kernel, rows', [(0.1, 1, 7), (0.5, 1, 1000), (0.1, 2, 7), (0.2, 4, 1)])
@@ -52,7 +55,8 @@ def test_rows_change_neither_value_nor_gradient(rows):
     some, all_at_once = CIRKDMiniBatchLoss(rows=rows), CIRKDMiniBatchLoss(rows=40)
     torch.testing.assert_close(some(student, teacher), all_at_once(student, teacher), rtol=1e-12, atol=0)
     torch.testing.assert_close(
-        gradient(some, student, teacher), gradient(all_at_once, student, teacher), rtol=1e-10, atol=1e-14)
+        gradient(some, student, teacher), gradient(all_at_once, student, teacher), rtol=1e-10, atol=1e-14
+    )
 
 
 def test_no_map_of_all_pairs_is_kept():
@@ -97,11 +101,14 @@ def test_zero_vectors_get_no_gradient():
     assert grad.isfinite().all() and (grad[..., 1, 1] == 0).all() and grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (dict(temperature=0.0), 'temperature must be > 0'),
-    (dict(kernel=0), 'kernel and rows must be >= 1, but are 0 and 1024'),
-    (dict(rows=0), 'kernel and rows must be >= 1, but are 1 and 0'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (dict(temperature=0.0), 'temperature must be > 0'),
+        (dict(kernel=0), 'kernel and rows must be >= 1, but are 0 and 1024'),
+        (dict(rows=0), 'kernel and rows must be >= 1, but are 1 and 0'),
+    ],
+)
 def test_arguments_are_checked(arguments, message):
     with pytest.raises(ValueError, match=f'CIRKDMiniBatchLoss: {message}'):
         CIRKDMiniBatchLoss(**arguments)

@@ -16,8 +16,10 @@ def example(pixels=7, classes=4, tables=3):
 @pytest.mark.parametrize('rows', [1, 3, 100])
 def test_equals_the_formula(rows):
     logits, tables, labels = example()
-    expected = [[np.log(sum(np.exp(z[j] + tables[y, c, j].item()) for j in range(4))) for c in range(4)]
-                for z, y in zip(logits.numpy(), labels)]
+    expected = [
+        [np.log(sum(np.exp(z[j] + tables[y, c, j].item()) for j in range(4))) for c in range(4)]
+        for z, y in zip(logits.numpy(), labels)
+    ]
     np.testing.assert_allclose(class_levels(logits, tables, labels, rows), expected, rtol=1e-12)
 
 

@@ -36,7 +36,7 @@ def test_nothing_to_show_changes_nothing():
 
 
 def test_far_from_zero_the_variance_keeps_its_digits():
-    features = (torch.randn(4000, 1, generator=torch.Generator().manual_seed(0)) + 1000)
+    features = torch.randn(4000, 1, generator=torch.Generator().manual_seed(0)) + 1000
     statistics = ClassStatistics(1, 1)
     for batch in features.split(400):
         statistics.update(batch, torch.zeros(400, dtype=torch.long))

@@ -10,8 +10,12 @@ def variation(x):
     """Of one map (C, H, W), pixel by pixel."""
     height, width, result = x.shape[1], x.shape[2], np.zeros(x.shape[1:])
     for i, j in np.ndindex(height, width):
-        near = [(k, m) for k in (i - 1, i, i + 1) for m in (j - 1, j, j + 1)
-                if 0 <= k < height and 0 <= m < width and (k, m) != (i, j)]
+        near = [
+            (k, m)
+            for k in (i - 1, i, i + 1)
+            for m in (j - 1, j, j + 1)
+            if 0 <= k < height and 0 <= m < width and (k, m) != (i, j)
+        ]
         result[i, j] = np.mean([np.linalg.norm(x[:, i, j] - x[:, k, m]) for k, m in near]) if near else 0
     return result
 

@@ -21,8 +21,12 @@ def test_coarse_is_filtered_by_hand(size):
     x, _ = maps(2, 3, *size)
     taps = np.array([1, 4, 6, 4, 1]) / 16
     padded = np.pad(x.numpy(), ((0, 0), (0, 0), (2, 2), (2, 2)), mode='edge')
-    expected = np.array([[(padded[:, :, i:i + 5, j:j + 5] * np.outer(taps, taps)).sum((2, 3))
-                          for j in range(0, size[1], 2)] for i in range(0, size[0], 2)]).transpose(2, 3, 0, 1)
+    expected = np.array(
+        [
+            [(padded[:, :, i : i + 5, j : j + 5] * np.outer(taps, taps)).sum((2, 3)) for j in range(0, size[1], 2)]
+            for i in range(0, size[0], 2)
+        ]
+    ).transpose(2, 3, 0, 1)
     coarse, rest = pyramid_step(x)
     np.testing.assert_allclose(coarse.numpy(), expected, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(rest + F.interpolate(coarse, size=size, mode='bilinear', align_corners=False), x)

@@ -1,4 +1,5 @@
 """What must hold for every loss of the package, those that come later included."""
+
 import copy
 import importlib
 import inspect
@@ -15,21 +16,57 @@ from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import mmseg_kd.losses
-from mmseg_kd.losses import (ACELoss, AdversarialLoss, AfDCDLoss, APDLoss, AttnFDLoss, BPKDLoss, ChannelFAKDLoss,
-                             CIRKDChannelLoss, CIRKDMemoryLoss, DistillLoss, DSDCategorySimilarityLoss,
-                             DSDPixelSimilarityLoss, FAKDLoss, HalfMapPairWiseKDLoss, HingeHolisticKDLoss,
-                             HolisticKDLoss, IDDPositionLoss, KATranslatorLoss, MaskedGenerativeLoss,
-                             ProjectedCosineLoss, PseudoLabelLoss, RawHolisticKDLoss, SALCContextLoss,
-                             SSTKDStatisticalTextureLoss, StandardizedKDLoss, StrayCIRKDMemoryLoss)
+from mmseg_kd.losses import (
+    ACELoss,
+    AdversarialLoss,
+    AfDCDLoss,
+    APDLoss,
+    AttnFDLoss,
+    BPKDLoss,
+    ChannelFAKDLoss,
+    CIRKDChannelLoss,
+    CIRKDMemoryLoss,
+    DistillLoss,
+    DSDCategorySimilarityLoss,
+    DSDPixelSimilarityLoss,
+    FAKDLoss,
+    HalfMapPairWiseKDLoss,
+    HingeHolisticKDLoss,
+    HolisticKDLoss,
+    IDDPositionLoss,
+    KATranslatorLoss,
+    MaskedGenerativeLoss,
+    ProjectedCosineLoss,
+    PseudoLabelLoss,
+    RawHolisticKDLoss,
+    SALCContextLoss,
+    SSTKDStatisticalTextureLoss,
+    StandardizedKDLoss,
+    StrayCIRKDMemoryLoss,
+)
 from mmseg_kd.losses.class_statistics import ClassStatistics
 from mmseg_kd.losses.memory_queue import MemoryQueue
 
 # Adversarial objectives, cross-entropies, and what passes a network through layers of its own have no value that
 # equality must give.
 NO_KNOWN_MINIMUM = {
-    ACELoss, AfDCDLoss, APDLoss, AttnFDLoss, ChannelFAKDLoss, CIRKDChannelLoss, CIRKDMemoryLoss, FAKDLoss,
-    HingeHolisticKDLoss, HolisticKDLoss, KATranslatorLoss, MaskedGenerativeLoss, ProjectedCosineLoss, PseudoLabelLoss,
-    RawHolisticKDLoss, SALCContextLoss, StrayCIRKDMemoryLoss
+    ACELoss,
+    AfDCDLoss,
+    APDLoss,
+    AttnFDLoss,
+    ChannelFAKDLoss,
+    CIRKDChannelLoss,
+    CIRKDMemoryLoss,
+    FAKDLoss,
+    HingeHolisticKDLoss,
+    HolisticKDLoss,
+    KATranslatorLoss,
+    MaskedGenerativeLoss,
+    ProjectedCosineLoss,
+    PseudoLabelLoss,
+    RawHolisticKDLoss,
+    SALCContextLoss,
+    StrayCIRKDMemoryLoss,
 }
 # Reads more of large labels than their samples.
 FULL_LABELS = {BPKDLoss}
@@ -37,7 +74,8 @@ FULL_LABELS = {BPKDLoss}
 CUT_GRADIENT = {HalfMapPairWiseKDLoss}
 # Rounding the inputs moves maxima, signs and levels, with which the gradient jumps.
 ROUGH = {PseudoLabelLoss: 2e-1, SSTKDStatisticalTextureLoss: 3e-1}
-# Can take multiples of these numbers of channels only, need so many, or have so small features from few that rounding turns them.
+# Can take multiples of these numbers of channels only, need so many, or have so small features from few that rounding
+# turns them.
 CHANNELS = {AfDCDLoss: 16, CIRKDMemoryLoss: 16, KATranslatorLoss: 32, StandardizedKDLoss: 3, StrayCIRKDMemoryLoss: 16}
 # Draw equally many vectors of each class, and so the more, the more classes could occur.
 ROUND_TO_CLASSES = {CIRKDMemoryLoss, StrayCIRKDMemoryLoss}
@@ -51,11 +89,7 @@ WITHOUT_TEACHER = {SALCContextLoss}
 SEVERAL = {DSDPixelSimilarityLoss}
 # With the defaults remember more than a test should, or have gradients that underflow in half precision.
 MEMORY = dict(pixel_size=40, region_size=10, pixel_contrast=600, region_contrast=300)
-ARGUMENTS = {
-    CIRKDMemoryLoss: MEMORY,
-    DSDCategorySimilarityLoss: dict(temperature=0.5),
-    StrayCIRKDMemoryLoss: MEMORY,
-}
+ARGUMENTS = {CIRKDMemoryLoss: MEMORY, DSDCategorySimilarityLoss: dict(temperature=0.5), StrayCIRKDMemoryLoss: MEMORY}
 
 
 def all_losses():
@@ -324,7 +358,7 @@ def operations(loss, *inputs):
 def training_step(cls, images, classes):
     """The operations of a step with as many channels as classes."""
     student, teacher = (x.float() for x in maps(images, classes, 16, 20))
-    y = (labels(images, 16, 20, classes=classes), ) if cls.needs_labels else ()
+    y = (labels(images, 16, 20, classes=classes),) if cls.needs_labels else ()
     return operations(build(cls, student, teacher, classes=classes).train(), student, teacher, *y)
 
 
@@ -334,11 +368,22 @@ def test_it_neither_waits_nor_loops_over_images_or_classes(cls):
     assert few == training_step(cls, images=2, classes=32) == training_step(cls, images=3, classes=16)
 
 
-@pytest.mark.parametrize('wait', [
-    lambda x: x * x.sum().item(), lambda x: x if x.sum() > 0 else -x, lambda x: x[x > 0], lambda x: x * len(x.tolist()),
-    lambda x: x.detach().unique() * x.mean(), lambda x: x.masked_select(x > 0), lambda x: x[x.nonzero()[0]],
-    lambda x: x.mean() * x.long().abs().flatten().bincount(), lambda x: x * x.detach().numpy().max(),
-    lambda x: x * torch.tensor([2.0]), lambda x: x.repeat_interleave(torch.ones(len(x), dtype=torch.long), 0)])
+@pytest.mark.parametrize(
+    'wait',
+    [
+        lambda x: x * x.sum().item(),
+        lambda x: x if x.sum() > 0 else -x,
+        lambda x: x[x > 0],
+        lambda x: x * len(x.tolist()),
+        lambda x: x.detach().unique() * x.mean(),
+        lambda x: x.masked_select(x > 0),
+        lambda x: x[x.nonzero()[0]],
+        lambda x: x.mean() * x.long().abs().flatten().bincount(),
+        lambda x: x * x.detach().numpy().max(),
+        lambda x: x * torch.tensor([2.0]),
+        lambda x: x.repeat_interleave(torch.ones(len(x), dtype=torch.long), 0),
+    ],
+)
 def test_what_waits_is_found(wait):
     operations(lambda x: (2 * x).sum(), torch.randn(2, 3))
     with pytest.raises(RuntimeError):
@@ -378,8 +423,12 @@ def test_a_state_dict_brings_all_back(cls, tmp_path):
 
 def shared_state(loss):
     """Memories and statistics, which all processes must hold alike; parameters are left to DDP."""
-    return {f'{name}.{key}': value for name, module in loss.named_modules() for key, value in module.named_buffers()
-            if isinstance(module, (ClassStatistics, MemoryQueue))}
+    return {
+        f'{name}.{key}': value
+        for name, module in loss.named_modules()
+        for key, value in module.named_buffers()
+        if isinstance(module, (ClassStatistics, MemoryQueue))
+    }
 
 
 def work(rank, folder):
@@ -400,10 +449,11 @@ def work(rank, folder):
 
 @pytest.mark.skipif(not dist.is_gloo_available(), reason='torch without gloo')
 def test_two_ranks_with_other_data_and_seeds_hold_the_same_state(tmp_path):
-    mp.spawn(work, (str(tmp_path), ), nprocs=2)
+    mp.spawn(work, (str(tmp_path),), nprocs=2)
     first, second = (torch.load(tmp_path / f'{rank}.pth', weights_only=True) for rank in range(2))
     assert first.keys() == second.keys() >= {'CIRKDChannelLoss', 'CIRKDMemoryLoss', 'FAKDLoss'}
     for name, state in first.items():
         fresh = shared_state(build(getattr(mmseg_kd.losses, name), *example(getattr(mmseg_kd.losses, name))))
-        assert all(torch.equal(value, second[name][key]) and not torch.equal(value, fresh[key])
-                   for key, value in state.items()), name
+        assert all(
+            torch.equal(value, second[name][key]) and not torch.equal(value, fresh[key]) for key, value in state.items()
+        ), name

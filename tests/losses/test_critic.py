@@ -4,7 +4,9 @@ import torch
 from mmseg_kd.losses.critic import HolisticCritic, SelfAttention, frozen, slope_penalty
 
 
-@pytest.mark.parametrize('size, scores', [((64, 64), (1, 1)), ((64, 96), (1, 3)), ((20, 33), (1, 1)), ((130, 64), (5, 1))])
+@pytest.mark.parametrize(
+    'size, scores', [((64, 64), (1, 1)), ((64, 96), (1, 3)), ((20, 33), (1, 1)), ((130, 64), (5, 1))]
+)
 def test_scores_are_a_map_and_small_maps_are_resized(size, scores):
     assert HolisticCritic(3)(torch.randn(2, 3, *size)).shape == (2, 1, *scores)
 
@@ -31,7 +33,7 @@ def test_the_slope_of_a_linear_critic_is_known_wherever_it_is_taken():
     weight = torch.tensor([3.0, 4.0]).reshape(1, 2, 1, 1).requires_grad_()
     real, fake = torch.randn(2, 5, 2, 1, 1)
     penalty = slope_penalty(lambda x: (weight * x).sum(1), real, fake)
-    assert penalty.item() == pytest.approx((5 - 1)**2)
+    assert penalty.item() == pytest.approx((5 - 1) ** 2)
     penalty.backward()  # d (|w| - 1)^2 / dw = 2 (|w| - 1) w / |w|
     torch.testing.assert_close(weight.grad.flatten(), 8 * torch.tensor([0.6, 0.8]))
 

@@ -8,7 +8,7 @@ from mmseg_kd.losses import CSCLoss, PairWiseKDLoss
 
 def pooled(x, kernel):
     rows, columns = (range(0, n, kernel) for n in x.shape[1:])
-    means = [x[:, i:i + kernel, j:j + kernel].mean((1, 2)) for i in rows for j in columns]
+    means = [x[:, i : i + kernel, j : j + kernel].mean((1, 2)) for i in rows for j in columns]
     return np.array(means).T
 
 
@@ -21,7 +21,7 @@ def expected(student, teacher, kernel):
     total = []
     for s, t in zip(student.numpy(), teacher.numpy()):
         s, t = pooled(s, kernel), pooled(t, kernel)
-        total.append(((cosines(s.T) - cosines(t.T))**2).mean() + ((cosines(s) - cosines(t))**2).mean())
+        total.append(((cosines(s.T) - cosines(t.T)) ** 2).mean() + ((cosines(s) - cosines(t)) ** 2).mean())
     return np.mean(total)
 
 
@@ -46,8 +46,10 @@ def test_gradient(shape):
 def test_scaling_channels_leaves_their_correlation_and_scaling_pixels_that_of_places():
     student, teacher = maps(2, 4, 6, 6)
     by_place = [PairWiseKDLoss(1)(x, teacher) for x in (student, student * torch.arange(1, 5).reshape(4, 1, 1))]
-    by_channel = [CSCLoss(1)(x, teacher) - pair
-                  for x, pair in zip((student, student * torch.arange(1, 5).reshape(4, 1, 1)), by_place)]
+    by_channel = [
+        CSCLoss(1)(x, teacher) - pair
+        for x, pair in zip((student, student * torch.arange(1, 5).reshape(4, 1, 1)), by_place)
+    ]
     torch.testing.assert_close(*by_channel)
     assert not torch.isclose(*by_place)
 

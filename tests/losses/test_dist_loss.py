@@ -70,7 +70,7 @@ def test_a_rare_class_weighs_as_much_as_the_others():
     student, _ = (x.float() for x in maps(2, 3, 4, 4))
     student[:, 0] -= 14
     probability = student.double().softmax(1)[:, 0]
-    assert (probability - probability.mean()).norm()**2 < 1e-8
+    assert (probability - probability.mean()).norm() ** 2 < 1e-8
     assert DISTLoss()(student, student).item() == pytest.approx(0, abs=1e-6)
 
 
@@ -85,10 +85,13 @@ def test_autograd_keeps_eight_maps():
     assert kept_floats(DISTLoss(), student, teacher) <= 8.1 * student.numel()
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (dict(temperature=0.0), 'temperature must be > 0, but is 0.0'),
-    (dict(inter=-1.0), 'inter and intra must be >= 0, but are -1.0 and 1.0'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (dict(temperature=0.0), 'temperature must be > 0, but is 0.0'),
+        (dict(inter=-1.0), 'inter and intra must be >= 0, but are -1.0 and 1.0'),
+    ],
+)
 def test_arguments_are_checked(arguments, message):
     with pytest.raises(ValueError, match=f'DISTLoss: {message}'):
         DISTLoss(**arguments)

@@ -104,10 +104,13 @@ def test_one_channel_is_refused():
         DKDLoss()(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), torch.zeros(1, 2, 2, dtype=torch.long))
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (dict(temperature=-1.0), 'temperature must be > 0, but is -1.0'),
-    (dict(beta=-1.0), 'alpha and beta must be >= 0, but are 1.0 and -1.0'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (dict(temperature=-1.0), 'temperature must be > 0, but is -1.0'),
+        (dict(beta=-1.0), 'alpha and beta must be >= 0, but are 1.0 and -1.0'),
+    ],
+)
 def test_arguments_are_checked(arguments, message):
     with pytest.raises(ValueError, match=f'DKDLoss: {message}'):
         DKDLoss(**arguments)

@@ -13,8 +13,11 @@ BOTH = [DSDCategorySimilarityLoss, CosineDSDCategorySimilarityLoss]
 def correlation(x, tau, cosine):
     """G of one sample (C, H, W), cell by cell."""
     c, h, w = x.shape
-    cells = [x[:, 2 * i:2 * i + 2, 2 * j:2 * j + 2].reshape(c, -1).mean(1)
-             for i in range(math.ceil(h / 2)) for j in range(math.ceil(w / 2))]
+    cells = [
+        x[:, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2].reshape(c, -1).mean(1)
+        for i in range(math.ceil(h / 2))
+        for j in range(math.ceil(w / 2))
+    ]
     q = softmax(np.stack(cells, axis=1) / tau, 1)
     if cosine:
         q = q / np.linalg.norm(q, axis=1, keepdims=True)
@@ -22,8 +25,12 @@ def correlation(x, tau, cosine):
 
 
 def expected(student, teacher, tau, cosine):
-    return np.mean([(correlation(s, tau, cosine) - correlation(t, tau, cosine))**2
-                    for s, t in zip(student.numpy(), teacher.numpy())])
+    return np.mean(
+        [
+            (correlation(s, tau, cosine) - correlation(t, tau, cosine)) ** 2
+            for s, t in zip(student.numpy(), teacher.numpy())
+        ]
+    )
 
 
 @pytest.mark.parametrize('cls', BOTH)

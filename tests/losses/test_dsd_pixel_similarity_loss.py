@@ -21,9 +21,9 @@ def expected(student, teacher):
     pairs = list(combinations(range(len(student)), 2))
     total = 0.0
     for n in range(len(student[0])):
-        s, t = ([normalised((x[n].numpy()**2).mean(0).ravel()) for x in maps] for maps in (student, teacher))
+        s, t = ([normalised((x[n].numpy() ** 2).mean(0).ravel()) for x in maps] for maps in (student, teacher))
         for i, j in pairs:
-            total += ((normalised(s[j] - s[i]) - normalised(t[j] - t[i]))**2).mean()
+            total += ((normalised(s[j] - s[i]) - normalised(t[j] - t[i])) ** 2).mean()
     return total / len(student[0]) / len(pairs)
 
 

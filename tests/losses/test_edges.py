@@ -12,7 +12,7 @@ def edge(y, c, kernel):
     r, result = kernel // 2, np.zeros(y.shape)
     for i in range(y.shape[0]):
         for j in range(y.shape[1]):
-            window = y[max(i - r, 0):i + r + 1, max(j - r, 0):j + r + 1]
+            window = y[max(i - r, 0) : i + r + 1, max(j - r, 0) : j + r + 1]
             result[i, j] = (window == c).any() and not (window == c).all()
     return result
 

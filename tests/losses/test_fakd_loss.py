@@ -36,7 +36,7 @@ def expected(student, teacher, y, strength, tau, variance):
             z = weight @ features[n, :, i, j] + bias
             q = softmax(teacher[n, :, i, j].numpy() / tau, 0)
             for c in range(len(q)):
-                spread = [sum(variance[k] * (weight[o] - weight[c])**2) for o in range(len(q))]
+                spread = [sum(variance[k] * (weight[o] - weight[c]) ** 2) for o in range(len(q))]
                 terms = np.exp(z / tau + strength / (2 * tau**2) * np.array(spread))
                 total.append(q[c] * (np.log(q[c]) - z[c] / tau + np.log(terms.sum())))
     return tau**2 * np.sum(total) / (y != 255).sum().item()
@@ -44,8 +44,10 @@ def expected(student, teacher, y, strength, tau, variance):
 
 def class_variances(features, y, classes):
     rows = features.permute(0, 2, 3, 1)
-    return [rows[y == k].var(0, correction=0).numpy() if (y == k).any() else np.zeros(rows.shape[-1])
-            for k in range(classes)]
+    return [
+        rows[y == k].var(0, correction=0).numpy() if (y == k).any() else np.zeros(rows.shape[-1])
+        for k in range(classes)
+    ]
 
 
 @pytest.mark.parametrize('strength, tau', [(2.5, 1.0), (0.7, 3.0)])
@@ -135,9 +137,15 @@ def test_settings_must_make_sense(settings):
 def test_the_paths_of_the_docstring_train(tmp_path):
     student = ['prelogits', 'decode_head.conv_seg.weight', 'decode_head.conv_seg.bias']
     runner = toy_runner(
-        dict(type='Distiller', student=toy_segmentor(4), teacher=dict(model=toy_segmentor(8)),
-             terms=dict(loss_fakd=dict(student=student, teacher='logits', loss=dict(type='FAKDLoss')))),
-        tmp_path, max_iters=2)
+        dict(
+            type='Distiller',
+            student=toy_segmentor(4),
+            teacher=dict(model=toy_segmentor(8)),
+            terms=dict(loss_fakd=dict(student=student, teacher='logits', loss=dict(type='FAKDLoss'))),
+        ),
+        tmp_path,
+        max_iters=2,
+    )
     runner.train()
     assert runner.message_hub.get_scalar('train/loss_fakd').current() > 0
     statistics = runner.model.terms['loss_fakd'].loss.statistics

@@ -9,8 +9,11 @@ from mmseg_kd.losses import HalfMapPairWiseKDLoss, MaxPairWiseKDLoss
 def nodes(x):
     """Maxima of one sample (C, H, W) over windows of half the sides, rounded down."""
     c, h, w = x.shape
-    return [x[:, i:i + h // 2, j:j + w // 2].reshape(c, -1).max(1)
-            for i in range(0, h, h // 2) for j in range(0, w, w // 2)]
+    return [
+        x[:, i : i + h // 2, j : j + w // 2].reshape(c, -1).max(1)
+        for i in range(0, h, h // 2)
+        for j in range(0, w, w // 2)
+    ]
 
 
 def published(student, teacher):
@@ -18,7 +21,7 @@ def published(student, teacher):
     d/dU sum (G - T)^2 / n^2 = 4 (G - T) U / n^2, and dU/du = 1 / |u|."""
     lengths = np.linalg.norm(student, axis=1, keepdims=True)
     u, t = student / lengths, teacher / np.linalg.norm(teacher, axis=1, keepdims=True)
-    return 4 * (u @ u.T - t @ t.T) @ u / lengths / len(u)**2
+    return 4 * (u @ u.T - t @ t.T) @ u / lengths / len(u) ** 2
 
 
 @pytest.mark.parametrize('shape, count', [((2, 5, 6, 8), 4), ((1, 3, 7, 9), 9), ((2, 4, 8, 5), 6)])
@@ -28,7 +31,7 @@ def test_equals_the_formula(shape, count):
     for s, t in zip(student.numpy(), teacher.numpy()):
         s, t = ([v / np.linalg.norm(v) for v in nodes(x)] for x in (s, t))
         assert len(s) == count
-        total += sum((a @ b - c @ d)**2 for a, c in zip(s, t) for b, d in zip(s, t)) / count**2
+        total += sum((a @ b - c @ d) ** 2 for a, c in zip(s, t) for b, d in zip(s, t)) / count**2
     assert_value(HalfMapPairWiseKDLoss(), total / len(student), student, teacher)
 
 

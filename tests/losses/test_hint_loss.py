@@ -7,7 +7,7 @@ from mmseg_kd.losses import HintLoss
 
 
 def expected(student, teacher):
-    return np.mean([(a - b)**2 for a, b in zip(student.numpy().ravel(), teacher.numpy().ravel())])
+    return np.mean([(a - b) ** 2 for a, b in zip(student.numpy().ravel(), teacher.numpy().ravel())])
 
 
 @pytest.mark.parametrize('shape', SHAPES)

@@ -51,7 +51,7 @@ def test_critic_objective_by_hand(gain):
     loss = HolisticKDLoss(penalty=7.0)
     loss.critic = FirstMean(3, gain)
     margin = gain * (first_probability(student) - first_probability(teacher)).mean()
-    torch.testing.assert_close(loss.critic_loss(student, teacher), margin + 7 * (abs(gain) / 20**0.5 - 1)**2)
+    torch.testing.assert_close(loss.critic_loss(student, teacher), margin + 7 * (abs(gain) / 20**0.5 - 1) ** 2)
 
 
 @pytest.mark.parametrize('gain', [0.3, -4.0])
@@ -99,7 +99,7 @@ def test_one_backward_serves_both(cls):
     # The power iteration would move between the passes that are compared.
     loss.eval()
     parameters = list(loss.critic.parameters())
-    student_alone, = torch.autograd.grad(0.1 * loss(student, teacher), student[0])
+    (student_alone,) = torch.autograd.grad(0.1 * loss(student, teacher), student[0])
     torch.manual_seed(1)
     critic_alone = torch.autograd.grad(loss.critic_loss(student, teacher), parameters)
     torch.manual_seed(1)
@@ -164,7 +164,7 @@ def test_the_two_learn_against_each_other(cls):
         optimizer.step()
     assert loss.critic_loss(student, teacher).item() < first
     before = loss(student, teacher)
-    step, = torch.autograd.grad(before, student)
+    (step,) = torch.autograd.grad(before, student)
     assert loss(student - 5 * step / step.norm(), teacher) < before
 
 
@@ -186,8 +186,10 @@ def test_logits_alone_make_a_critic_of_logits():
 
 def test_setup_reads_shapes_only():
     loss = HolisticKDLoss()
-    loss.setup((torch.empty(1, 19, 8, 8, device='meta'), torch.empty(1, 3, 64, 64, device='meta')),
-               torch.empty(1, 19, 8, 8, device='meta'))
+    loss.setup(
+        (torch.empty(1, 19, 8, 8, device='meta'), torch.empty(1, 3, 64, 64, device='meta')),
+        torch.empty(1, 19, 8, 8, device='meta'),
+    )
     assert loss.critic.in_channels == 22
     assert {p.device.type for p in loss.critic.parameters()} == {'cpu'}
 
@@ -237,9 +239,18 @@ def test_parameters_of_the_critic(in_channels, count):
     assert sum(p.numel() for p in HolisticCritic(in_channels).parameters()) == count
 
 
-@pytest.mark.parametrize('size, shape', [((65, 65), (1, 1)), ((64, 64), (1, 1)), ((64, 128), (1, 5)),
-                                         ((128, 128), (5, 5)), ((60, 60), (1, 1)), ((33, 130), (1, 5)),
-                                         ((1, 1), (1, 1))])
+@pytest.mark.parametrize(
+    'size, shape',
+    [
+        ((65, 65), (1, 1)),
+        ((64, 64), (1, 1)),
+        ((64, 128), (1, 5)),
+        ((128, 128), (5, 5)),
+        ((60, 60), (1, 1)),
+        ((33, 130), (1, 5)),
+        ((1, 1), (1, 1)),
+    ],
+)
 def test_size_of_the_scores(size, shape):
     assert HolisticCritic(2)(torch.randn(1, 2, *size)).shape == (1, 1, *shape)
 

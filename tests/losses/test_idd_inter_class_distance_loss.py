@@ -11,8 +11,11 @@ def expected(student, teacher, y, min_pixels=1):
     for s, t, k in zip(student.numpy(), teacher.numpy(), y.numpy()):
         present = [c for c in np.unique(k) if c != 255 and (k == c).sum() >= min_pixels]
         centres = [[x[:, k == c].mean(1) for c in present] for x in (s, t)]
-        squares = [(np.linalg.norm(centres[0][i] - centres[0][j]) - np.linalg.norm(centres[1][i] - centres[1][j]))**2
-                   for i in range(len(present)) for j in range(i)]
+        squares = [
+            (np.linalg.norm(centres[0][i] - centres[0][j]) - np.linalg.norm(centres[1][i] - centres[1][j])) ** 2
+            for i in range(len(present))
+            for j in range(i)
+        ]
         if squares:
             images.append(np.mean(squares))
     return np.mean(images) if images else 0.0
@@ -41,14 +44,15 @@ def test_images_without_a_pair_are_not_counted():
     grad = gradient(IDDInterClassDistanceLoss(), student, teacher, y)
     assert (grad[[0, 2]] == 0).all() and grad[1].abs().sum() > 0
     assert IDDInterClassDistanceLoss()(student, teacher, y).item() == pytest.approx(
-        IDDInterClassDistanceLoss()(student[1:2], teacher[1:2], y[1:2]).item())
+        IDDInterClassDistanceLoss()(student[1:2], teacher[1:2], y[1:2]).item()
+    )
     assert IDDInterClassDistanceLoss()(student[2:], teacher[2:], y[2:]).item() == 0
 
 
 def test_two_pixels_by_hand():
     student = torch.tensor([0.0, 3.0]).reshape(1, 1, 1, 2)
     teacher = torch.tensor([[0.0, 3.0], [0.0, 4.0]]).reshape(1, 2, 1, 2)
-    assert IDDInterClassDistanceLoss()(student, teacher, torch.tensor([[[7, 2]]])).item() == pytest.approx((5 - 3)**2)
+    assert IDDInterClassDistanceLoss()(student, teacher, torch.tensor([[[7, 2]]])).item() == pytest.approx((5 - 3) ** 2)
 
 
 def test_gradient():

@@ -16,8 +16,12 @@ def built(channels):
 def read(x, critic):
     """G of one map (C, H, W), place by place."""
     weight, bias = critic.weight.detach().numpy(), critic.bias.detach().numpy()
-    return np.array([[(weight * x[:, i:i + 3, j:j + 3]).sum((1, 2, 3)) + bias for j in range(x.shape[2] - 2)]
-                     for i in range(x.shape[1] - 2)])
+    return np.array(
+        [
+            [(weight * x[:, i : i + 3, j : j + 3]).sum((1, 2, 3)) + bias for j in range(x.shape[2] - 2)]
+            for i in range(x.shape[1] - 2)
+        ]
+    )
 
 
 @pytest.mark.parametrize('shape', [(2, 5, 7, 9), (1, 19, 3, 4), (1, 2, 3, 3)])
@@ -25,12 +29,13 @@ def test_equals_the_formula(shape):
     student, teacher = maps(*shape)
     loss = built(shape[1])
     readings = [np.array([read(image, loss.critic) for image in x.numpy()]) for x in (student, teacher)]
-    np.testing.assert_allclose(loss(student, teacher).item(), ((readings[0] - readings[1])**2).mean(), rtol=1e-9)
-    positions = np.array([[(j / (shape[3] - 1), i / (shape[2] - 1)) for j in range(1, shape[3] - 1)]
-                          for i in range(1, shape[2] - 1)])
-    expected = ((readings[1] - positions)**2).mean()
+    np.testing.assert_allclose(loss(student, teacher).item(), ((readings[0] - readings[1]) ** 2).mean(), rtol=1e-9)
+    positions = np.array(
+        [[(j / (shape[3] - 1), i / (shape[2] - 1)) for j in range(1, shape[3] - 1)] for i in range(1, shape[2] - 1)]
+    )
+    expected = ((readings[1] - positions) ** 2).mean()
     np.testing.assert_allclose(loss.critic_loss(student, teacher).item(), expected, rtol=1e-9)
-    assert_value(lambda s, t: loss.to(s.dtype)(s, t), ((readings[0] - readings[1])**2).mean(), student, teacher)
+    assert_value(lambda s, t: loss.to(s.dtype)(s, t), ((readings[0] - readings[1]) ** 2).mean(), student, teacher)
 
 
 def test_gradient():

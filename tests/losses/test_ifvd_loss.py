@@ -17,8 +17,10 @@ def similarity(x, y):
 
 
 def expected(student, teacher, y):
-    squares = [(similarity(s.reshape(len(s), -1), k.ravel()) - similarity(t.reshape(len(t), -1), k.ravel()))**2
-               for s, t, k in zip(student.numpy(), teacher.numpy(), y.numpy())]
+    squares = [
+        (similarity(s.reshape(len(s), -1), k.ravel()) - similarity(t.reshape(len(t), -1), k.ravel())) ** 2
+        for s, t, k in zip(student.numpy(), teacher.numpy(), y.numpy())
+    ]
     return np.concatenate(squares).mean()
 
 
@@ -42,14 +44,14 @@ def test_two_pixels_by_hand():
     # Student: orthogonal vectors of one class, both at 45 degrees to their mean. Teacher: equal vectors.
     student = torch.eye(2).reshape(1, 2, 1, 2)
     value = IFVDLoss()(student, torch.ones(1, 2, 1, 2), torch.zeros(1, 1, 2, dtype=torch.long))
-    assert value.item() == pytest.approx((1 - 0.5**0.5)**2)
+    assert value.item() == pytest.approx((1 - 0.5**0.5) ** 2)
 
 
 def test_void_is_not_counted():
     """The published code would divide by four pixels here."""
     student = torch.cat([torch.eye(2), torch.randn(2, 2)], dim=1).reshape(1, 2, 1, 4)
     y = torch.tensor([[[0, 0, 255, 255]]])
-    assert IFVDLoss()(student, torch.ones(1, 2, 1, 4), y).item() == pytest.approx((1 - 0.5**0.5)**2)
+    assert IFVDLoss()(student, torch.ones(1, 2, 1, 4), y).item() == pytest.approx((1 - 0.5**0.5) ** 2)
 
 
 def test_gradient():
@@ -59,7 +61,7 @@ def test_gradient():
 def test_prototypes_are_of_one_image():
     student, teacher = maps(2, 4, 3, 3)
     y = labels(2, 3, 3, classes=2, void=0)
-    each = [IFVDLoss()(student[i:i + 1], teacher[i:i + 1], y[i:i + 1]) for i in range(2)]
+    each = [IFVDLoss()(student[i : i + 1], teacher[i : i + 1], y[i : i + 1]) for i in range(2)]
     torch.testing.assert_close(IFVDLoss()(student, teacher, y), sum(each) / 2)
 
 

@@ -9,8 +9,10 @@ from mmseg_kd.losses import KAAdaptationLoss
 @pytest.mark.parametrize('shape', SHAPES)
 def test_equals_the_formula(shape):
     student, teacher = maps(*shape)
-    distances = [abs(s / np.linalg.norm(s) - t / np.linalg.norm(t)).sum()
-                 for s, t in zip(*(x.numpy().transpose(0, 2, 3, 1).reshape(-1, shape[1]) for x in (student, teacher)))]
+    distances = [
+        abs(s / np.linalg.norm(s) - t / np.linalg.norm(t)).sum()
+        for s, t in zip(*(x.numpy().transpose(0, 2, 3, 1).reshape(-1, shape[1]) for x in (student, teacher)))
+    ]
     assert_value(KAAdaptationLoss(), np.mean(distances), student, teacher)
 
 

@@ -32,7 +32,7 @@ def test_equals_the_formulas(shape, channels):
 
     code = loss.critic.encoder(teacher).detach().numpy()
     rebuilt = loss.critic.decoder(torch.from_numpy(code)).detach().numpy()
-    expected = ((rebuilt - teacher.numpy())**2).mean() + 0.25 * np.abs(code).mean()
+    expected = ((rebuilt - teacher.numpy()) ** 2).mean() + 0.25 * np.abs(code).mean()
     np.testing.assert_allclose(loss.critic_loss(student, teacher).item(), expected, rtol=1e-9)
 
 

@@ -20,7 +20,7 @@ def convolved(x, layer):
     """3 x 3 convolution of one sample (C, H, W) with zeros around it, tap by tap."""
     weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
     (_, h, w), padded = x.shape, np.pad(x, ((0, 0), (1, 1), (1, 1)))
-    taps = (np.tensordot(weight[:, :, i, j], padded[:, i:i + h, j:j + w], 1) for i in range(3) for j in range(3))
+    taps = (np.tensordot(weight[:, :, i, j], padded[:, i : i + h, j : j + w], 1) for i in range(3) for j in range(3))
     return sum(taps) + bias[:, None, None]
 
 
@@ -28,7 +28,7 @@ def expected(loss, student, teacher, mask):
     first, _, second = loss.generator
     total = 0.0
     for s, t, m in zip(student.numpy(), teacher.numpy(), mask.numpy()):
-        total += ((convolved(np.maximum(convolved(m * s, first), 0), second) - t)**2).sum()
+        total += ((convolved(np.maximum(convolved(m * s, first), 0), second) - t) ** 2).sum()
     return total / len(student)
 
 
@@ -53,7 +53,7 @@ def test_one_pixel_by_hand():
         nn.init.constant_(layer.weight, 2.0)
         nn.init.constant_(layer.bias, -1.0)
     # 2 * (2 * 3 - 1) - 1 = 9
-    assert loss(student, teacher).item() == pytest.approx((9 - 1)**2)
+    assert loss(student, teacher).item() == pytest.approx((9 - 1) ** 2)
 
 
 def test_gradient():

@@ -1,4 +1,5 @@
 """The room and its tests mirror each other; what is written is also exported, registered and short."""
+
 import ast
 import importlib
 import inspect
@@ -17,31 +18,35 @@ NAMES = sorted(path.stem for path in ROOM.glob('*_loss.py'))
 
 def losses_in(name):
     module = importlib.import_module(f'mmseg_kd.losses.{name}')
-    return [cls for _, cls in inspect.getmembers(module, inspect.isclass)
-            if cls.__module__ == module.__name__ and issubclass(cls, DistillLoss)]
+    return [
+        cls
+        for _, cls in inspect.getmembers(module, inspect.isclass)
+        if cls.__module__ == module.__name__ and issubclass(cls, DistillLoss)
+    ]
 
 
 def code_lines(path):
-    """Lines with code: no blank lines, no comments, no docstrings."""
+    """Lines with code: no blank lines, no comments, no docstrings, no closing brackets alone."""
     tree = ast.parse(path.read_text())
     docstrings = set()
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
             docstrings.update(range(node.body[0].lineno, node.body[0].end_lineno + 1))
     lines = enumerate(path.read_text().splitlines(), start=1)
-    return [line for i, line in lines if i not in docstrings and line.strip() and not line.strip().startswith('#')]
+    return [line for i, line in lines if i not in docstrings and line.strip(' ()[]{}:,') and line.strip()[0] != '#']
 
 
 @pytest.mark.parametrize('name', NAMES)
 def test_every_loss_has_a_test(name):
     path = HERE / f'test_{name}.py'
     assert path.exists(), f'{name}.py needs a test file {path.name}'
-    assert any(isinstance(node, ast.FunctionDef) and node.name.startswith('test_')
-               for node in ast.parse(path.read_text()).body)
+    assert any(
+        isinstance(node, ast.FunctionDef) and node.name.startswith('test_') for node in ast.parse(path.read_text()).body
+    )
 
 
 def test_every_test_of_a_loss_has_its_loss():
-    assert sorted(path.stem[len('test_'):] for path in HERE.glob('test_*_loss.py')) == NAMES
+    assert sorted(path.stem[len('test_') :] for path in HERE.glob('test_*_loss.py')) == NAMES
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -17,7 +17,7 @@ def nodes(x, kernel, pool):
     vectors = []
     for i in range(math.ceil(h / kernel)):
         for j in range(math.ceil(w / kernel)):
-            cell = x[:, i * kernel:(i + 1) * kernel, j * kernel:(j + 1) * kernel].reshape(c, -1)
+            cell = x[:, i * kernel : (i + 1) * kernel, j * kernel : (j + 1) * kernel].reshape(c, -1)
             vectors.append(pool(cell, axis=1))
     return [v / max(np.linalg.norm(v), 1e-8) for v in vectors]
 
@@ -26,7 +26,7 @@ def expected(student, teacher, kernel, pool):
     total = 0.0
     for s, t in zip(student.numpy(), teacher.numpy()):
         s, t = nodes(s, kernel, pool), nodes(t, kernel, pool)
-        total += sum((s[i] @ s[j] - t[i] @ t[j])**2 for i in range(len(s)) for j in range(len(s))) / len(s)**2
+        total += sum((s[i] @ s[j] - t[i] @ t[j]) ** 2 for i in range(len(s)) for j in range(len(s))) / len(s) ** 2
     return total / len(student)
 
 
@@ -65,7 +65,8 @@ def test_the_gram_path_is_the_direct_path(pixels):
     value = gram_distance(x, y)
     torch.testing.assert_close(value, direct)
     torch.testing.assert_close(
-        torch.autograd.grad(value.sum(), (x, y)), torch.autograd.grad(direct.sum(), (x, y)), rtol=1e-9, atol=1e-9)
+        torch.autograd.grad(value.sum(), (x, y)), torch.autograd.grad(direct.sum(), (x, y)), rtol=1e-9, atol=1e-9
+    )
 
 
 def test_no_matrix_of_all_pairs_is_kept():

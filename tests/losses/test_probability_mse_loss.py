@@ -12,7 +12,7 @@ from mmseg_kd.losses import ProbabilityMSELoss
 def test_equals_the_formula(shape):
     student, teacher = maps(*shape, scale=3.0)
     s, t = (softmax(x.numpy(), 1).ravel() for x in (student, teacher))
-    assert_value(ProbabilityMSELoss(), sum((s - t)**2) / len(s), student, teacher)
+    assert_value(ProbabilityMSELoss(), sum((s - t) ** 2) / len(s), student, teacher)
 
 
 def test_one_pixel_by_hand():

@@ -14,16 +14,17 @@ def built(student, teacher):
 
 
 def levels(*sizes):
-    return zip(*(maps(2, channels, h, w, seed=seed, channels=wide)
-                 for seed, (channels, wide, h, w) in enumerate(sizes)))
+    return zip(
+        *(maps(2, channels, h, w, seed=seed, channels=wide) for seed, (channels, wide, h, w) in enumerate(sizes))
+    )
 
 
 def expected(loss, students, teachers):
     values = []
-    for conv, students, teachers in zip(loss.projections, students, teachers):
+    for conv, student, teacher in zip(loss.projections, students, teachers):
         weight = conv.weight.detach().numpy()[..., 0, 0]
-        s = students.detach().numpy()
-        t = np.einsum('oc,nchw->nohw', weight, teachers.numpy())
+        s = student.detach().numpy()
+        t = np.einsum('oc,nchw->nohw', weight, teacher.numpy())
         cosine = (s * t).sum(1) / np.sqrt((s**2).sum(1) * (t**2).sum(1))
         values.append((1 - cosine).mean())
     return np.mean(values)
@@ -74,7 +75,7 @@ def test_projections_must_exist_and_fit():
 
 
 def test_a_term_resizes_the_teacher_and_adds_no_adapter():
-    (student, ), (teacher, ) = levels((3, 6, 4, 6))
+    (student,), (teacher,) = levels((3, 6, 4, 6))
     wide = torch.nn.functional.interpolate(teacher, scale_factor=2)
     term = Term('loss_feature', ['a'], ['b'], dict(type='ProjectedCosineLoss'), weight=0.3)
     term.fit(dict(a=student), dict(b=wide), classes=4)

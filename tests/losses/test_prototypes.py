@@ -34,7 +34,7 @@ def test_features_of_zero_resemble_nothing_and_get_no_gradient():
 def test_prototypes_are_of_the_batch(cls):
     student, teacher = maps(2, 4, 3, 3)
     y = labels(2, 3, 3, classes=2, void=0)
-    each = [cls()(student[i:i + 1], teacher[i:i + 1], y[i:i + 1]) for i in range(2)]
+    each = [cls()(student[i : i + 1], teacher[i : i + 1], y[i : i + 1]) for i in range(2)]
     assert not torch.isclose(cls()(student, teacher, y), sum(each) / 2)
     glued = [x.transpose(0, 1).flatten(1, 2)[None] for x in (student, teacher)]
     torch.testing.assert_close(cls()(student, teacher, y), cls()(*glued, y.flatten(0, 1)[None]))

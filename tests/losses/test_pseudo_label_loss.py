@@ -10,8 +10,11 @@ from mmseg_kd.losses import PseudoLabelLoss
 
 def expected(student, teacher, y):
     probabilities = softmax(student.numpy(), 1)
-    values = [-np.log(probabilities[n, np.argmax(teacher.numpy()[n, :, i, j]), i, j])
-              for n, i, j in np.ndindex(*y.shape) if y[n, i, j] != 255]
+    values = [
+        -np.log(probabilities[n, np.argmax(teacher.numpy()[n, :, i, j]), i, j])
+        for n, i, j in np.ndindex(*y.shape)
+        if y[n, i, j] != 255
+    ]
     return sum(values) / max(len(values), 1)
 
 
@@ -51,7 +54,7 @@ def test_every_pixel_that_counts_weighs_the_same_in_a_batch():
     """The mean is over the pixels of the batch, not over images."""
     student, teacher = maps(2, 3, 2, 2)
     y = torch.tensor([[[0, 0], [0, 0]], [[0, 255], [255, 255]]])
-    values = [PseudoLabelLoss()(student[n:n + 1], teacher[n:n + 1], y[n:n + 1]) for n in range(2)]
+    values = [PseudoLabelLoss()(student[n : n + 1], teacher[n : n + 1], y[n : n + 1]) for n in range(2)]
     torch.testing.assert_close(PseudoLabelLoss()(student, teacher, y), (4 * values[0] + values[1]) / 5)
 
 

@@ -21,7 +21,6 @@ class Normalised(nn.Module):
 
 
 class FirstLogit(Normalised):
-
     def forward(self, x):
         return self.gain * x[:, :1]
 
@@ -40,7 +39,7 @@ def test_objectives_by_hand():
     loss.critic = FirstLogit(3, gain=0.3)
     torch.testing.assert_close(loss(student, teacher), -0.3 * student[:, 0].mean())
     margin = 0.3 * (student[:, 0].mean() - teacher[:, 0].mean())
-    expected = 0.1 * (margin + 7 * (0.3 * 20**0.5 - 1)**2)
+    expected = 0.1 * (margin + 7 * (0.3 * 20**0.5 - 1) ** 2)
     torch.testing.assert_close(loss.critic_loss(student, teacher), expected)
     whole = RawHolisticKDLoss(penalty=7.0, critic_scale=1.0)
     whole.critic = loss.critic

@@ -24,7 +24,7 @@ def expected(student, teacher, grid):
     total = 0.0
     for s, t in zip(student.numpy(), teacher.numpy()):
         s, t = cells(s, grid), cells(t, grid)
-        total += sum((s[i] @ s[j] - t[i] @ t[j])**2 for i in range(len(s)) for j in range(len(s)))
+        total += sum((s[i] @ s[j] - t[i] @ t[j]) ** 2 for i in range(len(s)) for j in range(len(s)))
     return total / (len(student) * grid**4)
 
 

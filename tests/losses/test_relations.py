@@ -33,15 +33,17 @@ def test_equals_the_formula_however_many_anchors_at_a_time(groups, rows):
 
 
 def test_gradient():
-    s, t, sk, tk, w = vectors((5, 3), (5, 2), (4, 3), (4, 2), (5, ))
+    s, t, sk, tk, w = vectors((5, 3), (5, 2), (4, 3), (4, 2), (5,))
     assert torch.autograd.gradcheck(
-        lambda s, k: relation_divergence(s, t, k, tk, w, 0.5, groups=2, rows=2), (s.requires_grad_(), sk.requires_grad_()))
+        lambda s, k: relation_divergence(s, t, k, tk, w, 0.5, groups=2, rows=2),
+        (s.requires_grad_(), sk.requires_grad_()),
+    )
 
 
 @pytest.mark.parametrize('rows', [1, 3, 6])
 def test_the_gradient_does_not_depend_on_the_rows(rows):
     """Anchors that are keys at the same time, as in a batch, have two gradients to add."""
-    (s, t, w), grads = vectors((7, 3), (7, 2), (7, )), []
+    (s, t, w), grads = vectors((7, 3), (7, 2), (7,)), []
     s.requires_grad_()
     for r in (rows, 7):
         grads.append(torch.autograd.grad(relation_divergence(s, t, s, t, w, 0.5, rows=r).square(), s)[0])

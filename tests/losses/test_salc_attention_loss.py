@@ -13,8 +13,9 @@ def attention(x, tau):
 
 
 def expected(student, teacher, tau):
-    return np.mean([sum(p * np.log(p / q)) for s, t in zip(student, teacher)
-                    for p, q in zip(attention(t, tau), attention(s, tau))])
+    return np.mean(
+        [sum(p * np.log(p / q)) for s, t in zip(student, teacher) for p, q in zip(attention(t, tau), attention(s, tau))]
+    )
 
 
 @pytest.mark.parametrize('tau', [0.1, 2.0])
@@ -28,14 +29,15 @@ def test_equals_the_formula(shape, tau):
 def test_large_maps_are_averaged(size):
     student, teacher = maps(2, 3, 7, 9, channels=5)
     cells = min(7, size[0]), min(9, size[1])
-    pooled = [np.array([[mean_over_cells(c, *cells) for c in image] for image in x.numpy()])
-              for x in (student, teacher)]
+    pooled = [
+        np.array([[mean_over_cells(c, *cells) for c in image] for image in x.numpy()]) for x in (student, teacher)
+    ]
     assert_value(SALCAttentionLoss(size), expected(*pooled, 0.1), student, teacher)
 
 
 def test_size_bounds_the_maps():
     student, teacher = maps(1, 2, 40, 80)
-    assert kept_floats(SALCAttentionLoss((5, 10)), student, teacher) < 5 * (5 * 10)**2 < (40 * 80)**2
+    assert kept_floats(SALCAttentionLoss((5, 10)), student, teacher) < 5 * (5 * 10) ** 2 < (40 * 80) ** 2
 
 
 def test_two_pixels_by_hand():
@@ -53,8 +55,9 @@ def test_gradient():
 def test_the_scale_of_a_pixel_and_rotations_do_not_matter():
     student, teacher = maps(2, 4, 5, 6)
     scale = torch.rand(2, 1, 5, 6, dtype=torch.float64) + 0.1
-    torch.testing.assert_close(SALCAttentionLoss()(rotated(scale * student, 1), rotated(teacher, 2)),
-                               SALCAttentionLoss()(student, teacher))
+    torch.testing.assert_close(
+        SALCAttentionLoss()(rotated(scale * student, 1), rotated(teacher, 2)), SALCAttentionLoss()(student, teacher)
+    )
 
 
 def test_zeros_get_no_gradient():
@@ -62,9 +65,14 @@ def test_zeros_get_no_gradient():
     assert (gradient(SALCAttentionLoss(), torch.zeros_like(teacher), teacher) == 0).all()
 
 
-@pytest.mark.parametrize('settings, message', [
-    (dict(temperature=0.0), 'temperature must be > 0'), (dict(size=(4,)), 'size must be'),
-    (dict(size=(0, 4)), r'size must be \(height, width\), both >= 1')])
+@pytest.mark.parametrize(
+    'settings, message',
+    [
+        (dict(temperature=0.0), 'temperature must be > 0'),
+        (dict(size=(4,)), 'size must be'),
+        (dict(size=(0, 4)), r'size must be \(height, width\), both >= 1'),
+    ],
+)
 def test_settings_must_make_sense(settings, message):
     with pytest.raises(ValueError, match=message):
         SALCAttentionLoss(**settings)

@@ -23,7 +23,7 @@ def cosines(image, size):
 def test_equals_the_formula(n, side, size):
     student = stages(n)
     found = [[cosines(image, size) for image in x.numpy()] for x in student]
-    expected = np.mean([np.mean((np.array(a) - np.array(b))**2) for a, b in zip(found, found[1:])])
+    expected = np.mean([np.mean((np.array(a) - np.array(b)) ** 2) for a, b in zip(found, found[1:])])
     np.testing.assert_allclose(SALCContextLoss(side)(student, ()).item(), expected, rtol=1e-9, atol=1e-12)
     single = SALCContextLoss(side)(tuple(x.float() for x in student), ())
     assert single.item() == pytest.approx(expected, rel=1e-5, abs=1e-6)
@@ -67,8 +67,14 @@ def test_side_must_be_positive():
 def test_a_term_without_a_teacher_trains(tmp_path):
     term = dict(student=['backbone[1]', 'backbone[2]', 'backbone[3]'], teacher=[], loss=dict(type='SALCContextLoss'))
     runner = toy_runner(
-        dict(type='Distiller', student=toy_segmentor(4), teacher=dict(model=toy_segmentor(8)),
-             terms=dict(loss_context=term)),
-        tmp_path, max_iters=1)
+        dict(
+            type='Distiller',
+            student=toy_segmentor(4),
+            teacher=dict(model=toy_segmentor(8)),
+            terms=dict(loss_context=term),
+        ),
+        tmp_path,
+        max_iters=1,
+    )
     runner.train()
     assert runner.message_hub.get_scalar('train/loss_context').current() > 0

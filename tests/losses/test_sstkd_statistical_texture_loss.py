@@ -30,7 +30,7 @@ def expected(student, teacher, k):
         levels = [t.min() + (2 * n + 1) / (2 * k) * (t.max() - t.min()) for n in range(k)]
         s, t = quantised(s, levels), quantised(t, levels)
         np.testing.assert_allclose(t.sum(1), 1)
-        total.append(abs(s.mean(0) - t.mean(0)).sum() + ((s - t)**2).sum() / len(s))
+        total.append(abs(s.mean(0) - t.mean(0)).sum() + ((s - t) ** 2).sum() / len(s))
     return np.mean(total)
 
 

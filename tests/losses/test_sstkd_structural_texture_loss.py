@@ -9,6 +9,7 @@ from mmseg_kd.losses import SSTKDStructuralTextureLoss
 
 def resized(x, height, width):
     """Bilinear, with pixel centres at halves, of (C, H, W)."""
+
     def weights(old, new):
         result = np.zeros((new, old))
         for i in range(new):
@@ -26,13 +27,17 @@ def bands(x, levels, directions):
     result, taps = [], np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
     for _ in range(levels):
         padded = np.pad(x, ((0, 0), (2, 2), (2, 2)), mode='edge')
-        coarse = np.array([[(padded[:, i:i + 5, j:j + 5] * taps).sum((1, 2)) for j in range(0, x.shape[2], 2)]
-                           for i in range(0, x.shape[1], 2)]).transpose(2, 0, 1)
+        coarse = np.array(
+            [
+                [(padded[:, i : i + 5, j : j + 5] * taps).sum((1, 2)) for j in range(0, x.shape[2], 2)]
+                for i in range(0, x.shape[1], 2)
+            ]
+        ).transpose(2, 0, 1)
         spectrum = np.fft.fft2(x - resized(coarse, *x.shape[1:]))
         angles = np.arctan2(*np.meshgrid(*(np.fft.fftfreq(n) for n in x.shape[1:]), indexing='ij'))
         for k in range(directions):
             away = abs((angles - np.pi * k / directions + np.pi / 2) % np.pi - np.pi / 2)
-            weight = np.where(away < np.pi / directions, np.cos(away * directions / 2)**2, 0)
+            weight = np.where(away < np.pi / directions, np.cos(away * directions / 2) ** 2, 0)
             weight[0, 0] = 1 / directions
             weight = weight if directions > 1 else 1
             band = np.fft.ifft2(spectrum * weight)
@@ -45,8 +50,10 @@ def bands(x, levels, directions):
 @pytest.mark.parametrize('shape', [*SHAPES, (2, 3, 8, 6), (2, 3, 9, 5)])
 def test_equals_the_formula(shape, levels, directions):
     student, teacher = maps(*shape)
-    squares = [[((a - b)**2).mean() for a, b in zip(bands(s, levels, directions), bands(t, levels, directions))]
-               for s, t in zip(student.numpy(), teacher.numpy())]
+    squares = [
+        [((a - b) ** 2).mean() for a, b in zip(bands(s, levels, directions), bands(t, levels, directions))]
+        for s, t in zip(student.numpy(), teacher.numpy())
+    ]
     assert_value(SSTKDStructuralTextureLoss(levels, directions), np.sum(squares) / shape[0], student, teacher)
 
 

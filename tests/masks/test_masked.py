@@ -1,4 +1,5 @@
 """What masks do to a loss; which pixels each mask takes is in the tests of their own names."""
+
 import pytest
 import torch
 from reference import assert_gradient, gradient, labels, maps

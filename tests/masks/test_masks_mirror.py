@@ -1,4 +1,5 @@
 """Every mask is registered, exported, and has a test of its name."""
+
 from pathlib import Path
 
 import pytest

@@ -10,7 +10,10 @@ PI, HINT = dict(type='PixelWiseKDLoss'), dict(type='HintLoss')
 
 
 def sure(logits, threshold):
-    return [[[max(p) >= threshold for p in row] for row in image] for image in logits.softmax(1).permute(0, 2, 3, 1).tolist()]
+    return [
+        [[max(p) >= threshold for p in row] for row in image]
+        for image in logits.softmax(1).permute(0, 2, 3, 1).tolist()
+    ]
 
 
 def test_the_pixels_of_a_sure_teacher_count():

@@ -10,8 +10,18 @@ PI = dict(type='PixelWiseKDLoss')
 
 def window_holds_more_than_one_value(y, kernel):
     r, (n, h, w) = kernel // 2, y.shape
-    return torch.tensor([[[len(set(y[k, max(0, i - r):i + r + 1, max(0, j - r):j + r + 1].flatten().tolist())) > 1
-                           for j in range(w)] for i in range(h)] for k in range(n)])
+    return torch.tensor(
+        [
+            [
+                [
+                    len(set(y[k, max(0, i - r) : i + r + 1, max(0, j - r) : j + r + 1].flatten().tolist())) > 1
+                    for j in range(w)
+                ]
+                for i in range(h)
+            ]
+            for k in range(n)
+        ]
+    )
 
 
 @pytest.mark.parametrize('kernel', [1, 3, 5])

@@ -57,7 +57,7 @@ def work(rank, port, folder):
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     layer = with_weights(BatchStatisticsNorm(5, eps=1e-3)).eval()
-    torch.save(layer(features(images=4)[2 * rank:2 * rank + 2]).detach(), f'{folder}/{rank}.pth')
+    torch.save(layer(features(images=4)[2 * rank : 2 * rank + 2]).detach(), f'{folder}/{rank}.pth')
     dist.destroy_process_group()
 
 

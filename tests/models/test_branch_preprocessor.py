@@ -18,13 +18,14 @@ def preprocessors():
 
 def same(samples, others):
     return len(samples) == len(others) and all(
-        torch.equal(a.gt_sem_seg.data, b.gt_sem_seg.data) and a.metainfo == b.metainfo for a, b in zip(samples, others))
+        torch.equal(a.gt_sem_seg.data, b.gt_sem_seg.data) and a.metainfo == b.metainfo for a, b in zip(samples, others)
+    )
 
 
 @pytest.mark.parametrize('branches', [1, 2])
 @pytest.mark.parametrize('training', [True, False])
 def test_every_branch_is_preprocessed_as_a_batch_of_its_own(preprocessors, branches, training):
-    parts = [toy_batch(num, size=size, seed=num) for num, size in ((2, 32), (3, 40), (1, 48))[:branches + 1]]
+    parts = [toy_batch(num, size=size, seed=num) for num, size in ((2, 32), (3, 40), (1, 48))[: branches + 1]]
     batch = preprocessors[0](copy.deepcopy(dict(labeled=parts[0], unlabeled=parts[1:])), training)
     labeled, *unlabeled = [preprocessors[1](part, training) for part in parts]
     assert set(batch) == {'inputs', 'data_samples'}

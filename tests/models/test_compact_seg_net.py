@@ -84,7 +84,9 @@ def test_a_step_up_adds_the_projected_level_to_the_transposed_convolution():
     painted = np.zeros((4, 8, 8))
     for i in range(3):
         for j in range(3):
-            painted[:, 2 * i:2 * i + 4, 2 * j:2 * j + 4] += np.einsum('c,cokl->okl', coarse[0, :, i, j].numpy(), kernel)
+            painted[:, 2 * i : 2 * i + 4, 2 * j : 2 * j + 4] += np.einsum(
+                'c,cokl->okl', coarse[0, :, i, j].numpy(), kernel
+            )
     scale = 1 / np.sqrt(1 + 1e-5)  # of fresh statistics
     expected = painted[:, 1:6, 1:7] * scale + np.einsum('oc,chw->ohw', projection, fine[0].numpy()) * scale
     np.testing.assert_allclose(step(coarse, fine)[0].detach().numpy(), np.maximum(expected, 0), rtol=1e-10, atol=1e-12)
@@ -103,7 +105,8 @@ def test_a_block_is_two_convolutions_beside_a_shortcut():
 def test_heads_of_mmsegmentation_work_on_the_encoder():
     model = Config.fromfile(config_file('mmseg_kd::_base_/models/compact.py')).model
     model.decode_head = dict(
-        type='FCNHead', in_channels=128, in_index=3, channels=8, num_convs=1, num_classes=4, norm_cfg=dict(type='BN'))
+        type='FCNHead', in_channels=128, in_index=3, channels=8, num_convs=1, num_classes=4, norm_cfg=dict(type='BN')
+    )
     assert MODELS.build(model)(torch.randn(2, 3, 64, 64), mode='tensor').shape == (2, 4, 4, 4)
 
 
@@ -133,15 +136,17 @@ def test_an_exported_program_serves_other_batches_and_sizes():
     batch = torch.export.Dim('batch', min=1, max=64)
     height, width = (32 * torch.export.Dim(name, min=2, max=64) for name in ('height', 'width'))
     program = torch.export.export(
-        model, (torch.randn(2, 3, 96, 128), ), dynamic_shapes=({0: batch, 2: height, 3: width}, ))
+        model, (torch.randn(2, 3, 96, 128),), dynamic_shapes=({0: batch, 2: height, 3: width},)
+    )
     images = torch.randn(3, 3, 160, 64)
     torch.testing.assert_close(program.module()(images), model(images))
     odd = torch.randn(2, 3, 97, 131)
-    torch.testing.assert_close(torch.export.export(model, (odd, )).module()(odd), model(odd))
+    torch.testing.assert_close(torch.export.export(model, (odd,)).module()(odd), model(odd))
 
 
 @pytest.mark.skipif(importlib.util.find_spec('onnx') is None, reason='onnx is not installed')
 def test_an_onnx_file_can_be_written(tmp_path):
     import onnx
-    torch.onnx.export(thin().eval(), (torch.randn(1, 3, 64, 64), ), str(tmp_path / 'compact.onnx'), dynamo=False)
+
+    torch.onnx.export(thin().eval(), (torch.randn(1, 3, 64, 64),), str(tmp_path / 'compact.onnx'), dynamo=False)
     onnx.checker.check_model(onnx.load(str(tmp_path / 'compact.onnx')))

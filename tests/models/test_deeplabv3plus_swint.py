@@ -1,4 +1,5 @@
 """The students of multistage collaborative distillation: DeepLabV3+ on Swin-T, whole or with its backbone frozen."""
+
 import os
 import socket
 from pathlib import Path
@@ -73,6 +74,7 @@ def work(rank, port):
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'tcp://127.0.0.1:{port}', rank=rank, world_size=1)
     import mmseg_kd  # noqa: F401
+
     init_default_scope('mmseg')
     unused = Config.fromfile(FILES / 'deeplabv3plus_swint_frozen.py').find_unused_parameters
     config = Config.fromfile(FILES / 'deeplabv3plus_swint_frozen.py').model
@@ -81,12 +83,15 @@ def work(rank, port):
     config.data_preprocessor.size = (64, 64)
     # As the Runner does: distributed first, set to training, and so frozen, later.
     model = MMDistributedDataParallel(
-        module=revert_sync_batchnorm(MODELS.build(config)), broadcast_buffers=False, find_unused_parameters=unused)
+        module=revert_sync_batchnorm(MODELS.build(config)), broadcast_buffers=False, find_unused_parameters=unused
+    )
     optim = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
     before = {name: weight.clone() for name, weight in model.module.named_parameters()}
     for _ in range(2):
         model.train().train_step(toy_batch(size=64, num_classes=19), optim)
-    moved = {name.split('.')[0] for name, weight in model.module.named_parameters() if not torch.equal(weight, before[name])}
+    moved = {
+        name.split('.')[0] for name, weight in model.module.named_parameters() if not torch.equal(weight, before[name])
+    }
     # The number of a process that is spawned is all that it can hand back.
     os._exit(0 if 'decode_head' in moved and 'backbone' not in moved else 1)
 
@@ -96,4 +101,4 @@ def test_a_backbone_that_freezes_itself_after_it_was_distributed_stops_no_step()
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
-    mp.spawn(work, (port, ), nprocs=1)
+    mp.spawn(work, (port,), nprocs=1)

@@ -101,7 +101,7 @@ def test_logits_are_the_logarithm_of_the_normalised_scores(folders, kind):
 
 def test_a_class_that_no_query_votes_for_has_a_finite_logit(folders):
     head = build(folders['maskformer']).decode_head
-    classes = torch.tensor([[[200., 0, 0, 0, 0]]])
+    classes = torch.tensor([[[200.0, 0, 0, 0, 0]]])
     logits = head((classes, torch.full((1, 1, 2, 2), 5.0)))
     assert torch.isfinite(logits).all()
     # The one class has its mask's score, 1 / (1 + exp(-5)); the others the least.
@@ -131,10 +131,13 @@ def test_classes_may_be_those_of_a_registered_data_set(tmp_path):
     assert build(folder, classes='CityscapesDataset').decode_head.order == list(range(18, -1, -1))
 
 
-@pytest.mark.parametrize('classes,message', [
-    (['road', 'river', 'sidewalks'], r'model.classes: .* has no class river, sidewalks \(closest to the first: '),
-    ('NoSuchDataset', 'model.classes must be names of classes or a registered data set, but is "NoSuchDataset"'),
-])
+@pytest.mark.parametrize(
+    'classes,message',
+    [
+        (['road', 'river', 'sidewalks'], r'model.classes: .* has no class river, sidewalks \(closest to the first: '),
+        ('NoSuchDataset', 'model.classes must be names of classes or a registered data set, but is "NoSuchDataset"'),
+    ],
+)
 def test_a_class_that_is_missing_is_named(folders, classes, message):
     with pytest.raises(ValueError, match=message):
         build(folders['maskformer'], classes=classes)
@@ -149,7 +152,9 @@ def test_the_preprocessing_is_that_of_the_librarys_image_processor(tmp_path):
     expected = processor(rgb, do_resize=False, return_tensors='pt')['pixel_values']
     assert torch.allclose(inputs, expected, atol=1e-4)
     (tmp_path / 'preprocessor_config.json').unlink()
-    with pytest.raises(ValueError, match='model.data_preprocessor must be given, since .* has no preprocessor_config.json'):
+    with pytest.raises(
+        ValueError, match='model.data_preprocessor must be given, since .* has no preprocessor_config.json'
+    ):
         build(folder)
 
 
@@ -158,7 +163,7 @@ def test_windows_slide_over_the_image(folders, kind):
     metas = [dict(ori_shape=(64, 96))]
     with torch.no_grad():
         logits = model.inference(IMAGES, metas * 2)
-        left, right = (model.encode_decode(IMAGES[..., x:x + 64], metas * 2) for x in (0, 32))
+        left, right = (model.encode_decode(IMAGES[..., x : x + 64], metas * 2) for x in (0, 32))
     assert torch.allclose(logits[..., :32], left[..., :32], atol=1e-5)
     assert torch.allclose(logits[..., 64:], right[..., 32:], atol=1e-5)
     assert torch.allclose(logits[..., 32:64], (left[..., 32:] + right[..., :32]) / 2, atol=1e-5)
@@ -203,7 +208,8 @@ def test_wrong_folders_are_refused_in_one_line(folders, tmp_path):
 def test_layers_without_weights_are_refused(folders, tmp_path):
     network = transformers.MaskFormerForInstanceSegmentation.from_pretrained(folders['maskformer'])
     network.save_pretrained(
-        tmp_path, state_dict={k: v for k, v in network.state_dict().items() if not k.startswith('mask_embedder')})
+        tmp_path, state_dict={k: v for k, v in network.state_dict().items() if not k.startswith('mask_embedder')}
+    )
     with pytest.raises(ValueError, match='has no weights for 6 parameters of a maskformer .mask_embedder'):
         build(str(tmp_path), data_preprocessor=dict(type='SegDataPreProcessor'))
 
@@ -230,19 +236,24 @@ def test_its_shapes_are_found_without_loading_weights(folders, kind, monkeypatch
 
 
 def test_it_teaches_by_logits_and_by_features(folders, kind, caplog):
-    student = toy_segmentor(4, num_classes=3, size=64, mean=[100.0, 90.0, 80.0], std=[60.0, 50.0, 40.0], bgr_to_rgb=False)
+    student = toy_segmentor(
+        4, num_classes=3, size=64, mean=[100.0, 90.0, 80.0], std=[60.0, 50.0, 40.0], bgr_to_rgb=False
+    )
     model = MODELS.build(
         dict(
             type='Distiller',
             student=student,
-            teacher=dict(model=dict(
-                type='HFUniversalSegmentor', pretrained=folders[kind], classes=['sky', 'road', 'building'])),
+            teacher=dict(
+                model=dict(type='HFUniversalSegmentor', pretrained=folders[kind], classes=['sky', 'road', 'building'])
+            ),
             terms=dict(
                 loss_kl=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=8.0)),
-                loss_hint=dict(student='backbone[3]', teacher=FEATURES, loss=dict(type='HintLoss')))))
+                loss_hint=dict(student='backbone[3]', teacher=FEATURES, loss=dict(type='HintLoss')),
+            ),
+        )
+    )
     model = copy.deepcopy(model)
-    log = model.train_step(
-        toy_batch(size=64, num_classes=3), OptimWrapper(torch.optim.SGD(model.parameters(), 0.01)))
+    log = model.train_step(toy_batch(size=64, num_classes=3), OptimWrapper(torch.optim.SGD(model.parameters(), 0.01)))
     assert torch.isfinite(log['loss_kl']) and log['loss_kl'] > 0 and torch.isfinite(log['loss_hint'])
     teacher = model.teachers['']
     assert not any('network' in name for name in model.state_dict())

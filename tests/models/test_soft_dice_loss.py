@@ -42,13 +42,15 @@ def test_two_pixels_by_hand():
 def test_pixels_may_be_weighted(batch):
     logits, labels = batch
     weight = torch.rand(2, 6, 7, generator=torch.Generator().manual_seed(1))
-    assert SoftDiceLoss()(logits, labels, weight).item() == pytest.approx(dice_by_hand(logits, labels, weight), rel=1e-5)
+    assert SoftDiceLoss()(logits, labels, weight).item() == pytest.approx(
+        dice_by_hand(logits, labels, weight), rel=1e-5
+    )
 
 
 def test_void_pixels_count_for_nothing(batch):
     logits, labels = batch
     loss = SoftDiceLoss()(logits, labels)
-    gradient, = torch.autograd.grad(loss, logits)
+    (gradient,) = torch.autograd.grad(loss, logits)
     assert gradient[:, :, :2].abs().max() == 0 < gradient[:, :, 2:].abs().max()
     assert torch.equal(loss, SoftDiceLoss()(logits, labels.where(labels != 255, 99), ignore_index=99))
     assert loss.item() == pytest.approx(SoftDiceLoss()(logits[:, :, 2:], labels[:, 2:]).item(), rel=1e-6)
@@ -77,7 +79,7 @@ def test_a_rare_class_weighs_like_all_others_unlike_with_mmsegmentations_own():
 def test_without_a_labelled_pixel_it_is_zero_with_a_zero_gradient(batch):
     logits, labels = batch
     loss = SoftDiceLoss()(logits, torch.full_like(labels, 255))
-    gradient, = torch.autograd.grad(loss, logits)
+    (gradient,) = torch.autograd.grad(loss, logits)
     assert loss == 0 and gradient.abs().max() == 0
 
 

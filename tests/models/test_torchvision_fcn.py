@@ -45,8 +45,12 @@ def test_outputs_are_equal(theirs):
         torch.testing.assert_close(logits, expected[name], rtol=1e-4, atol=1e-5)
         assert logits.std() > 1e-3
     # The segmentor itself resizes likewise.
-    torch.testing.assert_close(model.encode_decode(images, [dict(img_shape=(65, 98), ori_shape=(65, 98))]),
-                               expected['out'], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        model.encode_decode(images, [dict(img_shape=(65, 98), ori_shape=(65, 98))]),
+        expected['out'],
+        rtol=1e-4,
+        atol=1e-5,
+    )
 
 
 def test_images_are_normalised_as_torchvision_does():
@@ -60,7 +64,8 @@ def test_images_are_normalised_as_torchvision_does():
 def test_the_tool_writes_a_checkpoint_that_a_teacher_loads(theirs, tmp_path):
     torch.save(theirs.state_dict(), tmp_path / 'weights.pth')
     subprocess.run(
-        [sys.executable, str(TOOL), str(tmp_path / 'weights.pth'), str(tmp_path / 'new/fcn.pth')], check=True)
+        [sys.executable, str(TOOL), str(tmp_path / 'weights.pth'), str(tmp_path / 'new/fcn.pth')], check=True
+    )
     model = ours()
     load_weights(model, str(tmp_path / 'new/fcn.pth'))
     torch.testing.assert_close(model.decode_head.conv_seg.bias, theirs.classifier[4].bias)

@@ -38,8 +38,9 @@ def test_the_weights_have_torchvisions_names_and_shapes(depth):
     with torch.device('meta'):
         known = torchvision_network(depth).state_dict()
         own = build(depth=depth).state_dict()
-    assert {name: value.shape for name, value in known.items() if not name.startswith('fc.')} == \
-        {name: value.shape for name, value in own.items()}
+    assert {name: value.shape for name, value in known.items() if not name.startswith('fc.')} == {
+        name: value.shape for name, value in own.items()
+    }
 
 
 @pytest.mark.parametrize('where', ['init_cfg', 'segmentor'])
@@ -52,8 +53,14 @@ def test_a_checkpoint_of_torchvision_gives_its_outputs(tmp_path, where):
         model.init_weights()
     else:
         head = dict(type='FCNHead', in_channels=2048, channels=4, num_classes=3, num_convs=1)
-        model = MODELS.build(ConfigDict(type='EncoderDecoder', pretrained=str(tmp_path / 'wide.pth'), decode_head=head,
-                                        backbone=dict(type='WideResNet')))
+        model = MODELS.build(
+            ConfigDict(
+                type='EncoderDecoder',
+                pretrained=str(tmp_path / 'wide.pth'),
+                decode_head=head,
+                backbone=dict(type='WideResNet'),
+            )
+        )
         model.init_weights()
         model = model.eval().backbone
     images = torch.randn(2, 3, 64, 96)

@@ -14,9 +14,24 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_kd.profiling import cost as costs
-from mmseg_kd.profiling.cost import (Energy, Network, NetworkCost, break_even, cost_csv, cost_report, energy_tracker,
-                                    load_energy, load_networks, measure_energy, measure_latency, measure_networks,
-                                    peak_memory, save_energy, training_energy, training_seconds)
+from mmseg_kd.profiling.cost import (
+    Energy,
+    Network,
+    NetworkCost,
+    break_even,
+    cost_csv,
+    cost_report,
+    energy_tracker,
+    load_energy,
+    load_networks,
+    measure_energy,
+    measure_latency,
+    measure_networks,
+    peak_memory,
+    save_energy,
+    training_energy,
+    training_seconds,
+)
 from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 
 CPU = torch.device('cpu')
@@ -41,8 +56,14 @@ class FakeTracker:
     def stop(self):
         seconds = 2 * (costs.time.perf_counter() - self._begin)
         kwh = 50 * seconds / 3.6e6
-        self.final_emissions_data = SimpleNamespace(duration=seconds, energy_consumed=kwh, emissions=0.1 * kwh,
-                                                    cpu_energy=0.6 * kwh, gpu_energy=0.0, ram_energy=0.4 * kwh)
+        self.final_emissions_data = SimpleNamespace(
+            duration=seconds,
+            energy_consumed=kwh,
+            emissions=0.1 * kwh,
+            cpu_energy=0.6 * kwh,
+            gpu_energy=0.0,
+            ram_energy=0.4 * kwh,
+        )
 
 
 @pytest.fixture
@@ -69,8 +90,16 @@ def network(name='student', channels=4):
 def result(name, joules, parameters=1_000_000):
     """Costs of a network that needs so much energy for one image."""
     energy = Energy(10.0, joules * 100 / 3.6e6, joules * 100 / 3.6e7, 'a guess')
-    return NetworkCost(name, 'random', parameters, {SIZE: 2_000_000_000}, {(1, SIZE): 0.05, (4, SIZE): 0.1},
-                       {(1, SIZE): 30_000_000, (4, SIZE): 40_000_000}, 100, energy)
+    return NetworkCost(
+        name,
+        'random',
+        parameters,
+        {SIZE: 2_000_000_000},
+        {(1, SIZE): 0.05, (4, SIZE): 0.1},
+        {(1, SIZE): 30_000_000, (4, SIZE): 40_000_000},
+        100,
+        energy,
+    )
 
 
 def write_run(folder, iterations=30, **parts):
@@ -143,7 +172,7 @@ def test_a_network_is_run_on_images_of_the_size_to_its_label_maps():
     forward = module.forward
     module.forward = lambda inputs, mode: seen.append((inputs.shape, inputs.dtype, mode, forward(inputs, mode=mode)))
     Network('a', [module], [1], 'random').runner(3, SIZE, CPU)()
-    (shape, dtype, mode, answers), = seen
+    ((shape, dtype, mode, answers),) = seen
     assert (shape, dtype, mode) == ((3, 3, *SIZE), torch.float32, 'predict') and not module.training
     assert [answer.pred_sem_seg.shape for answer in answers] == [SIZE] * 3
 
@@ -172,7 +201,7 @@ def test_student_teacher_and_plain_segmentors_are_loaded(tmp_path):
     assert missing.model.teacher.checkpoint == 'auto' and found[0].training_size == (32, 32)
     plain = ConfigDict(model=toy_segmentor(4), data_preprocessor=toy_segmentor(4, size=64).data_preprocessor)
     plain.model.pop('data_preprocessor')
-    alone, = load_networks(plain)
+    (alone,) = load_networks(plain)
     assert alone.name == 'network' and alone.training_size == (64, 64)
 
 
@@ -189,12 +218,9 @@ def test_everything_but_energy_is_measured_by_batch_and_size():
     assert student.memory[2, SIZE] > student.memory[1, SIZE] > student.memory[1, (16, 16)]
 
 
-@pytest.mark.parametrize('batches, sizes, seconds', [
-    ([0], [SIZE], 1),
-    ([], [SIZE], 1),
-    ([1], [(32, 0)], 1),
-    ([1], [SIZE], 0),
-])
+@pytest.mark.parametrize(
+    'batches, sizes, seconds', [([0], [SIZE], 1), ([], [SIZE], 1), ([1], [(32, 0)], 1), ([1], [SIZE], 0)]
+)
 def test_impossible_measurements_are_refused(batches, sizes, seconds):
     with pytest.raises(ValueError, match='batches and sizes must be >= 1, and seconds > 0'):
         measure_networks([network()], batches, sizes, CPU, seconds)
@@ -210,17 +236,20 @@ def test_energy_of_an_image_is_power_times_its_time(codecarbon, monkeypatch):
     assert energy.kwh == pytest.approx(50 * energy.seconds / 3.6e6)
     for part in ('CPU 30.0 W + RAM 20.0 W', "estimated from the processor's load", 'RAM: estimated', 'whole machine'):
         assert part in energy.basis
-    student, = measure_networks([network()], [2], [SIZE], CPU, 0.01, 'FRA')
+    (student,) = measure_networks([network()], [2], [SIZE], CPU, 0.01, 'FRA')
     assert student.images % 2 == 0 and student.kwh == student.energy.kwh / student.images
     assert student.co2 == pytest.approx(0.1 * student.kwh)
 
 
-@pytest.mark.parametrize('hardware, words', [
-    (['CPU(Intel Rapl)', 'RAM()'], ["energy counter (RAPL)"]),
-    (['CPU(Cpu Load)', 'GPU(NVIDIA A100)'], ['GPU: read from its energy counter', 'or a guess of it']),
-    (['CPU(Some Chip > 85W [generic])'], ['by codecarbon as CPU(Some Chip > 85W [generic])']),
-    ([], ['by codecarbon as unknown']),
-])
+@pytest.mark.parametrize(
+    'hardware, words',
+    [
+        (['CPU(Intel Rapl)', 'RAM()'], ['energy counter (RAPL)']),
+        (['CPU(Cpu Load)', 'GPU(NVIDIA A100)'], ['GPU: read from its energy counter', 'or a guess of it']),
+        (['CPU(Some Chip > 85W [generic])'], ['by codecarbon as CPU(Some Chip > 85W [generic])']),
+        ([], ['by codecarbon as unknown']),
+    ],
+)
 def test_the_basis_says_what_was_measured_and_what_was_estimated(hardware, words):
     data = SimpleNamespace(duration=1, energy_consumed=0, emissions=0, cpu_energy=0, gpu_energy=0, ram_energy=0)
     basis = costs.energy_of(data, SimpleNamespace(_conf=dict(hardware=hardware))).basis
@@ -231,9 +260,16 @@ def test_the_tracker_is_offline_and_writes_no_file(codecarbon):
     recorder = object()
     arguments = energy_tracker('DEU', 3, [recorder]).arguments
     assert arguments == dict(
-        country_iso_code='DEU', measure_power_secs=3, api_call_interval=1, output_methods=[],
-        output_handlers=[recorder], electricitymaps_api_token='', emissions_endpoint=False, allow_multiple_runs=True,
-        log_level='error')
+        country_iso_code='DEU',
+        measure_power_secs=3,
+        api_call_interval=1,
+        output_methods=[],
+        output_handlers=[recorder],
+        electricitymaps_api_token='',
+        emissions_endpoint=False,
+        allow_multiple_runs=True,
+        log_level='error',
+    )
 
 
 def test_an_unknown_country_a_missing_package_and_one_that_gives_up_are_told(codecarbon, monkeypatch):
@@ -282,7 +318,8 @@ def test_energy_of_training_is_its_seconds_times_the_most_power_or_what_was_coun
     save_energy(run / 'energy.json', counted)
     assert load_energy(run / 'energy.json') == counted
     assert training_energy(run, []) == replace(
-        counted, basis='Counted by EnergyHook over 100 s, validation included; counted')
+        counted, basis='Counted by EnergyHook over 100 s, validation included; counted'
+    )
     assert [path.name for path in run.glob('*.json')] == ['energy.json']
     partial = training_energy(write_run(tmp_path / 'b', t1=[0.5, 1.0], iterations=90), measured)
     assert partial.basis.endswith('; but the run is not complete: stopped at iteration 30 of 90')
@@ -298,8 +335,14 @@ def test_the_report_compares_energy_and_tells_the_break_even():
     training = Energy(100.0, 1999 / 3.6e6, 0.001, 'counted')
     text = cost_report('a pair', [result('student', 1.0), result('teacher', 3.0, 4_000_000)], 'CPU x', training)
     rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in text.splitlines() if line.startswith('| ')]
-    assert rows[0] == ['', 'parameters, M', 'multiply-adds at 32x48, G', '10000 inferences, Wh',
-                       '10000 inferences, g CO2', 'power, W']
+    assert rows[0] == [
+        '',
+        'parameters, M',
+        'multiply-adds at 32x48, G',
+        '10000 inferences, Wh',
+        '10000 inferences, g CO2',
+        'power, W',
+    ]
     assert rows[2] == ['student', '1.000', '2.000', '2.778', '0.2778', '10.0']
     assert rows[3] == ['teacher', '4.000', '2.000', '8.333', '0.8333', '30.0']
     assert rows[6] == ['student', '32x48', '1', '50.00', '20.00', '30.0'] and rows[7] == ['teacher', *rows[6][1:]]

@@ -28,14 +28,31 @@ def test_the_summary_has_each_network_and_term():
         dict(
             type='Distiller',
             student=toy_segmentor(4),
-            teacher=dict(a=dict(model=toy_segmentor(8)), b=[dict(model=toy_segmentor(4)), dict(model=toy_segmentor(4))]),
+            teacher=dict(
+                a=dict(model=toy_segmentor(8)), b=[dict(model=toy_segmentor(4)), dict(model=toy_segmentor(4))]
+            ),
             terms=dict(
-                loss_a=dict(student='logits', teacher='a.logits', loss=dict(type='PixelWiseKDLoss'),
-                            weight=dict(type='CutoffWeight', weight=1.0, end=3)),
-                loss_b=dict(student='logits', teacher='b.logits', loss=dict(type='PixelWiseKDLoss')))))
+                loss_a=dict(
+                    student='logits',
+                    teacher='a.logits',
+                    loss=dict(type='PixelWiseKDLoss'),
+                    weight=dict(type='CutoffWeight', weight=1.0, end=3),
+                ),
+                loss_b=dict(student='logits', teacher='b.logits', loss=dict(type='PixelWiseKDLoss')),
+            ),
+        )
+    )
     text = distillation_summary(model)
     assert [line.split('  ')[0] for line in text.splitlines()] == [
-        '', 'student', 'teacher a', 'teacher b 0', 'teacher b 1', '', 'term', 'loss_a', 'loss_b'
+        '',
+        'student',
+        'teacher a',
+        'teacher b 0',
+        'teacher b 1',
+        '',
+        'term',
+        'loss_a',
+        'loss_b',
     ]
     assert 'a.logits 4x4x4' in text and 'CutoffWeight' in text
     ratio = cost(model.teachers['a'].module, (32, 32))[0] / cost(model.student, (32, 32))[0]
@@ -57,11 +74,14 @@ def test_what_cannot_be_counted_does_not_end_a_run(monkeypatch):
     model = MODELS.build(uncountable).train()
     parameters, flops = cost(model, (32, 32))
     assert parameters == cost(MODELS.build(toy_segmentor(4)), (32, 32))[0] and math.isnan(flops) and model.training
-    assert said == ["the multiply-adds of Uncountable cannot be counted: forward() missing 1 required positional argument: "
-                    "'batch_data_samples'"]
+    assert said == [
+        'the multiply-adds of Uncountable cannot be counted: forward() missing 1 required positional argument: '
+        "'batch_data_samples'"
+    ]
     term = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))
     for student, teacher in ((toy_segmentor(4), uncountable), (uncountable, toy_segmentor(4))):
         text = distillation_summary(
-            MODELS.build(dict(type='Distiller', student=student, teacher=dict(model=teacher), terms=dict(loss=term))))
+            MODELS.build(dict(type='Distiller', student=student, teacher=dict(model=teacher), terms=dict(loss=term)))
+        )
         row = next(line for line in text.splitlines() if line.startswith('teacher'))
         assert row.endswith('1.00 x, -') and 'nan' not in text

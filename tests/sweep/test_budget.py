@@ -5,16 +5,19 @@ from mmengine.visualization import Visualizer
 from mmseg.visualization import SegLocalVisualizer
 
 from mmseg_kd import config_file
+from mmseg_kd.datasets import write_digit_scenes
 from mmseg_kd.sweep import budget
 from mmseg_kd.sweep.budget import iterations_of, measure_step_seconds, stretch
-from mmseg_kd.datasets import write_digit_scenes
 
 
 def config(**changes):
-    return Config(dict(
-        train_cfg=dict(type='IterBasedTrainLoop', max_iters=800, val_interval=80),
-        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=300), logger=dict(interval=20)),
-        **changes))
+    return Config(
+        dict(
+            train_cfg=dict(type='IterBasedTrainLoop', max_iters=800, val_interval=80),
+            default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=300), logger=dict(interval=20)),
+            **changes,
+        )
+    )
 
 
 def test_a_schedule_keeps_its_shape():
@@ -38,7 +41,12 @@ def test_a_schedule_keeps_its_shape():
     }
     longer = stretch(config(param_scheduler=policies), 2000)
     assert [longer[f'param_scheduler.{key}'] for key in ('0.end', '1.begin', '1.end', '1.T_max', '2.milestones')] == [
-        125, 125, 2000, 1875, [750, 1500]]
+        125,
+        125,
+        2000,
+        1875,
+        [750, 1500],
+    ]
 
 
 def test_the_schedules_of_weights_stretch_with_training():
@@ -47,7 +55,8 @@ def test_the_schedules_of_weights_stretch_with_training():
         loss_b=dict(weight=dict(type='CutoffWeight', weight=300, end=600)),
         loss_c=dict(weight=dict(type='DelayedWeight', weight=1.0, begin=400)),
         loss_d=dict(weight=200),
-        loss_e=dict())
+        loss_e=dict(),
+    )
     changed = stretch(config(model=dict(terms=terms)), 200)
     assert {key: value for key, value in changed.items() if key.startswith('model')} == {
         'model.terms.loss_a.weight.begin': 10,
@@ -60,7 +69,8 @@ def test_the_schedules_of_weights_stretch_with_training():
 def test_the_schedules_of_terms_on_unlabelled_images_stretch_likewise():
     terms = dict(loss_a=dict(weight=dict(type='CutoffWeight', weight=1.0, end=600)))
     unlabeled_terms = dict(
-        loss_u=dict(weight=dict(type='WarmupWeight', weight=50.0, begin=40, iters=100)), loss_v=dict(weight=1.0))
+        loss_u=dict(weight=dict(type='WarmupWeight', weight=50.0, begin=40, iters=100)), loss_v=dict(weight=1.0)
+    )
     changed = stretch(config(model=dict(terms=terms, unlabeled_terms=unlabeled_terms)), 200)
     assert {key: value for key, value in changed.items() if key.startswith('model')} == {
         'model.terms.loss_a.weight.end': 150,
@@ -76,13 +86,18 @@ def test_a_model_with_unlabelled_terms_alone_stretches():
 
 
 def test_policies_of_several_optimizers_stretch():
-    policies = dict(main=[dict(type='PolyLR', end=800, by_epoch=False)], critic=dict(type='PolyLR', end=400, by_epoch=False))
+    policies = dict(
+        main=[dict(type='PolyLR', end=800, by_epoch=False)], critic=dict(type='PolyLR', end=400, by_epoch=False)
+    )
     changed = stretch(config(param_scheduler=policies), 1600)
     assert (changed['param_scheduler.main.0.end'], changed['param_scheduler.critic.end']) == (1600, 800)
 
 
 def test_nothing_becomes_empty_in_a_short_training():
-    policies = [dict(type='LinearLR', begin=0, end=50, by_epoch=False), dict(type='PolyLR', begin=50, end=800, by_epoch=False)]
+    policies = [
+        dict(type='LinearLR', begin=0, end=50, by_epoch=False),
+        dict(type='PolyLR', begin=50, end=800, by_epoch=False),
+    ]
     terms = dict(loss_a=dict(weight=dict(type='WarmupWeight', weight=3.0, iters=100)))
     changed = stretch(config(param_scheduler=policies, model=dict(terms=terms)), 3)
     assert changed == {
@@ -108,7 +123,7 @@ def test_a_config_of_these_iterations_stays_as_it_is():
 def test_a_stretched_config_is_what_a_shorter_one_would_say():
     demo = Config.fromfile(config_file('mmseg_kd::demo/student.py'))
     demo.merge_from_dict(stretch(demo, 400))
-    assert (demo.train_cfg.max_iters, demo.train_cfg.val_interval, demo.default_hooks.checkpoint.interval) == (400, ) * 3
+    assert (demo.train_cfg.max_iters, demo.train_cfg.val_interval, demo.default_hooks.checkpoint.interval) == (400,) * 3
     assert [policy.end for policy in demo.param_scheduler] == [25, 400]
 
 
@@ -152,11 +167,12 @@ def test_steps_are_timed_in_turn_and_the_median_counts(monkeypatch):
     taken = []
     seconds = dict(a=[9.0, 9.0, 1.0, 2.0, 30.0], b=[9.0, 9.0, 4.0, 1.0, 6.0])  # two of them to warm up
     # At the other four points of the schedules: medians of 4 and of 5.
-    seconds = {name: values + [2.0 + 2 * (name == 'a'), 5.0, 3.0 if name == 'a' else 9.0] * 4
-               for name, values in seconds.items()}
+    seconds = {
+        name: values + [2.0 + 2 * (name == 'a'), 5.0, 3.0 if name == 'a' else 9.0] * 4
+        for name, values in seconds.items()
+    }
 
     class Steps:
-
         def __init__(self, name, folder):
             self.name, self.values = name, iter(seconds[name])
 
@@ -168,7 +184,8 @@ def test_steps_are_timed_in_turn_and_the_median_counts(monkeypatch):
     assert measure_step_seconds(dict(a='a', b='b'), warmup=2, rounds=3) == dict(a=(2 + 4 * 4) / 5, b=(4 + 4 * 5) / 5)
     assert [name for name, _ in taken] == ['a', 'b'] * 17
     assert [share for name, share in taken if name == 'a'] == pytest.approx(
-        [0.5] * 2 + [0.1] * 3 + [0.3] * 3 + [0.5] * 3 + [0.7] * 3 + [0.9] * 3)
+        [0.5] * 2 + [0.1] * 3 + [0.3] * 3 + [0.5] * 3 + [0.7] * 3 + [0.9] * 3
+    )
 
 
 def test_a_step_with_a_teacher_costs_more_and_nothing_is_learnt(demo, monkeypatch):

@@ -12,7 +12,6 @@ FORK = multiprocessing.get_context('fork')
 
 
 class Clock:
-
     def __init__(self):
         self.now = 0.0
 
@@ -89,7 +88,7 @@ def _take_and_die(make):
 
 def test_on_the_same_machine_the_claim_of_a_dead_worker_is_free_at_once(claims, on, monkeypatch):
     monkeypatch.setattr('socket.gethostname', lambda: 'here')
-    worker = FORK.Process(target=_take_and_die, args=(claims, ))
+    worker = FORK.Process(target=_take_and_die, args=(claims,))
     worker.start()
     worker.join()
     assert claims().survey() == {'run': 'here'}

@@ -13,20 +13,21 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_kd.sweep import sweep as sweep_module
-from mmseg_kd.sweep.sweep import dry_run, run_sweep
-from mmseg_kd.sweep.plan import load_sweep
-from mmseg_kd.sweep.worker import prepare_folder
-from mmseg_kd.sweep.training_process import validations
 from mmseg_kd.datasets import write_digit_scenes
+from mmseg_kd.sweep import sweep as sweep_module
+from mmseg_kd.sweep.plan import load_sweep
+from mmseg_kd.sweep.sweep import dry_run, run_sweep
+from mmseg_kd.sweep.training_process import validations
+from mmseg_kd.sweep.worker import prepare_folder
 
 optuna = pytest.importorskip('optuna')
 FORK = multiprocessing.get_context('fork')
 LR, DECAY = 'optim_wrapper.optimizer.lr', 'optim_wrapper.optimizer.weight_decay'
 TEMPERATURE, WEIGHT = 'model.terms.loss_pi.loss.temperature', 'model.terms.loss_pi.weight'
 
-# Trains nothing: logs and writes checkpoints as MMEngine does, fails where it should, and tells what it was asked to do.
-TRAINER = r'''
+# Trains nothing: logs and writes checkpoints as MMEngine does, fails where it should, and tells what it was asked to
+# do.
+TRAINER = r"""
 import fcntl, json, math, os, signal, sys, time, zipfile
 from pathlib import Path
 
@@ -79,12 +80,18 @@ for step in range(begin + 1, iterations + 1):
         if mode != 'is-never-validated':
             log(mIoU=miou * step / iterations, step=step)
 tell('ends')
-'''
+"""
 STAGES = [
     dict(name='optimizer', candidates=['alone', 'pi'], seeds=[0], space={LR: [10.0, 0.1, 0.01], DECAY: [0.0, 2.0]}),
     dict(name='temperature', candidates=['pi'], seeds=[0], space={TEMPERATURE: [1.0, 4.0, 6.0]}),
-    dict(name='weight', candidates=['both'], seeds=[0, 1], sampler='tpe', trials=2,
-         space={WEIGHT: dict(low=1e-3, high=1.0, log=True)}),
+    dict(
+        name='weight',
+        candidates=['both'],
+        seeds=[0, 1],
+        sampler='tpe',
+        trials=2,
+        space={WEIGHT: dict(low=1e-3, high=1.0, log=True)},
+    ),
     dict(name='final', candidates=['alone', 'pi', 'both'], seeds=[1, 2]),
 ]
 RUNS = 6 + 6 + 3 + 4 + 6
@@ -101,15 +108,27 @@ def workplaces(root):
             'train_cfg = dict(max_iters=20, val_interval=6)\n'
             'val_dataloader = val_cfg = dict()\nval_evaluator = dict(type="IoUMetric")\n'
             'default_hooks = dict(logger=dict(log_metric_by_epoch=False))\n'
-            'param_scheduler = [dict(type="PolyLR", begin=0, end=20, by_epoch=False)]\n')
-        (folder / 'pi.py').write_text("_base_ = './alone.py'\n"
-                                      'model = dict(terms=dict(loss_pi=dict(loss=dict(temperature=1.0), weight=0.1)))\n')
+            'param_scheduler = [dict(type="PolyLR", begin=0, end=20, by_epoch=False)]\n'
+        )
+        (folder / 'pi.py').write_text(
+            "_base_ = './alone.py'\nmodel = dict(terms=dict(loss_pi=dict(loss=dict(temperature=1.0), weight=0.1)))\n"
+        )
         said = dict(
-            name='toy', work_dir=str(folder / 'runs'), seeds=[0], budget=dict(kind='iterations', value=10),
-            candidates=dict(alone=str(folder / 'alone.py'), pi=str(folder / 'pi.py'),
-                            both=dict(config=str(folder / 'pi.py'), inherit='pi', options=dict(
-                                model=dict(terms=dict(loss_pi=dict(loss=dict(type='PixelWiseKDLoss')))))),),
-            stages=stages)
+            name='toy',
+            work_dir=str(folder / 'runs'),
+            seeds=[0],
+            budget=dict(kind='iterations', value=10),
+            candidates=dict(
+                alone=str(folder / 'alone.py'),
+                pi=str(folder / 'pi.py'),
+                both=dict(
+                    config=str(folder / 'pi.py'),
+                    inherit='pi',
+                    options=dict(model=dict(terms=dict(loss_pi=dict(loss=dict(type='PixelWiseKDLoss'))))),
+                ),
+            ),
+            stages=stages,
+        )
         said.update(changes)
         (folder / 'sweep.py').write_text('\n'.join(f'{key} = {value!r}' for key, value in said.items()))
         return Workplace(folder)
@@ -118,7 +137,6 @@ def workplaces(root):
 
 
 class Workplace:
-
     def __init__(self, folder):
         self.folder, self.journal, self.said = folder, folder / 'journal', io.StringIO()
 
@@ -169,7 +187,7 @@ def undisturbed(tmp_path_factory):
 
 
 def row(table, name):
-    line, = (line for line in table.splitlines() if line.startswith(f'| {name} '))
+    (line,) = (line for line in table.splitlines() if line.startswith(f'| {name} '))
     return [cell.strip() for cell in line.strip('|').split('|')][1:]
 
 
@@ -194,8 +212,10 @@ def test_each_stage_starts_from_the_best_of_those_before(undisturbed):
     assert row(table, 'temperature/pi') == ['49.00', '3', f'{TEMPERATURE}=4.0']
     assert row(table, 'final/alone') == ['51.50 ± 0.71', '1', f'{LR}=0.01, {DECAY}=0.0']
     assert row(table, 'final/pi') == ['50.50 ± 0.71', '1', f'{LR}=0.01, {DECAY}=0.0, {TEMPERATURE}=4.0']
-    best, other = sorted((undisturbed.read(f'weight/both/{trial}_seed0')['params'] for trial in (0, 1)),
-                         key=lambda params: abs(math.log10(params[WEIGHT]) + 1))
+    best, other = sorted(
+        (undisturbed.read(f'weight/both/{trial}_seed0')['params'] for trial in (0, 1)),
+        key=lambda params: abs(math.log10(params[WEIGHT]) + 1),
+    )
     assert best == {LR: 0.01, DECAY: 0.0, TEMPERATURE: 4.0, WEIGHT: best[WEIGHT]} and 1e-3 <= other[WEIGHT] <= 1
     off = abs(math.log10(best[WEIGHT]) + 1)
     assert row(table, 'weight/both') == [f'{49.5 - off:.2f} ± 0.71', '2', f'{WEIGHT}={best[WEIGHT]}']
@@ -205,24 +225,47 @@ def test_each_stage_starts_from_the_best_of_those_before(undisturbed):
 
 def test_each_run_is_an_ordinary_training_with_a_record(undisturbed):
     assert sorted(run for _, run in undisturbed.events('begins-at-0')) == sorted(
-        str(path.parent.relative_to(undisturbed.folder / 'runs')) for path in undisturbed.folder.rglob('run.json'))
+        str(path.parent.relative_to(undisturbed.folder / 'runs')) for path in undisturbed.folder.rglob('run.json')
+    )
     assert len(undisturbed.events('begins')) == RUNS
     assert undisturbed.read('temperature/pi/1_seed0') == dict(
-        sweep='toy', stage='temperature', candidate='pi', config=str(undisturbed.folder / 'pi.py'), options={},
-        params={LR: 0.01, DECAY: 0.0, TEMPERATURE: 4.0}, seed=0, iterations=10,
-        budget=dict(kind='iterations', value=10), step_seconds=None, state='complete', error=None, miou=49.0)
+        sweep='toy',
+        stage='temperature',
+        candidate='pi',
+        config=str(undisturbed.folder / 'pi.py'),
+        options={},
+        params={LR: 0.01, DECAY: 0.0, TEMPERATURE: 4.0},
+        seed=0,
+        iterations=10,
+        budget=dict(kind='iterations', value=10),
+        step_seconds=None,
+        state='complete',
+        error=None,
+        miou=49.0,
+    )
     assert undisturbed.read('final/both/0_seed2', 'options.json') == {
-        'model.terms.loss_pi.loss.type': 'PixelWiseKDLoss', 'train_cfg.max_iters': '10', 'train_cfg.val_interval': '3',
-        'param_scheduler.0.end': '10', LR: '0.01', DECAY: '0.0', TEMPERATURE: '4.0',
-        WEIGHT: str(undisturbed.read('final/both/0_seed2')['params'][WEIGHT]), 'randomness.seed': '2'}
+        'model.terms.loss_pi.loss.type': 'PixelWiseKDLoss',
+        'train_cfg.max_iters': '10',
+        'train_cfg.val_interval': '3',
+        'param_scheduler.0.end': '10',
+        LR: '0.01',
+        DECAY: '0.0',
+        TEMPERATURE: '4.0',
+        WEIGHT: str(undisturbed.read('final/both/0_seed2')['params'][WEIGHT]),
+        'randomness.seed': '2',
+    }
 
 
 def test_a_failed_run_is_recorded_and_the_rest_goes_on(undisturbed):
     error = 'FloatingPointError: iteration 1: losses must be finite, but loss = nan with lr = 10.0'
     record = undisturbed.read('optimizer/pi/1_seed0')
     assert (record['state'], record['error'], record['miou']) == ('failed', error, None)
-    assert undisturbed.table.endswith('failed:\n' + '\n'.join(
-        f'optimizer/{candidate}/{trial}_seed0: {error}' for candidate in ('alone', 'pi') for trial in (0, 1)))
+    assert undisturbed.table.endswith(
+        'failed:\n'
+        + '\n'.join(
+            f'optimizer/{candidate}/{trial}_seed0: {error}' for candidate in ('alone', 'pi') for trial in (0, 1)
+        )
+    )
 
 
 def test_without_a_terminal_each_event_is_a_line(undisturbed):
@@ -230,7 +273,9 @@ def test_without_a_terminal_each_event_is_a_line(undisturbed):
     assert lines[0] == f'[0/{RUNS}] optimizer/alone/0_seed0 begins {LR}=10.0 {DECAY}=0.0'
     assert re.fullmatch(rf'\[3/{RUNS}\] optimizer/alone/2_seed0 complete after \d+ s: mIoU 41.00, \d+ s left', lines[5])
     assert lines[-2].endswith(f'python tools/compare.py {undisturbed.folder}/runs/final')
-    assert lines[-1].endswith(f'python tools/compare.py {undisturbed.folder}/runs --out {undisturbed.folder}/runs/comparison')
+    assert lines[-1].endswith(
+        f'python tools/compare.py {undisturbed.folder}/runs --out {undisturbed.folder}/runs/comparison'
+    )
 
 
 def test_the_study_is_optunas_and_holds_every_run(undisturbed):
@@ -301,7 +346,8 @@ def test_kills_at_random_moments_do_not_change_the_result(kills, pace, workplace
     assert len(begins) > RUNS  # some were hit
     for index, (event, run) in enumerate(begins):
         assert (event == 'begins-at-0') or run in [earlier for _, earlier in begins[:index]]
-    # The end of a training may be missed, when its worker is killed before it has noted it; then it is resumed at its end.
+    # The end of a training may be missed, when its worker is killed before it has noted it; then it is resumed at its
+    # end.
     assert set(ends) == {run for _, run in undisturbed.events('ends')}
 
 
@@ -339,7 +385,10 @@ def test_a_run_that_is_killed_again_and_again_fails(workplace, monkeypatch):
 
 def test_what_builds_on_nothing_is_left_out_and_a_repeated_run_may_give_it_ground(workplace, monkeypatch):
     monkeypatch.setenv('MODE', 'is-never-validated')
-    stages = [dict(name='optimizer', candidates=['alone'], space={LR: [10.0, 0.1]}), dict(name='final', candidates=['alone'])]
+    stages = [
+        dict(name='optimizer', candidates=['alone'], space={LR: [10.0, 0.1]}),
+        dict(name='final', candidates=['alone']),
+    ]
     place = workplace(stages=stages)
     table = place.run()
     assert row(table, 'optimizer/alone') == ['-', '2, 2 failed', '-']
@@ -351,7 +400,10 @@ def test_what_builds_on_nothing_is_left_out_and_a_repeated_run_may_give_it_groun
     assert row(table, 'optimizer/alone') == ['41.00', '2, 1 failed', f'{LR}=0.1']
     assert row(table, 'final/alone') == ['41.00', '1', f'{LR}=0.1']
     assert [run for _, run in place.events('begins')[before:]] == [
-        'optimizer/alone/0_seed0', 'optimizer/alone/1_seed0', 'final/alone/0_seed0']
+        'optimizer/alone/0_seed0',
+        'optimizer/alone/1_seed0',
+        'final/alone/0_seed0',
+    ]
     assert '2 failed runs are queued again' in place.said.getvalue()
 
 
@@ -359,18 +411,24 @@ def test_of_a_failed_trial_only_the_failed_seeds_are_repeated(workplace, monkeyp
     place = workplace(stages=[dict(name='final', candidates=['alone'], seeds=[0, 1])])
     trainer = (place.folder / 'trainer.py').read_text()
     (place.folder / 'trainer.py').write_text(
-        trainer.replace("tell('ends')", "assert options['randomness.seed'] == '0', 'seed 1'\ntell('ends')"))
+        trainer.replace("tell('ends')", "assert options['randomness.seed'] == '0', 'seed 1'\ntell('ends')")
+    )
     assert 'final/alone/0_seed1: AssertionError: seed 1' in place.run()
     (place.folder / 'trainer.py').write_text(trainer)
     assert row(place.run(retry_failed=True), 'final/alone')[:2] == ['41.50 ± 0.71', '1']
     # It had come to its last checkpoint, and to the validation after it.
-    assert place.events('begins') == [('begins-at-0', 'final/alone/0_seed0'), ('begins-at-0', 'final/alone/0_seed1'),
-                                      ('begins-at-10', 'final/alone/0_seed1')]
+    assert place.events('begins') == [
+        ('begins-at-0', 'final/alone/0_seed0'),
+        ('begins-at-0', 'final/alone/0_seed1'),
+        ('begins-at-10', 'final/alone/0_seed1'),
+    ]
 
 
 def test_a_trial_below_the_median_is_pruned(workplace, monkeypatch):
     monkeypatch.setenv('HOLD', '0.3')
-    stage = dict(name='optimizer', candidates=['alone'], prune_after=5, space={LR: [0.01, 0.02, 0.03, 0.04, 0.3, 0.015]})
+    stage = dict(
+        name='optimizer', candidates=['alone'], prune_after=5, space={LR: [0.01, 0.02, 0.03, 0.04, 0.3, 0.015]}
+    )
     place = workplace(stages=[stage])
     table = place.run()
     assert row(table, 'optimizer/alone')[:2] == ['50.00', '6, 1 pruned']
@@ -386,10 +444,14 @@ def test_a_changed_sweep_is_not_mixed_with_the_old_one(workplace):
     file = place.folder / 'sweep.py'
     said = file.read_text()
     file.write_text(said.replace('[0.1]', '[0.2]'))
-    with pytest.raises(ValueError, match=r'toy/final/alone was begun with space = .*0.1\]}, but is now space = .*0.2\]}'):
+    with pytest.raises(
+        ValueError, match=r'toy/final/alone was begun with space = .*0.1\]}, but is now space = .*0.2\]}'
+    ):
         place.run()
     file.write_text(said.replace("'value': 10", "'value': 11"))
-    with pytest.raises(ValueError, match='toy was begun with budget = .*10}, but it is now .*11}; give the sweep another name'):
+    with pytest.raises(
+        ValueError, match='toy was begun with budget = .*10}, but it is now .*11}; give the sweep another name'
+    ):
         place.run()
 
 
@@ -404,8 +466,12 @@ def test_a_new_stage_may_follow(workplace):
 def test_a_lost_teacher_is_missed_before_anything_runs(workplace):
     place = workplace(stages=[dict(name='final', candidates=['alone', 'pi'])])
     with (place.folder / 'pi.py').open('a') as file:
-        file.write('model.update(teacher=[dict(config="x", checkpoint="auto"), dict(config="y", checkpoint="gone.pth")])\n')
-    with pytest.raises(FileNotFoundError, match='candidates.pi: no such checkpoint of the teacher: gone.pth; train it first'):
+        file.write(
+            'model.update(teacher=[dict(config="x", checkpoint="auto"), dict(config="y", checkpoint="gone.pth")])\n'
+        )
+    with pytest.raises(
+        FileNotFoundError, match='candidates.pi: no such checkpoint of the teacher: gone.pth; train it first'
+    ):
         place.run()
     assert not place.events()
 
@@ -418,7 +484,9 @@ def test_without_optuna_one_sentence_says_what_to_install(workplace, monkeypatch
 
 def test_a_database_that_does_not_answer_is_named(workplace, monkeypatch):
     monkeypatch.setattr('mmseg_kd.sweep.search.OPENING_TRIES', 1)
-    with pytest.raises(ValueError, match=r'--storage must be the URL of a database that answers, but sqlite:///\S+ gave: '):
+    with pytest.raises(
+        ValueError, match=r'--storage must be the URL of a database that answers, but sqlite:///\S+ gave: '
+    ):
         workplace().run(storage='sqlite:////nowhere/at/all.db')
 
 
@@ -447,7 +515,11 @@ def test_a_dry_run_shows_all_runs_and_their_time(workplace, monkeypatch):
     dry_run(place.sweep, out)
     assert row(out.getvalue(), 'optimizer/pi/5_seed0') == ['10', '15 min', f'{LR}=0.01; {DECAY}=2.0']
     assert row(out.getvalue(), 'temperature/pi/0_seed0') == ['10', '15 min', f'{TEMPERATURE}=1.0; best of optimizer']
-    assert row(out.getvalue(), 'weight/both/1_seed1') == ['10', '2.0 h', f'tpe: {WEIGHT}; best of optimizer, temperature']
+    assert row(out.getvalue(), 'weight/both/1_seed1') == [
+        '10',
+        '2.0 h',
+        f'tpe: {WEIGHT}; best of optimizer, temperature',
+    ]
     # (6 + 2) * 10 s + (6 + 3 + 2) * 900 s + (4 + 2) * 7200 s
     assert out.getvalue().endswith(f'\n{RUNS} runs; 14.8 h of training steps for one worker, without validation\n')
     assert not (place.folder / 'runs').exists()
@@ -468,6 +540,7 @@ RECORD = dict(params={LR: 0.1}, iterations=9, state='running', error=None, miou=
 def left(tmp_path):
     """A folder as a killed run leaves it, with a checkpoint after 6 and after 9 iterations, the last not validated."""
     import zipfile
+
     folder = tmp_path / 'run'
     (folder / '1' / 'vis_data').mkdir(parents=True)
     (folder / '1' / 'vis_data' / 'scalars.json').write_text('{"mIoU": 1.0, "step": 6}\n')
@@ -499,23 +572,40 @@ def test_a_real_sweep_survives_a_kill(tmp_path):
     pytest.importorskip('sklearn')
     write_digit_scenes(tmp_path / 'digits', num_train=16, num_val=4)
     loader = dict(batch_size=4, dataset=dict(data_root=str(tmp_path / 'digits')))
-    options = dict(train_dataloader=loader, val_dataloader=loader, train_cfg=dict(val_interval=200),
-                   default_hooks=dict(checkpoint=dict(interval=200)))
+    options = dict(
+        train_dataloader=loader,
+        val_dataloader=loader,
+        train_cfg=dict(val_interval=200),
+        default_hooks=dict(checkpoint=dict(interval=200)),
+    )
     (tmp_path / 'sweep.py').write_text(
         f'name, work_dir, seeds, options = "real", "runs", [0, 1], {options!r}\n'
         'budget = dict(kind="iterations", value=40)\n'
         'candidates = dict(alone="mmseg_kd::demo/student.py", pi=dict(config="mmseg_kd::sweeps/digits/pi.py", '
         'options=dict(model=dict(teacher=dict(checkpoint="teacher/iter_2.pth")))))\n'
         f'stages = [dict(name="optimizer", candidates=["alone", "pi"], seeds=[0], space={{"{LR}": [1e-2, 1e30]}}),\n'
-        '          dict(name="final", candidates=["alone", "pi"])]\n')
+        '          dict(name="final", candidates=["alone", "pi"])]\n'
+    )
 
     def tool(*command):
-        return subprocess.Popen([sys.executable, *map(str, command)], cwd=tmp_path, stdout=subprocess.PIPE, text=True,
-                                env={**os.environ, 'PYTHONWARNINGS': 'ignore'})
+        return subprocess.Popen(
+            [sys.executable, *map(str, command)],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, 'PYTHONWARNINGS': 'ignore'},
+        )
 
-    teacher = tool(ROOT / 'tools/train.py', 'mmseg_kd::demo/teacher.py', '--work-dir', 'teacher', '--cfg-options',
-                   'train_cfg.max_iters=2', f'train_dataloader.dataset.data_root={tmp_path}/digits',
-                   f'val_dataloader.dataset.data_root={tmp_path}/digits')
+    teacher = tool(
+        ROOT / 'tools/train.py',
+        'mmseg_kd::demo/teacher.py',
+        '--work-dir',
+        'teacher',
+        '--cfg-options',
+        'train_cfg.max_iters=2',
+        f'train_dataloader.dataset.data_root={tmp_path}/digits',
+        f'val_dataloader.dataset.data_root={tmp_path}/digits',
+    )
     teacher.communicate()
     assert teacher.returncode == 0
     sweep = tool(ROOT / 'tools/sweep.py', 'sweep.py')
@@ -535,7 +625,10 @@ def test_a_real_sweep_survives_a_kill(tmp_path):
         assert record['error'].startswith('FloatingPointError: iteration ')
         record = json.loads((tmp_path / f'runs/final/{candidate}/0_seed1/run.json').read_text())
         assert (record['state'], record['params'], record['iterations']) == ('complete', {LR: 0.01}, 40)
-        last = json.loads(next((tmp_path / f'runs/final/{candidate}/0_seed1').glob('*/vis_data/scalars.json')
-                               ).read_text().splitlines()[-1])
+        last = json.loads(
+            next((tmp_path / f'runs/final/{candidate}/0_seed1').glob('*/vis_data/scalars.json'))
+            .read_text()
+            .splitlines()[-1]
+        )
         assert (last['step'], last['mIoU']) == (40, record['miou'])
     assert (tmp_path / 'runs/final/pi/0_seed1/student/student.pth').exists()

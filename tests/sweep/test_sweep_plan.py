@@ -20,26 +20,35 @@ def no_repeated_work():
 @pytest.fixture
 def write(tmp_path):
     """Writes a sweep file with changes, and reads it."""
-    (tmp_path / 'alone.py').write_text('optim_wrapper = dict(optimizer=dict(lr=0.1))\ntrain_cfg = dict(max_iters=20)\n'
-                                       'val_dataloader = val_cfg = dict()\nval_evaluator = dict(type="IoUMetric")\n'
-                                       'default_hooks = dict(logger=dict(log_metric_by_epoch=False))\n')
-    (tmp_path / 'pi.py').write_text("_base_ = './alone.py'\n"
-                                    'model = dict(terms=dict(loss_pi=dict(loss=dict(temperature=1.0))))\n')
+    (tmp_path / 'alone.py').write_text(
+        'optim_wrapper = dict(optimizer=dict(lr=0.1))\ntrain_cfg = dict(max_iters=20)\n'
+        'val_dataloader = val_cfg = dict()\nval_evaluator = dict(type="IoUMetric")\n'
+        'default_hooks = dict(logger=dict(log_metric_by_epoch=False))\n'
+    )
+    (tmp_path / 'pi.py').write_text(
+        "_base_ = './alone.py'\nmodel = dict(terms=dict(loss_pi=dict(loss=dict(temperature=1.0))))\n"
+    )
 
     def read(*options, **changes):
         said = dict(
             name='toy',
             seeds=[0, 1],
             budget=dict(kind='iterations', value=10),
-            candidates=dict(alone=str(tmp_path / 'alone.py'), pi=str(tmp_path / 'pi.py'),
-                            both=dict(config=str(tmp_path / 'pi.py'), inherit='pi')),
+            candidates=dict(
+                alone=str(tmp_path / 'alone.py'),
+                pi=str(tmp_path / 'pi.py'),
+                both=dict(config=str(tmp_path / 'pi.py'), inherit='pi'),
+            ),
             stages=[
                 dict(name='optimizer', candidates=['alone', 'pi'], seeds=[0], space={LR: [0.1, 0.2]}),
                 dict(name='temperature', candidates=['pi'], seeds=[0], space={TEMPERATURE: [1.0, 2.0, 3.0]}),
-                dict(name='final', candidates=['alone', 'pi', 'both'])
-            ])
+                dict(name='final', candidates=['alone', 'pi', 'both']),
+            ],
+        )
         said.update(changes)
-        (tmp_path / 'sweep.py').write_text('\n'.join(f'{key} = {value!r}' for key, value in said.items() if value is not None))
+        (tmp_path / 'sweep.py').write_text(
+            '\n'.join(f'{key} = {value!r}' for key, value in said.items() if value is not None)
+        )
         return load_sweep(str(tmp_path / 'sweep.py'), *options)
 
     return read
@@ -48,7 +57,7 @@ def write(tmp_path):
 def test_a_sweep_file_is_read_with_its_defaults(write):
     sweep = write()
     assert sweep.work_dir == 'work_dirs/toy' and sweep.metric == 'mIoU'
-    assert [stage.seeds for stage in sweep.stages] == [(0, ), (0, ), (0, 1)]
+    assert [stage.seeds for stage in sweep.stages] == [(0,), (0,), (0, 1)]
     assert sweep.stages[1].points() == [{TEMPERATURE: 1.0}, {TEMPERATURE: 2.0}, {TEMPERATURE: 3.0}]
     assert sweep.stages[2].points() == [{}]
 
@@ -73,47 +82,96 @@ def test_a_candidate_starts_from_its_own_best_values_and_from_those_it_inherits(
 
 
 def test_options_of_all_candidates_come_before_their_own(write, tmp_path):
-    candidates = dict(alone=dict(config=str(tmp_path / 'alone.py'), options=dict(optim_wrapper=dict(optimizer=dict(lr=3.0)))))
+    candidates = dict(
+        alone=dict(config=str(tmp_path / 'alone.py'), options=dict(optim_wrapper=dict(optimizer=dict(lr=3.0))))
+    )
     stages = [dict(name='final', candidates=['alone'])]
-    sweep = write({'options.train_cfg.max_iters': 7, 'seeds': [5]}, candidates=candidates, stages=stages,
-                  options=dict(optim_wrapper=dict(optimizer=dict(lr=2.0))), _mine=1)
+    sweep = write(
+        {'options.train_cfg.max_iters': 7, 'seeds': [5]},
+        candidates=candidates,
+        stages=stages,
+        options=dict(optim_wrapper=dict(optimizer=dict(lr=2.0))),
+        _mine=1,
+    )
     config = sweep.candidates['alone'].read()
-    assert (config.optim_wrapper.optimizer.lr, config.train_cfg.max_iters, sweep.stages[0].seeds) == (3.0, 7, (5, ))
+    assert (config.optim_wrapper.optimizer.lr, config.train_cfg.max_iters, sweep.stages[0].seeds) == (3.0, 7, (5,))
     assert Config.fromfile(tmp_path / 'alone.py').optim_wrapper.optimizer.lr == 0.1
 
 
 STAGE = dict(name='s', candidates=['alone'])
 
 
-@pytest.mark.parametrize('changes, message', [
-    (dict(budget=None), 'the sweep file needs .* missing or unknown: budget'),
-    (dict(stage=[]), 'missing or unknown: stage'),
-    (dict(budget=dict(kind='hours', value=3)), 'budget must have a kind out of iterations, epochs, seconds and a value > 0'),
-    (dict(budget=dict(kind='seconds', value=0)), "value > 0, but is {'kind': 'seconds', 'value': 0}"),
-    (dict(name='a b'), "name: a name becomes a folder, .* but is 'a b'"),
-    (dict(stages=[STAGE, STAGE]), r"stages must have different names, .* but they are \['s', 's'\]"),
-    (dict(stages=[dict(STAGE, candidates=['alone', 'p'])]), r"stages.s.candidates must name some of alone, pi, both, but is"),
-    (dict(stages=[dict(STAGE, seeds=[1, 1])]), r'stages.s: seeds must be a list of different numbers, .* but is \[1, 1\]'),
-    (dict(stages=[dict(STAGE, seeds=1)]), 'seeds must be a list of different numbers, at least one, but is 1'),
-    (dict(stages=[dict(STAGE, spaces={})]), 'stages.s needs candidates, name, .* missing or unknown: spaces'),
-    (dict(stages=[dict(STAGE, sampler='gp')]), "stages.s.sampler must be one of grid, random, tpe, but is 'gp'"),
-    (dict(stages=[dict(STAGE, sampler='tpe')]), "stages.s.trials must be set for random and tpe, .* but is 0 with sampler='tpe'"),
-    (dict(stages=[dict(STAGE, trials=3)]), "stages.s.trials must be set .* but is 3 with sampler='grid'"),
-    (dict(stages=[dict(STAGE, prune_after=5)]), r'stages.s.prune_after needs a stage with one seed, but seeds is \[0, 1\]'),
-    (dict(stages=[dict(STAGE, space={LR: 0.1})]), f'stages.s.space: {LR} must be a list of numbers or words, .* but is 0.1'),
-    (dict(stages=[dict(STAGE, space={LR: dict(low=1, high=2)})]), f'{LR} is a range, of which a grid cannot have all'),
-    (dict(stages=[dict(STAGE, sampler='tpe', trials=2, space={LR: dict(low=0, high=2, log=True)})]),
-     'must have low < high, and low > 0 with log=True'),
-    (dict(stages=[dict(STAGE, space={'optim_wraper.optimizer.lr': [1]})]),
-     f'stages.s.space: .*alone.py has no optim_wraper.optimizer; did you mean {LR}'),
-    (dict(stages=[dict(STAGE, space={TEMPERATURE: [1]})]), 'alone.py has no model.terms.loss_pi.loss; leave alone out of this'),
-    (dict(stages=[dict(STAGE, space={LR: [0.1, 'a,b']})]), f"{LR} must be a value that --cfg-options can pass on .* 'a,b'"),
-    (dict(stages=[STAGE], options=dict(train_cfg=dict(max_iters=None))), 'candidates.alone: train_cfg.max_iters must be set'),
-    (dict(candidates=dict(alone=dict(options={}))), 'candidates.alone needs config, .* missing or unknown: config'),
-    (dict(candidates=dict(alone=dict(config='x', inherit='y'))), 'candidates.alone.inherit must name some of alone, .* y'),
-    (dict(candidates=dict(alone=dict(config='x', inherit='b'), b=dict(config='x', inherit='alone'))),
-     'candidates.alone.inherit leads back to itself, by alone, b'),
-])
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (dict(budget=None), 'the sweep file needs .* missing or unknown: budget'),
+        (dict(stage=[]), 'missing or unknown: stage'),
+        (
+            dict(budget=dict(kind='hours', value=3)),
+            'budget must have a kind out of iterations, epochs, seconds and a value > 0',
+        ),
+        (dict(budget=dict(kind='seconds', value=0)), "value > 0, but is {'kind': 'seconds', 'value': 0}"),
+        (dict(name='a b'), "name: a name becomes a folder, .* but is 'a b'"),
+        (dict(stages=[STAGE, STAGE]), r"stages must have different names, .* but they are \['s', 's'\]"),
+        (
+            dict(stages=[dict(STAGE, candidates=['alone', 'p'])]),
+            r'stages.s.candidates must name some of alone, pi, both, but is',
+        ),
+        (
+            dict(stages=[dict(STAGE, seeds=[1, 1])]),
+            r'stages.s: seeds must be a list of different numbers, .* but is \[1, 1\]',
+        ),
+        (dict(stages=[dict(STAGE, seeds=1)]), 'seeds must be a list of different numbers, at least one, but is 1'),
+        (dict(stages=[dict(STAGE, spaces={})]), 'stages.s needs candidates, name, .* missing or unknown: spaces'),
+        (dict(stages=[dict(STAGE, sampler='gp')]), "stages.s.sampler must be one of grid, random, tpe, but is 'gp'"),
+        (
+            dict(stages=[dict(STAGE, sampler='tpe')]),
+            "stages.s.trials must be set for random and tpe, .* but is 0 with sampler='tpe'",
+        ),
+        (dict(stages=[dict(STAGE, trials=3)]), "stages.s.trials must be set .* but is 3 with sampler='grid'"),
+        (
+            dict(stages=[dict(STAGE, prune_after=5)]),
+            r'stages.s.prune_after needs a stage with one seed, but seeds is \[0, 1\]',
+        ),
+        (
+            dict(stages=[dict(STAGE, space={LR: 0.1})]),
+            f'stages.s.space: {LR} must be a list of numbers or words, .* but is 0.1',
+        ),
+        (
+            dict(stages=[dict(STAGE, space={LR: dict(low=1, high=2)})]),
+            f'{LR} is a range, of which a grid cannot have all',
+        ),
+        (
+            dict(stages=[dict(STAGE, sampler='tpe', trials=2, space={LR: dict(low=0, high=2, log=True)})]),
+            'must have low < high, and low > 0 with log=True',
+        ),
+        (
+            dict(stages=[dict(STAGE, space={'optim_wraper.optimizer.lr': [1]})]),
+            f'stages.s.space: .*alone.py has no optim_wraper.optimizer; did you mean {LR}',
+        ),
+        (
+            dict(stages=[dict(STAGE, space={TEMPERATURE: [1]})]),
+            'alone.py has no model.terms.loss_pi.loss; leave alone out of this',
+        ),
+        (
+            dict(stages=[dict(STAGE, space={LR: [0.1, 'a,b']})]),
+            f"{LR} must be a value that --cfg-options can pass on .* 'a,b'",
+        ),
+        (
+            dict(stages=[STAGE], options=dict(train_cfg=dict(max_iters=None))),
+            'candidates.alone: train_cfg.max_iters must be set',
+        ),
+        (dict(candidates=dict(alone=dict(options={}))), 'candidates.alone needs config, .* missing or unknown: config'),
+        (
+            dict(candidates=dict(alone=dict(config='x', inherit='y'))),
+            'candidates.alone.inherit must name some of alone, .* y',
+        ),
+        (
+            dict(candidates=dict(alone=dict(config='x', inherit='b'), b=dict(config='x', inherit='alone'))),
+            'candidates.alone.inherit leads back to itself, by alone, b',
+        ),
+    ],
+)
 def test_a_slip_is_told_in_one_line_that_names_the_key(changes, message, write):
     with pytest.raises(ValueError, match=message) as error:
         write(**changes)
@@ -125,9 +183,23 @@ def test_a_missing_config_is_told(write):
         write(candidates=dict(alone='nowhere.py'), stages=[STAGE])
 
 
-@pytest.mark.parametrize('value, text', [(0.1, '0.1'), (5e-6, '5e-06'), (3, '3'), (2.0, '2.0'), (True, 'True'), (None, 'None'),
-                                         ('logits', 'logits'), (['a', 'b'], '[a,b]'), ((0.9, 0.99), '(0.9,0.99)'),
-                                         ([(1, 2), [3]], '[(1,2),[3]]'), ([], '[]'), ((1, ), '(1)')])
+@pytest.mark.parametrize(
+    'value, text',
+    [
+        (0.1, '0.1'),
+        (5e-6, '5e-06'),
+        (3, '3'),
+        (2.0, '2.0'),
+        (True, 'True'),
+        (None, 'None'),
+        ('logits', 'logits'),
+        (['a', 'b'], '[a,b]'),
+        ((0.9, 0.99), '(0.9,0.99)'),
+        ([(1, 2), [3]], '[(1,2),[3]]'),
+        ([], '[]'),
+        ((1,), '(1)'),
+    ],
+)
 def test_values_reach_the_training_as_they_are(value, text):
     assert as_arguments({'a.b': value}) == [f'a.b={text}']
 
@@ -146,17 +218,22 @@ def test_the_papers_sweeps_search_what_the_paper_searched(student, data):
     assert sweep.name == f'comparable_{student}{data}' and sweep.budget == dict(kind='iterations', value=80000)
     assert stages['optimizer'].candidates == ('alone', 'pi')
     assert stages['optimizer'].space == {
-        LR: [1e-1, 5e-2, 1e-2, 5e-3], 'optim_wrapper.optimizer.weight_decay': [5e-4, 5e-5, 5e-6]}
+        LR: [1e-1, 5e-2, 1e-2, 5e-3],
+        'optim_wrapper.optimizer.weight_decay': [5e-4, 5e-5, 5e-6],
+    }
     assert stages['temperature'].space == {TEMPERATURE: [1, 2, 3, 4, 6, 8]}
-    weights = dict(pa=[10.0**k for k in range(-3, 2)], ho=[10.0**k for k in range(-4, 0)],
-                   ifv=[1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 50, 100])
+    weights = dict(
+        pa=[10.0**k for k in range(-3, 2)],
+        ho=[10.0**k for k in range(-4, 0)],
+        ifv=[1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 50, 100],
+    )
     for term, values in weights.items():
         stage = stages[f'weight_{term}']
-        assert stage.candidates == (f'pi_{term}', )
+        assert stage.candidates == (f'pi_{term}',)
         assert stage.space == {f'model.terms.loss_{term}.weight': pytest.approx(values)}
     assert stages['final'].seeds == (1, 2, 3) and stages['final'].space == {}
     assert stages['final'].candidates == tuple(sweep.candidates)
-    assert all(stage.seeds == (0, ) for name, stage in stages.items() if name != 'final')
+    assert all(stage.seeds == (0,) for name, stage in stages.items() if name != 'final')
 
 
 @pytest.mark.parametrize('data', ['cityscapes', 'ade20k', 'voc12'])
@@ -164,14 +241,16 @@ def test_the_papers_sweeps_search_what_the_paper_searched(student, data):
 def test_the_papers_temperatures_and_random_starts_have_sweeps_that_search_nothing(prefix, student, data):
     temperatures = load_sweep(f'mmseg_kd::sweeps/temperature_{prefix}{data}.py')
     assert {(candidate.config, *candidate.options) for candidate in temperatures.candidates.values()} == {
-        (f'mmseg_kd::kd/pi_r101_{student}_{data}.py', TEMPERATURE)}
+        (f'mmseg_kd::kd/pi_r101_{student}_{data}.py', TEMPERATURE)
+    }
     assert [candidate.options[TEMPERATURE] for candidate in temperatures.candidates.values()] == [1, 2, 3, 4, 6, 8]
     scratch = load_sweep(f'mmseg_kd::sweeps/random_init_{prefix}{data}.py')
     assert {name: (candidate.config, candidate.options) for name, candidate in scratch.candidates.items()} == dict(
         alone=(f'mmseg_kd::kd/{student}_scratch_{data}.py', {}),
-        pi=(f'mmseg_kd::kd/pi_r101_{student}_scratch_{data}.py', {}))
+        pi=(f'mmseg_kd::kd/pi_r101_{student}_scratch_{data}.py', {}),
+    )
     for sweep in (temperatures, scratch):
-        stage, = sweep.stages
+        (stage,) = sweep.stages
         assert stage.candidates == tuple(sweep.candidates) and stage.seeds == (1, 2, 3) and not stage.space
 
 
@@ -196,8 +275,13 @@ def test_the_papers_candidates_differ_by_their_terms_alone():
 def test_the_small_sweeps_search_the_terms_of_the_paper(data):
     sweep = load_sweep(f'mmseg_kd::sweeps/{data}.py')
     terms = {name: list(candidate.read().model.get('terms', [])) for name, candidate in sweep.candidates.items()}
-    assert terms == dict(alone=[], pi=['loss_pi'], pi_pa=['loss_pi', 'loss_pa'], pi_ho=['loss_pi', 'loss_ho'],
-                         pi_ifv=['loss_pi', 'loss_ifv'])
+    assert terms == dict(
+        alone=[],
+        pi=['loss_pi'],
+        pi_pa=['loss_pi', 'loss_pa'],
+        pi_ho=['loss_pi', 'loss_ho'],
+        pi_ifv=['loss_pi', 'loss_ifv'],
+    )
 
 
 def test_the_demo_sweep_makes_as_many_iterations_as_the_demo():
@@ -205,20 +289,39 @@ def test_the_demo_sweep_makes_as_many_iterations_as_the_demo():
     assert all(candidate.read().train_cfg.max_iters == sweep.budget['value'] for candidate in sweep.candidates.values())
 
 
-@pytest.mark.parametrize('config, message', [
-    ('val_evaluator = dict(type="IoUMetric", iou_metrics=["mDice"])',
-     "metric is 'mIoU', but validation of candidates.alone gives aAcc, mDice, mAcc; name one of them, or change val_evaluator"),
-    ('val_evaluator = val_cfg = val_dataloader = None', 'candidates.alone: runs are judged by mIoU, but .* validates nothing'),
-    ('param_scheduler = [dict(type="PolyLR", end=20)]', 'candidates.alone: param_scheduler.0.by_epoch is True'),
-    ('custom_hooks = [dict(type="EarlyStoppingHook", monitor="mDice")]', "candidates.alone: custom_hooks.0.monitor is 'mDice'"),
-    ('visualizer = dict(type="SegLocalVisualizer", vis_backends=[dict(type="TensorboardVisBackend")])',
-     "candidates.alone: a sweep reads the scalars.json of its runs, but visualizer.vis_backends has no .*'LocalVisBackend'"),
-    ('visualizer = dict(type="Visualizer")', "has no dict.type='LocalVisBackend'., which writes it; add one"),
-    ('visualizer = dict(type="Visualizer", vis_backends=dict(type="LocalVisBackend"), save_dir="elsewhere")', 'leave save_dir out'),
-    ('visualizer = dict(type="Visualizer", vis_backends=[dict(type="LocalVisBackend", scalar_save_file="a.json")])', 'names it a.json'),
-    ('default_hooks = dict(_delete_=True, logger=None)', 'default_hooks.logger is None'),
-    ('default_hooks = dict(logger=dict(log_metric_by_epoch=True))', 'with which all validations are of step 0'),
-])
+@pytest.mark.parametrize(
+    'config, message',
+    [
+        (
+            'val_evaluator = dict(type="IoUMetric", iou_metrics=["mDice"])',
+            "metric is 'mIoU', but validation of candidates.alone gives aAcc, mDice, mAcc; name one of them, or change val_evaluator",
+        ),
+        (
+            'val_evaluator = val_cfg = val_dataloader = None',
+            'candidates.alone: runs are judged by mIoU, but .* validates nothing',
+        ),
+        ('param_scheduler = [dict(type="PolyLR", end=20)]', 'candidates.alone: param_scheduler.0.by_epoch is True'),
+        (
+            'custom_hooks = [dict(type="EarlyStoppingHook", monitor="mDice")]',
+            "candidates.alone: custom_hooks.0.monitor is 'mDice'",
+        ),
+        (
+            'visualizer = dict(type="SegLocalVisualizer", vis_backends=[dict(type="TensorboardVisBackend")])',
+            "candidates.alone: a sweep reads the scalars.json of its runs, but visualizer.vis_backends has no .*'LocalVisBackend'",
+        ),
+        ('visualizer = dict(type="Visualizer")', "has no dict.type='LocalVisBackend'., which writes it; add one"),
+        (
+            'visualizer = dict(type="Visualizer", vis_backends=dict(type="LocalVisBackend"), save_dir="elsewhere")',
+            'leave save_dir out',
+        ),
+        (
+            'visualizer = dict(type="Visualizer", vis_backends=[dict(type="LocalVisBackend", scalar_save_file="a.json")])',
+            'names it a.json',
+        ),
+        ('default_hooks = dict(_delete_=True, logger=None)', 'default_hooks.logger is None'),
+        ('default_hooks = dict(logger=dict(log_metric_by_epoch=True))', 'with which all validations are of step 0'),
+    ],
+)
 def test_runs_that_a_sweep_could_not_judge_are_refused_before_the_first(write, tmp_path, config, message):
     (tmp_path / 'changed.py').write_text(f"_base_ = './alone.py'\n{config}\n")
     with pytest.raises(ValueError, match=message):
@@ -228,5 +331,6 @@ def test_runs_that_a_sweep_could_not_judge_are_refused_before_the_first(write, t
 def test_backends_beside_the_local_one_are_left_alone(write, tmp_path):
     (tmp_path / 'changed.py').write_text(
         "_base_ = './alone.py'\n"
-        'visualizer = dict(vis_backends=[dict(type="TensorboardVisBackend"), dict(type="LocalVisBackend")])\n')
+        'visualizer = dict(vis_backends=[dict(type="TensorboardVisBackend"), dict(type="LocalVisBackend")])\n'
+    )
     assert write(candidates=dict(alone=str(tmp_path / 'changed.py')), stages=[STAGE])

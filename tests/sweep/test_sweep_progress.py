@@ -6,13 +6,22 @@ from mmseg_kd.sweep.progress import SweepProgress, duration
 
 
 class Terminal(io.StringIO):
-
     def isatty(self):
         return True
 
 
-@pytest.mark.parametrize('seconds, said', [(0, '0 s'), (89.4, '89 s'), (100, '2 min'), (5399, '90 min'), (5400, '1.5 h'),
-                                           (172799, '48.0 h'), (172800, '2.0 days')])
+@pytest.mark.parametrize(
+    'seconds, said',
+    [
+        (0, '0 s'),
+        (89.4, '89 s'),
+        (100, '2 min'),
+        (5399, '90 min'),
+        (5400, '1.5 h'),
+        (172799, '48.0 h'),
+        (172800, '2.0 days'),
+    ],
+)
 def test_a_duration_is_said_in_a_unit_that_fits(seconds, said):
     assert duration(seconds) == said
 

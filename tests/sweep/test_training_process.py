@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_kd.sweep.training_process import (TrainingProcess, killed_from_outside, prepare_resume, reached,
-                                                validations)
+from mmseg_kd.sweep.training_process import TrainingProcess, killed_from_outside, prepare_resume, reached, validations
 
 
 def python(code, log, **arguments):
@@ -30,13 +29,16 @@ def until(condition, seconds=300):  # of a test that has failed; a busy machine 
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize('code, words', [
-    ('raise FloatingPointError("loss is nan")', 'FloatingPointError: loss is nan'),
-    ('import torch.nonsense', "ModuleNotFoundError: No module named 'torch.nonsense'"),
-    ('print("ValueError: no\\nlook\\nhere"); raise SystemExit("no such config: a.py")', 'ValueError: no look here'),
-    ('print("hm"); raise SystemExit("no such config: a.py")', 'no such config: a.py'),
-    ('raise SystemExit(3)', 'no output'),
-])
+@pytest.mark.parametrize(
+    'code, words',
+    [
+        ('raise FloatingPointError("loss is nan")', 'FloatingPointError: loss is nan'),
+        ('import torch.nonsense', "ModuleNotFoundError: No module named 'torch.nonsense'"),
+        ('print("ValueError: no\\nlook\\nhere"); raise SystemExit("no such config: a.py")', 'ValueError: no look here'),
+        ('print("hm"); raise SystemExit("no such config: a.py")', 'no such config: a.py'),
+        ('raise SystemExit(3)', 'no output'),
+    ],
+)
 def test_an_error_is_told_by_its_last_words(code, words, tmp_path):
     log = tmp_path / 'log'
     log.write_text('KeyError: of an earlier attempt\n')
@@ -47,9 +49,11 @@ def test_an_error_is_told_by_its_last_words(code, words, tmp_path):
 
 def test_leaving_the_block_ends_the_process_and_what_it_started(tmp_path):
     pids = tmp_path / 'pids'
-    code = ('import os, subprocess, sys, time; child = subprocess.Popen(["sleep", "600"]); '
-            f'open({str(pids)!r} + "_", "w").write(f"{{os.getpid()}} {{child.pid}}"); os.rename({str(pids)!r} + "_", '
-            f'{str(pids)!r}); time.sleep(600)')
+    code = (
+        'import os, subprocess, sys, time; child = subprocess.Popen(["sleep", "600"]); '
+        f'open({str(pids)!r} + "_", "w").write(f"{{os.getpid()}} {{child.pid}}"); os.rename({str(pids)!r} + "_", '
+        f'{str(pids)!r}); time.sleep(600)'
+    )
     with python(code, tmp_path / 'log') as process:
         assert process.wait(0) is None
         until(pids.exists)
@@ -61,8 +65,10 @@ def test_leaving_the_block_ends_the_process_and_what_it_started(tmp_path):
 def test_the_process_does_not_outlive_a_parent_that_is_killed(tmp_path):
     pid = tmp_path / 'pid'
     child = f'import os, time; open({str(pid)!r}, "w").write(str(os.getpid())); time.sleep(600)'
-    parent = ('import sys, time; from pathlib import Path; from mmseg_kd.sweep.training_process import TrainingProcess; '
-              f'TrainingProcess([sys.executable, "-c", {child!r}], Path(sys.argv[1])); time.sleep(600)')
+    parent = (
+        'import sys, time; from pathlib import Path; from mmseg_kd.sweep.training_process import TrainingProcess; '
+        f'TrainingProcess([sys.executable, "-c", {child!r}], Path(sys.argv[1])); time.sleep(600)'
+    )
     process = subprocess.Popen([sys.executable, '-c', parent, str(tmp_path / 'log')])
     until(lambda: pid.exists() and pid.read_text())
     assert alive(pid.read_text())
@@ -71,8 +77,10 @@ def test_the_process_does_not_outlive_a_parent_that_is_killed(tmp_path):
     until(lambda: not alive(pid.read_text()))
 
 
-@pytest.mark.parametrize('code, expected', [(-signal.SIGKILL, True), (137, True), (143, True), (-signal.SIGSEGV, False),
-                                            (1, False), (129, True), (2, False)])
+@pytest.mark.parametrize(
+    'code, expected',
+    [(-signal.SIGKILL, True), (137, True), (143, True), (-signal.SIGSEGV, False), (1, False), (129, True), (2, False)],
+)
 def test_a_kill_is_told_from_an_error(code, expected):
     assert killed_from_outside(code) is expected
 

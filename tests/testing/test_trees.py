@@ -10,20 +10,25 @@ PANOPTIC = [dict(type='LoadImageFromFile'), dict(type='LoadPanopticSemAnnotation
 LAYOUTS = {
     'CityscapesDataset': dict(
         train=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
-        val=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val')),
+        val=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
+    ),
     'ADE20KDataset': dict(
         train=dict(img_path='images/training', seg_map_path='annotations/training'),
-        val=dict(img_path='images/validation', seg_map_path='annotations/validation')),
+        val=dict(img_path='images/validation', seg_map_path='annotations/validation'),
+    ),
     'PascalVOCDataset': dict(
         train=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
         aug=dict(img_path='JPEGImages', seg_map_path='SegmentationClassAug'),
-        val=dict(img_path='JPEGImages', seg_map_path='SegmentationClass')),
+        val=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
+    ),
     'CamVidDataset': dict(
         train=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
-        val=dict(img_path='img_dir/val', seg_map_path='ann_dir/val')),
+        val=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
+    ),
     'CocoPanopticSemDataset': dict(
         train=dict(img_path='train2017', seg_map_path='annotations/panoptic_train2017'),
-        val=dict(img_path='val2017', seg_map_path='annotations/panoptic_val2017')),
+        val=dict(img_path='val2017', seg_map_path='annotations/panoptic_val2017'),
+    ),
 }
 LISTS = {
     'PascalVOCDataset': 'ImageSets/Segmentation/{}.txt',
@@ -36,7 +41,8 @@ def load(name, split, root):
     pipeline = PANOPTIC if name == 'CocoPanopticSemDataset' else PIPELINE
     extra = dict(ann_file=LISTS[name].format(split)) if name in LISTS else {}
     return DATASETS.build(
-        dict(type=name, data_root=str(root), data_prefix=LAYOUTS[name][split], pipeline=pipeline, **extra))
+        dict(type=name, data_root=str(root), data_prefix=LAYOUTS[name][split], pipeline=pipeline, **extra)
+    )
 
 
 @pytest.mark.parametrize('name,split', SPLITS)

@@ -49,17 +49,24 @@ def test_each_teacher_of_a_distiller_is_analysed_and_a_plot_is_optional(workspac
     assert '## teacher a of distilled' in printed and '## teacher b of distilled' in printed
     assert 'no plot: plots need matplotlib' in printed
     assert sorted(path.name for path in (workspace / 'found').iterdir()) == [
-        'a_entropy.csv', 'a_reliability.csv', 'b_entropy.csv', 'b_reliability.csv', 'teacher.md'
+        'a_entropy.csv',
+        'a_reliability.csv',
+        'b_entropy.csv',
+        'b_reliability.csv',
+        'teacher.md',
     ]
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['nothing.py', 'x.pth'], 'no such config: nothing.py'),
-    (['teacher.py'], 'a plain segmentor needs its checkpoint'),
-    (['teacher.py', 'nothing.pth'], 'no such checkpoint: nothing.pth'),
-    (['teacher.py', 'run/iter_1.pth', '--images', '0'], 'images must be >= 1, but is 0'),
-    (['teacher.py', 'run/iter_1.pth', '--temperatures', '0'], 'temperatures must be different numbers > 0'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['nothing.py', 'x.pth'], 'no such config: nothing.py'),
+        (['teacher.py'], 'a plain segmentor needs its checkpoint'),
+        (['teacher.py', 'nothing.pth'], 'no such checkpoint: nothing.pth'),
+        (['teacher.py', 'run/iter_1.pth', '--images', '0'], 'images must be >= 1, but is 0'),
+        (['teacher.py', 'run/iter_1.pth', '--temperatures', '0'], 'temperatures must be different numbers > 0'),
+    ],
+)
 def test_bad_input_ends_in_one_clear_line_and_leaves_nothing(workspace, monkeypatch, arguments, message):
     with pytest.raises(SystemExit) as caught:
         run(workspace, monkeypatch, *arguments, '--out', 'bad')

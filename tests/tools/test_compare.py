@@ -1,4 +1,5 @@
 """The command line, run as a user runs it, over folders that the tests of the analysis write."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,9 @@ from run_folders import alone, distilled, write_run  # noqa: E402
 
 
 def compare(*arguments, cwd):
-    done = subprocess.run([sys.executable, ROOT / 'tools' / 'compare.py', *arguments],
-                          cwd=cwd,
-                          capture_output=True,
-                          text=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / 'tools' / 'compare.py', *arguments], cwd=cwd, capture_output=True, text=True
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -34,7 +34,8 @@ def test_tables_are_printed_and_written_with_the_page(folder):
     assert code == 0, error
     assert [line.split() for line in out.splitlines() if line.startswith(('student alone', 'pi'))] == [
         'student alone 2 30.50 ± 0.71 - - - - 300 75'.split(),
-        'pi 2 33.50 ± 0.71 * +3.00 +3.00 [+3.00, +3.00] 2 300 75'.split()]
+        'pi 2 33.50 ± 0.71 * +3.00 +3.00 [+3.00, +3.00] 2 300 75'.split(),
+    ]
     written = [line.removeprefix('written: ') for line in out.splitlines() if line.startswith('written: ')]
     assert written == [f'out/comparison.{kind}' for kind in ('txt', 'md', 'csv', 'tex', 'html')]
     assert 'NOT COMPARABLE: other crop' in out
@@ -47,4 +48,5 @@ def test_what_is_not_comparable_ends_in_the_key_that_differs(folder):
     assert code == 1 and out == ''
     assert error.splitlines()[-1] == (
         'other crop: train_dataloader.dataset.pipeline.2.crop_size is [128, 128] in runs/alone0, '
-        'runs/alone1 and 2 more, but [64, 64] in small')
+        'runs/alone1 and 2 more, but [64, 64] in small'
+    )

@@ -16,15 +16,18 @@ def workspace(tmp_path, monkeypatch):
     student, teacher = (toy_segmentor(channels).to_dict() for channels in (4, 8))
     (tmp_path / 'plain.py').write_text(f'model = {student!r}\n')
     (tmp_path / 'distilled.py').write_text(
-        f"model = dict(type='Distiller', student={student!r}, teacher=dict(model={teacher!r}, checkpoint='auto'))\n")
+        f"model = dict(type='Distiller', student={student!r}, teacher=dict(model={teacher!r}, checkpoint='auto'))\n"
+    )
     (tmp_path / 'run').mkdir()
     save_energy(tmp_path / 'run' / 'energy.json', Energy(10.0, 3_599_999 / 3.6e6, 0.1, 'counted'))
     monkeypatch.chdir(tmp_path)
     # Energy without codecarbon: each call of the student 1 J, of the teacher 3 J.
     joules = iter((1.0, 3.0))
     monkeypatch.setattr('mmseg_kd.profiling.cost.energy_tracker', lambda country: None)
-    monkeypatch.setattr('mmseg_kd.profiling.cost.measure_energy',
-                        lambda *arguments: (10, Energy(5.0, 10 * next(joules) / 3.6e6, 1e-6, 'a fake')))
+    monkeypatch.setattr(
+        'mmseg_kd.profiling.cost.measure_energy',
+        lambda *arguments: (10, Energy(5.0, 10 * next(joules) / 3.6e6, 1e-6, 'a fake')),
+    )
     return tmp_path
 
 
@@ -51,12 +54,15 @@ def test_a_single_network_is_measured_at_several_sizes_without_energy(workspace,
     assert sorted(path.name for path in (workspace / 'found').iterdir()) == ['cost.csv', 'cost.md']
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['nothing.py'], 'no such config: nothing.py'),
-    (['plain.py', '--checkpoint', 'nothing.pth'], 'no such checkpoint: nothing.pth'),
-    (['plain.py', '--batches', '0'], 'batches and sizes must be >= 1'),
-    (['plain.py', '--country', 'FRA', '--train-log', '.'], 'must be the work directory of a training run'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['nothing.py'], 'no such config: nothing.py'),
+        (['plain.py', '--checkpoint', 'nothing.pth'], 'no such checkpoint: nothing.pth'),
+        (['plain.py', '--batches', '0'], 'batches and sizes must be >= 1'),
+        (['plain.py', '--country', 'FRA', '--train-log', '.'], 'must be the work directory of a training run'),
+    ],
+)
 def test_bad_input_ends_in_one_clear_line_and_leaves_nothing(workspace, monkeypatch, arguments, message):
     with pytest.raises(SystemExit) as caught:
         run(monkeypatch, *arguments, '--out', 'bad')
@@ -64,10 +70,13 @@ def test_bad_input_ends_in_one_clear_line_and_leaves_nothing(workspace, monkeypa
     assert not (workspace / 'bad').exists()
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['plain.py', '--train-log', 'run'], '--train-log needs --country'),
-    (['plain.py', '--shape', '32'], 'argument --shape: invalid size value'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['plain.py', '--train-log', 'run'], '--train-log needs --country'),
+        (['plain.py', '--shape', '32'], 'argument --shape: invalid size value'),
+    ],
+)
 def test_a_wrong_command_line_says_so(workspace, monkeypatch, capsys, arguments, message):
     with pytest.raises(SystemExit):
         run(monkeypatch, *arguments)

@@ -1,4 +1,5 @@
 """The doctor's command line, and the check before training, as a user runs them."""
+
 import os
 import subprocess
 import sys
@@ -21,8 +22,13 @@ def workspace(tmp_path_factory):
 
 
 def run(tool, *arguments, cwd):
-    done = subprocess.run([sys.executable, ROOT / 'tools' / tool, *arguments], cwd=cwd, capture_output=True, text=True,
-                          env={**os.environ, 'PYTHONWARNINGS': 'ignore'})
+    done = subprocess.run(
+        [sys.executable, ROOT / 'tools' / tool, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONWARNINGS': 'ignore'},
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -30,8 +36,10 @@ def test_what_would_ruin_the_run_is_told_on_standard_output_alone(workspace):
     code, out, err = run('doctor.py', 'mmseg_kd::demo/distilled.py', '--images', '2', cwd=workspace)
     lines = out.splitlines()
     assert code == 1 and lines[0].startswith('ok       versions'), out + err
-    assert 'failed   teacher\'s weights  model.teacher.checkpoint: no such checkpoint: ' \
+    assert (
+        "failed   teacher's weights  model.teacher.checkpoint: no such checkpoint: "
         'work_dirs/demo/teacher/iter_800.pth' in lines
+    )
     assert '| backbone[3] = backbone.layer4' in out
     assert lines[-1].endswith(': this would ruin the run; mend it from the top')
     assert [path.name for path in workspace.iterdir()] == ['data']
@@ -45,8 +53,16 @@ def test_training_with_check_begins_when_all_is_well(workspace):
 
 
 def test_training_with_check_ends_before_a_ruined_run_begins(workspace):
-    code, out, err = run('train.py', 'mmseg_kd::demo/student.py', '--check', '--work-dir', 'ruined', '--cfg-options',
-                         'model.decode_head.num_classes=7', cwd=workspace)
+    code, out, err = run(
+        'train.py',
+        'mmseg_kd::demo/student.py',
+        '--check',
+        '--work-dir',
+        'ruined',
+        '--cfg-options',
+        'model.decode_head.num_classes=7',
+        cwd=workspace,
+    )
     assert code == 1 and 'model.decode_head.num_classes is 7; set num_classes=11' in out, out + err
     assert not (workspace / 'ruined').exists()
 

@@ -45,9 +45,13 @@ def test_what_is_written_is_what_the_fraction_and_the_seed_draw_in_a_config(run,
                 labeled=dict(
                     type='CamVidDataset',
                     data_root='data/camvid',
-                    data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train')),
+                    data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
+                ),
                 unlabeled_pipelines=[blank],
-                partition=partition)).labeled for partition in ('lists/labeled.txt', dict(fraction=0.5, seed=3))
+                partition=partition,
+            )
+        ).labeled
+        for partition in ('lists/labeled.txt', dict(fraction=0.5, seed=3))
     ]
     assert list(parts[0]) == list(parts[1]) and len(parts[0]) == 4
 

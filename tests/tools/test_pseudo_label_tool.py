@@ -26,11 +26,11 @@ def folder(tmp_path_factory):
     torch.manual_seed(0)
     network = toy_segmentor(num_classes=11)
     torch.save(dict(state_dict=MODELS.build(network).state_dict()), folder / 'weights.pth')
-    (folder / 'config.py').write_text(f'''
+    (folder / 'config.py').write_text(f"""
 model = {network.to_dict()!r}
 test_dataloader = dict(dataset=dict(type='CamVidDataset', pipeline=[
     dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]))
-''')
+""")
     (folder / 'images').mkdir()
     for number in range(3):
         pixels = np.random.default_rng(number).integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -40,9 +40,21 @@ test_dataloader = dict(dataset=dict(type='CamVidDataset', pipeline=[
 
 def label(folder, *arguments, launcher=()):
     return subprocess.run(
-        [sys.executable, *launcher, 'tools/pseudo_label.py', str(folder / 'config.py'), str(folder / 'weights.pth'),
-         str(folder / 'images'), *arguments],
-        cwd=ROOT, env=dict(os.environ, OMP_NUM_THREADS='1'), capture_output=True, text=True, timeout=300)
+        [
+            sys.executable,
+            *launcher,
+            'tools/pseudo_label.py',
+            str(folder / 'config.py'),
+            str(folder / 'weights.pth'),
+            str(folder / 'images'),
+            *arguments,
+        ],
+        cwd=ROOT,
+        env=dict(os.environ, OMP_NUM_THREADS='1'),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 def test_a_folder_is_labelled_and_the_classes_are_reported(folder):
@@ -51,23 +63,42 @@ def test_a_folder_is_labelled_and_the_classes_are_reported(folder):
     assert 'labelling                 3 images, in' in run.stderr
     assert run.stdout.startswith('| class ') and '3 images; 0.0 % of the pixels are void, mean confidence' in run.stdout
     assert sorted(path.name for path in (folder / 'out').iterdir()) == [
-        '0.npz', '0.png', '1.npz', '1.png', '2.npz', '2.png', 'labels.json', 'parts', 'settings.json']
+        '0.npz',
+        '0.png',
+        '1.npz',
+        '1.png',
+        '2.npz',
+        '2.png',
+        'labels.json',
+        'parts',
+        'settings.json',
+    ]
     assert json.loads((folder / 'out' / 'labels.json').read_text())['images']['2']['size'] == [20, 30]
 
 
 def test_a_list_of_images_is_labelled_and_their_data_set_is_judged_by(folder, monkeypatch):
 
     def run(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['pseudo_label.py', *map(str, [folder / 'config.py', folder / 'weights.pth',
-                                                                        folder / 'images', *arguments])])
+        monkeypatch.setattr(
+            sys,
+            'argv',
+            [
+                'pseudo_label.py',
+                *map(str, [folder / 'config.py', folder / 'weights.pth', folder / 'images', *arguments]),
+            ],
+        )
         runpy.run_path(str(ROOT / 'tools' / 'pseudo_label.py'), run_name='__main__')
 
     for name, ids in dict(val='0\n', test='2\n', wrong='7\n').items():
         (folder / f'{name}.txt').write_text(ids)
     run(folder / 'some', '--ids', folder / 'val.txt', folder / 'test.txt')
     assert list(json.loads((folder / 'some' / 'labels.json').read_text())['images']) == ['0', '2']
-    judged = dict(type='PseudoLabelDataset', images=str(folder / 'images'), labels=str(folder / 'some'),
-                  ids=str(folder / 'test.txt'))
+    judged = dict(
+        type='PseudoLabelDataset',
+        images=str(folder / 'images'),
+        labels=str(folder / 'some'),
+        ids=str(folder / 'test.txt'),
+    )
     assert len(DATASETS.build(judged)) == 1
     # A student that is validated by them labels in turn: its config knows the classes.
     assert list(data_set_facts(judged, 'here')[0]['classes']) == list(DATASETS.get('CamVidDataset').METAINFO['classes'])
@@ -80,8 +111,13 @@ def test_two_processes_make_the_same_labels_as_one(folder):
         probe.bind(('127.0.0.1', 0))
         port = str(probe.getsockname()[1])
     alone = label(folder, str(folder / 'alone'))
-    both = label(folder, str(folder / 'both'), '--launcher', 'pytorch',
-                 launcher=['-m', 'torch.distributed.run', '--nproc_per_node', '2', '--master_port', port])
+    both = label(
+        folder,
+        str(folder / 'both'),
+        '--launcher',
+        'pytorch',
+        launcher=['-m', 'torch.distributed.run', '--nproc_per_node', '2', '--master_port', port],
+    )
     assert alone.returncode == both.returncode == 0, both.stderr[-2000:]
     assert both.stdout.count('| class ') == 1 and both.stdout.endswith(alone.stdout)
     for number in range(3):
@@ -91,4 +127,5 @@ def test_two_processes_make_the_same_labels_as_one(folder):
 def test_what_is_wrong_is_one_line(folder):
     run = label(folder, str(folder / 'images'))
     assert run.returncode == 1 and run.stderr.splitlines()[-1] == (
-        f'{folder / "images"} must be empty, or hold labels of the same source, but holds other files')
+        f'{folder / "images"} must be empty, or hold labels of the same source, but holds other files'
+    )

@@ -22,7 +22,8 @@ def workspace(tmp_path_factory):
     teacher = dict(model=model, checkpoint='gone.pth')
     (folder / 'distilled.py').write_text(
         "_base_ = ['mmseg_kd::_base_/datasets/camvid_240x180.py', 'mmseg_kd::_base_/default_runtime.py']\n"
-        f"model = dict(type='Distiller', student={model!r}, teacher={teacher!r}, terms=dict())\n")
+        f"model = dict(type='Distiller', student={model!r}, teacher={teacher!r}, terms=dict())\n"
+    )
     return folder
 
 
@@ -45,17 +46,28 @@ def test_the_best_and_the_worst_are_drawn_and_told(workspace, monkeypatch, capsy
 
 
 def test_the_picture_goes_where_it_is_asked_to(workspace, monkeypatch, capsys):
-    run(workspace, monkeypatch, 'distilled.py', 'run/iter_1.pth', '--out', 'new/shown.png', '--cfg-options',
-        'val_dataloader.dataset.indices=2')
+    run(
+        workspace,
+        monkeypatch,
+        'distilled.py',
+        'run/iter_1.pth',
+        '--out',
+        'new/shown.png',
+        '--cfg-options',
+        'val_dataloader.dataset.indices=2',
+    )
     assert 'IoU of 2 images' in capsys.readouterr().out
     assert [path.name for path in (workspace / 'new').iterdir()] == ['shown.png']
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['nothing.py', 'run/iter_1.pth'], 'no such config: nothing.py'),
-    (['distilled.py', 'nothing.pth'], 'no such checkpoint: nothing.pth'),
-    (['distilled.py', 'run/iter_1.pth', '--count', '0'], 'count must be >= 1, but is 0'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['nothing.py', 'run/iter_1.pth'], 'no such config: nothing.py'),
+        (['distilled.py', 'nothing.pth'], 'no such checkpoint: nothing.pth'),
+        (['distilled.py', 'run/iter_1.pth', '--count', '0'], 'count must be >= 1, but is 0'),
+    ],
+)
 def test_bad_input_ends_in_one_clear_line_and_leaves_nothing(workspace, monkeypatch, arguments, message):
     with pytest.raises(SystemExit) as caught:
         run(workspace, monkeypatch, *arguments, '--out', 'bad/shown.png')

@@ -1,4 +1,5 @@
 """The command lines, run as a user runs them."""
+
 import os
 import re
 import shutil
@@ -22,8 +23,13 @@ def sh(*command, cwd, **env):
     """Run a command; its output, with stderr."""
     python = str(Path(sys.executable).parent)
     path = python + os.pathsep + os.environ['PATH']
-    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True,
-                          env={**os.environ, 'PATH': path, 'PYTHONWARNINGS': 'ignore', **env})
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PATH': path, 'PYTHONWARNINGS': 'ignore', **env},
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -50,14 +56,16 @@ def workspace(tmp_path_factory):
         'val_dataloader = dict(num_workers=0, persistent_workers=False)\n'
         'test_dataloader = val_dataloader\n'
         'train_cfg = dict(max_iters=4, val_interval=2)\n'
-        'default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=2))\n')
+        'default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=2))\n'
+    )
     student = toy_segmentor(4, num_classes=11, size=64)
     student.decode_head.norm_cfg = dict(type='SyncBN', requires_grad=True)
     (folder / 'distilled.py').write_text(
         "_base_ = './teacher.py'\n"
         f'model = dict(_delete_=True, type="Distiller", student={student.to_dict()!r},\n'
         '             teacher=dict(config="teacher.py", checkpoint="work_dirs/teacher/iter_4.pth"),\n'
-        f'             terms=dict(loss_pi={PI!r}))\n')
+        f'             terms=dict(loss_pi={PI!r}))\n'
+    )
     code, output = python(ROOT / 'tools/train.py', 'teacher.py', cwd=folder)
     assert code == 0, output[-3000:]
     return folder
@@ -79,7 +87,7 @@ def test_training_says_what_it_does(trained):
     _, output = trained
     assert 'SyncBN, which needs one, is replaced by BN' in output
     assert output.count('replaced by BN') == 1
-    summary = output[output.index('Distillation'):output.index('Iter(train)')]
+    summary = output[output.index('Distillation') : output.index('Iter(train)')]
     assert 'teacher' in summary and 'loss_pi' in summary
     assert 'loss_pi: ' in output and 'exported to' in output
 
@@ -88,15 +96,18 @@ def test_all_warnings_name_a_config_key_or_are_in_the_tutorial(trained):
     tutorial = (ROOT / 'docs' / 'tutorial.md').read_text(encoding='utf-8')
     warned = [line for line in trained[1].splitlines() if 'warning' in line.lower() or 'Could not import' in line]
     ours = [line for line in warned if re.search(r'(param_scheduler|train_dataloader|model)\.\w+', line)]
-    others = [re.sub(r'.* - WARNING - ', '', line).split(' in future')[0].split(' and the former')[0].rstrip('.') for line in warned
-              if line not in ours]
+    others = [
+        re.sub(r'.* - WARNING - ', '', line).split(' in future')[0].split(' and the former')[0].rstrip('.')
+        for line in warned
+        if line not in ours
+    ]
     assert len(ours) == 2, ours  # the schedule is cut off, and the batch is smaller than the one of the learning rate
     assert all(line in tutorial for line in others), others
 
 
 def test_testing_needs_no_teacher_and_gives_the_logged_result(trained, workspace, tmp_path):
     work_dir, output = trained
-    best, = work_dir.glob('best_mIoU_iter_*.pth')
+    (best,) = work_dir.glob('best_mIoU_iter_*.pth')
     shutil.copytree(workspace / 'data', tmp_path / 'data')
     shutil.copy(workspace / 'distilled.py', tmp_path)
     shutil.copy(workspace / 'teacher.py', tmp_path)  # it is the base of the other config; its checkpoint stays away
@@ -109,8 +120,17 @@ def test_testing_needs_no_teacher_and_gives_the_logged_result(trained, workspace
 
 def test_test_time_augmentation_runs(trained, workspace):
     work_dir, _ = trained
-    code, output = python(ROOT / 'tools/test.py', 'distilled.py', work_dir / 'iter_4.pth', '--tta', '--work-dir', 'tta',
-                          '--show-dir', 'painted', cwd=workspace)
+    code, output = python(
+        ROOT / 'tools/test.py',
+        'distilled.py',
+        work_dir / 'iter_4.pth',
+        '--tta',
+        '--work-dir',
+        'tta',
+        '--show-dir',
+        'painted',
+        cwd=workspace,
+    )
     assert code == 0, output[-3000:]
     assert len(list((workspace / 'painted').rglob('*.png'))) == 2
     assert miou(output) >= 0
@@ -128,9 +148,13 @@ def test_an_interrupted_run_resumes_and_completes(trained, workspace):
 
 def test_stock_tools_inherit_our_configs(trained, workspace):
     import mmseg
-    (workspace / 'downstream.py').write_text("_base_ = ['mmseg_kd::camvid/pi_r18_r18half_camvid.py']\n"
-                                             "model = dict(terms=dict(loss_pi=dict(weight=7.0)))\n")
-    parse = 'import sys; from mmengine.config import Config; print(Config.fromfile(sys.argv[1]).model.terms.loss_pi.weight)'
+
+    (workspace / 'downstream.py').write_text(
+        "_base_ = ['mmseg_kd::camvid/pi_r18_r18half_camvid.py']\nmodel = dict(terms=dict(loss_pi=dict(weight=7.0)))\n"
+    )
+    parse = (
+        'import sys; from mmengine.config import Config; print(Config.fromfile(sys.argv[1]).model.terms.loss_pi.weight)'
+    )
     code, output = python('-c', parse, 'downstream.py', cwd=workspace)
     assert code == 0 and output.strip().endswith('7.0'), output[-3000:]
     stock = Path(mmseg.__file__).parent / '.mim' / 'tools' / 'test.py'
@@ -143,24 +167,41 @@ def test_two_processes_on_gloo_train_and_test(trained, workspace):
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
-    code, output = sh('bash', ROOT / 'tools/dist_train.sh', 'distilled.py', 2, '--work-dir', 'dist',
-                      cwd=workspace, PORT=str(port))
+    code, output = sh(
+        'bash', ROOT / 'tools/dist_train.sh', 'distilled.py', 2, '--work-dir', 'dist', cwd=workspace, PORT=str(port)
+    )
     assert code == 0, output[-3000:]
     assert 'Distributed training: True' in output and 'loss_pi: ' in output
-    code, output = sh('bash', ROOT / 'tools/dist_test.sh', 'distilled.py', 'dist/iter_4.pth', 2, '--work-dir', 'dist',
-                      cwd=workspace, PORT=str(port))
+    code, output = sh(
+        'bash',
+        ROOT / 'tools/dist_test.sh',
+        'distilled.py',
+        'dist/iter_4.pth',
+        2,
+        '--work-dir',
+        'dist',
+        cwd=workspace,
+        PORT=str(port),
+    )
     assert code == 0, output[-3000:]
     assert miou(output) >= 0
 
 
-@pytest.mark.parametrize('command, message', [
-    (['train.py', 'nothing.py'], 'no such config: nothing.py'),
-    (['test.py', 'distilled.py', 'nothing.pth'], 'no such checkpoint: nothing.pth'),
-    (['train.py', 'distilled.py', '--cfg-options', 'model.terms.loss_pi.student=backbone.layer9'],
-     'model.terms.loss_pi.student: "backbone.layer9" names no module'),
-    (['train.py', 'distilled.py', '--cfg-options', 'model.teacher.checkpoint=nothing.pth'],
-     'model.teacher.checkpoint: no such checkpoint: nothing.pth'),
-])
+@pytest.mark.parametrize(
+    'command, message',
+    [
+        (['train.py', 'nothing.py'], 'no such config: nothing.py'),
+        (['test.py', 'distilled.py', 'nothing.pth'], 'no such checkpoint: nothing.pth'),
+        (
+            ['train.py', 'distilled.py', '--cfg-options', 'model.terms.loss_pi.student=backbone.layer9'],
+            'model.terms.loss_pi.student: "backbone.layer9" names no module',
+        ),
+        (
+            ['train.py', 'distilled.py', '--cfg-options', 'model.teacher.checkpoint=nothing.pth'],
+            'model.teacher.checkpoint: no such checkpoint: nothing.pth',
+        ),
+    ],
+)
 def test_bad_input_ends_in_one_clear_line(trained, workspace, command, message):
     code, output = python(ROOT / 'tools' / command[0], *command[1:], '--work-dir', 'bad', cwd=workspace)
     assert code == 1 and message in output.strip().splitlines()[-1]
@@ -171,11 +212,17 @@ def test_the_shell_scripts_parse_and_pass_their_options(tmp_path):
     fake = tmp_path / 'srun'
     fake.write_text('#!/usr/bin/env bash\necho "$@"\n')
     fake.chmod(0o755)
-    for script, arguments, end in (('slurm_train.sh', ['part', 'job', 'c.py', '--amp'], 'train.py c.py --launcher slurm --amp'),
-                                   ('slurm_test.sh', ['part', 'job', 'c.py', 'c.pth', '--tta'],
-                                    'test.py c.py c.pth --launcher slurm --tta')):
-        code, output = sh('bash', ROOT / 'tools' / script, *arguments, cwd=tmp_path,
-                          PATH=f'{tmp_path}{os.pathsep}{os.environ["PATH"]}')
+    for script, arguments, end in (
+        ('slurm_train.sh', ['part', 'job', 'c.py', '--amp'], 'train.py c.py --launcher slurm --amp'),
+        ('slurm_test.sh', ['part', 'job', 'c.py', 'c.pth', '--tta'], 'test.py c.py c.pth --launcher slurm --tta'),
+    ):
+        code, output = sh(
+            'bash',
+            ROOT / 'tools' / script,
+            *arguments,
+            cwd=tmp_path,
+            PATH=f'{tmp_path}{os.pathsep}{os.environ["PATH"]}',
+        )
         assert code == 0 and output.strip().endswith(end) and '-p part --job-name=job' in output
 
 

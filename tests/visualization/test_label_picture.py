@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_kd.visualization.label_picture import draw_labels, spread_images
 from mmseg_kd.labeling.writer import FORMAT
+from mmseg_kd.visualization.label_picture import draw_labels, spread_images
 
 pytest.importorskip('matplotlib')
 PALETTE = [[10, 20, 30], [200, 0, 100], [0, 90, 255]]
@@ -24,8 +24,9 @@ def root(tmp_path):
             (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.full((4, 8), value, np.uint8)).save(tmp_path / folder / f'{name}.png')
             images[name] = dict(image=f'{name}.png')
-        (tmp_path / folder / 'labels.json').write_text(json.dumps(dict(
-            format=FORMAT, classes=['sky', 'road', 'car'], palette=PALETTE, images=images)))
+        (tmp_path / folder / 'labels.json').write_text(
+            json.dumps(dict(format=FORMAT, classes=['sky', 'road', 'car'], palette=PALETTE, images=images))
+        )
     return tmp_path
 
 
@@ -40,8 +41,12 @@ def read(path):
 def middles(path, columns):
     pixels = np.array(Image.open(path).convert('RGB'))
     # 120 pixels an inch: columns of 1.6 + 0.05; below a title of 0.22, rows of 0.22 + 0.8.
-    return pixels[np.ix_([int(120 * (0.22 + 0.22 + 0.4 + 1.02 * i)) for i in range(2)],
-                         [int(120 * (0.05 + 0.8 + 1.65 * i)) for i in range(columns)])].tolist()
+    return pixels[
+        np.ix_(
+            [int(120 * (0.22 + 0.22 + 0.4 + 1.02 * i)) for i in range(2)],
+            [int(120 * (0.05 + 0.8 + 1.65 * i)) for i in range(columns)],
+        )
+    ].tolist()
 
 
 def test_each_column_takes_an_image_from_whoever_labelled_it(root):

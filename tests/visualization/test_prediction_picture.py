@@ -7,27 +7,37 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from mmseg_kd.visualization.prediction_picture import (Example, Examples, best_and_worst, draw_examples, examples_report,
-                                                  find_examples, image_iou)
 from mmseg_kd.io.checkpoint import CheckpointError
 from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 from mmseg_kd.testing.trees import write_camvid_tree
+from mmseg_kd.visualization.prediction_picture import (
+    Example,
+    Examples,
+    best_and_worst,
+    draw_examples,
+    examples_report,
+    find_examples,
+    image_iou,
+)
 
 CLASSES, PALETTE = ['sky', 'tree', 'road'], [[10, 20, 30], [200, 0, 100], [0, 90, 255]]
 NAN = math.nan
 
 
-@pytest.mark.parametrize('truth, predicted, iou', [
-    ([[0, 0], [1, 1]], [[0, 0], [1, 1]], 1),
-    # Class 0: 1 of 2. Class 1: 2 of 3. Class 2 is in neither map.
-    ([[0, 0], [1, 1]], [[0, 1], [1, 1]], (1 / 2 + 2 / 3) / 2),
-    # Class 2 is predicted where it is not: 0 of 1. Class 0: 1 of 2. Class 1: 2 of 2.
-    ([[0, 0], [1, 1]], [[0, 2], [1, 1]], (1 / 2 + 1 + 0) / 3),
-    # What is predicted in void is neither right nor wrong.
-    ([[0, 0], [255, 255]], [[0, 0], [1, 2]], 1),
-    ([[0, 255], [1, 1]], [[1, 0], [1, 1]], (0 + 2 / 3) / 2),
-    ([[255, 255], [255, 255]], [[0, 1], [2, 0]], NAN),
-])
+@pytest.mark.parametrize(
+    'truth, predicted, iou',
+    [
+        ([[0, 0], [1, 1]], [[0, 0], [1, 1]], 1),
+        # Class 0: 1 of 2. Class 1: 2 of 3. Class 2 is in neither map.
+        ([[0, 0], [1, 1]], [[0, 1], [1, 1]], (1 / 2 + 2 / 3) / 2),
+        # Class 2 is predicted where it is not: 0 of 1. Class 0: 1 of 2. Class 1: 2 of 2.
+        ([[0, 0], [1, 1]], [[0, 2], [1, 1]], (1 / 2 + 1 + 0) / 3),
+        # What is predicted in void is neither right nor wrong.
+        ([[0, 0], [255, 255]], [[0, 0], [1, 2]], 1),
+        ([[0, 255], [1, 1]], [[1, 0], [1, 1]], (0 + 2 / 3) / 2),
+        ([[255, 255], [255, 255]], [[0, 1], [2, 0]], NAN),
+    ],
+)
 def test_iou_by_hand(truth, predicted, iou):
     assert image_iou(np.array(predicted), np.array(truth, np.uint8), 3) == pytest.approx(iou, nan_ok=True)
 
@@ -44,39 +54,57 @@ def test_iou_is_that_of_sets_of_pixels():
     assert len(scores) == 5 and image_iou(predicted, truth, 6) == pytest.approx(sum(scores) / 5)
 
 
-@pytest.mark.parametrize('truth, message', [
-    (np.zeros((2, 3), int), r'labels must have the size of the original image, \(2, 2\), but have \(2, 3\)'),
-    (np.full((2, 2), 3), r'labels must lie in 0\.\.2 or be void, but an image holds 3\.\.3'),
-])
+@pytest.mark.parametrize(
+    'truth, message',
+    [
+        (np.zeros((2, 3), int), r'labels must have the size of the original image, \(2, 2\), but have \(2, 3\)'),
+        (np.full((2, 2), 3), r'labels must lie in 0\.\.2 or be void, but an image holds 3\.\.3'),
+    ],
+)
 def test_labels_that_cannot_be_judged_are_told(truth, message):
     with pytest.raises(ValueError, match=message):
         image_iou(np.zeros((2, 2), int), truth, 3)
 
 
-@pytest.mark.parametrize('ious, count, best, worst', [
-    ([0.2, 0.9, 0.5, 0.7], 1, [1], [0]),
-    ([0.2, 0.9, 0.5, 0.7], 2, [1, 3], [0, 2]),
-    ([0.2, 0.9, 0.5], 2, [1, 2], [0]),
-    ([0.2, 0.9, 0.5], 9, [1, 2, 0], []),
-    ([NAN, 0.1, NAN, 0.3], 1, [3], [1]),
-    ([0.5, 0.5, 0.5, 0.5], 2, [0, 1], [3, 2]),
-    ([NAN], 1, [], []),
-])
+@pytest.mark.parametrize(
+    'ious, count, best, worst',
+    [
+        ([0.2, 0.9, 0.5, 0.7], 1, [1], [0]),
+        ([0.2, 0.9, 0.5, 0.7], 2, [1, 3], [0, 2]),
+        ([0.2, 0.9, 0.5], 2, [1, 2], [0]),
+        ([0.2, 0.9, 0.5], 9, [1, 2, 0], []),
+        ([NAN, 0.1, NAN, 0.3], 1, [3], [1]),
+        ([0.5, 0.5, 0.5, 0.5], 2, [0, 1], [3, 2]),
+        ([NAN], 1, [], []),
+    ],
+)
 def test_images_are_sorted_by_iou(ious, count, best, worst):
     assert best_and_worst(ious, count) == (best, worst)
 
 
 def flat(*colours):
     """Examples of one colour an image, and one class a label map."""
-    return Examples([
-        Example(f'{i}.png', place, iou, np.full((8, 16, 3), colour, np.uint8),
-                {name: np.full((8, 16), label) for name, label in labels.items()})
-        for i, (place, iou, colour, labels) in enumerate(colours)
-    ], [0.25, NAN, 0.75, 0.5], CLASSES, PALETTE)
+    return Examples(
+        [
+            Example(
+                f'{i}.png',
+                place,
+                iou,
+                np.full((8, 16, 3), colour, np.uint8),
+                {name: np.full((8, 16), label) for name, label in labels.items()},
+            )
+            for i, (place, iou, colour, labels) in enumerate(colours)
+        ],
+        [0.25, NAN, 0.75, 0.5],
+        CLASSES,
+        PALETTE,
+    )
 
 
-EXAMPLES = flat(('best 1', 0.75, (250, 130, 5), dict(truth=0, prediction=1, teacher=2)),
-                ('worst 1', 0.25, (5, 130, 250), dict(truth=255, prediction=0, teacher=1)))
+EXAMPLES = flat(
+    ('best 1', 0.75, (250, 130, 5), dict(truth=0, prediction=1, teacher=2)),
+    ('worst 1', 0.25, (5, 130, 250), dict(truth=255, prediction=0, teacher=1)),
+)
 
 
 def test_report_tells_the_shown_images_and_the_spread_of_all():
@@ -86,7 +114,8 @@ def test_report_tells_the_shown_images_and_the_spread_of_all():
         '| best 1  | 0.png |   75.0 |\n'
         '| worst 1 | 1.png |   25.0 |\n'
         '\n'
-        'IoU of 3 images, %: lowest 25.0, median 50.0, highest 75.0.\n')
+        'IoU of 3 images, %: lowest 25.0, median 50.0, highest 75.0.\n'
+    )
 
 
 def test_picture_has_a_row_an_image_and_a_column_a_map(tmp_path):
@@ -98,8 +127,10 @@ def test_picture_has_a_row_an_image_and_a_column_a_map(tmp_path):
     columns = [int(120 * (0.05 + 0.8 + 1.65 * i)) for i in range(4)]
     rows = [int(120 * (0.22 + 0.22 + 0.4 + 1.02 * i)) for i in range(2)]
     assert pixels.shape[1] == 798 and pixels[np.ix_(rows, columns)].tolist() == [
-        [[250, 130, 5], PALETTE[0], PALETTE[1], PALETTE[2]], [[5, 130, 250], [255] * 3, PALETTE[0], PALETTE[1]]]
-    legend = pixels[int(120 * (0.22 + 2 * 1.02)):]
+        [[250, 130, 5], PALETTE[0], PALETTE[1], PALETTE[2]],
+        [[5, 130, 250], [255] * 3, PALETTE[0], PALETTE[1]],
+    ]
+    legend = pixels[int(120 * (0.22 + 2 * 1.02)) :]
     assert all((legend == colour).all(-1).sum() > 20 for colour in PALETTE)
 
 
@@ -114,6 +145,7 @@ def test_matplotlib_is_optional(tmp_path, monkeypatch):
 def folder(tmp_path_factory):
     """Five validation images, one of them void throughout; a student and a teacher with weights."""
     from mmengine.registry import init_default_scope
+
     init_default_scope('mmseg')
     folder = tmp_path_factory.mktemp('examples')
     write_camvid_tree(folder / 'data', images=5)
@@ -130,8 +162,12 @@ def config(folder, distilled=True, **teacher):
         teacher = dict(model=toy_segmentor(8, num_classes=11), **teacher)
         model = dict(type='Distiller', student=model, teacher=teacher, terms=dict())
     load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
-    dataset = dict(type='CamVidDataset', data_root=str(folder / 'data'), pipeline=load,
-                   data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'))
+    dataset = dict(
+        type='CamVidDataset',
+        data_root=str(folder / 'data'),
+        pipeline=load,
+        data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
+    )
     return Config(dict(model=model, val_dataloader=dict(batch_size=1, dataset=dataset)))
 
 
@@ -141,6 +177,7 @@ STUDENT, TEACHER = 'student/iter_1.pth', 'teacher/iter_1.pth'
 def test_images_are_judged_as_validation_judges_them(folder):
     """The IoU of a data set of one image is the mIoU that MMSegmentation gives it."""
     from mmengine.evaluator import Evaluator
+
     found = find_examples(config(folder, checkpoint=str(folder / TEACHER)), str(folder / STUDENT), 2)
     assert math.isnan(found.ious[2]) and len(found.ious) == 5 and found.no_teacher is None
     assert [example.place for example in found.shown] == ['best 1', 'best 2', 'worst 1', 'worst 2']

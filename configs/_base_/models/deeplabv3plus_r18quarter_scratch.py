@@ -1,7 +1,7 @@
 _base_ = './deeplabv3plus_r18.py'
 
-# A quarter as wide everywhere, without pretrained weights, with BN in place of SyncBN. The head's dilations are a third of
-# those for crops of 512: a crop of 128 is 8 places wide where they are.
+# A quarter as wide everywhere, without pretrained weights, with BN in place of SyncBN. The head's dilations are a third
+# of those for crops of 512: a crop of 128 is 8 places wide where they are.
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     pretrained=None,

@@ -1,7 +1,7 @@
 _base_ = '../models/deeplabv3plus_swint_frozen.py'
 
-# Published: cross-entropy and Dice on hard labels, which are losses of the student's head, and a divergence from soft ones,
-# best with a low weight and a high temperature. How low and how high is not known; these are not tuned.
+# Published: cross-entropy and Dice on hard labels, which are losses of the student's head, and a divergence from soft
+# ones, best with a low weight and a high temperature. How low and how high is not known; these are not tuned.
 model = dict(
     _delete_=True,
     type='SoftLabelDistiller',

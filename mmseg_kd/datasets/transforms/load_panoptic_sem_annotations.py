@@ -1,5 +1,3 @@
-from typing import Optional
-
 import mmcv
 import mmengine.fileio as fileio
 import numpy as np
@@ -26,7 +24,7 @@ class LoadPanopticSemAnnotations(BaseTransform):
         ValueError: if a listed segment has no pixel, which says that PNG and JSON do not belong together.
     """
 
-    def __init__(self, backend_args: Optional[dict] = None) -> None:
+    def __init__(self, backend_args: dict | None = None) -> None:
         self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:
@@ -37,8 +35,10 @@ class LoadPanopticSemAnnotations(BaseTransform):
         for segment, label in results['segments']:
             pixels = ids == segment
             if not pixels.any():
-                raise ValueError(f'{results["seg_map_path"]} must hold the segments that its JSON lists, but has no pixel '
-                                 f'of segment {segment}; check that ann_file and data_prefix.seg_map_path fit together')
+                raise ValueError(
+                    f'{results["seg_map_path"]} must hold the segments that its JSON lists, but has no pixel '
+                    f'of segment {segment}; check that ann_file and data_prefix.seg_map_path fit together'
+                )
             labels[pixels] = label
         results['gt_seg_map'] = labels
         results['seg_fields'] = [*results.get('seg_fields', []), 'gt_seg_map']

@@ -15,7 +15,19 @@ from .validate_on_resume_hook import ValidateOnResumeHook
 from .validation_loss_hook import ValidationLossHook
 
 __all__ = [
-    'BatchSizeHook', 'DistillSummaryHook', 'EnergyHook', 'ExportStudentHook', 'FittingCheckpointHook', 'LoadedImageHook',
-    'MeanTeacherHook', 'NonFiniteLossHook', 'ResumableEarlyStoppingHook', 'ResumeCheckHook', 'StepSeedHook',
-    'TeacherPartitionHook', 'TermWeightHook', 'ValidateOnResumeHook', 'ValidationLossHook'
+    'BatchSizeHook',
+    'DistillSummaryHook',
+    'EnergyHook',
+    'ExportStudentHook',
+    'FittingCheckpointHook',
+    'LoadedImageHook',
+    'MeanTeacherHook',
+    'NonFiniteLossHook',
+    'ResumableEarlyStoppingHook',
+    'ResumeCheckHook',
+    'StepSeedHook',
+    'TeacherPartitionHook',
+    'TermWeightHook',
+    'ValidateOnResumeHook',
+    'ValidationLossHook',
 ]

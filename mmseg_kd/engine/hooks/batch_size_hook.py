@@ -27,13 +27,19 @@ class BatchSizeHook(Hook):
         if per_process * parts == expected:
             return
         processes = f'{runner.world_size} process{"es" * (runner.world_size > 1)}'
-        product = ' x '.join([f'train_dataloader.batch_size={per_process}', processes] +
-                             [f'accumulative_counts={accumulated}'] * (accumulated > 1))
-        remedy = f'set train_dataloader.batch_size={expected // parts}' if expected % parts == 0 else (
-            f'take a number of processes{" x accumulative_counts" * (accumulated > 1)} that divides {expected}')
+        product = ' x '.join(
+            [f'train_dataloader.batch_size={per_process}', processes]
+            + [f'accumulative_counts={accumulated}'] * (accumulated > 1)
+        )
+        remedy = (
+            f'set train_dataloader.batch_size={expected // parts}'
+            if expected % parts == 0
+            else (f'take a number of processes{" x accumulative_counts" * (accumulated > 1)} that divides {expected}')
+        )
         runner.logger.warning(
             f'the learning rate was found with {expected} items a step, but {product} are {per_process * parts}; '
-            f'{remedy}, or auto_scale_lr.enable=True to scale the learning rate')
+            f'{remedy}, or auto_scale_lr.enable=True to scale the learning rate'
+        )
 
 
 def _batch_size(dataloader: DataLoader) -> int | None:

@@ -7,8 +7,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from ...profiling.summary import distillation_summary
 from ...distillers import Distiller
+from ...profiling.summary import distillation_summary
 from ..optim.distill_optim_wrapper_constructor import critic_parameters
 
 
@@ -28,10 +28,15 @@ class DistillSummaryHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if not isinstance(model, Distiller):
             return
-        if critic_parameters(model) and isinstance(runner.optim_wrapper, OptimWrapper) and \
-                not hasattr(runner.optim_wrapper, 'optim_wrappers'):
-            raise ValueError('model.terms has an adversarial loss, whose critic needs an optimiser of its own; set '
-                             "optim_wrapper.constructor='DistillOptimWrapperConstructor' and optim_wrapper.critic")
+        if (
+            critic_parameters(model)
+            and isinstance(runner.optim_wrapper, OptimWrapper)
+            and not hasattr(runner.optim_wrapper, 'optim_wrappers')
+        ):
+            raise ValueError(
+                'model.terms has an adversarial loss, whose critic needs an optimiser of its own; set '
+                "optim_wrapper.constructor='DistillOptimWrapperConstructor' and optim_wrapper.critic"
+            )
         for teacher in model.teachers.values():
             for member in teacher.members:
                 member.module

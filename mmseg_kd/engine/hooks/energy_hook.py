@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -47,7 +47,7 @@ class EnergyHook(Hook):
 class _Recorder:
     """Takes the place of codecarbon's ``BaseOutput``, which may not be installed."""
 
-    def __init__(self, path: Path, before: Optional[Energy]) -> None:
+    def __init__(self, path: Path, before: Energy | None) -> None:
         self._path, self._before = path, before
         self.tracker: Any = None
 

@@ -32,7 +32,9 @@ class ExportStudentHook(Hook):
             return
         if is_main_process():
             known = runner.message_hub.runtime_info
-            path = next((known[key] for key in ('best_ckpt', 'last_ckpt') if Path(known.get(key) or '').is_file()), None)
+            path = next(
+                (known[key] for key in ('best_ckpt', 'last_ckpt') if Path(known.get(key) or '').is_file()), None
+            )
             if 'student' not in (runner.cfg.get('model') or {}):
                 runner.logger.warning('the Runner knows no config of the model, so no student is exported; give it cfg')
             elif path is None:

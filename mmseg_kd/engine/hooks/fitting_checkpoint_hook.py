@@ -11,8 +11,8 @@ from ...io.checkpoint import fit_weights, named_weights
 class FittingCheckpointHook(Hook):
     """Before a checkpoint is loaded: give its weights the names of the model, and refuse one that does not fit.
 
-    MMEngine loads what fits and warns of the rest, so that a test with the checkpoint of another network would report the
-    mIoU of random weights. Testing and resuming need every weight of the segmentor. Training that begins with
+    MMEngine loads what fits and warns of the rest, so that a test with the checkpoint of another network would report
+    the mIoU of random weights. Testing and resuming need every weight of the segmentor. Training that begins with
     ``load_from`` needs at least one: new classes or another head are common there.
 
     Raises:

@@ -1,4 +1,4 @@
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -30,14 +30,14 @@ class MeanTeacherHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         if not isinstance(_model(runner), MeanTeacher):
-            raise TypeError(f'MeanTeacherHook needs a MeanTeacher, but the model is a {type(_model(runner)).__name__}; take '
-                            'the hook out of custom_hooks')
+            raise TypeError(
+                f'MeanTeacherHook needs a MeanTeacher, but the model is a {type(_model(runner)).__name__}; take '
+                'the hook out of custom_hooks'
+            )
 
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch: Optional[Sequence[dict]] = None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Sequence[dict] | None = None, outputs: dict | None = None
+    ) -> None:
         _model(runner).update_teacher(self.momentum)
 
 

@@ -1,5 +1,6 @@
 import math
-from typing import Any, Dict, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -26,16 +27,15 @@ class NonFiniteLossHook(Hook):
         if interval < 1:
             raise ValueError(f'NonFiniteLossHook: interval must be >= 1, but is {interval}')
         self.interval = interval
-        self._latest: Dict[str, Any] = {}
+        self._latest: dict[str, Any] = {}
 
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch: Optional[Sequence[dict]] = None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Sequence[dict] | None = None, outputs: dict | None = None
+    ) -> None:
         self._latest = {
             name: value.detach() if isinstance(value, Tensor) else value
-            for name, value in (outputs or {}).items() if 'loss' in name
+            for name, value in (outputs or {}).items()
+            if 'loss' in name
         }
         if runner.iter == 0 or self.every_n_train_iters(runner, self.interval):
             self._check(runner)
@@ -49,5 +49,7 @@ class NonFiniteLossHook(Hook):
         parts = [entry for entry in wrong if not entry.startswith('loss = ')]
         if wrong:
             raise FloatingPointError(
-                f'iteration {runner.iter + 1}: losses must be finite, but {", ".join(parts or wrong)}; lower the learning '
-                "rate or the term's weight, or clip gradients (optim_wrapper.clip_grad)")
+                f'iteration {runner.iter + 1}: losses must be finite, but {", ".join(parts or wrong)}; lower the '
+                'learning '
+                "rate or the term's weight, or clip gradients (optim_wrapper.clip_grad)"
+            )

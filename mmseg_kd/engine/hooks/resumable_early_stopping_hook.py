@@ -1,5 +1,5 @@
 from math import inf
-from typing import Any, Dict, Optional
+from typing import Any
 
 from mmengine.hooks import EarlyStoppingHook
 from mmengine.runner import Runner
@@ -21,10 +21,10 @@ class ResumableEarlyStoppingHook(EarlyStoppingHook):
         patience: validations without improvement after which training stops.
     """
 
-    def __init__(self, monitor: str, rule: Optional[str] = None, min_delta: float = 0.1, patience: int = 5) -> None:
+    def __init__(self, monitor: str, rule: str | None = None, min_delta: float = 0.1, patience: int = 5) -> None:
         super().__init__(monitor, rule=rule, min_delta=min_delta, patience=patience, strict=True)
 
-    def after_val_epoch(self, runner: Runner, metrics: Dict[str, Any]) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, Any]) -> None:
         self.wait_count, self.best_score = 0, -inf if self.rule == 'greater' else inf
         results = runner.message_hub.get_scalar(f'val/{self.monitor}').data[0] if self.monitor in metrics else ()
         for result in results[:-1]:

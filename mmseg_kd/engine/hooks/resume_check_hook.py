@@ -19,8 +19,8 @@ RESTORED = ('optim_wrapper.', 'param_scheduler.')
 class ResumeCheckHook(Hook):
     """When a run is resumed: say what its config has changed since, and refuse what cannot be resumed.
 
-    MMEngine loads what fits, and restores optimiser and schedules as they were, whatever the config says. ``tools/train.py``
-    adds this hook.
+    MMEngine loads what fits, and restores optimiser and schedules as they were, whatever the config says.
+    ``tools/train.py`` adds this hook.
 
     Raises:
         ValueError: in one line, if model or optimiser have other parameters than the checkpoint, training counts epochs
@@ -35,21 +35,29 @@ class ResumeCheckHook(Hook):
             return
         meta = checkpoint.get('meta') or {}
         if 'optimizer' not in checkpoint or 'iter' not in meta:
-            raise ValueError('resume needs a checkpoint of a training, but this one holds weights alone; set resume=False, '
-                             'and load_from to its path')
+            raise ValueError(
+                'resume needs a checkpoint of a training, but this one holds weights alone; set resume=False, '
+                'and load_from to its path'
+            )
         before = _config_of(meta)
         changed = changes(settings(before), settings(_config_of(dict(cfg=runner.cfg.pretty_text)))) if before else {}
         reason = f'; changed since: {told(changed)}' if changed else ''
         problem = _misfit(runner, checkpoint) or _other_optimizer(changed)
         if problem:
-            raise ValueError(f'the run cannot be resumed: {problem}{reason}. Go on with the former config, or begin a run '
-                             'from these weights (load_from, resume=False)')
+            raise ValueError(
+                f'the run cannot be resumed: {problem}{reason}. Go on with the former config, or begin a run '
+                'from these weights (load_from, resume=False)'
+            )
         if changed:
-            runner.logger.warning('the run goes on with another config than it was begun with:\n  ' + told(changed, '\n  '))
+            runner.logger.warning(
+                'the run goes on with another config than it was begun with:\n  ' + told(changed, '\n  ')
+            )
             restored = {key: change for key, change in changed.items() if key.startswith(RESTORED)}
             if restored:
-                runner.logger.warning('optimiser and schedules are restored from the checkpoint, so that these changes have '
-                                      f'no effect: {", ".join(restored)}')
+                runner.logger.warning(
+                    'optimiser and schedules are restored from the checkpoint, so that these changes have '
+                    f'no effect: {", ".join(restored)}'
+                )
             self._check_rest(runner, before, meta)
 
     @staticmethod
@@ -58,15 +66,19 @@ class ResumeCheckHook(Hook):
         if loop is None or former is None:
             return
         if loop.by_epoch != former.by_epoch:
-            raise ValueError(f'the run cannot be resumed: {loop.length}, but it was begun with {former.length}; begin a run '
-                             'from these weights (load_from, resume=False)')
+            raise ValueError(
+                f'the run cannot be resumed: {loop.length}, but it was begun with {former.length}; begin a run '
+                'from these weights (load_from, resume=False)'
+            )
         done = meta.get('epoch', 0) if loop.by_epoch else meta['iter']
         if done >= loop.total:
             runner.logger.warning(f'{loop.length}, and {done} are done: nothing is left to train')
         refusals = check_schedules(before.get('param_scheduler'), loop, done).refusals
         if refusals and loop.total != former.total:
-            raise ValueError(f'the run cannot be resumed for longer, because its schedule is restored from the checkpoint: '
-                             f'{refusals[0]}, in a run that begins from these weights (load_from, resume=False)')
+            raise ValueError(
+                f'the run cannot be resumed for longer, because its schedule is restored from the checkpoint: '
+                f'{refusals[0]}, in a run that begins from these weights (load_from, resume=False)'
+            )
 
 
 def _config_of(meta: dict) -> dict[str, Any]:
@@ -85,8 +97,9 @@ def _misfit(runner: Runner, checkpoint: dict) -> str:
     lacking = [name for name, _ in model.named_parameters() if name in expected and name not in known]
     if lacking:
         return f'the checkpoint lacks {_some(lacking)} of the model'
-    other = [name for name, parameter in model.named_parameters()
-             if name in known and known[name].shape != parameter.shape]
+    other = [
+        name for name, parameter in model.named_parameters() if name in known and known[name].shape != parameter.shape
+    ]
     if other:
         name = other[0]
         shapes = dict(model.named_parameters())[name].shape, known[name].shape
@@ -94,9 +107,13 @@ def _misfit(runner: Runner, checkpoint: dict) -> str:
     groups, former = (list(_groups(state)) for state in (runner.optim_wrapper.state_dict(), checkpoint['optimizer']))
     if groups != former:
         extra = [name for name in known if name not in expected]
-        return (f'the checkpoint has {_some(extra)}, which the model has not' if extra else
-                f'the optimiser has {sum(groups)} parameters in {len(groups)} groups, but {sum(former)} in {len(former)} in '
-                'the checkpoint')
+        return (
+            f'the checkpoint has {_some(extra)}, which the model has not'
+            if extra
+            else f'the optimiser has {sum(groups)} parameters in {len(groups)} groups, but {sum(former)} in '
+            f'{len(former)} in '
+            'the checkpoint'
+        )
     return ''
 
 
@@ -116,4 +133,5 @@ def _groups(state: dict) -> Iterator[int]:
 
 
 def _some(names: list[str]) -> str:
-    return f'{len(names)} parameter{"s" if len(names) > 1 else ""} ({", ".join(names[:NAMED])}{", ..." if len(names) > NAMED else ""})'
+    named = ', '.join(names[:NAMED]) + (', ...' if len(names) > NAMED else '')
+    return f'{len(names)} parameter{"s" if len(names) > 1 else ""} ({named})'

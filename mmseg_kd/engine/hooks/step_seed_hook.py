@@ -1,5 +1,5 @@
 import random
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -30,11 +30,13 @@ class StepSeedHook(Hook):
     def before_train(self, runner: Runner) -> None:
         # The Runner takes the seed of the checkpoint, but only after the sampler is built.
         if runner.seed != self._seed_of_sampler:
-            runner.logger.warning(f'the run that is resumed had the seed {runner.seed}, but its images are drawn anew, '
-                                  f'with the seed {self._seed_of_sampler}; set randomness=dict(seed={runner.seed}) to '
-                                  'go on exactly')
+            runner.logger.warning(
+                f'the run that is resumed had the seed {runner.seed}, but its images are drawn anew, '
+                f'with the seed {self._seed_of_sampler}; set randomness=dict(seed={runner.seed}) to '
+                'go on exactly'
+            )
 
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[Sequence[dict]] = None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Sequence[dict] | None = None) -> None:
         seeds = np.random.SeedSequence([runner.seed, get_rank(), runner.iter]).generate_state(3)
         random.seed(int(seeds[0]))
         np.random.seed(seeds[1])

@@ -1,4 +1,5 @@
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.dist import all_reduce
@@ -39,16 +40,16 @@ class ValidationLossHook(Hook):
         self._images = 0
 
     @torch.no_grad()
-    def after_val_iter(self,
-                       runner: Runner,
-                       batch_idx: int,
-                       data_batch: Any = None,
-                       outputs: Sequence[Any] | None = None) -> None:
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None
+    ) -> None:
         head = _head(runner)
         for sample in outputs:
             if 'gt_sem_seg' not in sample:
-                raise ValueError('ValidationLossHook needs the labels of the validation images; put LoadAnnotations into '
-                                 'the pipeline of val_dataloader.dataset, or take the hook out of custom_hooks')
+                raise ValueError(
+                    'ValidationLossHook needs the labels of the validation images; put LoadAnnotations into '
+                    'the pipeline of val_dataloader.dataset, or take the hook out of custom_hooks'
+                )
             logits = sample.seg_logits.data[None].float()
             if len(logits[0]) == 1:
                 logits = torch.logit(logits, eps=1e-6)  # MMSegmentation's prediction of one channel is a probability
@@ -76,6 +77,8 @@ def _head(runner: Runner) -> nn.Module:
     head = getattr(model, 'decode_head', None)
     head = head[-1] if isinstance(head, nn.ModuleList) else head
     if getattr(type(head), 'loss_by_feat', None) is not BaseDecodeHead.loss_by_feat:
-        raise ValueError(f'ValidationLossHook needs a decode head whose loss is of its output alone, but '
-                         f'{type(head).__name__} computes it otherwise; take the hook out of custom_hooks')
+        raise ValueError(
+            f'ValidationLossHook needs a decode head whose loss is of its output alone, but '
+            f'{type(head).__name__} computes it otherwise; take the hook out of custom_hooks'
+        )
     return head

@@ -1,10 +1,12 @@
-"""Multistage collaborative distillation: a teacher labels, pairs of students label for each other, one student remains."""
+"""Multistage collaborative distillation: a teacher labels, pairs of students relabel, one student remains."""
+
 import copy
 import gc
 import re
 import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -15,10 +17,10 @@ from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import LOOPS
 from PIL import Image
 
+from ...constants import IGNORE_INDEX
 from ...datasets.image_list import ImageList
 from ...datasets.partitions import read_ids
 from ...datasets.reading import read_labels, read_picture
-from ...constants import IGNORE_INDEX
 from ...distillers.class_logits import count_classes
 from ...distillers.labels import ignored_label, unify_ignored
 from ...io.configs import segmentor_config
@@ -26,8 +28,17 @@ from ...io.data_sets import data_set_facts
 from ...io.errors import sentence
 from ...io.files import write_atomically
 from ...io.runs import read_run
-from ...labeling import (Labeller, agreement, by_name, class_shares, find_images, images_of_ids, judge, read_summary,
-                         write_labels)
+from ...labeling import (
+    Labeller,
+    agreement,
+    by_name,
+    class_shares,
+    find_images,
+    images_of_ids,
+    judge,
+    read_summary,
+    write_labels,
+)
 from ...visualization.label_picture import draw_labels, spread_images
 from ..config_changes import settings
 from ..run_checks import check_config
@@ -45,27 +56,29 @@ class MCKDLoop(BaseLoop):
 
     1. The teacher labels all images.
     2. The images are split into two halves, once.
-    3. In every stage, two fresh students learn, each from one half; then each labels the *other* half. No network labels
+    3. In every stage, two fresh students learn, each from one half; then each labels the *other* half. No network
+    labels
        an image that it, or what it started from, was trained on: what it memorised is not fed back.
     4. One last student learns from the latest labels of all images.
 
     The config is that of an ordinary training of the student but for ``train_cfg``; its ``train_dataloader`` holds a
-    ``PseudoLabelDataset`` with ``images`` (and ``ids``, to take some of them), to which the loop adds the labels, alone or
-    within wrappers; joined with others by ``ConcatDataset``, a few images with true labels are mixed in. Every training
-    is an ordinary Runner in a folder of its own (``stage_1/a``, ``final``), with the config's hooks, validation and early
-    stopping; its last checkpoint labels. Each has the seed of the config plus its place in the order.
+    ``PseudoLabelDataset`` with ``images`` (and ``ids``, to take some of them), to which the loop adds the labels, alone
+    or within wrappers; joined with others by ``ConcatDataset``, a few images with true labels are mixed in. Every
+    training is an ordinary Runner in a folder of its own (``stage_1/a``, ``final``), with the config's hooks,
+    validation and early stopping; its last checkpoint labels. Each has the seed of the config plus its place in the
+    order.
 
-    Before the first label, a training is tried for one step and one validation, on labels that stand in for the teacher's:
-    what is wrong with its settings does not wait until all images are labelled.
+    Before the first label, a training is tried for one step and one validation, on labels that stand in for the
+    teacher's: what is wrong with its settings does not wait until all images are labelled.
 
-    Everything done is recorded in ``<work_dir>/mckd.json``. Kill it and start it again with ``--resume``: nothing that is
-    finished is repeated.
+    Everything done is recorded in ``<work_dir>/mckd.json``. Kill it and start it again with ``--resume``: nothing that
+    is finished is repeated.
 
     Args:
         runner: of the whole; what it was configured with serves the trainings.
         dataloader: the template of their ``train_dataloader``.
-        teacher: ``dict(config=..., checkpoint=...)`` of a segmentor of the same classes; one that comes with its weights
-            needs no checkpoint.
+        teacher: ``dict(config=..., checkpoint=...)`` of a segmentor of the same classes; one that comes with its
+            weights needs no checkpoint.
         train: ``train_cfg`` of every training.
         num_stages: stages with a pair of students; 0 is plain distillation by the teacher's labels.
         group: regular expression whose first group, found in an id, says what belongs together (a city, a video) and
@@ -79,49 +92,67 @@ class MCKDLoop(BaseLoop):
             see it.
 
     Raises:
-        ValueError: in one line, if a setting is impossible, the classes of teacher and student differ, the work directory
-            holds another run, or a run of changed settings.
+        ValueError: in one line, if a setting is impossible, the classes of teacher and student differ, the work
+            directory holds another run, or a run of changed settings.
 
     Paper: Zhao et al., "Multistage Collaborative Knowledge Distillation from a Large Language Model for Semi-Supervised
     Sequence Generation" (ACL 2024, arXiv 2311.08640), taken from sequences to segmentation.
     """
 
-    def __init__(self,
-                 runner: Runner,
-                 dataloader: dict,
-                 teacher: dict,
-                 train: dict,
-                 num_stages: int = 1,
-                 group: Optional[str] = None,
-                 threshold: float = 0.0,
-                 top_k: int = 0,
-                 warm_start: bool = False,
-                 tta: bool = False,
-                 truth: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: dict,
+        teacher: dict,
+        train: dict,
+        num_stages: int = 1,
+        group: str | None = None,
+        threshold: float = 0.0,
+        top_k: int = 0,
+        warm_start: bool = False,
+        tta: bool = False,
+        truth: dict | None = None,
+    ) -> None:
         # The parent would build the template.
         self._runner, self.dataloader = runner, dataloader
         if not isinstance(num_stages, int) or num_stages < 0:
             raise ValueError(f'train_cfg.num_stages must be 0, 1, 2, ..., but is {num_stages}')
         if 'config' not in teacher or set(teacher) - {'config', 'checkpoint'}:
-            raise ValueError('train_cfg.teacher must be dict(config=..., checkpoint=...), but has '
-                             f'{", ".join(sorted(teacher)) or "nothing"}')
+            raise ValueError(
+                'train_cfg.teacher must be dict(config=..., checkpoint=...), but has '
+                f'{", ".join(sorted(teacher)) or "nothing"}'
+            )
         if group is not None and re.compile(group).groups < 1:
-            raise ValueError(f'train_cfg.group must be a regular expression with a group, such as "^([^_]+)_", but is {group}')
+            raise ValueError(
+                f'train_cfg.group must be a regular expression with a group, such as "^([^_]+)_", but is {group}'
+            )
         self._teacher, self._train_cfg, self._num_stages, self._group = teacher, train, num_stages, group
-        self._threshold, self._top_k, self._warm_start, self._tta, self._truth = threshold, top_k, warm_start, tta, truth
+        self._threshold, self._top_k, self._warm_start, self._tta, self._truth = (
+            threshold,
+            top_k,
+            warm_start,
+            tta,
+            truth,
+        )
         template = list(_templates(dataloader['dataset']))
         if len(template) != 1:
-            raise ValueError('train_dataloader.dataset must hold one data set with the key "images" (PseudoLabelDataset), '
-                             f'but holds {len(template)}')
+            raise ValueError(
+                'train_dataloader.dataset must hold one data set with the key "images" (PseudoLabelDataset), '
+                f'but holds {len(template)}'
+            )
         pipeline = str(template[0].get('pipeline', ()))  # as text: transforms may be wrapped in others
         if not top_k and 'LoadSoftLabels' in pipeline:
-            raise ValueError('train_cfg.top_k must be 1, 2, 3, ... where the pipeline of train_dataloader.dataset has '
-                             f'LoadSoftLabels, but is {top_k}; set it, or leave LoadSoftLabels out')
+            raise ValueError(
+                'train_cfg.top_k must be 1, 2, 3, ... where the pipeline of train_dataloader.dataset has '
+                f'LoadSoftLabels, but is {top_k}; set it, or leave LoadSoftLabels out'
+            )
         for transform in ('LoadSoftLabels', 'PackSoftSegInputs'):
             if 'SoftLabelDistiller' in str(runner.cfg.model.type) and transform not in pipeline:
-                raise ValueError('a SoftLabelDistiller learns from soft labels, but the pipeline of '
-                                 f"train_dataloader.dataset has no dict(type='{transform}'); add it, or take the student "
-                                 'itself as model')
+                raise ValueError(
+                    'a SoftLabelDistiller learns from soft labels, but the pipeline of '
+                    f"train_dataloader.dataset has no dict(type='{transform}'); add it, or take the student "
+                    'itself as model'
+                )
         self._images, self._ids = template[0]['images'], template[0].get('ids')
         self._folder = Path(runner.work_dir)
         # What the Runner and its hooks ask of a training loop.
@@ -139,7 +170,9 @@ class MCKDLoop(BaseLoop):
         self._state = MCKDState(self._folder, settings(self._runner.cfg._cfg_dict.to_dict()), self._runner._resume)
         if not self._state.done(TEACHER_LABELS):
             self._rehearse_once()
-        self._label(TEACHER_LABELS, files, self._build_teacher, {key: str(value) for key, value in self._teacher.items()})
+        self._label(
+            TEACHER_LABELS, files, self._build_teacher, {key: str(value) for key, value in self._teacher.items()}
+        )
         names = sorted(read_summary(str(self._folder / TEACHER_LABELS))['images'])
         halves = self._split(names) if self._num_stages else {}
         labels = {half: [str(self._folder / TEACHER_LABELS)] for half in HALVES}
@@ -147,14 +180,24 @@ class MCKDLoop(BaseLoop):
         for stage in range(1, self._num_stages + 1):
             for half in HALVES:
                 seed += 1
-                self._train(f'stage_{stage}/{half}', seed, labels[half], half, len(halves[half]),
-                            f'stage_{stage - 1}/{half}' if self._warm_start and stage > 1 else None)
+                self._train(
+                    f'stage_{stage}/{half}',
+                    seed,
+                    labels[half],
+                    half,
+                    len(halves[half]),
+                    f'stage_{stage - 1}/{half}' if self._warm_start and stage > 1 else None,
+                )
             self._compare_pair(stage)
             for half in HALVES:
                 student = f'stage_{stage}/{self.labelled_by(half)}'
                 name = f'labels/stage_{stage}/{half}'
-                self._label(name, {key: files[key] for key in halves[half]}, lambda: self._student(student),
-                            dict(student=student))
+                self._label(
+                    name,
+                    {key: files[key] for key in halves[half]},
+                    lambda: self._student(student),
+                    dict(student=student),
+                )
                 labels[half] = [str(self._folder / name)]
         everything = list(dict.fromkeys(folder for half in HALVES for folder in labels[half]))
         self._train(FINAL, seed + 1, everything, None, len(names), None)
@@ -183,9 +226,11 @@ class MCKDLoop(BaseLoop):
         teacher = self._build_teacher()
         if self._truth is not None:
             next(self._true_labels(files))
-        ids = {half: names for half, names in self._halves(sorted(files)).items()} if self._num_stages else {}
+        ids = dict(self._halves(sorted(files))) if self._num_stages else {}
         batch = self.dataloader.get('batch_size', 1) * get_world_size()
-        shown = write_stand_in(str(folder / 'labels'), files, self._images, teacher.classes, teacher.palette, self._top_k, batch)
+        shown = write_stand_in(
+            str(folder / 'labels'), files, self._images, teacher.classes, teacher.palette, self._top_k, batch
+        )
         for name, listed in dict(ids, shown=shown).items():
             self._write(folder / f'{name}.txt', '\n'.join(listed) + '\n')
         return self._training(REHEARSAL, 0, folder / 'training', [str(folder / 'labels')], folder / 'shown.txt')
@@ -209,8 +254,10 @@ class MCKDLoop(BaseLoop):
             rehearse(config, [self._training(REHEARSAL, 0, folder, labels, ids) for ids in (*lists, None)])
             checkpoint = checkpoint_of(str(folder / 'training'))
             if checkpoint is None:
-                raise ValueError('a training leaves no checkpoint, by which its student could label; default_hooks.checkpoint '
-                                 'must save one at the end, and have no out_dir')
+                raise ValueError(
+                    'a training leaves no checkpoint, by which its student could label; default_hooks.checkpoint '
+                    'must save one at the end, and have no out_dir'
+                )
             student = Labeller(copy.deepcopy(self._runner.cfg), checkpoint, self._tta)
             student(str(Path(self._images) / sorted(self._find_images().values())[0]))
         except Exception as error:  # of networks, data sets and hooks of users
@@ -235,7 +282,7 @@ class MCKDLoop(BaseLoop):
         """The student that labels a half: the one that did not learn from it."""
         return HALVES[1 - HALVES.index(half)]
 
-    def _find_images(self) -> Dict[str, str]:
+    def _find_images(self) -> dict[str, str]:
         """File by id, the path without its suffix."""
         if self._ids is None:
             return by_name(find_images(self._images))
@@ -247,23 +294,32 @@ class MCKDLoop(BaseLoop):
         head = model.decode_head[-1] if isinstance(model.decode_head, (list, tuple)) else model.decode_head
         classes = count_classes(head)
         if classes != len(teacher.classes):
-            raise ValueError(f'teacher and student must have the same classes, but train_cfg.teacher has '
-                             f'{len(teacher.classes)} and the student {classes}; set num_classes of the student, or '
-                             'take a teacher of the same classes')
+            raise ValueError(
+                f'teacher and student must have the same classes, but train_cfg.teacher has '
+                f'{len(teacher.classes)} and the student {classes}; set num_classes of the student, or '
+                'take a teacher of the same classes'
+            )
         if ignored_label(model) != IGNORE_INDEX:
-            raise ValueError(f'model.decode_head.ignore_index must be {IGNORE_INDEX}, which ignored pixels are called where '
-                             f'{type(self).__name__} writes labels, but is {ignored_label(model)}; leave it out')
+            raise ValueError(
+                f'model.decode_head.ignore_index must be {IGNORE_INDEX}, which ignored pixels are called where '
+                f'{type(self).__name__} writes labels, but is {ignored_label(model)}; leave it out'
+            )
         loader = self._runner.cfg.get('val_dataloader')
-        known = teacher.classes if loader is None else list(
-            data_set_facts(loader.dataset, 'val_dataloader.dataset')[0].get('classes') or ())
+        known = (
+            teacher.classes
+            if loader is None
+            else list(data_set_facts(loader.dataset, 'val_dataloader.dataset')[0].get('classes') or ())
+        )
         if known != teacher.classes and sorted(known) == sorted(teacher.classes):
             first = next(index for index, pair in enumerate(zip(known, teacher.classes)) if pair[0] != pair[1])
-            raise ValueError(f'teacher and validation must have the classes in one order, but class {first} is '
-                             f'{teacher.classes[first]} to train_cfg.teacher and {known[first]} to '
-                             'val_dataloader.dataset; bring the classes of one of the two (metainfo) into the order of the other')
+            raise ValueError(
+                f'teacher and validation must have the classes in one order, but class {first} is '
+                f'{teacher.classes[first]} to train_cfg.teacher and {known[first]} to '
+                'val_dataloader.dataset; bring the classes of one of the two (metainfo) into the order of the other'
+            )
         return teacher
 
-    def _split(self, names: Sequence[str]) -> Dict[str, List[str]]:
+    def _split(self, names: Sequence[str]) -> dict[str, list[str]]:
         """Two halves, recorded as list files."""
         halves = self._halves(names)
         if not self._state.done('partition'):
@@ -272,12 +328,12 @@ class MCKDLoop(BaseLoop):
             self._state.finish('partition', {half: len(ids) for half, ids in halves.items()})
         return halves
 
-    def _halves(self, names: Sequence[str]) -> Dict[str, List[str]]:
+    def _halves(self, names: Sequence[str]) -> dict[str, list[str]]:
         """Two halves, by images or by groups."""
-        groups: Dict[str, List[str]] = {}
+        groups: dict[str, list[str]] = {}
         for name in names:
             groups.setdefault(self._group_of(name), []).append(name)
-        halves: Dict[str, List[str]] = {half: [] for half in HALVES}
+        halves: dict[str, list[str]] = {half: [] for half in HALVES}
         order = np.random.default_rng(self._seed()).permutation(len(groups))
         members = [groups[key] for key in sorted(groups)]
         # The larger groups first, each to the half that has fewer: groups are few, and of very different size.
@@ -285,8 +341,10 @@ class MCKDLoop(BaseLoop):
             half = min(HALVES, key=lambda half: len(halves[half]))
             halves[half].extend(members[index])
         if not all(halves.values()):
-            raise ValueError(f'{len(names)} images in {len(groups)} groups cannot be split into two halves; give more images, '
-                             'or another train_cfg.group')
+            raise ValueError(
+                f'{len(names)} images in {len(groups)} groups cannot be split into two halves; give more images, '
+                'or another train_cfg.group'
+            )
         return {half: sorted(ids) for half, ids in halves.items()}
 
     def _group_of(self, name: str) -> str:
@@ -300,21 +358,32 @@ class MCKDLoop(BaseLoop):
     def _list(self, half: str) -> Path:
         return self._folder / 'partition' / f'{half}.txt'
 
-    def _label(self, name: str, files: Dict[str, str], build: Callable[[], Labeller], source: dict) -> None:
+    def _label(self, name: str, files: dict[str, str], build: Callable[[], Labeller], source: dict) -> None:
         if self._state.done(name):
             return
         labeller = build()
         self._log(f'{name}: labelling {len(files)} images')
         summary = write_labels(
-            labeller, list(files.values()), self._images, str(self._folder / name), labeller.classes, labeller.palette,
-            self._threshold, self._top_k, source=dict(source, tta=self._tta), report=self._progress(name))
-        facts: Dict[str, float] = {}
+            labeller,
+            list(files.values()),
+            self._images,
+            str(self._folder / name),
+            labeller.classes,
+            labeller.palette,
+            self._threshold,
+            self._top_k,
+            source=dict(source, tta=self._tta),
+            report=self._progress(name),
+        )
+        facts: dict[str, float] = {}
         if is_main_process():  # which alone writes them down
             shares = class_shares(summary)
-            facts = dict(images=len(files), void=shares['void'], confidence=shares['confidence'], **self._judge(name, summary))
+            facts = dict(
+                images=len(files), void=shares['void'], confidence=shares['confidence'], **self._judge(name, summary)
+            )
         self._state.finish(name, facts)
 
-    def _judge(self, name: str, summary: dict) -> Dict[str, float]:
+    def _judge(self, name: str, summary: dict) -> dict[str, float]:
         """How the labels fare against the truth, and against the teacher's own."""
         facts = {}
         if self._truth is not None:
@@ -323,11 +392,14 @@ class MCKDLoop(BaseLoop):
             quality = judge(pairs, summary['classes'])
             facts.update(miou=quality.miou, fscore=quality.fscore, accuracy=quality.accuracy)
         if name != TEACHER_LABELS:
-            pairs = ((_read(self._folder / name, key), _read(self._folder / TEACHER_LABELS, key)) for key in summary['images'])
+            pairs = (
+                (_read(self._folder / name, key), _read(self._folder / TEACHER_LABELS, key))
+                for key in summary['images']
+            )
             facts['miou_to_teacher'] = judge(pairs, summary['classes']).miou
         return facts
 
-    def _true_labels(self, images: Dict[str, str]) -> Iterator[Tuple[str, np.ndarray]]:
+    def _true_labels(self, images: dict[str, str]) -> Iterator[tuple[str, np.ndarray]]:
         """Id and true label map of images, given as file by id."""
         truth = ImageList(self._truth, 'train_cfg.truth')
         places = {Path(path).resolve(): index for index, path in enumerate(truth.paths())}
@@ -340,8 +412,9 @@ class MCKDLoop(BaseLoop):
             labels = read_labels(*truth.locate(index), 'train_cfg.truth').labels
             yield key, unify_ignored(labels, getattr(truth.locate(index)[0], 'ignore_index', IGNORE_INDEX))
 
-    def _train(self, name: str, number: int, labels: List[str], half: Optional[str], images: int,
-               parent: Optional[str]) -> None:
+    def _train(
+        self, name: str, number: int, labels: list[str], half: str | None, images: int, parent: str | None
+    ) -> None:
         if self._state.done(name):
             return
         folder = self._folder / name
@@ -360,7 +433,7 @@ class MCKDLoop(BaseLoop):
             validated['fscore'] = run.fscore
         self._state.finish(name, dict(images=images, iterations=run.iterations, **validated))
 
-    def _training(self, name: str, number: int, folder: Path, labels: List[str], ids: Optional[Path]) -> Config:
+    def _training(self, name: str, number: int, folder: Path, labels: list[str], ids: Path | None) -> Config:
         """The config of an ordinary training; of all images of the data set, if no list of them is given."""
         config = copy.deepcopy(self._runner.cfg)
         config.train_cfg = copy.deepcopy(self._train_cfg)
@@ -370,8 +443,11 @@ class MCKDLoop(BaseLoop):
                 dataset.update(ids=str(ids))
         # MMEngine keeps loggers and visualizers by name, and the trainings share a process.
         unique = f'{self._runner.experiment_name}_{name.replace("/", "_")}'
-        config.update(work_dir=str(folder), experiment_name=unique,
-                      randomness=dict(config.get('randomness') or {}, seed=self._seed() + number))
+        config.update(
+            work_dir=str(folder),
+            experiment_name=unique,
+            randomness=dict(config.get('randomness') or {}, seed=self._seed() + number),
+        )
         if config.get('visualizer'):
             config.visualizer.name = unique
         return config
@@ -383,7 +459,9 @@ class MCKDLoop(BaseLoop):
     def _checkpoint(self, name: str) -> Path:
         pointer = self._folder / name / 'last_checkpoint'
         if not pointer.is_file():
-            raise ValueError(f'{name}: the training left no checkpoint; default_hooks.checkpoint must save one at the end')
+            raise ValueError(
+                f'{name}: the training left no checkpoint; default_hooks.checkpoint must save one at the end'
+            )
         return self._folder / name / Path(pointer.read_text().strip()).name
 
     def _compare_pair(self, stage: int) -> None:
@@ -411,12 +489,17 @@ class MCKDLoop(BaseLoop):
             columns[f'stage {stage}'] = [self._folder / f'labels/stage_{stage}/{half}' for half in HALVES]
         images = spread_images(self._folder / TEACHER_LABELS, PICTURED)
         truth = dict(self._true_labels(images)) if self._truth is not None else {}
-        template, = _templates(self.dataloader['dataset'])
+        (template,) = _templates(self.dataloader['dataset'])
         transforms = Compose(copy.deepcopy(template.get('pipeline') or [])).transforms
         swaps = bool((segmentor_config(self._runner.cfg).get('data_preprocessor') or {}).get('bgr_to_rgb'))
         paths = {name: str(Path(self._images) / file) for name, file in images.items()}
-        draw_labels(columns, paths, lambda path: read_picture(transforms, dict(img_path=path), swaps), truth,
-                    self._folder / 'labels.png')
+        draw_labels(
+            columns,
+            paths,
+            lambda path: read_picture(transforms, dict(img_path=path), swaps),
+            truth,
+            self._folder / 'labels.png',
+        )
 
     def _write(self, path: Path, text: str) -> None:
         if is_main_process():

@@ -1,7 +1,8 @@
 """What a multistage run has finished, in one small file."""
+
 import json
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 from mmengine.dist import barrier, is_main_process
 
@@ -24,9 +25,9 @@ class MCKDState:
         ValueError: if there is a run and ``resume`` is false, or its settings were others; nothing is changed then.
     """
 
-    def __init__(self, folder: Path, settings: Dict[str, Any], resume: bool) -> None:
+    def __init__(self, folder: Path, settings: dict[str, Any], resume: bool) -> None:
         self._path, self._settings = folder / FILE, settings
-        self.parts: Dict[str, Dict[str, Any]] = {}
+        self.parts: dict[str, dict[str, Any]] = {}
         if self._path.is_file():
             if not resume:
                 raise ValueError(f'{folder} holds a run already; give --resume to go on with it, or another --work-dir')
@@ -37,7 +38,7 @@ class MCKDState:
         """Whether a part is finished."""
         return name in self.parts
 
-    def finish(self, name: str, facts: Dict[str, Any]) -> None:
+    def finish(self, name: str, facts: dict[str, Any]) -> None:
         """Record a finished part. All processes call this when all have finished it."""
         barrier()
         self.parts[name] = facts
@@ -49,33 +50,46 @@ class MCKDState:
             before = json.loads(self._path.read_text())
             settings, parts = before['settings'], before['parts']
         except (ValueError, KeyError, TypeError):
-            raise ValueError(f'{self._path} is damaged; remove it to begin again from what the folders hold, or take another '
-                             '--work-dir') from None
+            raise ValueError(
+                f'{self._path} is damaged; remove it to begin again from what the folders hold, or take another '
+                '--work-dir'
+            ) from None
         if before.get('format') != FORMAT:
-            raise ValueError(f'{self._path} must have format {FORMAT}, but has {before.get("format")}; take another --work-dir')
+            raise ValueError(
+                f'{self._path} must have format {FORMAT}, but has {before.get("format")}; take another --work-dir'
+            )
         changed = changes(settings, self._settings)
         if changed:
-            raise ValueError(f'{self._path.parent} was begun with another config: {told(changed)}. Go on with the former one, '
-                             'or take another --work-dir')
+            raise ValueError(
+                f'{self._path.parent} was begun with another config: {told(changed)}. Go on with the former one, '
+                'or take another --work-dir'
+            )
         self.parts = parts
 
     def _save(self) -> None:
         if is_main_process():
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(
-                self._path, json.dumps(dict(format=FORMAT, settings=self._settings, parts=self.parts), indent=1))
+                self._path, json.dumps(dict(format=FORMAT, settings=self._settings, parts=self.parts), indent=1)
+            )
 
 
-def mckd_table(parts: Dict[str, Dict[str, Any]]) -> str:
+def mckd_table(parts: dict[str, dict[str, Any]]) -> str:
     """The tree of labellings and trainings as a Markdown table.
 
     Args:
         parts: of :class:`MCKDState`.
     """
-    columns = (('images', 'images', '{:d}'), ('mIoU', 'miou', '{:.2f}'), ('mean F1', 'fscore', '{:.2f}'),
-               ("mIoU to the teacher's", 'miou_to_teacher', '{:.2f}'), ('accuracy', 'accuracy', '{:.2f}'),
-               ('void', 'void', '{:.1%}'), ('confidence', 'confidence', '{:.3f}'),
-               ('agreement', 'agreement', '{:.2f}'))
+    columns = (
+        ('images', 'images', '{:d}'),
+        ('mIoU', 'miou', '{:.2f}'),
+        ('mean F1', 'fscore', '{:.2f}'),
+        ("mIoU to the teacher's", 'miou_to_teacher', '{:.2f}'),
+        ('accuracy', 'accuracy', '{:.2f}'),
+        ('void', 'void', '{:.1%}'),
+        ('confidence', 'confidence', '{:.3f}'),
+        ('agreement', 'agreement', '{:.2f}'),
+    )
     used = [column for column in columns if any(column[1] in facts for facts in parts.values())]
     rows = [('', *(title for title, _, _ in used))]
     for name, facts in parts.items():

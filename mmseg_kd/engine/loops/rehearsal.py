@@ -1,4 +1,5 @@
-"""A training that is tried before its labels exist: on labels that stand in for them, for one step and one validation."""
+"""One step and one validation of a training whose labels do not exist yet, on labels that stand in for them."""
+
 import copy
 import gc
 import json
@@ -43,8 +44,15 @@ class StandIn:
         return torch.nn.functional.one_hot(labels, self._classes).permute(2, 0, 1).float()
 
 
-def write_stand_in(out: str, files: dict[str, str], images: str, classes: Sequence[str], palette: Sequence | None, top_k: int,
-                   number: int) -> list[str]:
+def write_stand_in(
+    out: str,
+    files: dict[str, str],
+    images: str,
+    classes: Sequence[str],
+    palette: Sequence | None,
+    top_k: int,
+    number: int,
+) -> list[str]:
     """Labels that stand in for those of a network: all images are listed, and the first few have a label map.
 
     All processes must call this.
@@ -63,8 +71,15 @@ def write_stand_in(out: str, files: dict[str, str], images: str, classes: Sequen
     """
     shown = sorted(files)[:number]
     summary = write_labels(
-        StandIn(len(classes)), [files[name] for name in shown], images, out, classes, palette, top_k=top_k,
-        source=dict(stand_in=True))
+        StandIn(len(classes)),
+        [files[name] for name in shown],
+        images,
+        out,
+        classes,
+        palette,
+        top_k=top_k,
+        source=dict(stand_in=True),
+    )
     example = summary['images'][shown[0]]
     summary['images'] = {name: dict(example, image=file) for name, file in files.items()}
     if is_main_process():
@@ -92,7 +107,8 @@ def rehearse(config: Config, trainings: Sequence[Config]) -> None:
         log_processor=dict(config.get('log_processor') or {}, by_epoch=False),
         log_level='WARNING',
         resume=False,
-        load_from=None)
+        load_from=None,
+    )
     checkpoint = (config.get('default_hooks') or {}).get('checkpoint')
     if checkpoint:
         checkpoint.pop('save_last', None)  # the real length decides whether it is written without
@@ -110,7 +126,10 @@ def rehearse(config: Config, trainings: Sequence[Config]) -> None:
         runner._val_loop = runner.build_val_loop(runner._val_loop)
         loader = runner.val_loop.dataloader
         runner.val_loop.dataloader = DataLoader(
-            Subset(loader.dataset, range(min(VALIDATED, len(loader.dataset)))), batch_size=1, collate_fn=loader.collate_fn)
+            Subset(loader.dataset, range(min(VALIDATED, len(loader.dataset)))),
+            batch_size=1,
+            collate_fn=loader.collate_fn,
+        )
     for training in trainings:
         listed = Runner.build_dataloader(copy.deepcopy(training.train_dataloader), seed=0)
         refusals = check_loader(listed, runner.model, training_size(training), training_loop(training)).refusals

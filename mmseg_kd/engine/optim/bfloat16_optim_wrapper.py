@@ -1,5 +1,5 @@
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Iterator
 
 import torch
 from mmengine.optim import OptimWrapper
@@ -11,8 +11,8 @@ from torch import nn
 class BFloat16OptimWrapper(OptimWrapper):
     """Automatic mixed precision in bfloat16, on CPUs too.
 
-    Its range is that of float32, so that nothing needs scaling, and MMEngine's ``AmpOptimWrapper``, which scales, asks for a
-    GPU. Parameters, gradients and the optimiser's state stay in float32; so do the distillation losses.
+    Its range is that of float32, so that nothing needs scaling, and MMEngine's ``AmpOptimWrapper``, which scales, asks
+    for a GPU. Parameters, gradients and the optimiser's state stay in float32; so do the distillation losses.
 
     Args:
         optimizer: and all else as of MMEngine's ``OptimWrapper``.

@@ -1,5 +1,3 @@
-from typing import List, Optional
-
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
@@ -14,8 +12,8 @@ class DistillOptimWrapperConstructor:
     """Give the critics of adversarial terms an optimiser of their own.
 
     Args:
-        optim_wrapper_cfg: an MMEngine ``optim_wrapper`` with one more key, ``critic``: an ``OptimWrapper`` config, such as
-            ``dict(optimizer=dict(type='Adam', lr=4e-4, betas=(0.9, 0.99)))``, for all critics together.
+        optim_wrapper_cfg: an MMEngine ``optim_wrapper`` with one more key, ``critic``: an ``OptimWrapper`` config, such
+            as ``dict(optimizer=dict(type='Adam', lr=4e-4, betas=(0.9, 0.99)))``, for all critics together.
         paramwise_cfg: as of MMEngine's default constructor; for the student.
 
     Returns (when called with the model):
@@ -25,24 +23,30 @@ class DistillOptimWrapperConstructor:
         ValueError: if ``critic`` is missing, or no term has a critic.
     """
 
-    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: Optional[dict] = None) -> None:
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         self._main_cfg = dict(optim_wrapper_cfg)
         self._critic_cfg = self._main_cfg.pop('critic', None)
         self._paramwise_cfg = paramwise_cfg
         if self._critic_cfg is None:
-            raise ValueError('optim_wrapper.critic is missing; the constructor DistillOptimWrapperConstructor needs it, '
-                             "such as critic=dict(optimizer=dict(type='Adam', lr=4e-4, betas=(0.9, 0.99)))")
+            raise ValueError(
+                'optim_wrapper.critic is missing; the constructor DistillOptimWrapperConstructor needs it, '
+                "such as critic=dict(optimizer=dict(type='Adam', lr=4e-4, betas=(0.9, 0.99)))"
+            )
 
     def __call__(self, model: nn.Module) -> JointOptimWrapper:
         critics = critic_parameters(model)
         if not critics:
-            raise ValueError('optim_wrapper.critic is given, but no term of model.terms has a critic; leave it and the '
-                             'constructor out')
+            raise ValueError(
+                'optim_wrapper.critic is given, but no term of model.terms has a critic; leave it and the '
+                'constructor out'
+            )
         main = OPTIM_WRAPPER_CONSTRUCTORS.build(
             dict(
                 type='DefaultOptimWrapperConstructor',
                 optim_wrapper_cfg=self._main_cfg,
-                paramwise_cfg=self._paramwise_cfg))(model)
+                paramwise_cfg=self._paramwise_cfg,
+            )
+        )(model)
         owned = set(map(id, critics))
         groups = main.optimizer.param_groups
         for group in groups:
@@ -54,7 +58,7 @@ class DistillOptimWrapperConstructor:
         return JointOptimWrapper(main=main, critic=critic)
 
 
-def critic_parameters(model: nn.Module) -> List[nn.Parameter]:
+def critic_parameters(model: nn.Module) -> list[nn.Parameter]:
     """Parameters of all critics in a distiller, wrapped or not; empty for other models."""
     model = model.module if is_model_wrapper(model) else model
     if not isinstance(model, Distiller):

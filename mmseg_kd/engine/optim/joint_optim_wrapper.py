@@ -1,5 +1,5 @@
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Dict, Iterator, Optional
 
 import torch
 from mmengine.model import is_model_wrapper
@@ -13,7 +13,8 @@ class JointOptimWrapper(OptimWrapperDict):
     """Several optimisers that step together after one backward pass.
 
     It serves losses whose gradients reach disjoint parameters, such as a student's and a critic's: their sum needs one
-    forward and one backward pass, works under DDP as any other loss, and each optimiser keeps its own rule and schedule.
+    forward and one backward pass, works under DDP as any other loss, and each optimiser keeps its own rule and
+    schedule.
 
     Args:
         main: decides on precision, loss scaling, accumulation and clipping of its own parameters.
@@ -22,7 +23,7 @@ class JointOptimWrapper(OptimWrapperDict):
 
     def __init__(self, main: OptimWrapper, **others: OptimWrapper) -> None:
         super().__init__(main=main, **others)
-        self._model: Optional[nn.Module] = None
+        self._model: nn.Module | None = None
 
     @property
     def _main(self) -> OptimWrapper:
@@ -39,7 +40,7 @@ class JointOptimWrapper(OptimWrapperDict):
         """Tell the main optimiser how far training is, for accumulation."""
         self._main.initialize_count_status(model, init_counts, max_counts)
 
-    def update_params(self, loss: Tensor, step_kwargs: Optional[Dict] = None, zero_kwargs: Optional[Dict] = None) -> None:
+    def update_params(self, loss: Tensor, step_kwargs: dict | None = None, zero_kwargs: dict | None = None) -> None:
         """One backward pass; then, where accumulation is complete, one step of each optimiser."""
         main, others = self._main, [wrapper for name, wrapper in self.items() if name != 'main']
         main.backward(main.scale_loss(loss))

@@ -15,7 +15,8 @@ def scene(height=9, width=9):
     return dict(
         img=random.integers(1, 255, (height, width, 3), dtype=np.uint8),
         gt_seg_map=random.integers(0, 5, (height, width), dtype=np.uint8),
-        seg_fields=['gt_seg_map'])
+        seg_fields=['gt_seg_map'],
+    )
 
 
 def move(item, **arguments):
@@ -66,8 +67,9 @@ def test_a_shear_moves_rows_along_x():
     for row in range(9):
         offset = row - 4
         inside = range(max(offset, 0), min(9 + offset, 9))
-        np.testing.assert_array_equal(moved['gt_seg_map'][row, inside],
-                                      item['gt_seg_map'][row, [x - offset for x in inside]])
+        np.testing.assert_array_equal(
+            moved['gt_seg_map'][row, inside], item['gt_seg_map'][row, [x - offset for x in inside]]
+        )
 
 
 def test_images_are_interpolated_and_labels_are_not():

@@ -11,10 +11,15 @@ from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 
 def warnings_of(batch_size, processes, scaling, accumulated=1, dataloader=None):
     said = []
-    BatchSizeHook().before_train(SimpleNamespace(
-        auto_scale_lr=scaling, world_size=processes, logger=SimpleNamespace(warning=said.append),
-        train_dataloader=dataloader or DataLoader(range(64), batch_size=batch_size),
-        cfg=Config(dict(optim_wrapper=dict(accumulative_counts=accumulated)))))
+    BatchSizeHook().before_train(
+        SimpleNamespace(
+            auto_scale_lr=scaling,
+            world_size=processes,
+            logger=SimpleNamespace(warning=said.append),
+            train_dataloader=dataloader or DataLoader(range(64), batch_size=batch_size),
+            cfg=Config(dict(optim_wrapper=dict(accumulative_counts=accumulated))),
+        )
+    )
     return said
 
 
@@ -26,16 +31,21 @@ def test_the_total_that_the_schedule_was_made_for_is_no_warning(batch_size, proc
 def test_the_config_of_one_gpu_on_eight_is_named_with_what_to_set():
     assert warnings_of(8, 8, dict(base_batch_size=8, enable=False)) == [
         'the learning rate was found with 8 items a step, but train_dataloader.batch_size=8 x 8 processes are 64; set '
-        'train_dataloader.batch_size=1, or auto_scale_lr.enable=True to scale the learning rate']
+        'train_dataloader.batch_size=1, or auto_scale_lr.enable=True to scale the learning rate'
+    ]
 
 
-@pytest.mark.parametrize('batch_size, processes, accumulated, end', [
-    (2, 1, 1, 'batch_size=2 x 1 process are 2; set train_dataloader.batch_size=8, or'),
-    (8, 3, 1, 'batch_size=8 x 3 processes are 24; take a number of processes that divides 8, or'),
-    (8, 1, 3, 'are 24; take a number of processes x accumulative_counts that divides 8, or'),
-    (8, 1, 2, 'batch_size=8 x 1 process x accumulative_counts=2 are 16; set train_dataloader.batch_size=4, or')])
+@pytest.mark.parametrize(
+    'batch_size, processes, accumulated, end',
+    [
+        (2, 1, 1, 'batch_size=2 x 1 process are 2; set train_dataloader.batch_size=8, or'),
+        (8, 3, 1, 'batch_size=8 x 3 processes are 24; take a number of processes that divides 8, or'),
+        (8, 1, 3, 'are 24; take a number of processes x accumulative_counts that divides 8, or'),
+        (8, 1, 2, 'batch_size=8 x 1 process x accumulative_counts=2 are 16; set train_dataloader.batch_size=4, or'),
+    ],
+)
 def test_other_totals(batch_size, processes, accumulated, end):
-    message, = warnings_of(batch_size, processes, dict(base_batch_size=8), accumulated)
+    (message,) = warnings_of(batch_size, processes, dict(base_batch_size=8), accumulated)
     assert end in message
 
 
@@ -52,8 +62,13 @@ def test_a_batch_sampler_says_how_many():
 
 
 def test_training_says_it_once_and_goes_on(tmp_path):
-    runner = toy_runner(toy_segmentor(4), tmp_path, max_iters=2, custom_hooks=[dict(type='BatchSizeHook')],
-                        auto_scale_lr=dict(base_batch_size=8, enable=False))
+    runner = toy_runner(
+        toy_segmentor(4),
+        tmp_path,
+        max_iters=2,
+        custom_hooks=[dict(type='BatchSizeHook')],
+        auto_scale_lr=dict(base_batch_size=8, enable=False),
+    )
     records = []
     handler = logging.Handler()
     handler.emit = records.append

@@ -25,8 +25,9 @@ class FakeTracker:
     def _measure(self, method):
         self._counted += 1
         kwh = 1.0 * self._counted
-        data = SimpleNamespace(duration=10 * kwh, energy_consumed=kwh, emissions=0.1 * kwh, cpu_energy=kwh,
-                               gpu_energy=0, ram_energy=0)
+        data = SimpleNamespace(
+            duration=10 * kwh, energy_consumed=kwh, emissions=0.1 * kwh, cpu_energy=kwh, gpu_energy=0, ram_energy=0
+        )
         for recorder in self._recorders:
             getattr(recorder, method)(data, data)
 

@@ -37,18 +37,44 @@ def test_what_the_pipeline_loads_is_painted_where_the_file_is_no_picture(tmp_pat
     image[:, 32:] = 4000, 2000
     np.save(tmp_path / 'img' / 'deep' / 'x.npy', image)
     Image.fromarray(np.zeros((32, 64), np.uint8)).save(tmp_path / 'ann' / 'deep' / 'x.png')
-    data = dict(type='BaseSegDataset', data_root=str(tmp_path), img_suffix='.npy', metainfo=dict(
-        classes=tuple('abcd'), palette=[[0, 0, 0]] * 4), data_prefix=dict(img_path='img', seg_map_path='ann'),
-        pipeline=[dict(type='LoadArray'), dict(type='Resize', scale=(128, 64)), dict(type='LoadAnnotations'),
-                  dict(type='PackSegInputs')])
-    config = Config(dict(
-        model=toy_segmentor(4, bgr_to_rgb=False), default_scope='mmseg', log_level='ERROR',
-        work_dir=str(tmp_path / 'work'), experiment_name=request.node.name, default_hooks=dict(visualization=dict(type='LoadedImageHook', draw=True)),
-        visualizer=dict(type='SegLocalVisualizer', name=request.node.name, alpha=0.2,
-                        save_dir=str(tmp_path / 'painted'), vis_backends=[dict(type='LocalVisBackend')]),
-        test_dataloader=dict(batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
-                             dataset=dict(type='RepeatDataset', times=2, dataset=data)),
-        test_evaluator=dict(type='IoUMetric'), test_cfg=dict(type='TestLoop')))
+    data = dict(
+        type='BaseSegDataset',
+        data_root=str(tmp_path),
+        img_suffix='.npy',
+        metainfo=dict(classes=tuple('abcd'), palette=[[0, 0, 0]] * 4),
+        data_prefix=dict(img_path='img', seg_map_path='ann'),
+        pipeline=[
+            dict(type='LoadArray'),
+            dict(type='Resize', scale=(128, 64)),
+            dict(type='LoadAnnotations'),
+            dict(type='PackSegInputs'),
+        ],
+    )
+    config = Config(
+        dict(
+            model=toy_segmentor(4, bgr_to_rgb=False),
+            default_scope='mmseg',
+            log_level='ERROR',
+            work_dir=str(tmp_path / 'work'),
+            experiment_name=request.node.name,
+            default_hooks=dict(visualization=dict(type='LoadedImageHook', draw=True)),
+            visualizer=dict(
+                type='SegLocalVisualizer',
+                name=request.node.name,
+                alpha=0.2,
+                save_dir=str(tmp_path / 'painted'),
+                vis_backends=[dict(type='LocalVisBackend')],
+            ),
+            test_dataloader=dict(
+                batch_size=1,
+                num_workers=0,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+                dataset=dict(type='RepeatDataset', times=2, dataset=data),
+            ),
+            test_evaluator=dict(type='IoUMetric'),
+            test_cfg=dict(type='TestLoop'),
+        )
+    )
     torch.manual_seed(0)
     Runner.from_cfg(config).test()
     first, second = sorted((tmp_path / 'painted').rglob('*.png'))

@@ -27,7 +27,8 @@ def loader():
         batch_size=2,
         num_workers=0,
         sampler=dict(type='InfiniteSampler', shuffle=True, seed=0),
-        collate_fn=dict(type='pseudo_collate'))
+        collate_fn=dict(type='pseudo_collate'),
+    )
 
 
 def runner(folder, **settings):
@@ -46,12 +47,17 @@ def test_the_teacher_follows_the_student_after_every_iteration_and_is_in_the_che
         for seen in weights.seen[1:]:
             average = 0.9 * average + 0.1 * seen[name].double()
         torch.testing.assert_close(saved[f'teacher.{name}'].double(), average, rtol=1e-5, atol=1e-7)
-    assert not torch.equal(weights.seen[0]['decode_head.conv_seg.weight'], weights.seen[3]['decode_head.conv_seg.weight'])
+    assert not torch.equal(
+        weights.seen[0]['decode_head.conv_seg.weight'], weights.seen[3]['decode_head.conv_seg.weight']
+    )
 
 
 def test_a_resumed_run_goes_on_with_the_teacher_that_was_saved(tmp_path):
     runner(tmp_path, max_iters=2).train()
-    resumed, weights = runner(tmp_path / 'resumed', max_iters=3, resume=True, load_from=str(tmp_path / 'iter_2.pth')), Weights()
+    resumed, weights = (
+        runner(tmp_path / 'resumed', max_iters=3, resume=True, load_from=str(tmp_path / 'iter_2.pth')),
+        Weights(),
+    )
     resumed.register_hook(weights)
     resumed.train()
     saved = torch.load(tmp_path / 'iter_2.pth', weights_only=False)['state_dict']

@@ -9,7 +9,9 @@ from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 
 def test_the_losses_are_named_and_no_checkpoint_is_written(tmp_path):
     pi = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'), weight=float('nan'))
-    model = dict(type='Distiller', student=toy_segmentor(4), teacher=dict(model=toy_segmentor(8)), terms=dict(loss_pi=pi))
+    model = dict(
+        type='Distiller', student=toy_segmentor(4), teacher=dict(model=toy_segmentor(8)), terms=dict(loss_pi=pi)
+    )
     with pytest.raises(FloatingPointError, match='iteration 1: losses must be finite, but loss_pi = nan; lower'):
         toy_runner(model, tmp_path, max_iters=1, custom_hooks=[dict(type='NonFiniteLossHook')]).train()
     assert not list(tmp_path.glob('*.pth'))
@@ -20,7 +22,9 @@ def test_checks_the_first_iteration_and_every_interval(iteration, checked):
     hook = NonFiniteLossHook(interval=10)
     runner, outputs = SimpleNamespace(iter=iteration), dict(loss=torch.tensor(float('inf')), acc=float('nan'))
     if checked:
-        with pytest.raises(FloatingPointError, match=f'iteration {iteration + 1}: losses must be finite, but loss = inf'):
+        with pytest.raises(
+            FloatingPointError, match=f'iteration {iteration + 1}: losses must be finite, but loss = inf'
+        ):
             hook.after_train_iter(runner, iteration, outputs=outputs)
     else:
         hook.after_train_iter(runner, iteration, outputs=outputs)

@@ -1,4 +1,5 @@
 """Early stopping and plateau schedule of a run that was killed and resumed, against the same run undisturbed."""
+
 import itertools
 
 import pytest
@@ -16,7 +17,7 @@ STEPS = 3
 COUNT = itertools.count()
 OURS = [
     dict(type='ResumableEarlyStoppingHook', monitor='mIoU', min_delta=0.005, patience=4),
-    dict(type='ValidateOnResumeHook')
+    dict(type='ValidateOnResumeHook'),
 ]
 PLAIN = [dict(type='EarlyStoppingHook', monitor='mIoU', min_delta=0.005, patience=4)]
 
@@ -84,8 +85,11 @@ class Kill(Hook):
 
 def train(work_dir, kill, hooks, by_epoch=True, resume=False):
     data = [dict(inputs=torch.zeros(1))] * STEPS
-    length = dict(max_epochs=len(RESULTS), val_interval=1) if by_epoch else dict(
-        max_iters=STEPS * len(RESULTS), val_interval=STEPS)
+    length = (
+        dict(max_epochs=len(RESULTS), val_interval=1)
+        if by_epoch
+        else dict(max_iters=STEPS * len(RESULTS), val_interval=STEPS)
+    )
     plateau = dict(type='ReduceOnPlateauLR', monitor='mIoU', rule='greater', factor=0.5, patience=2)
     runner = Runner(
         model=Counter(),
@@ -93,10 +97,14 @@ def train(work_dir, kill, hooks, by_epoch=True, resume=False):
         default_scope='mmseg',
         log_level='WARNING',
         train_dataloader=dict(
-            dataset=data, batch_size=1, num_workers=0,
-            sampler=dict(type='DefaultSampler' if by_epoch else 'InfiniteSampler', shuffle=False)),
+            dataset=data,
+            batch_size=1,
+            num_workers=0,
+            sampler=dict(type='DefaultSampler' if by_epoch else 'InfiniteSampler', shuffle=False),
+        ),
         val_dataloader=dict(
-            dataset=data[:1], batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False)),
+            dataset=data[:1], batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False)
+        ),
         val_cfg=dict(),
         val_evaluator=[Scripted()],
         train_cfg=dict(by_epoch=by_epoch, **length),
@@ -105,13 +113,19 @@ def train(work_dir, kill, hooks, by_epoch=True, resume=False):
         default_hooks=dict(
             logger=dict(type='LoggerHook', interval=100),
             checkpoint=dict(
-                type='CheckpointHook', by_epoch=by_epoch, interval=1 if by_epoch else STEPS, save_best='mIoU',
-                max_keep_ckpts=1)),
+                type='CheckpointHook',
+                by_epoch=by_epoch,
+                interval=1 if by_epoch else STEPS,
+                save_best='mIoU',
+                max_keep_ckpts=1,
+            ),
+        ),
         custom_hooks=[*hooks, kill],
         log_processor=dict(by_epoch=by_epoch),
         randomness=dict(seed=0),
         resume=resume,
-        experiment_name=f'early_{next(COUNT)}')
+        experiment_name=f'early_{next(COUNT)}',
+    )
     try:
         runner.train()
     except Killed:

@@ -28,20 +28,39 @@ def toys():
 def make(work_dir, iterations=2, terms=None, lr=0.01, batch=2, optimizer='SGD', end=4, seed=0, **changes):
     model = toy_segmentor(4, auxiliary=False)
     if terms is not None:
-        model = dict(type='Distiller', student=model, terms=terms,
-                     teacher=dict(model=toy_segmentor(8, auxiliary=False), checkpoint=None))
-    runner = Runner.from_cfg(Config(dict(
-        dict(
-            model=model, work_dir=str(work_dir), default_scope='mmseg', log_level='ERROR',
-            train_dataloader=dict(dataset=dict(type='ToyDataset', num=8), batch_size=batch, num_workers=0,
-                                  sampler=dict(type='InfiniteSampler', shuffle=True),
-                                  collate_fn=dict(type='pseudo_collate')),
-            train_cfg=dict(type='IterBasedTrainLoop', max_iters=iterations),
-            optim_wrapper=dict(optimizer=dict(type=optimizer, lr=lr)),
-            param_scheduler=[dict(POLY, end=end)],
-            default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False)),
-            custom_hooks=[dict(type='ResumeCheckHook')],
-            randomness=dict(seed=seed), experiment_name=f'resume_check_{next(COUNT)}'), **changes)))
+        model = dict(
+            type='Distiller',
+            student=model,
+            terms=terms,
+            teacher=dict(model=toy_segmentor(8, auxiliary=False), checkpoint=None),
+        )
+    runner = Runner.from_cfg(
+        Config(
+            dict(
+                dict(
+                    model=model,
+                    work_dir=str(work_dir),
+                    default_scope='mmseg',
+                    log_level='ERROR',
+                    train_dataloader=dict(
+                        dataset=dict(type='ToyDataset', num=8),
+                        batch_size=batch,
+                        num_workers=0,
+                        sampler=dict(type='InfiniteSampler', shuffle=True),
+                        collate_fn=dict(type='pseudo_collate'),
+                    ),
+                    train_cfg=dict(type='IterBasedTrainLoop', max_iters=iterations),
+                    optim_wrapper=dict(optimizer=dict(type=optimizer, lr=lr)),
+                    param_scheduler=[dict(POLY, end=end)],
+                    default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False)),
+                    custom_hooks=[dict(type='ResumeCheckHook')],
+                    randomness=dict(seed=seed),
+                    experiment_name=f'resume_check_{next(COUNT)}',
+                ),
+                **changes,
+            )
+        )
+    )
     runner.said = []
     runner.logger.warning = lambda text, *_: runner.said.append(text)
     return runner
@@ -55,7 +74,8 @@ def begun(tmp_path_factory):
     return str(folder / 'iter_2.pth')
 
 
-def resume(begun, tmp_path, terms=dict(loss_cwd=CWD), **changes):
+def resume(begun, tmp_path, terms=None, **changes):
+    terms = terms or dict(loss_cwd=CWD)
     runner = make(tmp_path, terms=terms, resume=True, load_from=begun, **{'iterations': 3, **changes})
     runner.train()
     assert runner.iter == 3
@@ -64,7 +84,8 @@ def resume(begun, tmp_path, terms=dict(loss_cwd=CWD), **changes):
 
 def test_what_has_not_changed_is_not_spoken_of(begun, tmp_path):
     assert resume(begun, tmp_path, iterations=3) == (
-        'the run goes on with another config than it was begun with:\n  train_cfg.max_iters: 2 -> 3')
+        'the run goes on with another config than it was begun with:\n  train_cfg.max_iters: 2 -> 3'
+    )
     runner = make(tmp_path / 'same', terms=dict(loss_cwd=CWD), resume=True, load_from=begun)
     runner.train()
     assert runner.said == []
@@ -72,23 +93,36 @@ def test_what_has_not_changed_is_not_spoken_of(begun, tmp_path):
 
 def test_what_has_changed_is_told_by_its_key(begun, tmp_path):
     said = resume(begun, tmp_path, terms=dict(loss_cwd=dict(CWD, weight=3.0)), batch=4, lr=0.02, seed=1)
-    for line in ('model.terms.loss_cwd.weight: 1 -> 3', 'train_dataloader.batch_size: 2 -> 4', 'randomness.seed: 0 -> 1',
-                 'optim_wrapper.optimizer.lr: 0.01 -> 0.02'):
+    for line in (
+        'model.terms.loss_cwd.weight: 1 -> 3',
+        'train_dataloader.batch_size: 2 -> 4',
+        'randomness.seed: 0 -> 1',
+        'optim_wrapper.optimizer.lr: 0.01 -> 0.02',
+    ):
         assert f'\n  {line}' in said
     assert 'so that these changes have no effect: optim_wrapper.optimizer.lr' in said
 
 
-@pytest.mark.parametrize('changes, words', [
-    (dict(terms=dict(loss_cwd=CWD, loss_hint=HINT)),
-     r'the checkpoint lacks 1 parameter \(terms.loss_hint.adapters.0.weight\).*changed since: .*model.terms.loss_hint.* not set -> '),
-    (dict(terms=None), r'the checkpoint lacks \d\d parameters \(backbone'),
-    (dict(optimizer='AdamW'), 'optim_wrapper.optimizer.type: SGD -> AdamW'),
-    (dict(optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01), paramwise_cfg=dict(bias_lr_mult=2.0))),
-     r'the optimiser has \d+ parameters in \d+ groups, but \d+ in 1 in the checkpoint'),
-    (dict(train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=3)),
-     'train_cfg.max_epochs is 3, but it was begun with train_cfg.max_iters is 2'),
-    (dict(iterations=40, end=40), r'ends at 4 with a learning rate of 0, but train_cfg.max_iters is 40'),
-])
+@pytest.mark.parametrize(
+    'changes, words',
+    [
+        (
+            dict(terms=dict(loss_cwd=CWD, loss_hint=HINT)),
+            r'the checkpoint lacks 1 parameter \(terms.loss_hint.adapters.0.weight\).*changed since: .*model.terms.loss_hint.* not set -> ',
+        ),
+        (dict(terms=None), r'the checkpoint lacks \d\d parameters \(backbone'),
+        (dict(optimizer='AdamW'), 'optim_wrapper.optimizer.type: SGD -> AdamW'),
+        (
+            dict(optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01), paramwise_cfg=dict(bias_lr_mult=2.0))),
+            r'the optimiser has \d+ parameters in \d+ groups, but \d+ in 1 in the checkpoint',
+        ),
+        (
+            dict(train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=3)),
+            'train_cfg.max_epochs is 3, but it was begun with train_cfg.max_iters is 2',
+        ),
+        (dict(iterations=40, end=40), r'ends at 4 with a learning rate of 0, but train_cfg.max_iters is 40'),
+    ],
+)
 def test_what_cannot_be_resumed_is_refused_in_one_line(begun, tmp_path, changes, words):
     with pytest.raises(ValueError, match='^the run cannot be resumed.*(' + words + ')') as refused:
         resume(begun, tmp_path, **changes)
@@ -97,7 +131,9 @@ def test_what_cannot_be_resumed_is_refused_in_one_line(begun, tmp_path, changes,
 
 def test_a_term_that_is_gone_with_its_adapter_is_refused_too(tmp_path):
     make(tmp_path / 'with', terms=dict(loss_cwd=CWD, loss_hint=HINT)).train()
-    with pytest.raises(ValueError, match=r'has 1 parameter \(terms.loss_hint.adapters.0.weight\), which the model has not'):
+    with pytest.raises(
+        ValueError, match=r'has 1 parameter \(terms.loss_hint.adapters.0.weight\), which the model has not'
+    ):
         resume(str(tmp_path / 'with' / 'iter_2.pth'), tmp_path)
 
 

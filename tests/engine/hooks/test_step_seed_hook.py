@@ -13,13 +13,16 @@ VALIDATION = dict(
     val_dataloader=dict(
         dataset=ToyDataset(2),
         sampler=dict(type='DefaultSampler', shuffle=False),
-        collate_fn=dict(type='pseudo_collate')),
+        collate_fn=dict(type='pseudo_collate'),
+    ),
     val_cfg=dict(type='ValLoop'),
-    val_evaluator=dict(type='IoUMetric'))
+    val_evaluator=dict(type='IoUMetric'),
+)
 
 
 class Power(Hook):
     """Fails in the middle of a step."""
+
     priority = 'LOWEST'
 
     def __init__(self, until):
@@ -37,7 +40,8 @@ def train(folder, hooks, **settings):
         train_cfg=dict(by_epoch=False, max_iters=5, val_interval=2),
         default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=2, by_epoch=False)),
         custom_hooks=hooks,
-        **{**VALIDATION, **settings})
+        **{**VALIDATION, **settings},
+    )
     runner.train()
     return {name: value.clone() for name, value in runner.model.state_dict().items()}
 
@@ -59,7 +63,6 @@ def test_a_killed_and_resumed_run_ends_with_the_weights_of_an_undisturbed_one(tm
 
 
 class Recorder(Hook):
-
     def __init__(self):
         self.drawn = []
 
@@ -91,9 +94,16 @@ def test_a_resumed_run_without_a_seed_is_told_that_its_images_are_drawn_anew(tmp
             max_iters=2 + resume,
             custom_hooks=HOOK,
             resume=resume,
-            randomness=dict(seed=None))
+            randomness=dict(seed=None),
+        )
         runner.logger.warning = recorded.append
         before = runner.seed
         runner.train()
-        assert any(f'had the seed {runner.seed}, but its images are drawn anew, with the seed {before}; set '
-                   f'randomness=dict(seed={runner.seed})' in text for text in recorded) == resume
+        assert (
+            any(
+                f'had the seed {runner.seed}, but its images are drawn anew, with the seed {before}; set '
+                f'randomness=dict(seed={runner.seed})' in text
+                for text in recorded
+            )
+            == resume
+        )

@@ -8,9 +8,13 @@ def test_schedules_move_and_are_logged_and_numbers_stay(tmp_path):
             type='Distiller',
             student=toy_segmentor(4),
             teacher=dict(model=toy_segmentor(8)),
-            terms=dict(loss_a=dict(pi, weight=dict(type='WarmupWeight', weight=2.0, iters=4)), loss_b=dict(pi, weight=0.5))),
+            terms=dict(
+                loss_a=dict(pi, weight=dict(type='WarmupWeight', weight=2.0, iters=4)), loss_b=dict(pi, weight=0.5)
+            ),
+        ),
         tmp_path,
-        custom_hooks=[dict(type='TermWeightHook')])
+        custom_hooks=[dict(type='TermWeightHook')],
+    )
     runner.train()
     logged = runner.message_hub.get_scalar('train/loss_a_weight').data[0]
     assert list(logged) == [0.0, 0.5, 1.0, 1.5]

@@ -6,7 +6,6 @@ from mmseg_kd.testing.toys import ToyDataset, toy_runner, toy_segmentor
 
 
 class Nothing(BaseMetric):
-
     def process(self, data_batch, data_samples):
         self.results.append(0)
 
@@ -32,11 +31,13 @@ def train(work_dir, until, interval=2, begin=1, resume=True):
         train_cfg=dict(by_epoch=False, max_iters=until, val_interval=interval, val_begin=begin),
         default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False)),
         val_dataloader=dict(
-            dataset=ToyDataset(1), batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False)),
+            dataset=ToyDataset(1), batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False)
+        ),
         val_cfg=dict(),
         val_evaluator=[Nothing()],
         custom_hooks=[note, dict(type='ValidateOnResumeHook')],
-        resume=resume).train()
+        resume=resume,
+    ).train()
     return note.validated
 
 
@@ -44,11 +45,10 @@ def test_a_fresh_run_begins_without_validation(tmp_path):
     assert train(tmp_path, until=3) == [2, 3]
 
 
-@pytest.mark.parametrize('changes,expected', [
-    (dict(interval=1), [3, 4]),
-    (dict(interval=3), [3, 4]),
-    (dict(interval=4), [4]),
-    (dict(interval=3, begin=4), [4])])
+@pytest.mark.parametrize(
+    'changes,expected',
+    [(dict(interval=1), [3, 4]), (dict(interval=3), [3, 4]), (dict(interval=4), [4]), (dict(interval=3, begin=4), [4])],
+)
 def test_only_the_validation_that_is_due_is_made_up_for(tmp_path, changes, expected):
     """The first run does not validate; the last checkpoint is of the third iteration."""
     train(tmp_path, until=3, interval=100, begin=100)

@@ -18,7 +18,6 @@ IMAGES = 3
 
 
 class Nothing(BaseMetric):
-
     def process(self, data_batch, data_samples):
         self.results.append(0)
 
@@ -28,12 +27,17 @@ class Nothing(BaseMetric):
 
 def run(work_dir, model, *hooks):
     runner = toy_runner(
-        model, work_dir, max_iters=2,
+        model,
+        work_dir,
+        max_iters=2,
         train_cfg=dict(by_epoch=False, max_iters=2, val_interval=1),
         val_dataloader=dict(
-            dataset=ToyDataset(IMAGES), batch_size=1, num_workers=0,
-            sampler=dict(type='DefaultSampler', shuffle=False)),
-        val_cfg=dict(), val_evaluator=[Nothing()], custom_hooks=list(hooks))
+            dataset=ToyDataset(IMAGES), batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False)
+        ),
+        val_cfg=dict(),
+        val_evaluator=[Nothing()],
+        custom_hooks=list(hooks),
+    )
     runner.train()
     return runner
 
@@ -59,15 +63,19 @@ def test_logs_the_mean_loss_of_the_validated_prediction(tmp_path):
     runner = run(tmp_path, model, dict(type='ValidationLossHook'))
     logged = runner.message_hub.get_scalar('val/val_loss').current()
     assert logged == pytest.approx(expected(runner.model, 0.7), rel=1e-4)
-    scalars, = tmp_path.glob('*/vis_data/scalars.json')
+    (scalars,) = tmp_path.glob('*/vis_data/scalars.json')
     validations = [entry for entry in map(json.loads, scalars.read_text().splitlines()) if 'mIoU' in entry]
     assert len(validations) == 2 and all({'val_loss', 'val_loss_ce'} <= entry.keys() for entry in validations)
     assert validations[-1]['val_loss'] == pytest.approx(expected(runner.model, 0.7), abs=1e-4)
 
 
 def test_of_a_distiller_it_is_the_students_own_and_training_is_the_same_without(tmp_path):
-    model = dict(type='Distiller', student=toy_segmentor(4), teacher=dict(model=toy_segmentor(8)),
-                 terms=dict(loss_pi=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))))
+    model = dict(
+        type='Distiller',
+        student=toy_segmentor(4),
+        teacher=dict(model=toy_segmentor(8)),
+        terms=dict(loss_pi=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))),
+    )
     torch.manual_seed(0)
     runner = run(tmp_path / 'with', model, dict(type='ValidationLossHook'))
     logged = runner.message_hub.get_scalar('val/val_loss').current()
@@ -78,7 +86,6 @@ def test_of_a_distiller_it_is_the_students_own_and_training_is_the_same_without(
 
 
 class Model(nn.Module):
-
     def __init__(self, head):
         super().__init__()
         self.decode_head = head
@@ -114,7 +121,6 @@ def test_the_last_head_of_a_cascade_is_the_one_that_predicts():
 
 def test_a_head_whose_loss_needs_more_is_refused_before_training():
     class Other(type(head_of())):
-
         def loss_by_feat(self, seg_logits, batch_data_samples):
             raise AssertionError
 

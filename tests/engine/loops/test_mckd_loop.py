@@ -1,4 +1,5 @@
 """The order of the algorithm, by students and a teacher that only remember what they were shown."""
+
 import errno
 import json
 import os
@@ -82,17 +83,30 @@ def images(tmp_path):
     return folder
 
 
-def make(images, loop=MCKDLoop, resume=False, work='work', classes=8, lr=0.1, val=None, model='EncoderDecoder', **settings):
-    cfg = Config(dict(
-        model=dict(type=model, decode_head=dict(num_classes=classes)),
-        val_dataloader=val,
-        optim_wrapper=dict(optimizer=dict(lr=lr)),
-        train_dataloader=dict(dataset=dict(type='PseudoLabelDataset', images=str(images), **settings.pop('dataset', {}))),
-        randomness=dict(seed=5)))
+def make(
+    images, loop=MCKDLoop, resume=False, work='work', classes=8, lr=0.1, val=None, model='EncoderDecoder', **settings
+):
+    cfg = Config(
+        dict(
+            model=dict(type=model, decode_head=dict(num_classes=classes)),
+            val_dataloader=val,
+            optim_wrapper=dict(optimizer=dict(lr=lr)),
+            train_dataloader=dict(
+                dataset=dict(type='PseudoLabelDataset', images=str(images), **settings.pop('dataset', {}))
+            ),
+            randomness=dict(seed=5),
+        )
+    )
     runner = SimpleNamespace(
-        cfg=cfg, work_dir=str(images.parent / work), _resume=resume, model=None, experiment_name='mckd', logger=None)
-    return loop(runner, cfg.train_dataloader, teacher=dict(config='teacher.py', checkpoint='teacher.pth'),
-                train=dict(max_epochs=2), **settings)
+        cfg=cfg, work_dir=str(images.parent / work), _resume=resume, model=None, experiment_name='mckd', logger=None
+    )
+    return loop(
+        runner,
+        cfg.train_dataloader,
+        teacher=dict(config='teacher.py', checkpoint='teacher.pth'),
+        train=dict(max_epochs=2),
+        **settings,
+    )
 
 
 def halves(images, work='work'):
@@ -123,7 +137,7 @@ def test_nobody_learns_from_labels_that_it_made_and_the_last_sees_all(stubs, ima
 
 def test_no_stage_is_plain_distillation(stubs, images):
     make(images, num_stages=0).run()
-    (name, made, _, _), = stubs.trained
+    ((name, made, _, _),) = stubs.trained
     assert name == 'final' and made == dict.fromkeys(IMAGES, 'teacher')
 
 
@@ -139,8 +153,13 @@ def test_warm_students_go_on_from_that_of_their_own_half(stubs, images):
     make(images, num_stages=2, warm_start=True).run()
     parents = {name: parent for name, _, parent, _ in stubs.trained}
     work = images.parent / 'work'
-    assert parents == {'stage_1/a': None, 'stage_1/b': None, 'stage_2/a': str(work / 'stage_1/a/epoch_2.pth'),
-                       'stage_2/b': str(work / 'stage_1/b/epoch_2.pth'), 'final': None}
+    assert parents == {
+        'stage_1/a': None,
+        'stage_1/b': None,
+        'stage_2/a': str(work / 'stage_1/a/epoch_2.pth'),
+        'stage_2/b': str(work / 'stage_1/b/epoch_2.pth'),
+        'final': None,
+    }
 
 
 def test_a_group_stays_together(stubs, images):
@@ -188,12 +207,21 @@ def test_what_is_finished_is_not_repeated(stubs, images, monkeypatch, break_at):
     assert [name for name, *_ in stubs.trained] == ['stage_1/a', 'stage_1/b', 'final']
     assert len(stubs.labelled) == 2 * len(IMAGES)
     table = (images.parent / 'work' / 'mckd.md').read_text()
-    assert [line.split('|')[1].strip() for line in table.splitlines()[2:]] == [part for part in parts if part != 'partition']
+    assert [line.split('|')[1].strip() for line in table.splitlines()[2:]] == [
+        part for part in parts if part != 'partition'
+    ]
 
 
 FULL = [  # which file is written when the disk is full, and how often it was written before
-    ('y_1.png', 0), ('x_3.npz', 1), ('settings.json', 2), ('labels.json', 0), ('b.txt', 0), ('mckd.json', 0), ('mckd.json', 2),
-    ('mckd.md', 0)]
+    ('y_1.png', 0),
+    ('x_3.npz', 1),
+    ('settings.json', 2),
+    ('labels.json', 0),
+    ('b.txt', 0),
+    ('mckd.json', 0),
+    ('mckd.json', 2),
+    ('mckd.md', 0),
+]
 
 
 @pytest.mark.parametrize('name, before', FULL)
@@ -214,15 +242,19 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_nothing(stubs, images, m
             make(images, top_k=1).run()
     assert not list((images.parent / 'work').rglob('*.tmp'))
     make(images, top_k=1, resume=True).run()
-    # A training whose end could not be recorded is gone on with, from its last checkpoint; all else is done once, but for
-    # the image in whose labelling it happened.
+    # A training whose end could not be recorded is gone on with, from its last checkpoint; all else is done once, but
+    # for the image in whose labelling it happened.
     repeated = ['stage_1/a'] * ((name, before) == ('mckd.json', 2))
     assert [training for training, *_ in stubs.trained] == repeated + [training for training, *_ in whole[0]]
-    assert [what[1:] for what in stubs.trained[len(repeated):]] == [what[1:] for what in whole[0]]
+    assert [what[1:] for what in stubs.trained[len(repeated) :]] == [what[1:] for what in whole[0]]
     assert len(stubs.labelled) == whole[1] + name.endswith(('.png', '.npz'))
-    maps = {path.relative_to(images.parent / 'work'): path.read_bytes() for path in (images.parent / 'work').rglob('*.png')}
-    assert maps == {path.relative_to(images.parent / 'undisturbed'): path.read_bytes()
-                    for path in (images.parent / 'undisturbed').rglob('*.png')}
+    maps = {
+        path.relative_to(images.parent / 'work'): path.read_bytes() for path in (images.parent / 'work').rglob('*.png')
+    }
+    assert maps == {
+        path.relative_to(images.parent / 'undisturbed'): path.read_bytes()
+        for path in (images.parent / 'undisturbed').rglob('*.png')
+    }
 
 
 def test_an_unreadable_image_is_named_and_may_be_taken_away(stubs, images, monkeypatch):
@@ -257,7 +289,7 @@ def test_what_cannot_be_split_is_said_unless_nothing_is_to_be_split(stubs, image
         make(images).run()
     assert not stubs.trained and not (images.parent / 'work' / 'partition').exists()
     make(images, work='plain', num_stages=0).run()
-    (name, made, _, _), = stubs.trained
+    ((name, made, _, _),) = stubs.trained
     assert (name, made) == ('final', {IMAGES[0]: 'teacher'}) and not (images.parent / 'plain' / 'partition').exists()
     (images / f'{IMAGES[0]}.png').unlink()
     with pytest.raises(ValueError, match='must hold images .*, but holds none'):
@@ -277,17 +309,30 @@ def test_soft_labels_are_written_with_the_hard_ones(stubs, images):
 
 
 def test_a_soft_label_distiller_without_soft_labels_is_refused_before_anything_is_labelled(stubs, images):
-    make(images, model='SoftLabelDistiller', top_k=2, dataset=dict(pipeline=[
-        dict(type='RandomApply', transforms=[dict(type='LoadSoftLabels')]), dict(type='PackSoftSegInputs')]))
+    make(
+        images,
+        model='SoftLabelDistiller',
+        top_k=2,
+        dataset=dict(
+            pipeline=[
+                dict(type='RandomApply', transforms=[dict(type='LoadSoftLabels')]),
+                dict(type='PackSoftSegInputs'),
+            ]
+        ),
+    )
     for kept, missing in (('LoadSoftLabels', 'PackSoftSegInputs'), ('PackSoftSegInputs', 'LoadSoftLabels')):
-        with pytest.raises(ValueError, match=rf"pipeline of train_dataloader.dataset has no dict\(type='{missing}'\); add it"):
+        with pytest.raises(
+            ValueError, match=rf"pipeline of train_dataloader.dataset has no dict\(type='{missing}'\); add it"
+        ):
             make(images, model='mmseg_kd.SoftLabelDistiller', top_k=2, dataset=dict(pipeline=[dict(type=kept)]))
     assert not stubs.labelled
 
 
 def test_classes_in_another_order_than_those_of_validation_are_refused(stubs, images):
     swapped = [CLASSES[1], CLASSES[0], *CLASSES[2:]]
-    with pytest.raises(ValueError, match='class 0 is class 0 to train_cfg.teacher and class 1 to val_dataloader.dataset; bring'):
+    with pytest.raises(
+        ValueError, match='class 0 is class 0 to train_cfg.teacher and class 1 to val_dataloader.dataset; bring'
+    ):
         make(images, val=dict(dataset=dict(type='BaseSegDataset', metainfo=dict(classes=swapped)))).run()
     assert not stubs.labelled
 
@@ -297,7 +342,9 @@ def test_a_changed_config_is_refused_and_named(stubs, images):
     with pytest.raises(ValueError, match='holds a run already; give --resume'):
         make(images).run()
     before = json.loads((images.parent / 'work' / 'mckd.json').read_text())
-    with pytest.raises(ValueError, match='begun with another config: optim_wrapper.optimizer.lr: 0.1 -> 0.2. Go on with the former'):
+    with pytest.raises(
+        ValueError, match='begun with another config: optim_wrapper.optimizer.lr: 0.1 -> 0.2. Go on with the former'
+    ):
         make(images, resume=True, lr=0.2).run()
     assert json.loads((images.parent / 'work' / 'mckd.json').read_text()) == before
     make(images, resume=True).run()
@@ -317,7 +364,9 @@ def test_bad_settings_are_refused_before_anything_is_labelled(stubs, images):
     with pytest.raises(ValueError, match='1 images differ from others in the suffix alone, such as x_0.jpg'):
         make(images, work='twins').run()
     with pytest.raises(ValueError, match='must hold one data set with the key "images"'):
-        MCKDLoop(SimpleNamespace(work_dir='w'), dict(dataset=dict(type='CamVidDataset')), dict(config='', checkpoint=''), {})
+        MCKDLoop(
+            SimpleNamespace(work_dir='w'), dict(dataset=dict(type='CamVidDataset')), dict(config='', checkpoint=''), {}
+        )
     assert not stubs.labelled
 
 
@@ -330,7 +379,9 @@ def work(rank, port, images):
     mckd_loop.draw_labels = lambda *args: None
     MCKDLoop._rehearse_once = lambda self: None
     make(images, top_k=1).run()
-    (images.parent / f'shown_{rank}.json').write_text(json.dumps([stubs.labelled, [name for name, *_ in stubs.trained]]))
+    (images.parent / f'shown_{rank}.json').write_text(
+        json.dumps([stubs.labelled, [name for name, *_ in stubs.trained]])
+    )
     dist.barrier()
     os._exit(0)
 
@@ -353,4 +404,6 @@ def test_two_processes_label_each_of_seven_images_once_and_train_together(stubs,
         assert abs(counts[0] - counts[1]) <= 1 and min(counts) > 0
     for path in (images.parent / 'alone').rglob('*'):
         if path.suffix in ('.png', '.txt', '.md'):
-            assert path.read_bytes() == (images.parent / 'work' / path.relative_to(images.parent / 'alone')).read_bytes()
+            assert (
+                path.read_bytes() == (images.parent / 'work' / path.relative_to(images.parent / 'alone')).read_bytes()
+            )

@@ -1,4 +1,5 @@
 """The loop for real: a tiny teacher, tiny students, the command line, and SIGKILL."""
+
 import os
 import random
 import re
@@ -32,10 +33,10 @@ def config(tmp_path_factory):
     teacher = MODELS.build(Config.fromfile(config_file('mmseg_kd::demo/teacher.py')).model)
     torch.save(dict(state_dict=teacher.state_dict()), folder / 'teacher.pth')
     data = folder / 'data'
-    (folder / 'tiny.py').write_text(f'''
+    (folder / 'tiny.py').write_text(f"""
 _base_ = 'mmseg_kd::mckd/r18_mlp_digits.py'
 train_cfg = dict(
-    teacher=dict(checkpoint='{folder / "teacher.pth"}'), train=dict(max_iters=4, val_interval=2),
+    teacher=dict(checkpoint='{folder / 'teacher.pth'}'), train=dict(max_iters=4, val_interval=2),
     truth=dict(data_root='{data}'))
 train_dataloader = dict(batch_size=4, dataset=dict(images='{data}/img_dir/train'))
 val_dataloader = dict(dataset=dict(data_root='{data}'))
@@ -43,15 +44,20 @@ test_dataloader = dict(dataset=dict(data_root='{data}'))
 param_scheduler = [dict(type='PolyLR', begin=0, end=4, by_epoch=False)]
 default_hooks = dict(checkpoint=dict(interval=1))
 randomness = dict(seed=3)
-''')
+""")
     return folder / 'tiny.py'
 
 
 def start(config, work_dir, *arguments, out=subprocess.PIPE):
     return subprocess.Popen(
         [sys.executable, 'tools/train.py', str(config), '--work-dir', str(work_dir), *arguments],
-        cwd=ROOT, env=dict(os.environ, OMP_NUM_THREADS='1'), stdout=out, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True)
+        cwd=ROOT,
+        env=dict(os.environ, OMP_NUM_THREADS='1'),
+        stdout=out,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 @pytest.fixture(scope='module')
@@ -66,10 +72,16 @@ def undisturbed(config):
 def left(folder):
     """What a run leaves, but for logs, which tell of every start."""
     files = {str(path.relative_to(folder)): path for path in folder.rglob('*') if path.is_file()}
-    maps = {name: path.read_bytes() for name, path in files.items()
-            if path.suffix in ('.png', '.txt') or path.name in ('mckd.md', 'labels.json')}
-    weights = {name: torch.load(path, weights_only=False)['state_dict'] for name, path in files.items()
-               if path.name == 'iter_4.pth'}
+    maps = {
+        name: path.read_bytes()
+        for name, path in files.items()
+        if path.suffix in ('.png', '.txt') or path.name in ('mckd.md', 'labels.json')
+    }
+    weights = {
+        name: torch.load(path, weights_only=False)['state_dict']
+        for name, path in files.items()
+        if path.name == 'iter_4.pth'
+    }
     return maps, weights
 
 
@@ -80,12 +92,28 @@ def test_everything_is_left_in_its_place(undisturbed):
     assert sum(name.startswith('labels/stage_1/') and name.endswith('.png') for name in maps) == 12
     table = maps['mckd.md'].decode().splitlines()
     assert [cell.strip() for cell in table[0].split('|')[1:-1]] == [
-        '', 'images', 'mIoU', 'mean F1', "mIoU to the teacher's", 'accuracy', 'void', 'confidence', 'agreement']
+        '',
+        'images',
+        'mIoU',
+        'mean F1',
+        "mIoU to the teacher's",
+        'accuracy',
+        'void',
+        'confidence',
+        'agreement',
+    ]
     assert [line.split('|')[1].strip() for line in table[2:]] == [
-        'labels/teacher', 'stage_1/a', 'stage_1/b', 'stage_1/pair', 'labels/stage_1/a', 'labels/stage_1/b', 'final']
+        'labels/teacher',
+        'stage_1/a',
+        'stage_1/b',
+        'stage_1/pair',
+        'labels/stage_1/a',
+        'labels/stage_1/b',
+        'final',
+    ]
     # Image, truth, teacher and stage 1, each of 1.6 + 0.05 inches.
     assert Image.open(undisturbed / 'labels.png').width == round(120 * (4 * 1.65 + 0.05))
-    log, = undisturbed.glob('2*/*.log')
+    (log,) = undisturbed.glob('2*/*.log')
     assert maps['mckd.md'].decode() in log.read_text() and 'labels/stage_1/a: 6 of 6 images' in log.read_text()
     # Students of two halves and two seeds are two networks.
     first, second = (weights[f'stage_1/{half}/iter_4.pth'] for half in 'ab')
@@ -120,8 +148,11 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(config, undistu
     assert process.returncode == 0, out[-3000:]
     (maps, weights), (expected_maps, expected_weights) = left(folder), left(undisturbed)
     assert maps == expected_maps
-    assert all(torch.equal(value, expected_weights[name][key]) for name, state in weights.items()
-               for key, value in state.items())
+    assert all(
+        torch.equal(value, expected_weights[name][key])
+        for name, state in weights.items()
+        for key, value in state.items()
+    )
     assert not list(folder.rglob('*.tmp')) or kills == 10
 
 

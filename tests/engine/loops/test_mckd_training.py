@@ -1,4 +1,5 @@
 """Real trainings within the loop, of toy networks: early stopping, best checkpoints, soft labels, and being killed."""
+
 import itertools
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,8 +19,12 @@ from mmseg_kd.testing.trees import write_camvid_tree
 
 COUNT = itertools.count()
 # mIoU after each epoch, by training; with a patience of 2 they end after epoch 4, 5 (the last), and 3.
-RESULTS = {'a': [10.0, 20.0, 19.0, 18.0, 30.0], 'b': [10.0, 11.0, 12.0, 11.0, 14.0], 'final': [50.0, 40.0, 45.0, 60.0, 70.0],
-           'training': [0.0]}  # the rehearsal
+RESULTS = {
+    'a': [10.0, 20.0, 19.0, 18.0, 30.0],
+    'b': [10.0, 11.0, 12.0, 11.0, 14.0],
+    'final': [50.0, 40.0, 45.0, 60.0, 70.0],
+    'training': [0.0],
+}  # the rehearsal
 ENDS, BEST = dict(a=4, b=5, final=3), dict(a=2, b=5, final=1)
 
 
@@ -29,7 +34,7 @@ class Killed(Exception):
 
 @pytest.fixture(scope='module', autouse=True)
 def quick():
-    """Without what takes most of the time of so short a run: formatting configs, in every checkpoint, and collecting."""
+    """Without formatting of configs and collecting of garbage, which take most of the time of so short a run."""
     with pytest.MonkeyPatch.context() as patch:
         for module in ('yapf.yapflib.yapf_api', 'mmengine.config.config'):
             patch.setattr(f'{module}.FormatCode', lambda text, **_: (text, False), raising=False)
@@ -39,11 +44,10 @@ def quick():
 
 @pytest.fixture(autouse=True)
 def script(monkeypatch):
-    """A metric that says what is scripted, and a hook that kills at one moment of one training; registered for a while."""
+    """A metric with scripted values, and a hook that kills one training at one moment; registered for a while."""
     now = dict(kill=None)
 
     class ScriptedMetric(BaseMetric):
-
         def process(self, data_batch, data_samples):
             self.results.append(0)
 
@@ -84,18 +88,27 @@ def folder(tmp_path_factory):
     init_default_scope('mmseg')
     teacher = toy_segmentor(num_classes=11)
     torch.save(dict(state_dict=MODELS.build(teacher).state_dict()), folder / 'teacher.pth')
-    (folder / 'teacher.py').write_text(f'model = {teacher.to_dict()!r}\ntest_dataloader = dict(dataset=dict('
-                                       "type='CamVidDataset', pipeline=[dict(type='LoadImageFromFile'), "
-                                       "dict(type='PackSegInputs')]))")
+    (folder / 'teacher.py').write_text(
+        f'model = {teacher.to_dict()!r}\ntest_dataloader = dict(dataset=dict('
+        "type='CamVidDataset', pipeline=[dict(type='LoadImageFromFile'), "
+        "dict(type='PackSegInputs')]))"
+    )
     return folder
 
 
 def run(folder, work_dir, resume=False, **changes):
     load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
     loader = dict(batch_size=2, num_workers=0)
-    val = dict(loader, sampler=dict(type='DefaultSampler', shuffle=False), dataset=dict(
-        type='CamVidDataset', data_root=str(folder), data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
-        pipeline=[*load, dict(type='PackSegInputs')]))
+    val = dict(
+        loader,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(
+            type='CamVidDataset',
+            data_root=str(folder),
+            data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
+            pipeline=[*load, dict(type='PackSegInputs')],
+        ),
+    )
     config = dict(
         default_scope='mmseg',
         log_level='WARNING',
@@ -105,12 +118,26 @@ def run(folder, work_dir, resume=False, **changes):
         model=dict(
             type='SoftLabelDistiller',
             student=toy_segmentor(num_classes=11, base_channels=4),
-            terms=dict(loss_kl=dict(
-                student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=8.0), weight=0.1))),
-        train_dataloader=dict(loader, sampler=dict(type='DefaultSampler', shuffle=True), dataset=dict(
-            type='PseudoLabelDataset', images=str(folder / 'img_dir/train'),
-            pipeline=[*load, dict(type='LoadSoftLabels'), dict(type='Resize', scale=(32, 32)),
-                      dict(type='PackSoftSegInputs', stride=8)])),
+            terms=dict(
+                loss_kl=dict(
+                    student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=8.0), weight=0.1
+                )
+            ),
+        ),
+        train_dataloader=dict(
+            loader,
+            sampler=dict(type='DefaultSampler', shuffle=True),
+            dataset=dict(
+                type='PseudoLabelDataset',
+                images=str(folder / 'img_dir/train'),
+                pipeline=[
+                    *load,
+                    dict(type='LoadSoftLabels'),
+                    dict(type='Resize', scale=(32, 32)),
+                    dict(type='PackSoftSegInputs', stride=8),
+                ],
+            ),
+        ),
         val_dataloader=val,
         test_dataloader=val,
         val_evaluator=dict(type='ScriptedMetric'),
@@ -123,23 +150,34 @@ def run(folder, work_dir, resume=False, **changes):
             type='MCKDLoop',
             teacher=dict(config=str(folder / 'teacher.py'), checkpoint=str(folder / 'teacher.pth')),
             train=dict(type='EpochBasedTrainLoop', max_epochs=5, val_interval=1),
-            top_k=3),
+            top_k=3,
+        ),
         default_hooks=dict(
             logger=dict(type='LoggerHook', interval=1),
-            checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='mIoU')),
+            checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='mIoU'),
+        ),
         custom_hooks=[
             dict(type='ResumableEarlyStoppingHook', monitor='mIoU', min_delta=0.005, patience=2),
-            dict(type='ValidateOnResumeHook'), dict(type='StepSeedHook'), dict(type='ScriptHook')],
-        randomness=dict(seed=3))
+            dict(type='ValidateOnResumeHook'),
+            dict(type='StepSeedHook'),
+            dict(type='ScriptHook'),
+        ],
+        randomness=dict(seed=3),
+    )
     config.update(changes)
     Runner.from_cfg(Config(config)).train()
 
 
 def left(work_dir):
     """The last and the best weights of each training, the labels and the table."""
-    paths = [path for path in work_dir.rglob('*') if path.suffix in ('.pth', '.png', '.npz') and 'student' not in path.parts]
-    weights = {str(path.relative_to(work_dir)): torch.load(path, weights_only=False)['state_dict']
-               for path in paths if path.suffix == '.pth'}
+    paths = [
+        path for path in work_dir.rglob('*') if path.suffix in ('.pth', '.png', '.npz') and 'student' not in path.parts
+    ]
+    weights = {
+        str(path.relative_to(work_dir)): torch.load(path, weights_only=False)['state_dict']
+        for path in paths
+        if path.suffix == '.pth'
+    }
     labels = {str(path.relative_to(work_dir)): path.read_bytes() for path in paths if path.suffix == '.png'}
     return weights, labels, (work_dir / 'mckd.md').read_text()
 
@@ -159,19 +197,36 @@ def expected(folder, undisturbed):
 def test_every_training_stops_by_its_own_results_and_keeps_its_best_checkpoint_beside_its_last(expected, undisturbed):
     weights, labels, table = expected
     trainings = dict(a='stage_1/a', b='stage_1/b', final='final')
-    assert set(weights) == {f'{trainings[name]}/{kind}_{epoch[name]}.pth' for name in trainings
-                            for kind, epoch in (('epoch', ENDS), ('best_mIoU_epoch', BEST))}
+    assert set(weights) == {
+        f'{trainings[name]}/{kind}_{epoch[name]}.pth'
+        for name in trainings
+        for kind, epoch in (('epoch', ENDS), ('best_mIoU_epoch', BEST))
+    }
     for name, path in trainings.items():
         assert (undisturbed / path / 'last_checkpoint').read_text().endswith(f'epoch_{ENDS[name]}.pth')
         # Their mIoU is that of their last validation.
-        assert f'{RESULTS[name][ENDS[name] - 1]:.2f}' in next(line for line in table.splitlines() if f' {path} ' in line)
+        assert f'{RESULTS[name][ENDS[name] - 1]:.2f}' in next(
+            line for line in table.splitlines() if f' {path} ' in line
+        )
     assert len(labels) == 9 and len(list(undisturbed.rglob('labels/**/*.npz'))) == 8
 
 
-@pytest.mark.parametrize('kill', [
-    ('a', 'before validation', 4), ('final', 'after training', 3),
-    *(pytest.param(kill, marks=pytest.mark.slow) for kill in (
-        ('a', 'in an epoch', 2), ('a', 'after training', 4), ('b', 'after validation', 3), ('final', 'in an epoch', 1)))])
+@pytest.mark.parametrize(
+    'kill',
+    [
+        ('a', 'before validation', 4),
+        ('final', 'after training', 3),
+        *(
+            pytest.param(kill, marks=pytest.mark.slow)
+            for kill in (
+                ('a', 'in an epoch', 2),
+                ('a', 'after training', 4),
+                ('b', 'after validation', 3),
+                ('final', 'in an epoch', 1),
+            )
+        ),
+    ],
+)
 def test_a_killed_run_stops_where_one_that_was_not_stops(folder, expected, script, tmp_path, kill):
     script['kill'] = kill
     with pytest.raises(Killed):
@@ -181,14 +236,23 @@ def test_a_killed_run_stops_where_one_that_was_not_stops(folder, expected, scrip
         assert found == whole if isinstance(whole, str) else found.keys() == whole.keys()
     weights, labels, _ = left(tmp_path)
     assert labels == expected[1]
-    assert all(torch.equal(value, expected[0][name][key]) for name, state in weights.items() for key, value in state.items())
+    assert all(
+        torch.equal(value, expected[0][name][key]) for name, state in weights.items() for key, value in state.items()
+    )
 
 
 def test_without_validation_every_training_runs_to_its_end(folder, tmp_path):
     nothing = dict(val_dataloader=None, val_evaluator=None, val_cfg=None)
     checkpoint = dict(type='CheckpointHook', interval=1, max_keep_ckpts=1)
-    run(folder, tmp_path, **nothing, default_hooks=dict(checkpoint=checkpoint, logger=dict(type='LoggerHook', interval=1)),
-        custom_hooks=[dict(type='StepSeedHook')])
+    run(
+        folder,
+        tmp_path,
+        **nothing,
+        default_hooks=dict(checkpoint=checkpoint, logger=dict(type='LoggerHook', interval=1)),
+        custom_hooks=[dict(type='StepSeedHook')],
+    )
     weights, labels, table = left(tmp_path)
-    assert sorted(weights) == ['final/epoch_5.pth', 'stage_1/a/epoch_5.pth', 'stage_1/b/epoch_5.pth'] and len(labels) == 9
+    assert (
+        sorted(weights) == ['final/epoch_5.pth', 'stage_1/a/epoch_5.pth', 'stage_1/b/epoch_5.pth'] and len(labels) == 9
+    )
     assert 'agreement' not in table and 'stage_1/pair' not in table

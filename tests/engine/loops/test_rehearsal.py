@@ -1,4 +1,5 @@
 """What would end an MCKD training ends the run before its first label."""
+
 import itertools
 import json
 
@@ -28,9 +29,11 @@ def folder(tmp_path_factory):
     init_default_scope('mmseg')
     teacher = toy_segmentor(num_classes=11)
     torch.save(dict(state_dict=MODELS.build(teacher).state_dict()), folder / 'teacher.pth')
-    (folder / 'teacher.py').write_text(f'model = {teacher.to_dict()!r}\ntest_dataloader = dict(dataset=dict('
-                                       "type='CamVidDataset', pipeline=[dict(type='LoadImageFromFile'), "
-                                       "dict(type='PackSegInputs')]))")
+    (folder / 'teacher.py').write_text(
+        f'model = {teacher.to_dict()!r}\ntest_dataloader = dict(dataset=dict('
+        "type='CamVidDataset', pipeline=[dict(type='LoadImageFromFile'), "
+        "dict(type='PackSegInputs')]))"
+    )
     return folder
 
 
@@ -41,49 +44,107 @@ def quick(monkeypatch):
         monkeypatch.setattr(f'{module}.FormatCode', lambda text, **_: (text, False), raising=False)
 
 
-def loop(folder, work_dir, pipeline=None, batch=3, hooks=(), metric=None, train=None, checkpoint=None, sampler='DefaultSampler',
-         **settings):
-    val = dict(batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False), dataset=dict(
-        type='CamVidDataset', data_root=str(folder), data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
-        pipeline=[*LOAD, dict(type='PackSegInputs')]))
+def loop(
+    folder,
+    work_dir,
+    pipeline=None,
+    batch=3,
+    hooks=(),
+    metric=None,
+    train=None,
+    checkpoint=None,
+    sampler='DefaultSampler',
+    **settings,
+):
+    val = dict(
+        batch_size=1,
+        num_workers=0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(
+            type='CamVidDataset',
+            data_root=str(folder),
+            data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
+            pipeline=[*LOAD, dict(type='PackSegInputs')],
+        ),
+    )
     config = dict(
-        default_scope='mmseg', log_level='WARNING', experiment_name=f'rehearsal_{next(COUNT)}', work_dir=str(work_dir),
+        default_scope='mmseg',
+        log_level='WARNING',
+        experiment_name=f'rehearsal_{next(COUNT)}',
+        work_dir=str(work_dir),
         model=toy_segmentor(num_classes=11, base_channels=4),
         train_dataloader=dict(
-            batch_size=batch, num_workers=0, sampler=dict(type=sampler, shuffle=True),
-            dataset=dict(type='PseudoLabelDataset', images=str(folder / 'img_dir/train'), pipeline=pipeline or [
-                *LOAD, dict(type='Resize', scale=(32, 32)), dict(type='PackSegInputs')])),
-        val_dataloader=val, test_dataloader=val, val_cfg=dict(), test_cfg=dict(),
-        val_evaluator=metric or dict(type='IoUMetric'), test_evaluator=dict(type='IoUMetric'),
+            batch_size=batch,
+            num_workers=0,
+            sampler=dict(type=sampler, shuffle=True),
+            dataset=dict(
+                type='PseudoLabelDataset',
+                images=str(folder / 'img_dir/train'),
+                pipeline=pipeline or [*LOAD, dict(type='Resize', scale=(32, 32)), dict(type='PackSegInputs')],
+            ),
+        ),
+        val_dataloader=val,
+        test_dataloader=val,
+        val_cfg=dict(),
+        test_cfg=dict(),
+        val_evaluator=metric or dict(type='IoUMetric'),
+        test_evaluator=dict(type='IoUMetric'),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
         train_cfg=dict(
-            dict(type='MCKDLoop', train=train or dict(type='EpochBasedTrainLoop', max_epochs=2),
-                 teacher=dict(config=str(folder / 'teacher.py'), checkpoint=str(folder / 'teacher.pth'))), **settings),
+            dict(
+                type='MCKDLoop',
+                train=train or dict(type='EpochBasedTrainLoop', max_epochs=2),
+                teacher=dict(config=str(folder / 'teacher.py'), checkpoint=str(folder / 'teacher.pth')),
+            ),
+            **settings,
+        ),
         default_hooks=dict(checkpoint=dict(dict(type='CheckpointHook', interval=1), **(checkpoint or {}))),
-        custom_hooks=list(hooks), randomness=dict(seed=3))
+        custom_hooks=list(hooks),
+        randomness=dict(seed=3),
+    )
     return Runner.from_cfg(Config(config)).train_loop
 
 
-@pytest.mark.parametrize('changes, message', [
-    (dict(pipeline=ZERO), 'a training of MCKDLoop would fail: .*reduce_zero_label'),
-    (dict(pipeline=[*LOAD, dict(type='NoSuchTransform'), dict(type='PackSegInputs')]), 'would fail: .*NoSuchTransform'),
-    (dict(batch=2), 'decode_head.psp_modules.0.1.bn normalises one value .* the last of 3 images are such a batch'),
-    (dict(batch=1), 'train_dataloader.batch_size is 1; set 2 or more'),
-    (dict(hooks=[dict(type='MeanTeacherHook')]), 'would fail: .*MeanTeacherHook needs a MeanTeacher'),
-    (dict(hooks=[dict(type='EarlyStoppingHook', monitor='mDice')]), "custom_hooks.0.monitor is 'mDice', but validation gives"),
-    (dict(sampler='InfiniteSampler'), 'InfiniteSampler, which never ends, so an epoch .train_cfg.train.max_epochs is 2'),
-    (dict(train=dict(type='EpochBasedTrainLoop', max_epochs=2, max_iters=3)), "would fail: .*max_iters"),
-    (dict(checkpoint=dict(interval=3, save_last=False)), 'default_hooks.checkpoint saves nothing: interval is 3, '
-     'train_cfg.train.max_epochs is 2'),
-    (dict(group='^(no such id)'), 'train_cfg.group .* must match every id'),
-    (dict(top_k=12), r'top_k must be in 0..11'),
-    (dict(tta=True), 'must have a tta_pipeline'),
-    (dict(truth='val'), 'train_cfg.truth must know the images of'),
-])
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (dict(pipeline=ZERO), 'a training of MCKDLoop would fail: .*reduce_zero_label'),
+        (
+            dict(pipeline=[*LOAD, dict(type='NoSuchTransform'), dict(type='PackSegInputs')]),
+            'would fail: .*NoSuchTransform',
+        ),
+        (dict(batch=2), 'decode_head.psp_modules.0.1.bn normalises one value .* the last of 3 images are such a batch'),
+        (dict(batch=1), 'train_dataloader.batch_size is 1; set 2 or more'),
+        (dict(hooks=[dict(type='MeanTeacherHook')]), 'would fail: .*MeanTeacherHook needs a MeanTeacher'),
+        (
+            dict(hooks=[dict(type='EarlyStoppingHook', monitor='mDice')]),
+            "custom_hooks.0.monitor is 'mDice', but validation gives",
+        ),
+        (
+            dict(sampler='InfiniteSampler'),
+            'InfiniteSampler, which never ends, so an epoch .train_cfg.train.max_epochs is 2',
+        ),
+        (dict(train=dict(type='EpochBasedTrainLoop', max_epochs=2, max_iters=3)), 'would fail: .*max_iters'),
+        (
+            dict(checkpoint=dict(interval=3, save_last=False)),
+            'default_hooks.checkpoint saves nothing: interval is 3, train_cfg.train.max_epochs is 2',
+        ),
+        (dict(group='^(no such id)'), 'train_cfg.group .* must match every id'),
+        (dict(top_k=12), r'top_k must be in 0..11'),
+        (dict(tta=True), 'must have a tta_pipeline'),
+        (dict(truth='val'), 'train_cfg.truth must know the images of'),
+    ],
+)
 def test_what_a_training_would_die_of_is_said_before_the_first_label(folder, tmp_path, changes, message):
     if 'truth' in changes:
-        changes = dict(truth=dict(type='CamVidDataset', data_root=str(folder), pipeline=LOAD,
-                                  data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val')))
+        changes = dict(
+            truth=dict(
+                type='CamVidDataset',
+                data_root=str(folder),
+                pipeline=LOAD,
+                data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
+            )
+        )
     with pytest.raises(ValueError, match=message):
         loop(folder, tmp_path, **changes).run()
     assert not (tmp_path / 'labels').exists() and not (tmp_path / 'rehearsal').exists()
@@ -91,7 +152,9 @@ def test_what_a_training_would_die_of_is_said_before_the_first_label(folder, tmp
 
 
 def test_a_healthy_training_is_tried_whole_and_leaves_nothing(folder, tmp_path, monkeypatch):
-    made = loop(folder, tmp_path, hooks=[dict(type='ExportStudentHook')], checkpoint=dict(save_best='mIoU'), num_stages=2)
+    made = loop(
+        folder, tmp_path, hooks=[dict(type='ExportStudentHook')], checkpoint=dict(save_best='mIoU'), num_stages=2
+    )
     seen = []
     monkeypatch.setattr(type(made), '_label', lambda self, name, *_: seen.append(name) or 1 / 0)
     before = set(tmp_path.rglob('*'))

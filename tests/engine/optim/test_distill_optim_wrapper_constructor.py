@@ -16,16 +16,23 @@ def config(**terms):
 
 
 def settings(**more):
-    return dict(constructor='DistillOptimWrapperConstructor', type='OptimWrapper',
-                optimizer=dict(type='SGD', lr=0.01, weight_decay=1e-4), **more)
+    return dict(
+        constructor='DistillOptimWrapperConstructor',
+        type='OptimWrapper',
+        optimizer=dict(type='SGD', lr=0.01, weight_decay=1e-4),
+        **more,
+    )
 
 
 def test_critics_and_the_rest_get_disjoint_optimisers():
     model = MODELS.build(config(loss_pi=PI, loss_ho=HO))
     wrapper = build_optim_wrapper(
-        model, settings(critic=ADAM, paramwise_cfg=dict(custom_keys={'backbone': dict(lr_mult=0.1)})))
+        model, settings(critic=ADAM, paramwise_cfg=dict(custom_keys={'backbone': dict(lr_mult=0.1)}))
+    )
     assert isinstance(wrapper, JointOptimWrapper)
-    main, critic = ({id(p) for g in wrapper[name].optimizer.param_groups for p in g['params']} for name in ('main', 'critic'))
+    main, critic = (
+        {id(p) for g in wrapper[name].optimizer.param_groups for p in g['params']} for name in ('main', 'critic')
+    )
     assert critic == {id(p) for p in model.terms['loss_ho'].loss.critic.parameters()}
     assert main == {id(p) for p in model.parameters()} - critic
     assert {group['lr'] for group in wrapper['main'].optimizer.param_groups} == {0.01, 0.001}
@@ -38,14 +45,18 @@ def test_one_step_moves_student_and_critic_each_by_its_own_loss():
     model.terms['loss_ho'].weight = 1.0
     log = model.train_step(toy_batch(), wrapper)
     assert float(log['loss']) == pytest.approx(
-        sum(float(v) for k, v in log.items() if 'loss' in k and k != 'loss'), rel=1e-5)
+        sum(float(v) for k, v in log.items() if 'loss' in k and k != 'loss'), rel=1e-5
+    )
     assert 'loss_ho' in log and 'loss_ho_critic' in log
 
 
-@pytest.mark.parametrize('more, terms, message', [
-    (dict(), dict(loss_ho=HO), 'optim_wrapper.critic is missing'),
-    (dict(critic=ADAM), dict(loss_pi=PI), 'no term of model.terms has a critic'),
-])
+@pytest.mark.parametrize(
+    'more, terms, message',
+    [
+        (dict(), dict(loss_ho=HO), 'optim_wrapper.critic is missing'),
+        (dict(critic=ADAM), dict(loss_pi=PI), 'no term of model.terms has a critic'),
+    ],
+)
 def test_what_does_not_belong_together_is_refused(more, terms, message):
     with pytest.raises(ValueError, match=message):
         build_optim_wrapper(MODELS.build(config(**terms)), settings(**more))
@@ -53,8 +64,10 @@ def test_what_does_not_belong_together_is_refused(more, terms, message):
 
 def test_a_runner_trains_saves_and_resumes_the_critic(tmp_path):
     cfg = config(loss_ho=HO)
-    run = dict(optim_wrapper=settings(critic=ADAM),
-               default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=2, by_epoch=False)))
+    run = dict(
+        optim_wrapper=settings(critic=ADAM),
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=2, by_epoch=False)),
+    )
     whole = toy_runner(cfg, tmp_path / 'whole', **run)
     whole.train()
     checkpoint = torch.load(tmp_path / 'whole' / 'iter_2.pth', weights_only=False)
