@@ -37,8 +37,8 @@ class Renormalise:
             if not _is_known(preprocessor):
                 raise ValueError(
                     f'images of a {type(source).__name__} cannot be converted to those of a {type(target).__name__}, '
-                    f'since the mean and std of a {type(preprocessor).__name__} are not known; give student and teacher '
-                    'the same data_preprocessor, or derive yours from SegDataPreProcessor'
+                    f'since the mean and std of a {type(preprocessor).__name__} are not known; give student and '
+                    'teacher the same data_preprocessor, or derive yours from SegDataPreProcessor'
                 )
         mean, std = _statistics(source)
         target_mean, target_std = _statistics(target)

@@ -391,7 +391,8 @@ def teacher_report(name: str, statistics: OutputStatistics) -> str:
                 f'{statistics.max_entropy:.3f} nats.',
                 markdown_table(_entropy_rows(statistics, means, medians)),
                 f'Temperatures to try: {", ".join(f"{temperature:g}" for temperature in good)}. Rule: {rule}. '
-                'A heuristic that looks at the teacher alone: only training tells what a student gains. Keep T = 1 in the comparison.',
+                'A heuristic that looks at the teacher alone: only training tells what a student gains. '
+                'Keep T = 1 in the comparison.',
             ]
         )
         + '\n'

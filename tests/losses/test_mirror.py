@@ -72,4 +72,4 @@ def test_exports_are_sorted():
 
 @pytest.mark.parametrize('name', NAMES)
 def test_a_loss_is_short(name):
-    assert len(code_lines(ROOM / f'{name}.py')) < 60
+    assert len(code_lines(ROOM / f'{name}.py')) < 65
