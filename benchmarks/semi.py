@@ -1,9 +1,9 @@
-"""What a step with unlabelled images costs beside its parts: the passes of the networks that it cannot do without.
+"""What a step with unlabeled images costs beside its parts: the passes of the networks that it cannot do without.
 
-The parts are the student forward and backward on the labelled and on the mixed images, with the cross-entropy
+The parts are the student forward and backward on the labeled and on the mixed images, with the cross-entropy
 alone, and one forward pass of each teacher on every batch that terms read; both networks of cross pseudo supervision
 do either. Step and parts run in turns in one process, on images of noise and with random weights. Time is that of the
-processor; the data, the optimiser and the hook of Mean Teacher are in neither.
+processor; the data, the optimizer and the hook of Mean Teacher are in neither.
 
     OMP_NUM_THREADS=1 python benchmarks/semi.py --crop 256 --batch 2 --repeats 5 --threads 1
 """
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('configs', nargs='*', default=CONFIGS, help='by default those for VOC with ResNet-18')
     parser.add_argument('--crop', type=int, default=256)
-    parser.add_argument('--batch', type=int, default=2, help='labelled images, and as many of each unlabelled branch')
+    parser.add_argument('--batch', type=int, default=2, help='labeled images, and as many of each unlabeled branch')
     parser.add_argument('--repeats', type=int, default=5, help='runs of each (median)')
     parser.add_argument('--threads', type=int, default=1)
     args = parser.parse_args(arguments)

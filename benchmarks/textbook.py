@@ -83,16 +83,16 @@ def adaptive_cross_entropy(student: Tensor, teacher: Tensor, labels: Tensor) -> 
 
 
 def decoupled(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-    """As the published code: the labelled logit is made small by subtracting 1000."""
+    """As the published code: the labeled logit is made small by subtracting 1000."""
     valid = (labels != IGNORE_INDEX).flatten()
     rows = [vectors(x)[valid] for x in (student, teacher)]
-    labelled = vectors(one_hot(labels, student.shape[1]))[valid].to(student)
+    labeled = vectors(one_hot(labels, student.shape[1]))[valid].to(student)
     parts = []
     for x in rows:
         p = x.softmax(1)
-        parts.append(torch.stack([(p * labelled).sum(1), (p * (1 - labelled)).sum(1)], dim=1))
+        parts.append(torch.stack([(p * labeled).sum(1), (p * (1 - labeled)).sum(1)], dim=1))
     target = (parts[1] * (parts[1].log() - parts[0].log())).sum(1)
-    s, t = ((x - 1000 * labelled).log_softmax(1) for x in rows)
+    s, t = ((x - 1000 * labeled).log_softmax(1) for x in rows)
     return (target + 2 * (t.exp() * (t - s)).sum(1)).mean()
 
 
@@ -108,15 +108,15 @@ def stronger_teacher(student: Tensor, teacher: Tensor) -> Tensor:
 def consistency(student: Tensor, teacher: Tensor) -> Tensor:
     def variation(x: Tensor) -> Tensor:
         height, width = x.shape[2:]
-        total, neighbours = x.new_zeros(len(x), height, width), x.new_zeros(height, width)
+        total, neighbors = x.new_zeros(len(x), height, width), x.new_zeros(height, width)
         for dy in (-1, 0, 1):
             for dx in (-1, 0, 1):
                 here = slice(max(0, -dy), height - max(0, dy)), slice(max(0, -dx), width - max(0, dx))
                 there = slice(max(0, dy), height + min(0, dy)), slice(max(0, dx), width + min(0, dx))
                 if dy or dx:
                     total[(..., *here)] += (x[(..., *here)] - x[(..., *there)]).norm(dim=1)
-                    neighbours[here] += 1
-        return total / neighbours
+                    neighbors[here] += 1
+        return total / neighbors
 
     return (variation(student) - variation(teacher)).pow(2).mean()
 
@@ -451,7 +451,7 @@ def present(labels: Tensor) -> list[int]:
 
 
 def intra_class(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-    """As the published code: the centres of the classes are laid into a map of the size of the features."""
+    """As the published code: the centers of the classes are laid into a map of the size of the features."""
 
     def similarity(features: Tensor) -> Tensor:
         centers = features
@@ -468,10 +468,10 @@ def intra_class(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
 def inter_class_distance(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
     images = []
     for s, t, y in zip(student, teacher, labels):
-        centres = [[x[:, y == k].mean(1) for k in present(y)] for x in (s, t)]
-        pairs = [(j, i) for j in range(len(centres[0])) for i in range(j)]
+        centers = [[x[:, y == k].mean(1) for k in present(y)] for x in (s, t)]
+        pairs = [(j, i) for j in range(len(centers[0])) for i in range(j)]
         squares = [
-            ((centres[0][j] - centres[0][i]).norm() - (centres[1][j] - centres[1][i]).norm()).pow(2) for j, i in pairs
+            ((centers[0][j] - centers[0][i]).norm() - (centers[1][j] - centers[1][i]).norm()).pow(2) for j, i in pairs
         ]
         if squares:
             images.append(sum(squares) / len(squares))

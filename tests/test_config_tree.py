@@ -20,7 +20,7 @@ from mmseg_kd.datasets import write_digit_scenes
 from mmseg_kd.distillers.dry_run import build_skeleton, run_skeleton
 from mmseg_kd.engine.run_checks import check_config
 from mmseg_kd.io.configs import config_file, published_weights
-from mmseg_kd.labeling import Labeller, find_images, write_labels
+from mmseg_kd.labeling import Labeler, find_images, write_labels
 from mmseg_kd.testing.hf_networks import write_hf_network
 from mmseg_kd.testing.trees import TREES
 
@@ -172,8 +172,8 @@ def small(trees, tmp_path):
             # The loop has tests of its own; what it repeats is a training as any other.
             loop, cfg.train_cfg = cfg.train_cfg, cfg.train_cfg.train
             # Some are also validated by labels of the teacher.
-            labelled = Config.fromfile(config_file(loop.teacher.config)).test_dataloader.dataset
-            labels = label_by_chance(labelled, trees, tmp_path / 'labels', loop.get('top_k', 0))
+            labeled = Config.fromfile(config_file(loop.teacher.config)).test_dataloader.dataset
+            labels = label_by_chance(labeled, trees, tmp_path / 'labels', loop.get('top_k', 0))
             for loader in (cfg.train_dataloader, cfg.val_dataloader):
                 if loader.dataset.type == 'PseudoLabelDataset':
                     loader.dataset.update(labels, ids=None)
@@ -276,8 +276,8 @@ def test_is_built_from_parts_that_others_step(leaf, small, monkeypatch):
     runner.optim_wrapper = runner.build_optim_wrapper(cfg.optim_wrapper)
     learning = runner.optim_wrapper.param_groups
     learning = learning.values() if isinstance(learning, dict) else [learning]
-    learnt = {id(p) for groups in learning for group in groups for p in group['params']}
-    assert learnt >= {id(p) for p in runner.model.parameters() if p.requires_grad}
+    learned = {id(p) for groups in learning for group in groups for p in group['params']}
+    assert learned >= {id(p) for p in runner.model.parameters() if p.requires_grad}
     assert runner.build_param_scheduler(cfg.param_scheduler)
 
 
@@ -397,14 +397,14 @@ def assert_protocol(cfg, student, data):
     assert cfg.train_cfg.max_iters == 80000
 
 
-def labelled_images(dataset):
+def labeled_images(dataset):
     return [part.ann_file for part in dataset.get('datasets', [dataset])]
 
 
 def test_voc_of_the_paper_has_its_own_training_images_and_the_larger_one_adds_others():
     train = 'ImageSets/Segmentation/train.txt'
-    assert labelled_images(read('kd/r18_voc12.py').train_dataloader.dataset) == [train]
-    larger = labelled_images(read('kd/r18_voc12aug.py').train_dataloader.dataset)
+    assert labeled_images(read('kd/r18_voc12.py').train_dataloader.dataset) == [train]
+    larger = labeled_images(read('kd/r18_voc12aug.py').train_dataloader.dataset)
     assert larger == [train, 'ImageSets/Segmentation/aug.txt']
     assert read('kd/r18_voc12.py').val_dataloader == read('kd/r18_voc12aug.py').val_dataloader
 
@@ -447,7 +447,7 @@ def test_teacher_is_the_published_r101_of_the_same_classes(data):
     assert teacher == other and teacher.checkpoint == 'auto'
     weights = published_weights(teacher.config)
     assert weights.endswith('.pth') and 'pspnet_r101-d8' in weights and data in weights
-    assert 'voc12' not in data or 'voc12aug' in weights  # none has learnt from the 1,464 images alone
+    assert 'voc12' not in data or 'voc12aug' in weights  # none has learned from the 1,464 images alone
     assert read(f'kd/r101_{data}.py').model.backbone.depth == 101
     assert read(f'kd/r101_{data}.py').model.decode_head.num_classes == CLASSES[data]
 
@@ -572,10 +572,10 @@ def test_teacher_that_comes_with_its_weights_labels_images_of_its_data_set(name,
     for node in dicts(cfg.test_dataloader):
         if node.get('type') == 'Resize':
             node['scale'] = (2 * SIDE, SIDE)
-    labeller, folder = Labeller(cfg, None), Path(images_of(data, trees))
+    labeler, folder = Labeler(cfg, None), Path(images_of(data, trees))
     image = str(folder / find_images(str(folder))[0])
-    probabilities = labeller(image)
-    assert labeller.classes == list(classes) and probabilities.shape == (len(classes), *mmcv.imread(image).shape[:2])
+    probabilities = labeler(image)
+    assert labeler.classes == list(classes) and probabilities.shape == (len(classes), *mmcv.imread(image).shape[:2])
     assert torch.allclose(probabilities.sum(0), torch.tensor(1.0), atol=1e-4)
 
 

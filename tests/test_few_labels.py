@@ -30,7 +30,7 @@ COMPARED = {
     'pixel, image': {*PIXEL, IMAGE},
     'pixel, region': {*PIXEL, REGION},
     'pixel, image, region': WHOLE,
-    'all, labelled images only': PIXEL,
+    'all, labeled images only': PIXEL,
     'deep': {(loss, 'deep') for loss, _ in WHOLE},
     'wide': {(loss, 'wide') for loss, _ in WHOLE},
     'deep, deep': WHOLE,
@@ -96,7 +96,7 @@ def test_a_row_of_the_ablations_compares_what_the_paper_compares(row):
     assert compared(model) == COMPARED[row]
     if row.isdigit():
         assert model.unlabeled_terms['loss_region'].loss.grid == int(row)
-    assert bool(model.unlabeled_terms) == (row != 'all, labelled images only')
+    assert bool(model.unlabeled_terms) == (row != 'all, labeled images only')
 
 
 @pytest.mark.parametrize('row', ['deep, deep', 'wide, wide'])
@@ -194,7 +194,7 @@ SEMI = sorted(path.stem for path in (ROOT / 'configs/semi').glob('*.py') if not 
 
 @pytest.mark.parametrize('leaf', SEMI)
 def test_one_process_trains_with_the_published_total(leaf):
-    """8 labelled images a step, 16 in the code's script for Cityscapes; one process alone must not have one."""
+    """8 labeled images a step, 16 in the code's script for Cityscapes; one process alone must not have one."""
     config = read(f'mmseg_kd::semi/{leaf}.py')
     total = 16 if leaf == 'mgd_code_r18_cityscapes' else 8
     assert config.train_dataloader.batch_size == config.auto_scale_lr.base_batch_size == total

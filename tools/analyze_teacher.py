@@ -8,7 +8,7 @@ from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from mmseg_kd.evaluation.calibration import (
-    analyse_teacher,
+    analyze_teacher,
     draw_teacher,
     entropy_csv,
     load_teachers,
@@ -21,7 +21,7 @@ from mmseg_kd.io.progress import ProgressLine
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config of a distiller, whose teachers are analysed, or of a segmentor')
+    parser.add_argument('config', help='config of a distiller, whose teachers are analyzed, or of a segmentor')
     parser.add_argument('checkpoint', nargs='?', help='of the teacher; may be left out where the config names it')
     parser.add_argument('--images', type=int, default=100, help='how many validation images, drawn at random')
     parser.add_argument('--temperatures', type=float, nargs='+', default=[1, 2, 4, 8, 16], help='to soften with')
@@ -38,7 +38,7 @@ def main():
     for key, teacher in load_teachers(config, args.checkpoint, args.config).items():
         name = ' '.join(filter(None, ['teacher', key, 'of', title])) if 'teacher' in config.model else title
         line = ProgressLine(name, args.images, sys.stderr)
-        statistics = analyse_teacher(teacher, config, args.temperatures, args.images, line.update)
+        statistics = analyze_teacher(teacher, config, args.temperatures, args.images, line.update)
         line.close(f'{statistics.images} images')
         reports.append(teacher_report(name, statistics))
         print(f'\n{reports[-1]}')

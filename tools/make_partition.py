@@ -1,4 +1,4 @@
-"""Choose the labelled images of a training set, and write list files of them and of the rest."""
+"""Choose the labeled images of a training set, and write list files of them and of the rest."""
 
 import argparse
 import contextlib
@@ -24,7 +24,7 @@ with contextlib.redirect_stdout(io.StringIO()):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config with a train_dataloader, as a path or mmseg_kd::_base_/datasets/...')
-    parser.add_argument('--fraction', type=float, required=True, help='labelled images, such as 0.125')
+    parser.add_argument('--fraction', type=float, required=True, help='labeled images, such as 0.125')
     parser.add_argument('--seed', type=int, default=0, help='of the draw')
     parser.add_argument('--balance', action='store_true', help='choose images that also hold the rare classes')
     parser.add_argument('--out', type=Path, required=True, metavar='FOLDER', help='for labeled.txt and unlabeled.txt')

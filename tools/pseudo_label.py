@@ -16,7 +16,7 @@ with contextlib.redirect_stdout(io.StringIO()):
     from mmseg_kd.engine.launch import finish, prepare_launch, start_processes
     from mmseg_kd.io.configs import read_config
     from mmseg_kd.io.progress import ProgressLine
-    from mmseg_kd.labeling import Labeller, find_images, images_of_ids, shares_report, write_labels
+    from mmseg_kd.labeling import Labeler, find_images, images_of_ids, shares_report, write_labels
 
 
 def main():
@@ -26,7 +26,7 @@ def main():
         'checkpoint', help="its weights; 'auto' for those that the library publishes, 'none' if it comes with them"
     )
     parser.add_argument('images', help='folder of images, and of folders of them')
-    parser.add_argument('out', help='folder for the label maps and labels.json; a half-labelled one is gone on with')
+    parser.add_argument('out', help='folder for the label maps and labels.json; a half-labeled one is gone on with')
     parser.add_argument(
         '--ids',
         nargs='+',
@@ -59,15 +59,15 @@ def main():
         config.launcher = args.launcher
         prepare_launch(config)
         start_processes(config)
-        labeller = Labeller(config, None if args.checkpoint == 'none' else args.checkpoint, args.tta)
-        line = ProgressLine('labelling', len(images), sys.stderr)
+        labeler = Labeler(config, None if args.checkpoint == 'none' else args.checkpoint, args.tta)
+        line = ProgressLine('labeling', len(images), sys.stderr)
         summary = write_labels(
-            labeller,
+            labeler,
             images,
             args.images,
             args.out,
-            labeller.classes,
-            labeller.palette,
+            labeler.classes,
+            labeler.palette,
             args.threshold,
             args.top_k,
             args.stride,

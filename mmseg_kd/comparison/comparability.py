@@ -149,7 +149,7 @@ def varied_keys(settings: Sequence[dict[str, Any]]) -> list[str]:
 def fixed_settings(run: Run) -> dict[str, dict[str, Any]]:
     """What a fair comparison holds fixed, by kind and dotted key.
 
-    Of data, these are the labelled images: whether a method looks at others, and how, is its own affair. So is how many
+    Of data, these are the labeled images: whether a method looks at others, and how, is its own affair. So is how many
     teachers it asks, and a student alone has none; those of one name must be the same.
 
     Args:
@@ -161,7 +161,7 @@ def fixed_settings(run: Run) -> dict[str, dict[str, Any]]:
     preprocessor = network.get('data_preprocessor') or outer_preprocessor(config)
     train, val = config.get('train_dataloader') or {}, config.get('val_dataloader') or {}
     data = {
-        **flatten(_labelled(train.get('dataset')), 'train_dataloader.dataset'),
+        **flatten(_labeled(train.get('dataset')), 'train_dataloader.dataset'),
         **flatten(val.get('dataset'), 'val_dataloader.dataset'),
         **flatten(config.get('val_evaluator'), 'val_evaluator'),
         **flatten(preprocessor, 'model[.student].data_preprocessor'),
@@ -184,8 +184,8 @@ def fixed_settings(run: Run) -> dict[str, dict[str, Any]]:
     return settings
 
 
-def _labelled(dataset: Any) -> Any:
-    """A training set without the unlabelled images that it may have, and without what is done to them."""
+def _labeled(dataset: Any) -> Any:
+    """A training set without the unlabeled images that it may have, and without what is done to them."""
     if isinstance(dataset, dict) and 'labeled' in dataset:
         return {key: dataset[key] for key in ('labeled', 'partition') if key in dataset}
     return dataset

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ..constants import IGNORE_INDEX
 from ..io.runs import METRIC, Curve, Run
-from ..visualization.picture_grid import colour_labels
+from ..visualization.picture_grid import color_labels
 from .comparability import short_keys
 from .comparison import Comparison, Row, Variation
 from .comparison_tables import (
@@ -251,16 +251,16 @@ def _scenes(comparison: Comparison, predictions: Predictions | None) -> dict[str
     palette = predictions.palette
     scenes = []
     for i, (image, truth) in enumerate(zip(predictions.images, predictions.truth)):
-        scene = [('image', _picture(image, 'JPEG'), ''), ('truth', _picture(colour_labels(truth, palette), 'PNG'), '')]
+        scene = [('image', _picture(image, 'JPEG'), ''), ('truth', _picture(color_labels(truth, palette), 'PNG'), '')]
         for row in comparison.rows:
             if row.name in predictions.labels:
                 labels = predictions.labels[row.name][i]
-                scene.append((row.name, _picture(colour_labels(labels, palette), 'PNG'), _accuracy(labels, truth)))
+                scene.append((row.name, _picture(color_labels(labels, palette), 'PNG'), _accuracy(labels, truth)))
         scenes.append(scene)
     reasons: dict[str, list[str]] = defaultdict(list)
     for name, reason in predictions.missing:
         reasons[reason].append(name)
-    legend = [(name, ', '.join(map(str, colour))) for name, colour in zip(predictions.classes, palette)]
+    legend = [(name, ', '.join(map(str, color))) for name, color in zip(predictions.classes, palette)]
     return dict(
         scenes=scenes,
         legend=legend,

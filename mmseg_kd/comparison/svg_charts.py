@@ -1,4 +1,4 @@
-"""Charts as SVG, for a page that brings its own colours: elements have classes, and the page styles them."""
+"""Charts as SVG, for a page that brings its own colors: elements have classes, and the page styles them."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ class Estimate(NamedTuple):
         name: written beside it.
         kind: class of the elements: ``'own'`` or ``'base'``.
         values: single measurements.
-        centre: of the interval.
+        center: of the interval.
         low: its lower end; None if there is none.
         high: its upper end.
         text: shown when the mouse is over it.
@@ -43,7 +43,7 @@ class Estimate(NamedTuple):
     name: str
     kind: str
     values: Sequence[float]
-    centre: float
+    center: float
     low: float | None
     high: float | None
     text: str
@@ -52,7 +52,7 @@ class Estimate(NamedTuple):
 def line_chart(
     lines: Sequence[Line], x_range: tuple[float, float], y_range: tuple[float, float], x_label: str, y_label: str
 ) -> str:
-    """Lines over a common grid. Long lines are thinned to means of neighbours; one of a single point is a dot.
+    """Lines over a common grid. Long lines are thinned to means of neighbors; one of a single point is a dot.
 
     Args:
         lines: those behind first.
@@ -125,7 +125,7 @@ def slice_chart(points: Sequence[tuple[float, Spread]], x_label: str, y_label: s
 
 
 def dot_chart(estimates: Sequence[Estimate], x_label: str, reference: float | None) -> str:
-    """One line for each estimate, on a common axis: measurements as small dots, the centre with its interval over them.
+    """One line for each estimate, on a common axis: measurements as small dots, the center with its interval over them.
 
     Args:
         estimates: from top to bottom.
@@ -137,7 +137,7 @@ def dot_chart(estimates: Sequence[Estimate], x_label: str, reference: float | No
     ends = [
         value
         for one in estimates
-        for value in (*one.values, one.centre, one.low, one.high, reference)
+        for value in (*one.values, one.center, one.low, one.high, reference)
         if value is not None
     ]
     frame = _Frame(round(left) + 340, step * len(estimates) + 44, (0, 1), (0, 1), left=left, top=6)
@@ -173,12 +173,12 @@ def dot_chart(estimates: Sequence[Estimate], x_label: str, reference: float | No
         parts += [
             f'<circle class="{one.kind} faint" cx="{frame.x(value):.1f}" cy="{y:.1f}" r="3"/>' for value in one.values
         ]
-        parts.append(f'<circle class="{one.kind} fill" cx="{frame.x(one.centre):.1f}" cy="{y:.1f}" r="4.5"/></g>')
+        parts.append(f'<circle class="{one.kind} fill" cx="{frame.x(one.center):.1f}" cy="{y:.1f}" r="4.5"/></g>')
     return frame.svg(parts, x_label)
 
 
 def thin(points: Sequence[tuple[float, float]], most: int) -> list[tuple[float, float]]:
-    """Means of neighbouring points, so that no more than so many are left.
+    """Means of neighboring points, so that no more than so many are left.
 
     Args:
         points: x and y.

@@ -1,4 +1,4 @@
-"""How much of each class a labelled part of a data set holds, and how to choose one that holds the rare ones too."""
+"""How much of each class a labeled part of a data set holds, and how to choose one that holds the rare ones too."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -80,14 +80,14 @@ def balanced_part(counts: np.ndarray, fraction: float, seed: int) -> np.ndarray:
 
 
 def share_table(counts: np.ndarray, labeled: np.ndarray, classes: Sequence[str]) -> Rows:
-    """Rows of a table: each class among the labelled pixels and images, beside all of them.
+    """Rows of a table: each class among the labeled pixels and images, beside all of them.
 
     Args:
         counts: pixels (M, C).
-        labeled: places of the labelled images.
+        labeled: places of the labeled images.
         classes: names.
     """
-    rows: list[tuple[str, ...]] = [('class', 'pixels %, all', 'labelled', 'images %, all', 'labelled', 'of class, %')]
+    rows: list[tuple[str, ...]] = [('class', 'pixels %, all', 'labeled', 'images %, all', 'labeled', 'of class, %')]
     part = counts[labeled]
     columns = (
         counts.sum(0) / max(counts.sum(), 1),
@@ -107,7 +107,7 @@ def write_partition(folder: str | Path, images: ImageList, labeled: np.ndarray) 
     Args:
         folder: where to; it and its parents are created.
         images: of the data set.
-        labeled: places of the labelled images.
+        labeled: places of the labeled images.
     """
     folder, ids = Path(folder), np.array(images.ids())
     folder.mkdir(parents=True, exist_ok=True)

@@ -148,7 +148,7 @@ class CocoPanopticSemDataset(BaseSegDataset):
     """COCO 2017 with the 133 classes of its panoptic labels, each pixel by its class alone.
 
     The 80 kinds of things come first, then the 53 kinds of stuff, each in the order of COCO's category ids; names and
-    colours are those of the panoptic API. ``ann_file`` is the JSON of one split
+    colors are those of the panoptic API. ``ann_file`` is the JSON of one split
     (``annotations/panoptic_val2017.json``); ``data_prefix.img_path`` holds its images (``val2017``) and
     ``data_prefix.seg_map_path`` its PNG files (``annotations/panoptic_val2017``), which the pipeline reads with
     :class:`~mmseg_kd.datasets.LoadPanopticSemAnnotations`. test2017 has images but no labels: it is an

@@ -126,7 +126,7 @@ def split_samples(count: int, seed: int) -> dict[str, np.ndarray]:
 
 
 def load_digit_samples() -> tuple[np.ndarray, np.ndarray]:
-    """Scikit-learn's 1797 handwritten digits: grey values (M, 8, 8) in [0, 1], and what they show (M,) in 0..9.
+    """Scikit-learn's 1797 handwritten digits: gray values (M, 8, 8) in [0, 1], and what they show (M,) in 0..9.
 
     Raises:
         ImportError: if scikit-learn is not installed.
@@ -146,7 +146,7 @@ def compose_scenes(
 
     Args:
         rng: source of everything that is drawn.
-        glyphs: grey values (M, 8, 8) in [0, 1] of the digits to choose from.
+        glyphs: gray values (M, 8, 8) in [0, 1] of the digits to choose from.
         classes: what they show, (M,) in 0..9.
         count: scenes.
         size: height and width in pixels.
@@ -160,7 +160,7 @@ def compose_scenes(
 
 
 def _compose(rng, glyphs, classes, n, size):
-    layers, centres = _order_layers(rng, n)
+    layers, centers = _order_layers(rng, n)
     ground = rng.uniform(0.1, 0.45, (n, 1, 1, 1)) + rng.normal(0, 0.06, (n, 1, 1, 3))
     image = ground + _smooth_noise(rng, n, size, cells=3, scale=0.08) + _smooth_noise(rng, n, size, cells=9, scale=0.04)
     image = image.astype(np.float32)
@@ -170,7 +170,7 @@ def _compose(rng, glyphs, classes, n, size):
             rows = np.flatnonzero(kinds == kind)
             if not len(rows):
                 continue
-            cover, label = draw(rng, glyphs, classes, centres[rows, layer], size)
+            cover, label = draw(rng, glyphs, classes, centers[rows, layer], size)
             labels[rows] = np.where(cover >= 0.5, label[:, None, None], labels[rows])
             # Near the threshold the edge is a ramp one or two pixels wide, as a lens would draw it.
             alpha = np.clip((cover - 0.5) * 3 + 0.5, 0, 1)[..., None]
@@ -181,40 +181,40 @@ def _compose(rng, glyphs, classes, n, size):
 
 
 def _order_layers(rng, n):
-    """What the layers of n scenes are and where their centres are.
+    """What the layers of n scenes are and where their centers are.
 
-    Kinds (n, layers) are indices into LAYERS, or -1 where a scene has no more layers. Centres (n, layers, 2) are in
+    Kinds (n, layers) are indices into LAYERS, or -1 where a scene has no more layers. Centers (n, layers, 2) are in
     [-1, 1]: jittered quarters of the scene, so that layers overlap but seldom cover each other.
     """
     layers = np.full((n, sum(most for _, _, most in LAYERS)), -1)
-    centres = np.empty((*layers.shape, 2))
+    centers = np.empty((*layers.shape, 2))
     quarters = np.array([(-0.45, -0.45), (-0.45, 0.45), (0.45, -0.45), (0.45, 0.45)])
-    for row, places in zip(layers, centres):
+    for row, places in zip(layers, centers):
         kinds = np.repeat(np.arange(len(LAYERS)), [rng.integers(least, most + 1) for _, least, most in LAYERS])
         row[: len(kinds)] = rng.permutation(kinds)
         places[:] = np.resize(rng.permutation(quarters), places.shape)
-    return layers, centres + rng.normal(0, 0.16, centres.shape)
+    return layers, centers + rng.normal(0, 0.16, centers.shape)
 
 
-def _draw_digits(rng, glyphs, classes, centres, size):
-    chosen = rng.integers(len(glyphs), size=len(centres))
-    return _place(rng, glyphs[chosen], centres, size), (1 + classes[chosen]).astype(np.uint8)
+def _draw_digits(rng, glyphs, classes, centers, size):
+    chosen = rng.integers(len(glyphs), size=len(centers))
+    return _place(rng, glyphs[chosen], centers, size), (1 + classes[chosen]).astype(np.uint8)
 
 
-def _draw_mixtures(rng, glyphs, classes, centres, size):
+def _draw_mixtures(rng, glyphs, classes, centers, size):
     """Shapes that look like handwriting but are no digit: quadrants of four digits, each turned."""
-    n = len(centres)
+    n = len(centers)
     turned = np.stack([np.rot90(glyphs, quarters, axes=(1, 2)) for quarters in (1, 2, 3)])
     parts = turned[rng.integers(3, size=(4, n)), rng.integers(len(glyphs), size=(4, n))]
     second = np.arange(8) >= 4
     quadrant = second[:, None] * 2 + second
     shapes = np.take_along_axis(parts, np.broadcast_to(quadrant, (1, n, 8, 8)), axis=0)[0]
-    return _place(rng, shapes, centres, size), np.zeros(n, np.uint8)
+    return _place(rng, shapes, centers, size), np.zeros(n, np.uint8)
 
 
-def _draw_strokes(rng, glyphs, classes, centres, size):
+def _draw_strokes(rng, glyphs, classes, centers, size):
     """Bent strokes, 2 to 5 pixels wide: quadratic Bezier curves through the scene."""
-    n = len(centres)
+    n = len(centers)
     a, b, c = rng.uniform(0, size, (3, n, 1, 2)).astype(np.float32)
     t = np.linspace(0, 1, 9, dtype=np.float32)[:, None]
     curve = (1 - t) ** 2 * a + 2 * t * (1 - t) * b + t**2 * c
@@ -235,19 +235,19 @@ LAYERS = ((_draw_digits, 2, 4), (_draw_mixtures, 0, 1), (_draw_strokes, 0, 2))
 
 
 def _paint(rng, ground, size):
-    """Colours (n, size, size, 3), brighter than the ground by little or by much."""
+    """Colors (n, size, size, 3), brighter than the ground by little or by much."""
     n = len(ground)
     plain = ground + rng.uniform(0.2, 0.55, (n, 1, 1, 1)) + rng.normal(0, 0.12, (n, 1, 1, 3))
     return plain.astype(np.float32) + _smooth_noise(rng, n, size, cells=4, scale=0.05)
 
 
 def _smooth_noise(rng, n, size, cells, scale):
-    """Colour noise (n, size, size, 3) whose blobs are about size / cells pixels wide."""
+    """Color noise (n, size, size, 3) whose blobs are about size / cells pixels wide."""
     coarse = torch.from_numpy(rng.standard_normal((n, 3, cells, cells), np.float32) * np.float32(scale))
     return F.interpolate(coarse, size=(size, size), mode='bilinear').permute(0, 2, 3, 1).numpy()
 
 
-def _place(rng, shapes, centres, size):
+def _place(rng, shapes, centers, size):
     """Enlarge, turn, shear and move shapes (n, 8, 8) into a canvas: how much of every pixel they cover, (n, S, S)."""
     n = len(shapes)
     # On a log axis, so that small digits are as common as large ones.
@@ -258,7 +258,7 @@ def _place(rng, shapes, centres, size):
     forward[:, 1, 0], forward[:, 1, 1] = np.sin(turn), np.cos(turn) / stretch
     # Two empty pixels around the glyph let its outer strokes end inside the enlarged picture.
     inverse = np.linalg.inv(forward * half[:, None, None]) * (8 / 12)
-    theta = torch.from_numpy(np.concatenate([inverse, -inverse @ centres[:, :, None]], axis=2)).float()
+    theta = torch.from_numpy(np.concatenate([inverse, -inverse @ centers[:, :, None]], axis=2)).float()
     glyph = F.pad(torch.from_numpy(np.ascontiguousarray(shapes))[:, None], (2, 2, 2, 2))
     grid = F.affine_grid(theta, (n, 1, size, size), align_corners=False)
     return F.grid_sample(glyph, grid, mode='bicubic', align_corners=False)[:, 0].numpy()

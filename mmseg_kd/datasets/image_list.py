@@ -41,7 +41,7 @@ class ImageList:
 
     @classmethod
     def within(cls, config: dict, key: str) -> 'ImageList':
-        """The images within whatever repeats, balances, mixes or divides them, each once; the labelled ones alone.
+        """The images within whatever repeats, balances, mixes or divides them, each once; the labeled ones alone.
 
         Args:
             config: of any data set.

@@ -9,7 +9,7 @@ from .partitions import Partition, labeled_part
 
 @DATASETS.register_module()
 class LabeledPartDataset(Dataset):
-    """The labelled part of a data set, alone: what a network learns without the unlabelled images.
+    """The labeled part of a data set, alone: what a network learns without the unlabeled images.
 
     Args:
         labeled: config of the training set, as of :class:`SemiSupervisedDataset`.
@@ -25,11 +25,11 @@ class LabeledPartDataset(Dataset):
 
     @property
     def metainfo(self) -> dict:
-        """That of the labelled data set: classes and palette."""
+        """That of the labeled data set: classes and palette."""
         return self._images.metainfo
 
     def listed_images(self) -> list[tuple[Dataset, int]]:
-        """The labelled images: the data set that lists each, and its number there."""
+        """The labeled images: the data set that lists each, and its number there."""
         return [self._images.locate(index) for index in self.labeled]
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Which images of a training set are labelled: published lists, list files, and draws by fraction and seed."""
+"""Which images of a training set are labeled: published lists, list files, and draws by fraction and seed."""
 
 import math
 from pathlib import Path
@@ -13,7 +13,7 @@ LISTS = Path(__file__).with_name('partition_lists')
 PARTITIONS: tuple[str, ...] = tuple(
     f'{protocol}/1_{part}' for protocol in ('cityscapes', 'voc12aug', 'voc12_few') for part in (16, 8, 4, 2)
 )
-"""Names of the published partitions, ``<protocol>/1_<r>`` for every r-th image labelled.
+"""Names of the published partitions, ``<protocol>/1_<r>`` for every r-th image labeled.
 
 ``cityscapes``: 186, 372, 744 or 1,488 of the 2,975 training images; ``voc12aug``: 662, 1,323, 2,646 or 5,291 of the
 10,582 of VOC 2012 with SBD; ``voc12_few``: 92, 183, 366 or 732 of VOC 2012's own 1,464. In the first two each part
@@ -21,13 +21,13 @@ contains the smaller ones; the lists of the third are separate draws.
 
 The first two were published with CPS (Chen et al., CVPR 2021, arXiv 2106.01226), the third with PseudoSeg (Zou et al.,
 ICLR 2021, arXiv 2010.09713); the ids are those in the folder DATA of github.com/charlesCXK/TorchSemiSeg. The third's
-published lists of unlabelled images each repeat one labelled image. Here what is unlabelled is the rest of the data
+published lists of unlabeled images each repeat one labeled image. Here what is unlabeled is the rest of the data
 set that is given, so no image is both: of VOC's 1,464 images, or of the 10,582.
 """
 
 
 def published_ids(name: str) -> list[str]:
-    """The labelled ids of a published partition: ``<city>_<sequence>_<frame>`` or ``<year>_<number>``.
+    """The labeled ids of a published partition: ``<city>_<sequence>_<frame>`` or ``<year>_<number>``.
 
     Args:
         name: one of :data:`PARTITIONS`.
@@ -61,7 +61,7 @@ def read_ids(name: str) -> list[str]:
 
 
 def labeled_part(images: ImageList, partition: Partition) -> np.ndarray:
-    """The places of the labelled images, in ascending order.
+    """The places of the labeled images, in ascending order.
 
     Args:
         images: of the whole training set.

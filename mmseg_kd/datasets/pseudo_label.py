@@ -19,7 +19,7 @@ class PseudoLabelDataset(BaseSegDataset):
     repeated: a class counts as present where it has at least a thousandth of the pixels.
 
     Args:
-        images: folder of the images, as they were labelled.
+        images: folder of the images, as they were labeled.
         labels: folder of the labels; or several, of which each image is in one.
         ids: list file of the images to take, one a line: the path below ``images``, without suffix. None: all.
         pipeline: transforms, beginning with ``LoadImageFromFile`` and ``LoadAnnotations``; for soft labels,

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from torch import nn
 from torch.utils.data import Dataset
 
-from ..distillers.normalisation import swaps_channels
+from ..distillers.normalization import swaps_channels
 from .image_list import listed_images
 
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright, 5 to 8 exchange height and width
@@ -27,7 +27,7 @@ class Pictures:
     """The images of a data set by their path, to be looked at, as its pipeline loads them.
 
     Args:
-        dataset: built; the images of one that does not say what it lists are read as colour pictures.
+        dataset: built; the images of one that does not say what it lists are read as color pictures.
         network: that sees them, or whatever holds it as ``module`` or ``student``; its preprocessor tells the order of
             channels.
     """
@@ -108,7 +108,7 @@ def read_picture(transforms: Sequence, info: dict, swaps_channels: bool) -> np.n
 def as_picture(image: np.ndarray, bgr: bool) -> np.ndarray:
     """An image of any type and number of channels as (H, W, 3), uint8, RGB.
 
-    Of more than three channels, the first three are shown; of fewer, the first in grey. Values beyond 0..255, and
+    Of more than three channels, the first three are shown; of fewer, the first in gray. Values beyond 0..255, and
     values of at most 1, are stretched to 0..255 between their least and their greatest.
 
     Args:
@@ -212,13 +212,13 @@ def _stored(path: str, transform: LoadAnnotations, metainfo: dict) -> tuple[list
         if mode == 'P':
             raise ValueError(
                 f'{path} holds class numbers with a palette, which imdecode_backend='
-                f"'{transform.imdecode_backend}' of LoadAnnotations turns into colours; leave "
+                f"'{transform.imdecode_backend}' of LoadAnnotations turns into colors; leave "
                 'imdecode_backend out'
             )
         raise ValueError(
-            f'{path} holds colours ({mode or f"{pixels.shape[-1]} channels"}), but a label map must hold '
-            f'one class number for each pixel; save it as an 8-bit PNG with the number of each colour'
-            f'{_known_colours(pixels, metainfo)}'
+            f'{path} holds colors ({mode or f"{pixels.shape[-1]} channels"}), but a label map must hold '
+            f'one class number for each pixel; save it as an 8-bit PNG with the number of each color'
+            f'{_known_colors(pixels, metainfo)}'
         )
     values = np.unique(pixels)
     with np.errstate(invalid='ignore'):
@@ -234,30 +234,30 @@ def _stored(path: str, transform: LoadAnnotations, metainfo: dict) -> tuple[list
 
 
 def _other_palette(path: str, content: bytes, values: list[int], metainfo: dict) -> str:
-    """A doubt, if the colours of a file's numbers are those of other classes."""
-    known = [tuple(colour) for colour in metainfo.get('palette') or ()]
+    """A doubt, if the colors of a file's numbers are those of other classes."""
+    known = [tuple(color) for color in metainfo.get('palette') or ()]
     if metainfo.get('label_map') or len(set(known)) < len(known):
         return ''
     first = int(bool(metainfo.get('reduce_zero_label')))
     with Image.open(io.BytesIO(content)) as picture:
         palette = np.reshape(picture.getpalette(), (-1, 3)).tolist()
-    colours = {value: tuple(palette[value]) for value in values if first <= value < min(len(palette), 255)}
-    others = {value: known.index(colour) + first for value, colour in colours.items() if colour in known}
-    if len(others) < len(colours) or all(value == other for value, other in others.items()):
+    colors = {value: tuple(palette[value]) for value in values if first <= value < min(len(palette), 255)}
+    others = {value: known.index(color) + first for value, color in colors.items() if color in known}
+    if len(others) < len(colors) or all(value == other for value, other in others.items()):
         return ''
     value, other = next((value, other) for value, other in others.items() if value != other)
     return (
-        f'{path} draws the number {value} in the colour that metainfo.palette gives to {other}, and numbers count, '
-        'not colours; save it with the number of each colour, or bring metainfo.palette into the order of the numbers'
+        f'{path} draws the number {value} in the color that metainfo.palette gives to {other}, and numbers count, '
+        'not colors; save it with the number of each color, or bring metainfo.palette into the order of the numbers'
     )
 
 
-def _known_colours(pixels: np.ndarray, metainfo: dict) -> str:
-    palette = {tuple(colour) for colour in metainfo.get('palette') or ()}
+def _known_colors(pixels: np.ndarray, metainfo: dict) -> str:
+    palette = {tuple(color) for color in metainfo.get('palette') or ()}
     if pixels.shape[-1] < 3 or not palette:
         return ''
-    found = {tuple(colour[::-1]) for colour in np.unique(pixels[..., :3].reshape(-1, 3), axis=0).tolist()}
-    return ' (its colours are those of metainfo.palette, by place)' if found <= palette else ''
+    found = {tuple(color[::-1]) for color in np.unique(pixels[..., :3].reshape(-1, 3), axis=0).tolist()}
+    return ' (its colors are those of metainfo.palette, by place)' if found <= palette else ''
 
 
 def _form(content: bytes) -> tuple[str, str]:
@@ -281,8 +281,8 @@ def _orientation(info: dict) -> int:
 def _turned(info: dict, image: np.ndarray) -> bool:
     """Whether an image was loaded as its EXIF tag says, and not as its pixels are stored."""
     with Image.open(info['img_path']) as picture:
-        grey = picture.convert('L')
-        upright, stored = (np.asarray(each, np.float64) for each in (ImageOps.exif_transpose(grey), grey))
+        gray = picture.convert('L')
+        upright, stored = (np.asarray(each, np.float64) for each in (ImageOps.exif_transpose(gray), gray))
     loaded = image.reshape(*image.shape[:2], -1).mean(-1)
     distances = [np.abs(loaded - each).mean() if each.shape == loaded.shape else np.inf for each in (upright, stored)]
     return bool(distances[0] < distances[1])

@@ -1,4 +1,4 @@
-"""Labelled and unlabelled images side by side, as a pure function of a seed and a number."""
+"""Labeled and unlabeled images side by side, as a pure function of a seed and a number."""
 
 import logging
 import random
@@ -19,44 +19,44 @@ from .image_list import NAMED, ImageList, overlap
 from .partitions import Partition, labeled_part, read_ids
 from .transforms import LoadBlankAnnotations
 
-LABELED = 0  # numbers of the streams that things are drawn from; the unlabelled branches follow
+LABELED = 0  # numbers of the streams that things are drawn from; the unlabeled branches follow
 
 
 @DATASETS.register_module()
 class SemiSupervisedDataset(Dataset):
-    """One labelled image, and one unlabelled image for each unlabelled branch.
+    """One labeled image, and one unlabeled image for each unlabeled branch.
 
     Item n is ``dict(labeled=..., unlabeled=[..., ...])``, each entry what ``PackSegInputs`` gives. It depends on the
-    files, :attr:`seed` and n alone, for n without end (:class:`StreamSampler`): the labelled image is
-    ``permutation(seed, n // L)[n % L]`` of the L labelled ones, so that each is drawn equally often however many more
-    unlabelled ones there are. Every branch has such permutations of its own; those of two branches differ in every
+    files, :attr:`seed` and n alone, for n without end (:class:`StreamSampler`): the labeled image is
+    ``permutation(seed, n // L)[n % L]`` of the L labeled ones, so that each is drawn equally often however many more
+    unlabeled ones there are. Every branch has such permutations of its own; those of two branches differ in every
     place, so an item never has the same image twice (the published code of CPS pairs every image with itself).
     Augmentations draw from Python's, NumPy's and torch's global generators, which are seeded for it by ``seed``, n and
     the branch, and are restored afterwards.
 
-    An unlabelled branch is told neither labels nor where they are. An image that cannot be read is named and ends the
-    run; an unlabelled one is passed over, with a warning and with the next of the permutation in its place, where the
+    An unlabeled branch is told neither labels nor where they are. An image that cannot be read is named and ends the
+    run; an unlabeled one is passed over, with a warning and with the next of the permutation in its place, where the
     branch loads with ``dict(type='LoadImageFromFile', ignore_empty=True)``.
 
     Args:
         labeled: config of the training set, with its pipeline: any data set that lists images, or a ``ConcatDataset``
             of such.
-        unlabeled_pipelines: of the unlabelled branches, one or two; each has ``LoadBlankAnnotations`` where labelled
+        unlabeled_pipelines: of the unlabeled branches, one or two; each has ``LoadBlankAnnotations`` where labeled
             images have ``LoadAnnotations``.
-        partition: which images of ``labeled`` are labelled: the name of a published partition (``'cityscapes/1_8'``),
+        partition: which images of ``labeled`` are labeled: the name of a published partition (``'cityscapes/1_8'``),
             a list file, ``dict(fraction=..., seed=...)``, or two list files, ``dict(labeled=..., unlabeled=...)``; see
             :mod:`mmseg_kd.datasets.partitions`. None: all.
-        unlabeled: config of a data set whose images, all or those listed, are the unlabelled ones, such as
+        unlabeled: config of a data set whose images, all or those listed, are the unlabeled ones, such as
             ``dict(type='UnlabeledFolderDataset', folder='...')``; its pipeline and labels are not used. None: they are
             the rest of ``labeled``, or those of it that are listed.
 
     Attributes:
         seed: of all that is drawn; set by the sampler.
-        labeled: places of the labelled images in the data set ``labeled``, ascending.
-        unlabeled: places of the unlabelled ones in the data set ``unlabeled``, or in ``labeled`` if there is none.
+        labeled: places of the labeled images in the data set ``labeled``, ascending.
+        unlabeled: places of the unlabeled ones in the data set ``unlabeled``, or in ``labeled`` if there is none.
 
     Raises:
-        ValueError: if ids do not exist, a list is empty, or an image is both labelled and unlabelled.
+        ValueError: if ids do not exist, a list is empty, or an image is both labeled and unlabeled.
     """
 
     def __init__(
@@ -84,15 +84,15 @@ class SemiSupervisedDataset(Dataset):
 
     @property
     def metainfo(self) -> dict:
-        """That of the labelled data set: classes and palette."""
+        """That of the labeled data set: classes and palette."""
         return self._labeled_images.metainfo
 
     def listed_images(self) -> list[tuple[Dataset, int]]:
-        """The labelled images: the data set that lists each, and its number there."""
+        """The labeled images: the data set that lists each, and its number there."""
         return [self._labeled_images.locate(index) for index in self.labeled]
 
     def unlabeled_paths(self) -> list[str]:
-        """The files of the unlabelled images."""
+        """The files of the unlabeled images."""
         return [self._unlabeled_images.info(index)['img_path'] for index in self.unlabeled]
 
     def __len__(self) -> int:
@@ -133,7 +133,7 @@ class SemiSupervisedDataset(Dataset):
                     return item
                 self._warn(info['img_path'])
         raise ValueError(
-            f'unlabeled_pipelines[{number}]: none of the {total} unlabelled images can be read, or none '
+            f'unlabeled_pipelines[{number}]: none of the {total} unlabeled images can be read, or none '
             'is left for this branch; check the files'
         )
 
@@ -141,20 +141,20 @@ class SemiSupervisedDataset(Dataset):
         if path not in self._passed_over:
             self._passed_over.add(path)
             print_log(
-                f'unlabelled image {path} was passed over: it cannot be read', logger='current', level=logging.WARNING
+                f'unlabeled image {path} was passed over: it cannot be read', logger='current', level=logging.WARNING
             )
 
     def _check_lists(self) -> None:
         if not len(self.unlabeled):
             raise ValueError(
-                f'no image is left unlabelled: all {len(self.labeled)} of labeled are labelled; set a '
+                f'no image is left unlabeled: all {len(self.labeled)} of labeled are labeled; set a '
                 'smaller partition, or unlabeled to another data set'
             )
         labeled, unlabeled = self._labeled_images.paths(), self._unlabeled_images.paths()
         both = overlap([labeled[index] for index in self.labeled], [unlabeled[index] for index in self.unlabeled])
         if both:
             raise ValueError(
-                f'{len(both)} images are both labelled and unlabelled, such as '
+                f'{len(both)} images are both labeled and unlabeled, such as '
                 f'{", ".join(both[:NAMED])}; take them out of one of the lists, or leave unlabeled out: '
                 'it is then the rest of labeled'
             )
@@ -168,7 +168,7 @@ def permutation(seed: int, stream: int, epoch: int, size: int) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def branch_orders(seed: int, epoch: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two orders of the unlabelled images in a pass over them, which differ in every place."""
+    """Two orders of the unlabeled images in a pass over them, which differ in every place."""
     first, second = (permutation(seed, LABELED + 1 + number, epoch, size) for number in range(2))
     return first, apart(first, second)
 

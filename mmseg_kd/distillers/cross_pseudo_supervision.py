@@ -22,12 +22,12 @@ class CrossPseudoSupervision(SemiSupervisedDistiller):
 
     .. math:: L = \sum_{a \ne b} \Big( L_a(x_l) + \sum_k w_k L_k(a, b; x_l) + \sum_j w_j L_j(a, b; x_u) \Big)
 
-    with :math:`L_a` the own losses of network a, ``terms`` k on labelled and ``unlabeled_terms`` j on unlabelled
+    with :math:`L_a` the own losses of network a, ``terms`` k on labeled and ``unlabeled_terms`` j on unlabeled
     images. Every term counts twice, with the networks in turn as student and as the one, unnamed teacher, which gets no
-    gradient from it. The two differ by their random initialisation. What is tested and exported is the first,
+    gradient from it. The two differ by their random initialization. What is tested and exported is the first,
     ``student``; in the log, the losses of the second begin with ``peer.``.
 
-    Each network runs once on the labelled and once on the unlabelled images, for both its parts; and once on each of
+    Each network runs once on the labeled and once on the unlabeled images, for both its parts; and once on each of
     the images before they are mixed where terms read ``unmixed.`` paths: in train mode, as published, without gradient.
 
     Args:
@@ -42,10 +42,10 @@ class CrossPseudoSupervision(SemiSupervisedDistiller):
         ValueError: as there.
 
     Paper: Chen et al., "Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision" (CVPR 2021,
-    arXiv 2106.01226): :class:`~mmseg_kd.losses.PseudoLabelLoss` between ``logits``, on labelled and unlabelled images
-    with weight 1.5 (VOC) or 6 (Cityscapes); or with CutMix between ``logits`` and ``unmixed.logits``, on unlabelled
+    arXiv 2106.01226): :class:`~mmseg_kd.losses.PseudoLabelLoss` between ``logits``, on labeled and unlabeled images
+    with weight 1.5 (VOC) or 6 (Cityscapes); or with CutMix between ``logits`` and ``unmixed.logits``, on unlabeled
     images alone, with weight 1 or 5. Deviations: those of :class:`SemiSupervisedDistiller` and of the loss, except for
-    the modes; and without CutMix, labelled and unlabelled images have a mean each, there they share one.
+    the modes; and without CutMix, labeled and unlabeled images have a mean each, there they share one.
     """
 
     teachers_train = True
@@ -96,7 +96,7 @@ class CrossPseudoSupervision(SemiSupervisedDistiller):
 
 
 class _Said(NamedTuple):
-    """The losses of a network, and what it holds for labelled and unlabelled images, by path."""
+    """The losses of a network, and what it holds for labeled and unlabeled images, by path."""
 
     losses: dict[str, Tensor]
     labeled: dict[str, Any]

@@ -95,7 +95,7 @@ class Distiller(BaseSegmentor):
     # Under which names a plain student's checkpoint is loaded.
     plain_prefixes: tuple[str, ...] = ('student.',)
 
-    # The heads of a stock TTA wrapper and of visualisers ask the segmentor for these.
+    # The heads of a stock TTA wrapper and of visualizers ask the segmentor for these.
     align_corners = property(lambda self: self.student.align_corners)
     num_classes = property(lambda self: self.student.num_classes)
     out_channels = property(lambda self: self.student.out_channels)
@@ -175,7 +175,7 @@ class Distiller(BaseSegmentor):
         return self.student(inputs, data_samples, mode='tensor')
 
     def _answers(self, inputs: Tensor, data_samples: list[Any], paths: Iterable[str]) -> dict[str, Any]:
-        """What the paths of the terms hold in the teachers, for labelled images."""
+        """What the paths of the terms hold in the teachers, for labeled images."""
         return self._read_teachers(inputs, paths)
 
     def _read_teachers(self, inputs: Tensor, paths: Iterable[str]) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def _metas(images: Tensor) -> list[dict]:
 
 
 def image_channels(model: nn.Module) -> int:
-    """Channels of the images of a segmentor: those that its preprocessor normalises or its first convolution reads."""
+    """Channels of the images of a segmentor: those that its preprocessor normalizes or its first convolution reads."""
     mean = getattr(getattr(model, 'data_preprocessor', None), 'mean', None)
     if isinstance(mean, Tensor) and mean.numel() > 1:
         return mean.numel()

@@ -35,9 +35,9 @@ class MeanTeacher(SemiSupervisedDistiller):
         ValueError: as there.
 
     Paper: Tarvainen and Valpola, "Mean teachers are better role models" (NIPS 2017, arXiv 1703.01780), with
-    :class:`~mmseg_kd.losses.ProbabilityMSELoss` on labelled and unlabelled images. Deviations from the code of the
+    :class:`~mmseg_kd.losses.ProbabilityMSELoss` on labeled and unlabeled images. Deviations from the code of the
     comparison in Chen et al. (CVPR 2021, arXiv 2106.01226): the teacher has the student's BatchNorm statistics and is
-    in eval mode, there it is in train mode and keeps its own; and it follows after the step of the optimiser, there
+    in eval mode, there it is in train mode and keeps its own; and it follows after the step of the optimizer, there
     before.
     """
 
@@ -65,7 +65,7 @@ class MeanTeacher(SemiSupervisedDistiller):
         return self
 
     def init_weights(self) -> None:
-        """Initialise the student, and begin with a teacher that equals it."""
+        """Initialize the student, and begin with a teacher that equals it."""
         super().init_weights()
         self.update_teacher(momentum=0.0)
 

@@ -21,7 +21,7 @@ Read = Callable[[Tensor, list[str]], dict[str, Any]]
 
 
 class Mixture(NamedTuple):
-    """Unlabelled images as the student sees them.
+    """Unlabeled images as the student sees them.
 
     Args:
         images: preprocessed, (N, 3, H, W).
@@ -42,8 +42,8 @@ class SemiSupervisedDistiller(Distiller):
 
     .. math:: L = L_{student}(x_l) + \sum_k w_k L_k(x_l) + \sum_j w_j L_j(x_u)
 
-    with the student's own losses and ``terms`` on the labelled images :math:`x_l`, and ``unlabeled_terms`` on the
-    unlabelled ones: the first branch of the data set as it is or, with ``mix``, the mixture of two branches. The
+    with the student's own losses and ``terms`` on the labeled images :math:`x_l`, and ``unlabeled_terms`` on the
+    unlabeled ones: the first branch of the data set as it is or, with ``mix``, the mixture of two branches. The
     student runs once on each of :math:`x_l` and :math:`x_u`, a batch by itself; a teacher once on every batch that
     terms read.
 
@@ -57,9 +57,9 @@ class SemiSupervisedDistiller(Distiller):
     Args:
         student: as of :class:`Distiller`.
         teacher: as of :class:`Distiller`.
-        terms: on labelled images, as of :class:`Distiller`; may be left out.
-        unlabeled_terms: likewise on unlabelled ones; without any, unlabelled images are not looked at.
-        mix: config of a :class:`CutMix`, which needs two unlabelled branches.
+        terms: on labeled images, as of :class:`Distiller`; may be left out.
+        unlabeled_terms: likewise on unlabeled ones; without any, unlabeled images are not looked at.
+        mix: config of a :class:`CutMix`, which needs two unlabeled branches.
         data_preprocessor: as of :class:`Distiller`.
         init_cfg: as of :class:`Distiller`.
 
@@ -161,7 +161,7 @@ class SemiSupervisedDistiller(Distiller):
     def _mixture(self, branches: list[Tensor], data_samples: list[list[Any]]) -> Mixture:
         if len(branches) < (1 if self.mix is None else 2):
             raise ValueError(
-                f'model.mix needs two unlabelled branches, but the batch has {len(branches)}; give '
+                f'model.mix needs two unlabeled branches, but the batch has {len(branches)}; give '
                 'train_dataloader.dataset two unlabeled_pipelines'
             )
         labels = None
@@ -181,8 +181,8 @@ class SemiSupervisedDistiller(Distiller):
     def _check_branches(self, inputs: Any) -> None:
         if not isinstance(inputs, dict):
             raise ValueError(
-                f'{type(self).__name__} needs batches of labelled and unlabelled images, but this one has '
-                "labelled ones alone; set train_dataloader.dataset to a dict(type='SemiSupervisedDataset')"
+                f'{type(self).__name__} needs batches of labeled and unlabeled images, but this one has '
+                "labeled ones alone; set train_dataloader.dataset to a dict(type='SemiSupervisedDataset')"
             )
 
 
@@ -190,7 +190,7 @@ def _padding(data_samples: list[Any]) -> Tensor:
     """Labels (N, H, W) that are 255 in the padding and 0 elsewhere."""
     if not all('gt_sem_seg' in sample for sample in data_samples):
         raise ValueError(
-            'unlabelled images need a blank label map, which tells their padding; put '
+            'unlabeled images need a blank label map, which tells their padding; put '
             "dict(type='LoadBlankAnnotations') behind LoadImageFromFile in unlabeled_pipelines"
         )
     maps = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples])

@@ -20,14 +20,14 @@ class SoftLabelDistiller(Distiller):
     r"""A :class:`Distiller` whose teacher is read from soft labels: no network answers while the student learns.
 
     What a term reads as the teacher's ``logits`` is the logarithm of the stored probabilities, which any loss between
-    logits can be given: softened by a temperature, they are what the labeller's own logits would be. What was left for
+    logits can be given: softened by a temperature, they are what the labeler's own logits would be. What was left for
     the classes that are not stored is spread evenly among them,
 
     .. math:: z_c = \log q_c \;\text{for the K stored classes}, \qquad z_c = \log \frac{1 - \sum_k q_k}{C - K}
         \;\text{for the others}
 
     and no probability is less than :math:`2^{-24}`. Terms count where there is a label, and nowhere else: every loss is
-    put into :class:`~mmseg_kd.masks.OnLabelled`.
+    put into :class:`~mmseg_kd.masks.OnLabeled`.
 
     The data samples are those of :class:`~mmseg_kd.datasets.PackSoftSegInputs`.
 
@@ -57,12 +57,12 @@ class SoftLabelDistiller(Distiller):
     def __init__(
         self, student: dict, terms: dict[str, dict], data_preprocessor: dict | None = None, init_cfg: dict | None = None
     ) -> None:
-        labelled = {
-            name: dict(term, loss=dict(type='OnLabelled', loss=term['loss'])) if 'loss' in term else term
+        labeled = {
+            name: dict(term, loss=dict(type='OnLabeled', loss=term['loss'])) if 'loss' in term else term
             for name, term in terms.items()
         }
         # Of the student's own shape, which is all that is asked of a teacher before it answers.
-        super().__init__(student, dict(model=student), labelled, data_preprocessor, init_cfg)
+        super().__init__(student, dict(model=student), labeled, data_preprocessor, init_cfg)
         self.teachers = {}
         for term in self.all_terms.values():
             for path in term.teacher_paths:
@@ -84,7 +84,7 @@ class SoftLabelDistiller(Distiller):
 
 
 def _padded(labels: PixelData, inputs: Tensor, num_classes: int) -> Tensor:
-    """On the right and below, as the preprocessor pads images; nothing is labelled there."""
+    """On the right and below, as the preprocessor pads images; nothing is labeled there."""
     stride, logits = labels.stride, soft_logits(labels, num_classes)
     height, width = (len(range(stride // 2, side, stride)) for side in inputs.shape[2:])
     return F.pad(logits[None], (0, width - logits.shape[2], 0, height - logits.shape[1]), mode='replicate')[0]

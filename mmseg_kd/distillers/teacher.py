@@ -16,7 +16,7 @@ from ..adapters import align
 from ..io.checkpoint import CheckpointError, load_weights
 from ..io.configs import model_config, published_weights
 from .inference import forward_inference
-from .normalisation import Renormalise, normalises
+from .normalization import Renormalize, normalizes
 from .taps import LOGITS, PathError
 
 DTYPES = dict(bfloat16=torch.bfloat16, float16=torch.float16, float32=torch.float32)
@@ -27,7 +27,7 @@ Spec = dict | list[dict]
 class FrozenTeacher:
     """A segmentor that is read, and otherwise does not exist for the model it teaches.
 
-    It is no ``nn.Module``: what holds it finds nothing of it in ``state_dict()``, ``parameters()``, an optimiser, DDP's
+    It is no ``nn.Module``: what holds it finds nothing of it in ``state_dict()``, ``parameters()``, an optimizer, DDP's
     buffers or an EMA copy (a deep copy shares it). It is built and loaded at the first reading, always in eval mode and
     without gradient, and runs only until the last path has been read; never its own loss.
 
@@ -81,7 +81,7 @@ class FrozenTeacher:
         self.dtype = _torch_name('dtype', dtype, DTYPES) if dtype else None
         self._memory_format = _torch_name('memory_format', memory_format, MEMORY_FORMATS)
         self._module: nn.Module | None = None
-        self._renormalise: Renormalise | None = None
+        self._renormalize: Renormalize | None = None
 
     @property
     def model_config(self) -> dict:
@@ -122,7 +122,7 @@ class FrozenTeacher:
                 'current',
                 logging.WARNING,
             )
-        if not normalises(module.data_preprocessor):
+        if not normalizes(module.data_preprocessor):
             print_log(
                 f'the data_preprocessor of model.teacher has no mean and std, so the teacher {self.config or ""} sees '
                 'images of 0..255; if it was trained otherwise, add mean and std to its config',
@@ -146,17 +146,17 @@ class FrozenTeacher:
         Args:
             inputs: images (N, C, H, W) as the student's preprocessor left them.
             paths: see :class:`~mmseg_kd.distillers.Taps`.
-            preprocessor: the student's; where the teacher's normalises otherwise, the images are converted. None says
+            preprocessor: the student's; where the teacher's normalizes otherwise, the images are converted. None says
                 that they are as the teacher's own would have left them.
         """
         module = self.module
         if next(module.parameters()).device != inputs.device:
             module.to(inputs.device)
-        if self._renormalise is None and preprocessor is not None:
-            self._renormalise = Renormalise(preprocessor, module.data_preprocessor)
+        if self._renormalize is None and preprocessor is not None:
+            self._renormalize = Renormalize(preprocessor, module.data_preprocessor)
         with torch.no_grad():
-            if self._renormalise is not None:
-                inputs = self._renormalise(inputs)
+            if self._renormalize is not None:
+                inputs = self._renormalize(inputs)
             inputs = at_scale(inputs, self.scale)
             with in_precision(self.dtype, inputs.device.type):
                 return forward_inference(module, inputs.contiguous(memory_format=self._memory_format), paths)
@@ -165,7 +165,7 @@ class FrozenTeacher:
         return self
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, '_module': None, '_renormalise': None}
+        return {**self.__dict__, '_module': None, '_renormalize': None}
 
 
 class EnsembleTeacher:

@@ -62,7 +62,7 @@ class Term(nn.Module):
         if getattr(self.loss, 'critic_first', False) and self.schedule is None:
             raise ValueError(
                 f'{self.key}.weight must be a schedule that begins when the critic of '
-                f'{type(self.loss).__name__} has learnt, but is {weight!r}; take '
+                f'{type(self.loss).__name__} has learned, but is {weight!r}; take '
                 f"dict(type='DelayedWeight', weight={weight!r}, begin=...)"
             )
         if self.schedule is None and not isinstance(weight, (int, float)):
@@ -83,7 +83,7 @@ class Term(nn.Module):
 
     @property
     def critic(self) -> nn.Module | None:
-        """The part that another optimiser trains, if the loss is adversarial."""
+        """The part that another optimizer trains, if the loss is adversarial."""
         return self.loss.critic if isinstance(self.loss, AdversarialLoss) else None
 
     @property

@@ -81,7 +81,7 @@ def check_data(say: Say, config: Config, loader: str, num_classes: int, void: in
     if stored == {0, MASK} and void == MASK and num_classes == 2:
         say.failed(
             f'the label files of {len(chosen)} images hold 0 and {MASK} alone, and {MASK} is void, so one class '
-            f'is never learnt; save masks as 0 and 1 (labels // {MASK})'
+            f'is never learned; save masks as 0 and 1 (labels // {MASK})'
         )
     elif not counts.any():
         say.failed(
@@ -131,7 +131,7 @@ def _list_mark(images: Sequence[tuple[Dataset, int]], absent: Sequence[str]) -> 
 
 def _numbers(dataset: Dataset, images: Sequence[tuple[Dataset, int]]) -> str:
     if hasattr(dataset, 'unlabeled_paths'):
-        return f'{len(images)} labelled and {len(dataset.unlabeled_paths())} unlabelled images'
+        return f'{len(images)} labeled and {len(dataset.unlabeled_paths())} unlabeled images'
     drawn = f' ({len(dataset)} items of {type(dataset).__name__})' if len(dataset) != len(images) else ''
     return f'{len(images)} images{drawn}'
 

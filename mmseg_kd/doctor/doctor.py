@@ -36,10 +36,10 @@ from ..io.configs import outer_preprocessor
 from ..version import __version__
 from .data_checks import check_data
 from .diagnosis import Diagnosis, Missing, Say
-from .labeling_checks import check_labelling, check_trainings, stand_in_loader, whole_length
+from .labeling_checks import check_labeling, check_trainings, stand_in_loader, whole_length
 from .loss_parts import loss_table
 from .module_table import Place, module_table, places
-from .network_checks import Network, check_classes, check_normalisation, check_student, check_teachers, check_void
+from .network_checks import Network, check_classes, check_normalization, check_student, check_teachers, check_void
 from .step_checks import check_batch, check_losses, check_model, check_optimizer, check_unused, check_validation
 from .step_cost import check_cost, cost_table
 from .teacher_checks import check_accuracy, check_partition, check_weights
@@ -152,11 +152,11 @@ def _examine(
     num_classes, void = (0, IGNORE_INDEX) if isinstance(student, Missing) else (student.num_classes, student.void)
     train, val = Missing('training data'), Missing('validation data')
     loop = config.get('train_cfg') or {}
-    labelling = run('labelling', check_labelling, config, folder) if 'teacher' in loop else None
-    if labelling is not None:
-        run('trainings', check_trainings, labelling)
-        train = run('training data', stand_in_loader, labelling)
-        config = config if isinstance(labelling, Missing) else whole_length(labelling)
+    labeling = run('labeling', check_labeling, config, folder) if 'teacher' in loop else None
+    if labeling is not None:
+        run('trainings', check_trainings, labeling)
+        train = run('training data', stand_in_loader, labeling)
+        config = config if isinstance(labeling, Missing) else whole_length(labeling)
     else:
         train = run('training data', check_data, config, 'train_dataloader', num_classes, void, samples)
     if config.get('val_dataloader') is None:
@@ -167,7 +167,7 @@ def _examine(
     found = {key: loader for key, loader in loaders.items() if not isinstance(loader, Missing)}
     run('classes', check_classes, config, student, networks, found)
     run('void', check_void, config, student, networks)
-    run('normalisation', check_normalisation, student, networks)
+    run('normalization', check_normalization, student, networks)
     loaded = run("teacher's weights", check_weights, networks, found) if distilled else []
     if distilled and partition_of(config) is not None:
         run("teacher's partition", check_partition, config)
@@ -175,9 +175,9 @@ def _examine(
         run("teacher's mIoU", check_accuracy, network, val, device, images, seconds, void)
 
     model = run('model', check_model, config, device, teachers, needs=[student, networks])
-    if labelling is None:
+    if labeling is None:
         run('batches', check_batches, config, model, train)
-    optimizer = run('optimiser', check_optimizer, config, model)
+    optimizer = run('optimizer', check_optimizer, config, model)
     batch, loading = _pair(run('batch', check_batch, model, train, num_classes, void))
     parts = run('losses', check_losses, config, model, train, batch, needs=[loaded])
     run('unused parameters', check_unused, config, model, batch, distributed, needs=[parts])

@@ -1,4 +1,4 @@
-"""Trainings whose images are labelled only when they run, looked at with labels that stand in."""
+"""Trainings whose images are labeled only when they run, looked at with labels that stand in."""
 
 import copy
 import math
@@ -19,7 +19,7 @@ from .data_checks import without_workers
 from .diagnosis import Say
 
 
-def check_labelling(say: Say, config: Config, folder: str) -> tuple[MCKDLoop, Config]:
+def check_labeling(say: Say, config: Config, folder: str) -> tuple[MCKDLoop, Config]:
     """Build the loop and its teacher, and labels that stand in for the teacher's.
 
     Args:
@@ -50,24 +50,24 @@ def check_labelling(say: Say, config: Config, folder: str) -> tuple[MCKDLoop, Co
     return loop, training
 
 
-def check_trainings(say: Say, labelling: tuple[MCKDLoop, Config]) -> None:
-    """Try a training for one step and one validation, and the labelling by its student."""
-    loop, training = labelling
+def check_trainings(say: Say, labeling: tuple[MCKDLoop, Config]) -> None:
+    """Try a training for one step and one validation, and the labeling by its student."""
+    loop, training = labeling
     loop.rehearse(training, Path(training.work_dir).parent)
-    say.ok('one step, one validation and one image labelled by the student; no batch of a training is too small')
+    say.ok('one step, one validation and one image labeled by the student; no batch of a training is too small')
 
 
-def stand_in_loader(say: Say, labelling: tuple[MCKDLoop, Config]) -> DataLoader:
+def stand_in_loader(say: Say, labeling: tuple[MCKDLoop, Config]) -> DataLoader:
     """The loader of a training on a few images with labels that stand in."""
-    _, training = labelling
+    _, training = labeling
     loader = Runner.build_dataloader(without_workers(training.train_dataloader), seed=0)
     say.skipped(f'the labels of {len(loader.dataset)} images stand in for those that there will be')
     return loader
 
 
-def whole_length(labelling: tuple[MCKDLoop, Config]) -> Config:
+def whole_length(labeling: tuple[MCKDLoop, Config]) -> Config:
     """The config of a training on a few images, with the iterations that one on all images has."""
-    loop, training = labelling
+    loop, training = labeling
     length = training_loop(training)
     if length is not None and length.by_epoch:
         number = math.ceil(loop.number_of_images() / training.train_dataloader.get('batch_size', 1))

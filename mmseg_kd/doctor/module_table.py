@@ -37,7 +37,7 @@ def places(skeleton: nn.Module, size: Sequence[int]) -> list[Place]:
     """Stages and outputs of a segmentor, in the order in which they are computed; auxiliary heads last.
 
     These are the children of backbone, neck and heads (those of a list of modules singly; layers without weights and
-    normalisations left out), the items of what they return, ``prelogits`` and ``logits``.
+    normalizations left out), the items of what they return, ``prelogits`` and ``logits``.
 
     Args:
         skeleton: a segmentor, as :func:`mmseg_kd.distillers.dry_run.build_skeleton` gives it, which is how a teacher

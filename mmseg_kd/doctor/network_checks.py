@@ -16,7 +16,7 @@ from ..distillers.class_logits import count_classes
 from ..distillers.dry_run import build_skeleton
 from ..distillers.inference import image_channels
 from ..distillers.labels import ignored_label
-from ..distillers.normalisation import Renormalise
+from ..distillers.normalization import Renormalize
 from ..distillers.taps import LOGITS
 from ..distillers.teacher import Teacher
 from ..io.configs import segmentor_config
@@ -175,7 +175,7 @@ def check_void(say: Say, config: Config, student: Network, teachers: Sequence[Ne
     if padding != student.void:
         text = f'{student.key}.data_preprocessor.seg_pad_val is {padding}; set it to {student.void}, which is void: '
         if 0 <= padding < student.num_classes:
-            say.warning(f'{text}padding would be learnt as class {padding}')
+            say.warning(f'{text}padding would be learned as class {padding}')
         else:
             say.failed(f'{text}padding would be of no class')
     for teacher in teachers:
@@ -188,15 +188,15 @@ def check_void(say: Say, config: Config, student: Network, teachers: Sequence[Ne
         say.ok(f'{student.void} in heads, padding{", terms" if teachers else ""} and validation')
 
 
-def check_normalisation(say: Say, student: Network, teachers: Sequence[Network]) -> None:
-    """Images are normalised, and for the teachers as for the student; where not, the distiller converts them."""
+def check_normalization(say: Say, student: Network, teachers: Sequence[Network]) -> None:
+    """Images are normalized, and for the teachers as for the student; where not, the distiller converts them."""
     if not student.preprocessor.get('mean'):
         say.warning(f'{student.key}.data_preprocessor has no mean and std, so the images keep their values of 0..255')
     for teacher in teachers:
         if not teacher.preprocessor and getattr(teacher.skeleton, 'comes_with_weights', False):
             continue  # and with a preprocessor of its own
         probe = torch.zeros(1, image_channels(student.skeleton), 1, 1)
-        if Renormalise(_preprocessor(student), _preprocessor(teacher))(probe) is not probe:
+        if Renormalize(_preprocessor(student), _preprocessor(teacher))(probe) is not probe:
             say.warning(
                 f'{teacher.label} has {_statistics(teacher)}, the student {_statistics(student)}; images are '
                 'converted for it in every step, which is right if it was trained so; if not, mend '

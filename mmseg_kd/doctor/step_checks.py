@@ -51,7 +51,7 @@ def check_model(say: Say, config: Config, device: str, teachers: dict[str, Teach
         say.failed(f'its initial weights cannot be had: {error}; see pretrained and init_cfg in {key}')
     if not isinstance(model, Distiller):
         if say.clean:
-            say.ok(f'{type(model).__name__}, built and initialised')
+            say.ok(f'{type(model).__name__}, built and initialized')
         return model.to(device)
     if teachers:
         model.teachers = teachers
@@ -63,15 +63,15 @@ def check_model(say: Say, config: Config, device: str, teachers: dict[str, Teach
     ]
     number = f'{len(model.all_terms)} term{"s" if len(model.all_terms) > 1 else ""}'
     if say.clean:
-        say.ok(f'built and initialised, with {number}{"; adapters: " if adapted else ""}{", ".join(adapted)}')
+        say.ok(f'built and initialized, with {number}{"; adapters: " if adapted else ""}{", ".join(adapted)}')
     return model.to(device)
 
 
 def check_optimizer(say: Say, config: Config, model: nn.Module) -> OptimWrapper:
-    """Build the optimisers.
+    """Build the optimizers.
 
     Raises:
-        ValueError: if a critic would be trained by the student's optimiser.
+        ValueError: if a critic would be trained by the student's optimizer.
     """
     if config.get('optim_wrapper') is None:
         raise ValueError('there is no optim_wrapper; add one to the config')
@@ -79,7 +79,7 @@ def check_optimizer(say: Say, config: Config, model: nn.Module) -> OptimWrapper:
     separate = hasattr(wrapper, 'optim_wrappers')
     if critic_parameters(model) and not separate:
         raise ValueError(
-            'model.terms has an adversarial loss, whose critic needs an optimiser of its own; set '
+            'model.terms has an adversarial loss, whose critic needs an optimizer of its own; set '
             "optim_wrapper.constructor='DistillOptimWrapperConstructor' and optim_wrapper.critic"
         )
     optimizers = [w.optimizer for w in wrapper.optim_wrappers.values()] if separate else [wrapper.optimizer]

@@ -124,7 +124,7 @@ def check_accuracy(
         say.skipped(f'{network.label} has {network.num_classes} classes, and the data {classes}')
         return
     areas = measure(network, loader, device, images, seconds, ignored)
-    got, number = summarise(*areas), len(areas[0])
+    got, number = summarize(*areas), len(areas[0])
     of = '' if network.label == 'teacher' else f'{network.label}: '
     found = f'{of}{got.miou:.1f} % on {number} of {len(loader.dataset)} validation images'
     stated, reason = published_miou(network)
@@ -173,7 +173,7 @@ def measure(
     return tuple(torch.stack(part).double().numpy() for part in zip(*areas))
 
 
-def summarise(intersections: np.ndarray, unions: np.ndarray, labels: np.ndarray) -> Accuracy:
+def summarize(intersections: np.ndarray, unions: np.ndarray, labels: np.ndarray) -> Accuracy:
     """Accuracies from pixels of intersection, of union and of the label, each (images, classes)."""
     draws = np.random.default_rng(0).integers(0, len(labels), (RESAMPLES, len(labels)))
     resampled = [_miou(intersections[rows], unions[rows]) for rows in draws]

@@ -162,7 +162,7 @@ def enable_amp(config: Config) -> None:
     """Turn on automatic mixed precision: with dynamic loss scaling on a GPU, in bfloat16 without one.
 
     Raises:
-        ValueError: if the optimiser's wrapper is another than ``OptimWrapper``.
+        ValueError: if the optimizer's wrapper is another than ``OptimWrapper``.
     """
     wanted = 'AmpOptimWrapper' if torch.cuda.is_available() else 'BFloat16OptimWrapper'
     kind = config.optim_wrapper.get('type', 'OptimWrapper')

@@ -205,7 +205,7 @@ def check_loader(loader: DataLoader, model: nn.Module, size: Sequence[int], loop
         norm = norm_of_single_values(model, size)
         if norm is not None:
             problems.refuse(
-                f'{norm} normalises one value per image and channel, and cannot do so for a batch of one image, but '
+                f'{norm} normalizes one value per image and channel, and cannot do so for a batch of one image, but '
                 + (
                     'train_dataloader.batch_size is 1; set 2 or more'
                     if batch == 1
@@ -437,7 +437,7 @@ def _check_checkpoints(problems: Problems, config: Config, loop: Loop) -> None:
 
 
 def policies(node: Any, path: str = 'param_scheduler') -> Iterator[tuple[str, dict]]:
-    """Key and config of every schedule, of one optimiser or of several by name.
+    """Key and config of every schedule, of one optimizer or of several by name.
 
     Args:
         node: ``param_scheduler`` of a config.
@@ -482,7 +482,7 @@ def _check_schedule(problems: Problems, key: str, kind: str, policy: dict, loop:
         rest = (loop.total - max(end, start)) / max(loop.total - start, 1)
         if _floor(kind, policy) == 0 and rest >= WASTE:
             problems.refuse(
-                f'{key} ({kind}) ends at {end} with a learning rate of 0, but {loop.length}: nothing is learnt '
+                f'{key} ({kind}) ends at {end} with a learning rate of 0, but {loop.length}: nothing is learned '
                 f'after {end}; set {key}.end to the length of training'
             )
         elif rest >= WASTE:

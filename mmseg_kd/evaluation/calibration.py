@@ -271,7 +271,7 @@ def load_teachers(config: Config, checkpoint: str | None = None, name: str = '')
     return build_teachers(spec, outer_preprocessor(config))
 
 
-def analyse_teacher(
+def analyze_teacher(
     teacher: Teacher,
     config: Config,
     temperatures: Sequence[float],
@@ -326,7 +326,7 @@ def full_size_logits(teacher: Teacher, batch: dict) -> Tensor:
     """Logits (C, H, W), C >= 2, of a batch of one image, as a data loader gives it, at the size of its label map.
 
     Args:
-        teacher: sees the image as in distillation: under its own normalisation, scale and dtype.
+        teacher: sees the image as in distillation: under its own normalization, scale and dtype.
         batch: is left as it is.
     """
     if not isinstance(teacher, EnsembleTeacher):
@@ -460,13 +460,13 @@ def draw_teacher(name: str, statistics: OutputStatistics, path: str | Path) -> N
     figure.suptitle(f'{name}: {statistics.images} images, mIoU {100 * statistics.miou:.1f} %')
     left, right = figure.subplots(1, 2, width_ratios=(1.7, 1))
     count = len(statistics.temperatures)
-    colours = colormaps['viridis'](np.linspace(0, 0.9, count))
+    colors = colormaps['viridis'](np.linspace(0, 0.9, count))
     edges = np.linspace(0, 1, DRAWN_BINS + 1)
-    for temperature, shares, median, colour in zip(
-        statistics.temperatures, statistics.shares(DRAWN_BINS), statistics.median_entropy(), colours
+    for temperature, shares, median, color in zip(
+        statistics.temperatures, statistics.shares(DRAWN_BINS), statistics.median_entropy(), colors
     ):
-        left.stairs(100 * shares, edges, color=colour, linewidth=1.6, label=f'T = {temperature:g}, median {median:.2f}')
-        left.axvline(median, color=colour, linewidth=0.8, linestyle=':')
+        left.stairs(100 * shares, edges, color=color, linewidth=1.6, label=f'T = {temperature:g}, median {median:.2f}')
+        left.axvline(median, color=color, linewidth=0.8, linestyle=':')
     # One temperature may have nearly all its pixels in one bin, beside which the others would not be seen.
     left.set_yscale('log')
     left.set(

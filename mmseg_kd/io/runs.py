@@ -66,7 +66,7 @@ class Run:
 
     @property
     def miou(self) -> float:
-        """Of the last validation, in percent. A best one would favour who was validated more often."""
+        """Of the last validation, in percent. A best one would favor who was validated more often."""
         return self.validations[-1][1]
 
     @property

@@ -20,7 +20,7 @@ from ..io.data_sets import data_set_facts
 LABEL_TRANSFORMS = ('LoadBlankAnnotations', 'LoadPanopticSemAnnotations')  # besides those of LoadAnnotations' kind
 
 
-class Labeller:
+class Labeler:
     """Class probabilities of single images by a segmentor, as it is tested: sliding windows, resizing and all.
 
     Args:
@@ -53,7 +53,7 @@ class Labeller:
             elif not getattr(model, 'comes_with_weights', False):
                 raise ValueError(f'{type(model).__name__} has random weights without one; give its path')
         except ValueError as error:
-            raise CheckpointError(f"the labeller's checkpoint: {error}") from None
+            raise CheckpointError(f"the labeler's checkpoint: {error}") from None
         facts, transforms = data_set_facts(config.test_dataloader.dataset, 'test_dataloader.dataset')
         if tta:
             if 'tta_pipeline' not in config:

@@ -57,7 +57,7 @@ def judge(pairs: Iterable[tuple[np.ndarray, np.ndarray]], classes: Sequence[str]
     hits, total = np.diag(confusion), confusion.sum()
     union = confusion.sum(0) + confusion.sum(1) - hits
     iou = np.divide(100.0 * hits, union, out=np.full(count, np.nan), where=union > 0)
-    # F1 is 2 x hits / (labelled + predicted), and labelled + predicted = union + hits.
+    # F1 is 2 x hits / (labeled + predicted), and labeled + predicted = union + hits.
     fscore = np.divide(200.0 * hits, union + hits, out=np.full(count, np.nan), where=union > 0)
     nothing = float('nan')
     return Quality(

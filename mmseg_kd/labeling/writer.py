@@ -44,7 +44,7 @@ def write_labels(
 
     Args:
         label: gives the probabilities (C, H, W) of the image at a path. A ``foreground_threshold`` of it, as that of a
-            :class:`Labeller` of one channel, decides between the two classes in place of the greater probability.
+            :class:`Labeler` of one channel, decides between the two classes in place of the greater probability.
         images: paths below ``folder``.
         folder: of the images.
         out: where to.
@@ -172,7 +172,7 @@ def read_summary(folder: str) -> dict[str, Any]:
         begun = (Path(folder) / SETTINGS).is_file()
         raise ValueError(
             f'{folder} must hold {SUMMARY}, as tools/pseudo_label.py writes it, but '
-            f'{"labelling it was interrupted; start that again" if begun else "holds none"}'
+            f'{"labeling it was interrupted; start that again" if begun else "holds none"}'
         )
     summary = json.loads(path.read_text())
     if summary.get('format') != FORMAT:
@@ -285,7 +285,7 @@ def _check_settings(root: Path, settings: dict[str, Any]) -> None:
 
 
 def _done(root: Path) -> dict[str, dict[str, Any]]:
-    """What is known of the images that are labelled, by name."""
+    """What is known of the images that are labeled, by name."""
     found: dict[str, dict[str, Any]] = {}
     for line in _lines(root / PARTS):
         try:

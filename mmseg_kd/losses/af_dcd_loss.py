@@ -17,7 +17,7 @@ class AfDCDLoss(DistillLoss):
     with :math:`R = G(m f^s)`, m zero in a random ``masked`` share of the places and one elsewhere, and G two 3x3
     convolutions with a ReLU between, which :meth:`setup` creates; it trains with the student. For the contrast, R and
     :math:`f^t` are reduced to P places by maxima over ``pool`` x ``pool`` pixels, and cut into patches of ``patch`` x
-    ``patch`` places and ``groups`` blocks of neighbouring channels. Anchor a is one block of R at one place, its
+    ``patch`` places and ``groups`` blocks of neighboring channels. Anchor a is one block of R at one place, its
     positive the same of the teacher, its negatives B(a) the other blocks of the teacher at all places of the patch; the
     same block at other places is neither. At the right and lower edge nodes and patches hold what exists. In eval mode
     nothing is masked.

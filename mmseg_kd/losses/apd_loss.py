@@ -22,7 +22,7 @@ class APDLoss(AdversarialLoss):
     with :class:`APDContextLoss` and :class:`APDPrototypeLoss`; H two 1x1 convolutions with a ReLU between them; h the
     features behind it, scaled to length one, c the prototypes of the classes in the batch (0 for one that does not
     occur), and the cross-entropy over all classes, on the pixels that are not void. H is the ``critic`` of the term: it
-    learns :math:`L_H` under an optimiser of its own, while the teacher stays as it is. The student's head is the term's
+    learns :math:`L_H` under an optimizer of its own, while the teacher stays as it is. The student's head is the term's
     adapter: ``dict(type='MLPAdapter')``.
 
     Args:

@@ -13,7 +13,7 @@ class AttnFDLoss(DistillLoss):
     .. math:: L = \sum_l \Big\| \frac{A_l(f^s_l)}{\|A_l(f^s_l)\|_2} - \frac{f^t_l}{\|f^t_l\|_2} \Big\|_2^2
 
     with norms over the whole batch, and A a :class:`~mmseg_kd.losses.cbam.CBAM` followed by a 1x1 convolution without
-    bias and batch normalisation to the teacher's channels. :meth:`setup` creates one per level; they train with the
+    bias and batch normalization to the teacher's channels. :meth:`setup` creates one per level; they train with the
     student from the first step, and are used by the loss only.
 
     Shape:

@@ -41,7 +41,7 @@ class DistillLoss(nn.Module, ABC):
     def setup(self, student: Maps, teacher: Maps) -> None:
         """Create what can be created only when the shapes are known (a critic, a generator, a queue).
 
-        Called once with example tensors, after adapters and before the optimiser is built. They may lie on the meta
+        Called once with example tensors, after adapters and before the optimizer is built. They may lie on the meta
         device: only their shapes count. Most losses need nothing.
         """
 
@@ -130,7 +130,7 @@ class AdversarialLoss(DistillLoss):
     Attributes:
         critic_first: the critic learns before the term begins, while its weight is still 0, and rests from then on;
             false for one that learns beside the student.
-        critic: the network that judges; its parameters get an optimiser of their own
+        critic: the network that judges; its parameters get an optimizer of their own
             (:class:`mmseg_kd.engine.DistillOptimWrapperConstructor`). None until :meth:`setup`.
     """
 
@@ -142,7 +142,7 @@ class AdversarialLoss(DistillLoss):
 
     @abstractmethod
     def critic_loss(self, student: Maps, teacher: Maps, labels: Tensor | None = None) -> Tensor:
-        """What the critic minimises, a scalar; reaches its parameters only. Takes what :meth:`forward` takes."""
+        """What the critic minimizes, a scalar; reaches its parameters only. Takes what :meth:`forward` takes."""
 
 
 def check_same_shape(name: str, student: Tensor, teacher: Tensor, channels: bool = True) -> None:

@@ -8,13 +8,13 @@ from .base import DistillLoss
 
 @MODELS.register_module()
 class ConsistencyKDLoss(DistillLoss):
-    r"""Match how much every pixel differs from its neighbours: small inside an object, large at its edge.
+    r"""Match how much every pixel differs from its neighbors: small inside an object, large at its edge.
 
     .. math:: L = \frac{1}{|V|} \sum_{p \in V} (c^s_p - c^t_p)^2, \qquad
         c_p = \frac{1}{|B_p|} \sum_{q \in B_p} \|z_p - z_q\|_2
 
-    with V all pixels of the batch and :math:`B_p` the up to 8 neighbours of p that lie in the map. A pixel equal to its
-    neighbour gets no gradient from it.
+    with V all pixels of the batch and :math:`B_p` the up to 8 neighbors of p that lie in the map. A pixel equal to its
+    neighbor gets no gradient from it.
 
     Shape:
         logits (N, C, H, W) of student and teacher; channels may differ, as of features. A scalar in squared units of
@@ -36,7 +36,7 @@ class ConsistencyKDLoss(DistillLoss):
 
 
 def _variation(x: Tensor) -> Tensor:
-    """Mean distance of each pixel of (N, C, H, W) from its neighbours, (N, H, W)."""
+    """Mean distance of each pixel of (N, C, H, W) from its neighbors, (N, H, W)."""
     pairs = [
         (x[..., 1:], x[..., :-1]),
         (x[..., 1:, :], x[..., :-1, :]),
@@ -51,8 +51,8 @@ def _variation(x: Tensor) -> Tensor:
         ((0, 1, 1, 0), (1, 0, 0, 1)),
     ]
     distances = [(first - second).norm(dim=1) for first, second in pairs]
-    total, neighbours = (
+    total, neighbors = (
         sum(F.pad(d, place) for d, both in zip(maps, places) for place in both)
         for maps in (distances, [torch.ones_like(d[:1]) for d in distances])
     )
-    return total / neighbours.clamp_min(1)
+    return total / neighbors.clamp_min(1)

@@ -25,7 +25,7 @@ def wedges(height: int, width: int, directions: int, like: Tensor) -> Tensor:
     r"""Weights of ``directions`` bands for the half spectrum (:func:`torch.fft.rfft2`) of a map.
 
     Band k has the raised cosine :math:`\cos^2` of the angle to its middle, :math:`\pi k / K` (modulo :math:`\pi`),
-    which is 0 at the middles of its neighbours; the bands sum to one at each frequency. The constant is shared equally,
+    which is 0 at the middles of its neighbors; the bands sum to one at each frequency. The constant is shared equally,
     as is all if there is one band.
 
     Returns:

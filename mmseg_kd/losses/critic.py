@@ -10,9 +10,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 class HolisticCritic(nn.Module):
     """Score maps of class probabilities, alone or beside the image: the discriminator of :class:`HolisticKDLoss`.
 
-    Four convolutions 4 x 4 of stride 2 under spectral normalisation (64, 128, 256, 512 channels, LeakyReLU 0.1) with
+    Four convolutions 4 x 4 of stride 2 under spectral normalization (64, 128, 256, 512 channels, LeakyReLU 0.1) with
     self-attention after the third and the fourth, then one convolution 4 x 4 to the score. There is no batch
-    normalisation: it would mix the samples of the gradient penalty. The power iteration of the spectral normalisation
+    normalization: it would mix the samples of the gradient penalty. The power iteration of the spectral normalization
     advances in training mode only.
 
     Args:
@@ -48,9 +48,9 @@ class HolisticCritic(nn.Module):
 
 
 class BatchNormCritic(HolisticCritic):
-    """:class:`HolisticCritic` behind a batch normalisation: the discriminator of :class:`RawHolisticKDLoss`.
+    """:class:`HolisticCritic` behind a batch normalization: the discriminator of :class:`RawHolisticKDLoss`.
 
-    In training mode each channel is centred and scaled by the mean and std of the batch that is passed, so that the
+    In training mode each channel is centered and scaled by the mean and std of the batch that is passed, so that the
     scores of logits do not depend on their scale.
 
     Args:

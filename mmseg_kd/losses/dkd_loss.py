@@ -12,19 +12,19 @@ from .base import DistillLoss
 
 @MODELS.register_module()
 class DKDLoss(DistillLoss):
-    r"""Match the share of the labelled class and the distribution of the other classes, each with its own weight.
+    r"""Match the share of the labeled class and the distribution of the other classes, each with its own weight.
 
     .. math:: L = \frac{\tau^2}{|V|} \sum_{p \in V}
         \alpha\, \mathrm{KL}\big([b^t_p, 1 - b^t_p] \,\|\, [b^s_p, 1 - b^s_p]\big) + \beta\, \mathrm{KL}\big(
         \mathrm{softmax}_{c \ne y_p}(z^t_p / \tau) \,\|\, \mathrm{softmax}_{c \ne y_p}(z^s_p / \tau)\big)
 
-    with b the probability of the labelled class y at temperature :math:`\tau`, and V the pixels that are not void. In
+    with b the probability of the labeled class y at temperature :math:`\tau`, and V the pixels that are not void. In
     :class:`PixelWiseKDLoss` the second divergence has the weight :math:`1 - b^t`, which vanishes where the teacher is
     sure; here it has :math:`\beta` everywhere. The odds b / (1 - b) come from one logsumexp, so that nothing is lost
     where a prediction is sure.
 
     Args:
-        alpha: weight of the labelled class against the rest.
+        alpha: weight of the labeled class against the rest.
         beta: weight of the other classes among themselves.
         temperature: divides the logits of both networks; greater is softer.
 
@@ -38,7 +38,7 @@ class DKDLoss(DistillLoss):
 
     Paper: Zhao et al., "Decoupled Knowledge Distillation" (CVPR 2022, arXiv 2203.08679), for image classification: beta
     8 at temperature 4, or 0.5 at 1. The defaults are those of a segmentation port (seg-gdkd). Deviation from the
-    published code, which subtracts 1000 from the labelled logit: its class is left out exactly.
+    published code, which subtracts 1000 from the labeled logit: its class is left out exactly.
     """
 
     needs_labels = True
@@ -56,11 +56,11 @@ class DKDLoss(DistillLoss):
         if student.shape[1] == 2 and self.beta:
             if not self.alpha:
                 raise ValueError(
-                    'DKDLoss: of two classes no other one is left beside the labelled one, so that beta alone has '
+                    'DKDLoss: of two classes no other one is left beside the labeled one, so that beta alone has '
                     'nothing to learn; set alpha > 0'
                 )
             print_log(
-                'DKDLoss: of two classes no other one is left beside the labelled one, so that beta has no effect',
+                'DKDLoss: of two classes no other one is left beside the labeled one, so that beta has no effect',
                 'current',
                 logging.WARNING,
             )
@@ -77,7 +77,7 @@ class DKDLoss(DistillLoss):
 
 
 def _decouple(z: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-share of each class among the others, log-odds of the labelled one, and the shares (that of the label 0)."""
+    """Log-share of each class among the others, log-odds of the labeled one, and the shares (that of the label 0)."""
     others = z.scatter(1, index, -torch.inf)
     shares = z - others.logsumexp(1, keepdim=True)
     return shares, shares.gather(1, index), others.softmax(1)

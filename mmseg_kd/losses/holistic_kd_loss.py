@@ -19,7 +19,7 @@ class HolisticKDLoss(AdversarialLoss):
     :math:`\hat x_n = a_n x^t_n + (1 - a_n) x^s_n`, :math:`a_n \sim U(0, 1)`; :math:`\bar D` is the mean of D's map.
 
     Calling the loss gives L_G and leaves no gradient in the critic; :meth:`critic_loss` gives L_D and leaves none in
-    the student. One backward pass of weight * L_G + L_D therefore serves both, with an optimiser of its own for
+    the student. One backward pass of weight * L_G + L_D therefore serves both, with an optimizer of its own for
     ``critic``, a :class:`HolisticCritic` whose input channels :meth:`setup` learns.
 
     Args:
@@ -35,7 +35,7 @@ class HolisticKDLoss(AdversarialLoss):
 
     Paper: Liu et al., "Structured Knowledge Distillation" (CVPR 2019, arXiv 1903.04197): WGAN-GP on the prediction
     given the image. The penalty takes the mean of D's map, which is what the objective compares, and small maps are
-    resized. The last version of the published code sees raw logits through batch normalisation and no image:
+    resized. The last version of the published code sees raw logits through batch normalization and no image:
     :class:`RawHolisticKDLoss`. CIRKD's hinge objective is :class:`HingeHolisticKDLoss`.
     """
 
@@ -102,7 +102,7 @@ class HingeHolisticKDLoss(HolisticKDLoss):
 
     .. math:: L_D = \mathrm{mean} \max(0, 1 - D(x^t)) + \mathrm{mean} \max(0, 1 + D(x^s))
 
-    There is no gradient penalty; the spectral normalisation alone bounds the critic.
+    There is no gradient penalty; the spectral normalization alone bounds the critic.
     """
 
     def __init__(self) -> None:

@@ -8,13 +8,13 @@ from .ops import class_masks
 
 @MODELS.register_module()
 class IDDInterClassDistanceLoss(DistillLoss):
-    r"""Match how far the centres of the classes in an image lie from each other.
+    r"""Match how far the centers of the classes in an image lie from each other.
 
     .. math:: L = \frac{1}{|I|} \sum_{n \in I} \frac{1}{|J_n|} \sum_{(k, l) \in J_n} (e^s_{nkl} - e^t_{nkl})^2, \qquad
         e_{nkl} = \|v_{nk} - v_{nl}\|_2
 
     with :math:`v_{nk}` the mean feature of class k in image n, :math:`J_n` the pairs of different classes that occur in
-    the image, and I the images with at least one pair. Centres that coincide get no gradient from their pair.
+    the image, and I the images with at least one pair. Centers that coincide get no gradient from their pair.
 
     Args:
         min_pixels: a class with fewer pixels (of the features) in an image does not occur there.
@@ -29,7 +29,7 @@ class IDDInterClassDistanceLoss(DistillLoss):
     Paper: Zhang et al., "Distilling Inter-Class Distance for Semantic Segmentation" (IJCAI 2022, arXiv 2205.03650). No
     code of the authors is known and only the abstract was read: the principle is theirs, the averages over pairs and
     images are a reconstruction. A third party's code takes half the sum over all pairs and counts classes that do not
-    occur, as if their centre were 0.
+    occur, as if their center were 0.
     """
 
     needs_labels = True
@@ -54,6 +54,6 @@ class IDDInterClassDistanceLoss(DistillLoss):
 
 def _distances(features: Tensor, weights: Tensor) -> Tensor:
     """Distances (N, K, K) of the means of features (N, C, H, W) by weights (N, P, K)."""
-    centres = (features.flatten(2) @ weights).transpose(1, 2)
-    # From the differences: the product form would lose the digits of centres that lie close together.
-    return torch.cdist(centres, centres, compute_mode='donot_use_mm_for_euclid_dist')
+    centers = (features.flatten(2) @ weights).transpose(1, 2)
+    # From the differences: the product form would lose the digits of centers that lie close together.
+    return torch.cdist(centers, centers, compute_mode='donot_use_mm_for_euclid_dist')

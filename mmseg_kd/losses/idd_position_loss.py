@@ -15,7 +15,7 @@ class IDDPositionLoss(AdversarialLoss):
 
     with G a 3x3 convolution to two channels, which reads the position (x, y) in the crop, each from 0 to 1, out of the
     teacher's features. It has no padding, which would itself tell the border. G is the ``critic`` of the term: it
-    learns :math:`L_G`, under an optimiser of its own, while the term's weight is 0, and rests from then on. So the
+    learns :math:`L_G`, under an optimizer of its own, while the term's weight is 0, and rests from then on. So the
     weight is a schedule, say ``dict(type='DelayedWeight', weight=1.0, begin=2000)``. If :math:`L_G` stays near 1 / 12,
     the teacher knows no positions and the loss says nothing.
 

@@ -10,7 +10,7 @@ class ImageSemanticLoss(DistillLoss):
 
     .. math:: L = \frac{1}{N C} \sum_{nc} |g^s_{nc} - g^t_{nc}|, \qquad g_{nc} = \frac{1}{P} \sum_p z_{ncp}
 
-    Padding counts as the rest of the image does; :class:`~mmseg_kd.masks.OnLabelled` leaves it out.
+    Padding counts as the rest of the image does; :class:`~mmseg_kd.masks.OnLabeled` leaves it out.
 
     Shape:
         logits (N, C, H, W) of student and teacher, equal shapes; a scalar in the units of the logits.

@@ -11,7 +11,7 @@ from .ka_affinity_loss import KAAffinityLoss
 
 @MODELS.register_module()
 class KATranslatorLoss(AdversarialLoss):
-    r"""Match a compact code of the teacher's features, learnt by an auto-encoder beforehand (knowledge adaptation).
+    r"""Match a compact code of the teacher's features, learned by an auto-encoder beforehand (knowledge adaptation).
 
     .. math:: L = \beta\, L_{adapt}\big(C_f(f^s), E(f^t)\big) + \gamma\, L_{aff}\big(C_a(f^s), E(f^t)\big), \qquad
         L_E = \mathrm{mean}\, \big(f^t - D(E(f^t))\big)^2 + \alpha\, \mathrm{mean}\, |E(f^t)|
@@ -20,7 +20,7 @@ class KATranslatorLoss(AdversarialLoss):
     bring the teacher's channels down to the student's; D the same upwards, without a last ReLU; :math:`C_f, C_a` a 3x3
     convolution with BatchNorm and ReLU each, which train with the student. The auto-encoder is the ``critic`` of the
     term: it learns
-    :math:`L_E`, under an optimiser of its own, while the term's weight is 0, and rests from then on, its BatchNorm
+    :math:`L_E`, under an optimizer of its own, while the term's weight is 0, and rests from then on, its BatchNorm
     included. So the weight is a schedule, say ``dict(type='DelayedWeight', weight=1.0, begin=372)``: one epoch of
     Cityscapes at batch 8.
 

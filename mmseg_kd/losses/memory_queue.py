@@ -13,7 +13,7 @@ class MemoryQueue(nn.Module):
 
     Vectors of unit length are meant, and kept in half precision, which moves a cosine by less than 1e-3. Rings start as
     noise, the same on every process. All processes push the same vectors in the same order (:meth:`push` gathers them),
-    and so hold the same rings without being synchronised. Rings are saved and loaded with the model; DDP would
+    and so hold the same rings without being synchronized. Rings are saved and loaded with the model; DDP would
     broadcast them in every step unless ``broadcast_buffers=False``, MMEngine's default.
 
     Args:

@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 
 
 def sample_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
-    """Sample label maps (N, H, W) to ``size`` (h, w) by nearest neighbour; classes are never mixed."""
+    """Sample label maps (N, H, W) to ``size`` (h, w) by nearest neighbor; classes are never mixed."""
     if labels.shape[-2:] == tuple(size):
         return labels
     return F.interpolate(labels[:, None].float(), size=tuple(size), mode='nearest')[:, 0].to(labels.dtype)

@@ -11,7 +11,7 @@ class ProbabilityMSELoss(DistillLoss):
 
     .. math:: L = \frac{1}{|V| C} \sum_{p \in V} \sum_c (q^s_{pc} - q^t_{pc})^2, \qquad q = \mathrm{softmax}_c(z)
 
-    with V all pixels of the batch. Padding is among them; :class:`~mmseg_kd.masks.OnLabelled` leaves it out.
+    with V all pixels of the batch. Padding is among them; :class:`~mmseg_kd.masks.OnLabeled` leaves it out.
 
     Shape:
         logits (N, C, H, W) of student and teacher, equal shapes; a scalar, at most 2 / C.

@@ -7,7 +7,7 @@ from .holistic_kd_loss import HolisticKDLoss
 
 @MODELS.register_module()
 class RawHolisticKDLoss(HolisticKDLoss):
-    r""":class:`HolisticKDLoss` as SKD's published code computes it: raw logits, batch normalisation, and no image.
+    r""":class:`HolisticKDLoss` as SKD's published code computes it: raw logits, batch normalization, and no image.
 
     .. math:: L_G = -\mathrm{mean}\, D(z^s), \qquad
         L_D = s \big( \mathrm{mean}\, D(z^s) - \mathrm{mean}\, D(z^t) + \lambda\, \mathrm{mean}_n
@@ -16,7 +16,7 @@ class RawHolisticKDLoss(HolisticKDLoss):
     with z the logits, D a :class:`BatchNormCritic` that sees student, teacher and the maps between them as one batch
     each, and :math:`\Sigma D` the sum of its map. The gradient does not vanish where the student is confident, as that
     of a softmax does: there it is 10 to 200 times that of :class:`HolisticKDLoss`. The critic cannot see how confident
-    a network is, since the normalisation removes the scale of its logits.
+    a network is, since the normalization removes the scale of its logits.
 
     Args:
         penalty: the weight :math:`\lambda` of the gradient penalty.
@@ -54,7 +54,7 @@ class RawHolisticKDLoss(HolisticKDLoss):
         return self.critic_scale * super().critic_loss(student, teacher)
 
     def judge(self, real: Tensor, fake: Tensor) -> Tensor:
-        # Apart: in one batch, the normalisation would show the critic which of the two has the greater logits.
+        # Apart: in one batch, the normalization would show the critic which of the two has the greater logits.
         slope = slope_penalty(lambda x: self.critic(x).flatten(1).sum(1, keepdim=True), real, fake)
         return self.critic(fake).mean() - self.critic(real).mean() + self.penalty * slope
 

@@ -14,9 +14,9 @@ class SSTKDStatisticalTextureLoss(DistillLoss):
     .. math:: L = \frac{1}{N} \sum_n \Big( \sum_k |h^s_{nk} - h^t_{nk}|
         + \frac{1}{P} \sum_{pk} (e^s_{npk} - e^t_{npk})^2 \Big), \qquad h_{nk} = \frac{1}{P} \sum_p e_{npk}
 
-    The intensity of a pixel is the cosine of its feature with the mean feature of its image. It is quantised to the
+    The intensity of a pixel is the cosine of its feature with the mean feature of its image. It is quantized to the
     levels :math:`k = 0 \ldots K - 1` of the teacher, the middles of K equal parts of the teacher's range in the image:
-    :math:`e_{npk}` falls linearly from 1 at the level to 0 at its neighbours, and what lies beyond the first or the
+    :math:`e_{npk}` falls linearly from 1 at the level to 0 at its neighbors, and what lies beyond the first or the
     last level counts as that level. A student's pixel beyond the levels gets no gradient from its own intensity.
 
     Args:
@@ -31,8 +31,8 @@ class SSTKDStatisticalTextureLoss(DistillLoss):
 
     Paper: Ji et al., "Structural and Statistical Texture Knowledge Distillation for Semantic Segmentation" (CVPR 2022,
     arXiv 2305.03944), on the first stage of the backbone. No code is known and only the abstract was read: this is a
-    reconstruction from the quantisation of STLNet (CVPR 2021), on which the paper builds, unverified. Deviations: no
-    learned layers, sampling of regions, refined levels or limit of intensities; STLNet's soft quantisation jumps at the
+    reconstruction from the quantization of STLNet (CVPR 2021), on which the paper builds, unverified. Deviations: no
+    learned layers, sampling of regions, refined levels or limit of intensities; STLNet's soft quantization jumps at the
     border of a level, which has no useful gradient, so that it falls linearly here; 8 levels as in its
     two-dimensional variant, not 128, which half precision could not tell apart.
     """
@@ -49,11 +49,11 @@ class SSTKDStatisticalTextureLoss(DistillLoss):
         student, teacher = _intensity(student), _intensity(teacher)
         low, high = teacher.aminmax(dim=1, keepdim=True)
         width = (high - low).clamp_min(1e-6) / self.levels
-        student, teacher = (self._quantise((x - low) / width - 0.5) for x in (student, teacher))
+        student, teacher = (self._quantize((x - low) / width - 0.5) for x in (student, teacher))
         difference = student - teacher
         return (difference.mean(1).abs() + difference.square().mean(1)).sum(1).mean()
 
-    def _quantise(self, position: Tensor) -> Tensor:
+    def _quantize(self, position: Tensor) -> Tensor:
         """Soft levels (N, P, K) of positions (N, P) in units of a level."""
         level = torch.arange(self.levels, dtype=position.dtype, device=position.device)
         return F.relu(1 - (position.clamp(0, self.levels - 1)[..., None] - level).abs())

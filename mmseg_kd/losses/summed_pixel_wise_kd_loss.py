@@ -21,7 +21,7 @@ class SummedPixelWiseKDLoss(PixelWiseKDLoss):
         ValueError: if ``temperature`` is not positive, or the shapes differ.
 
     Paper: Liu et al., "Structured Knowledge Distillation" (CVPR 2019, arXiv 1903.04197), the published code, with
-    weight 10. Deviation: the code minimises the cross-entropy with the teacher, which differs by a constant.
+    weight 10. Deviation: the code minimizes the cross-entropy with the teacher, which differs by a constant.
     """
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:

@@ -2,6 +2,6 @@ from .masked import MaskedLoss
 from .on_classes import OnClasses
 from .on_confident import OnConfident
 from .on_edges import OnBodies, OnEdges
-from .on_labelled import OnLabelled
+from .on_labeled import OnLabeled
 
-__all__ = ['MaskedLoss', 'OnBodies', 'OnClasses', 'OnConfident', 'OnEdges', 'OnLabelled']
+__all__ = ['MaskedLoss', 'OnBodies', 'OnClasses', 'OnConfident', 'OnEdges', 'OnLabeled']

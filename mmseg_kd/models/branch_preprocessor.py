@@ -8,11 +8,11 @@ from ..constants import IGNORE_INDEX
 
 @MODELS.register_module()
 class BranchPreprocessor(SegDataPreProcessor):
-    """MMSegmentation's ``SegDataPreProcessor`` for batches of labelled and unlabelled images.
+    """MMSegmentation's ``SegDataPreProcessor`` for batches of labeled and unlabeled images.
 
     Of a batch ``dict(labeled=..., unlabeled=[..., ...])``, as items of ``SemiSupervisedDataset`` are collated, every
     part is preprocessed by itself, as a batch of its own would be. A plain batch, as in validation, passes as it always
-    does. Label maps of unlabelled images tell their padding only, which is 255 whatever ``seg_pad_val`` is.
+    does. Label maps of unlabeled images tell their padding only, which is 255 whatever ``seg_pad_val`` is.
     The arguments are those of :class:`mmseg.models.SegDataPreProcessor`.
     """
 

@@ -23,7 +23,7 @@ class CompactEncoder(BaseModule):
     Args:
         channels: of the stem and of the four stages.
         blocks: how many each stage has.
-        norm_cfg: kind of the normalisation.
+        norm_cfg: kind of the normalization.
         init_cfg: as in any MMEngine module; by default the weights are drawn as torch does.
         in_channels: of the images.
 
@@ -81,7 +81,7 @@ class CompactHead(BaseDecodeHead):
 
     .. math:: x_l = \\mathrm{relu}(\\mathrm{up}_l(x_{l+1}) + P_l e_l), \\qquad x_L = e_L
 
-    with e the encoder's levels and P a 1x1 convolution, both sides with batch normalisation. Where a level has odd
+    with e the encoder's levels and P a 1x1 convolution, both sides with batch normalization. Where a level has odd
     sides, the last row or column of the upper map is cut off, so that the grids stay aligned. A 1x1 convolution
     classifies the finest map; to the size of the image the segmentor resizes.
 
@@ -91,7 +91,7 @@ class CompactHead(BaseDecodeHead):
         num_classes: classes.
         in_index: which maps of the backbone the levels are.
         dropout_ratio: share of the channels that the classifier does not see in training.
-        norm_cfg: kind of the normalisation.
+        norm_cfg: kind of the normalization.
         align_corners: how the segmentor resizes the logits.
         ignore_index: label of void.
         loss_decode: config of the loss, or a list of them.

@@ -22,7 +22,7 @@ LEAST_SCORE = 1e-8
 
 @MODELS.register_module()
 class HFUniversalSegmentor(EncoderDecoder):
-    r"""OneFormer, Mask2Former or MaskFormer of Hugging Face's ``transformers``, for testing, labelling and teaching.
+    r"""OneFormer, Mask2Former or MaskFormer of Hugging Face's ``transformers``, for testing, labeling and teaching.
 
     Such a network answers with queries, each a distribution over the classes and "no object", and a mask. The score of
     a class at a pixel sums the queries' votes:
@@ -30,7 +30,7 @@ class HFUniversalSegmentor(EncoderDecoder):
     .. math:: s_{cp} = \sum_q \mathrm{softmax}_c(z_q) \, \sigma(m_{qp})
 
     Scores are no probabilities: a pixel that several queries claim has more than 1 in all, one that none claims has
-    less. What this segmentor gives as logits is the logarithm of the normalised scores,
+    less. What this segmentor gives as logits is the logarithm of the normalized scores,
     :math:`\log (s_{cp} / \sum_k s_{kp})`. Its softmax gives those shares back, as test-time augmentation, confidence
     thresholds and distillation terms expect; its largest class is that of the scores. How much a pixel was claimed at
     all is lost. Scores under 1e-8 count as 1e-8.
@@ -93,7 +93,7 @@ class HFUniversalSegmentor(EncoderDecoder):
         )
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Logarithm of the normalised scores (N, classes, H, W), at the size of the images."""
+        """Logarithm of the normalized scores (N, classes, H, W), at the size of the images."""
         scores = self.decode_head.scores(self.extract_feat(inputs))
         return log_shares(F.interpolate(scores, size=inputs.shape[2:], mode='bilinear', align_corners=False))
 
@@ -154,7 +154,7 @@ class MaskVotes(nn.Module):
             return torch.einsum('nqc,nqhw->nchw', shares, masks.float().sigmoid())
 
     def forward(self, queries: tuple[Tensor, Tensor]) -> Tensor:
-        """Logarithm of the normalised scores."""
+        """Logarithm of the normalized scores."""
         return log_shares(self.scores(queries))
 
 

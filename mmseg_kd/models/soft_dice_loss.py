@@ -13,7 +13,7 @@ class SoftDiceLoss(nn.Module):
         {\sum_{p \in V} q_{pc} + \sum_{p \in V} y_{pc}}\right)
 
     with q the softmax of the logits, y the labels as 0 and 1, V the pixels of the batch that are not void, and C the
-    classes that occur in V. Each class counts alike, however few pixels it has; a batch without a labelled pixel gives
+    classes that occur in V. Each class counts alike, however few pixels it has; a batch without a labeled pixel gives
     0.
 
     It takes the place of MMSegmentation's ``DiceLoss``, in which void pixels count as predictions that miss: a perfect

@@ -5,7 +5,7 @@ import re
 from torch import Tensor
 
 HEADS = dict(classifier='decode_head', aux_classifier='auxiliary_head')
-# A head of torchvision is a Sequential: convolution, normalisation, ReLU, dropout, classifier.
+# A head of torchvision is a Sequential: convolution, normalization, ReLU, dropout, classifier.
 PARTS = {'0': 'convs.0.conv', '1': 'convs.0.bn', '4': 'conv_seg'}
 
 

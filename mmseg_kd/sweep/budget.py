@@ -210,7 +210,7 @@ def _stretch_schedule(schedule: dict, iterations: int, before: int) -> dict[str,
 
 
 def _policies(path: str, node: Any) -> Iterator[tuple[str, dict]]:
-    """Policies by iteration, of one optimiser or of several by name."""
+    """Policies by iteration, of one optimizer or of several by name."""
     if isinstance(node, (list, tuple)):
         for index, child in enumerate(node):
             yield from _policies(f'{path}.{index}', child)

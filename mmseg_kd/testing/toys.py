@@ -107,7 +107,7 @@ def toy_batch(num: int = 2, size: int = 32, num_classes: int = 4, seed: int = 0)
 
 
 def toy_branch_batch(num: int = 2, branches: int = 2, size: int = 32, num_classes: int = 4, seed: int = 0) -> dict:
-    """A batch of :func:`toy_batch` and, for each unlabelled branch, one with blank labels and rows of padding below."""
+    """A batch of :func:`toy_batch` and, for each unlabeled branch, one with blank labels and rows of padding below."""
     batch = dict(labeled=toy_batch(num, size, num_classes, seed), unlabeled=[])
     for branch in range(1, branches + 1):
         images = toy_batch(num, size, num_classes, seed=1000 * branch + seed)
@@ -141,7 +141,7 @@ class ToyDataset(Dataset):
 
 
 class ToyBranchDataset(ToyDataset):
-    """Images of :func:`toy_branch_batch` with two unlabelled branches, the same at every reading."""
+    """Images of :func:`toy_branch_batch` with two unlabeled branches, the same at every reading."""
 
     def __getitem__(self, index: int) -> dict:
         batch = toy_branch_batch(1, 2, self._size, self._num_classes, seed=index)

@@ -1,6 +1,6 @@
 """Tiny data sets in the folder layouts of the real ones, for tests and for trying a config out without a download.
 
-Every writer fills ``root`` with generated scenes and returns it: coloured rectangles of random classes (one colour per
+Every writer fills ``root`` with generated scenes and returns it: colored rectangles of random classes (one color per
 class, with noise, so that a network can learn them), each label map with some void. The same arguments give the same
 files.
 """
@@ -136,18 +136,18 @@ def _splits(
     images: int, size: Sequence[int], num_classes: int, seed: int, splits: tuple[str, ...] = ('train', 'val')
 ) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
     random = np.random.default_rng(seed)
-    colours = np.random.default_rng(num_classes).integers(0, 256, (num_classes, 3))  # the same for every seed
+    colors = np.random.default_rng(num_classes).integers(0, 256, (num_classes, 3))  # the same for every seed
     for index, split in enumerate(split for split in splits for _ in range(images)):
-        yield split, index, *_scene(random, size, colours)
+        yield split, index, *_scene(random, size, colors)
 
 
-def _scene(random: np.random.Generator, size: Sequence[int], colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _scene(random: np.random.Generator, size: Sequence[int], colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     height, width = size
-    labels = np.full((height, width), random.integers(len(colours)))
+    labels = np.full((height, width), random.integers(len(colors)))
     for _ in range(8):
         top, left = random.integers(height), random.integers(width)
-        labels[top : top + height // 2, left : left + width // 2] = random.integers(len(colours))
-    image = np.clip(colours[labels] + random.normal(0, 12, (height, width, 3)), 0, 255)
+        labels[top : top + height // 2, left : left + width // 2] = random.integers(len(colors))
+    image = np.clip(colors[labels] + random.normal(0, 12, (height, width, 3)), 0, 255)
     labels[: height // 16 + 1, : width // 2] = VOID
     return image.astype(np.uint8), labels
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..constants import IGNORE_INDEX
-from .picture_grid import VOID, PictureRow, colour_labels, draw_grid
+from .picture_grid import VOID, PictureRow, color_labels, draw_grid
 
 TITLES = ('image', 'truth', 'teacher', 'student alone', 'student distilled', 'difference')
 BOTH_OR_NEITHER, ONLY_DISTILLED, ONLY_ALONE = (128, 128, 128), (0, 170, 60), (215, 25, 30)
@@ -43,7 +43,7 @@ def comparison_picture(
             f'images, truth, teacher, student and distilled have {lengths}'
         )
     rows = [
-        PictureRow('', [image, *(colour_labels(labels, palette) for labels in row), difference_map(row[0], *row[2:])])
+        PictureRow('', [image, *(color_labels(labels, palette) for labels in row), difference_map(row[0], *row[2:])])
         for image, *row in zip(images, truth, teacher, student, distilled)
     ]
     legend = [
@@ -55,7 +55,7 @@ def comparison_picture(
 
 
 def difference_map(truth: np.ndarray, student: np.ndarray, distilled: np.ndarray) -> np.ndarray:
-    """Green where only the distilled student is right, red where only the other is, grey elsewhere, white in void.
+    """Green where only the distilled student is right, red where only the other is, gray elsewhere, white in void.
 
     Args:
         truth: label map (H, W), 255 = void.

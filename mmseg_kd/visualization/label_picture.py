@@ -1,4 +1,4 @@
-"""What labels a few images have been given, by one labeller after the other, as a picture."""
+"""What labels a few images have been given, by one labeler after the other, as a picture."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from ..labeling import read_summary
-from .picture_grid import PictureRow, class_legend, colour_labels, draw_grid, palette_of
+from .picture_grid import PictureRow, class_legend, color_labels, draw_grid, palette_of
 from .prediction_picture import image_iou
 
 
@@ -31,10 +31,10 @@ def draw_labels(
     truth: dict[str, np.ndarray],
     path: Path,
 ) -> None:
-    """Write a PNG with a row per image: image, its true labels where they are known, and those of each labeller.
+    """Write a PNG with a row per image: image, its true labels where they are known, and those of each labeler.
 
     Args:
-        columns: by title, the folders of labels of one labeller, which hold every image once.
+        columns: by title, the folders of labels of one labeler, which hold every image once.
         images: path by id.
         read: gives the image at a path, (H, W, 3), uint8, RGB.
         truth: label map (H, W), 255 = void, by id; may be empty. Rows then say the IoU of the labels with it.
@@ -58,7 +58,7 @@ def draw_labels(
             title = f'{name}, IoU in %: {", ".join(ious)}'
             maps = dict(truth=truth[name], **maps)
         seen.extend(maps.values())
-        rows.append(PictureRow(title, [read(image), *(colour_labels(labels, palette) for labels in maps.values())]))
+        rows.append(PictureRow(title, [read(image), *(color_labels(labels, palette) for labels in maps.values())]))
     draw_grid(['image', *['truth'] * bool(truth), *columns], rows, class_legend(seen, classes, palette), path)
 
 

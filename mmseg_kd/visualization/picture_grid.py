@@ -68,7 +68,7 @@ def draw_grid(
             cell.imshow(picture, interpolation='nearest', aspect='auto')
             cell.set_axis_off()
     figure.legend(
-        handles=[Patch(facecolor=np.divide(colour, 255), edgecolor='0.6', label=name) for name, colour in legend],
+        handles=[Patch(facecolor=np.divide(color, 255), edgecolor='0.6', label=name) for name, color in legend],
         loc='lower center',
         ncols=per_line,
         frameon=False,
@@ -90,15 +90,15 @@ def check_matplotlib() -> None:
         raise ImportError('pictures need matplotlib: pip install "mmseg-kd[demo]"') from error
 
 
-def colour_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
+def color_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
     """A label map (H, W) as an RGB picture (H, W, 3), uint8; void is white."""
-    colours = np.full((256, 3), VOID, np.uint8)
-    colours[: len(palette)] = palette
-    return colours[labels]
+    colors = np.full((256, 3), VOID, np.uint8)
+    colors[: len(palette)] = palette
+    return colors[labels]
 
 
 def palette_of(metainfo: dict) -> list[list[int]]:
-    """The colours of the classes: those that a data set names, or colours of no meaning.
+    """The colors of the classes: those that a data set names, or colors of no meaning.
 
     Args:
         metainfo: ``classes`` of a data set, and its ``palette`` if it has one.
@@ -106,13 +106,13 @@ def palette_of(metainfo: dict) -> list[list[int]]:
     palette = metainfo.get('palette')
     if palette is None or not len(palette):
         return np.random.default_rng(0).integers(0, 256, (len(metainfo['classes']), 3)).tolist()
-    return [[int(part) for part in colour] for colour in palette]
+    return [[int(part) for part in color] for color in palette]
 
 
 def class_legend(
     maps: Sequence[np.ndarray], classes: Sequence[str], palette: Sequence[Sequence[int]]
 ) -> list[tuple[str, Sequence[int]]]:
-    """Names and colours of what is to be seen in label maps (H, W), 255 = void."""
+    """Names and colors of what is to be seen in label maps (H, W), 255 = void."""
     seen = set().union(*(np.unique(labels).tolist() for labels in maps))
     legend = [(classes[i], palette[i]) for i in sorted(seen - {IGNORE_INDEX})]
     return legend + [('void', VOID)] * (IGNORE_INDEX in seen)

@@ -20,7 +20,7 @@ from ..distillers.labels import ignored_label, unify_ignored
 from ..evaluation.calibration import decision_threshold, full_size_logits, load_teachers
 from ..evaluation.trained_network import trained_network
 from ..io.tables import markdown_table
-from .picture_grid import PictureRow, class_legend, colour_labels, draw_grid, palette_of
+from .picture_grid import PictureRow, class_legend, color_labels, draw_grid, palette_of
 
 
 @dataclass
@@ -212,7 +212,7 @@ def draw_examples(examples: Examples, path: str | Path) -> None:
     rows = [
         PictureRow(
             f'{example.place}: {example.name}, IoU {100 * example.iou:.1f} %',
-            [example.image, *(colour_labels(labels, palette) for labels in example.labels.values())],
+            [example.image, *(color_labels(labels, palette) for labels in example.labels.values())],
         )
         for example in examples.shown
     ]

@@ -1,4 +1,4 @@
-"""The benchmark of steps with unlabelled images: that it counts the passes that a step makes, none of them twice."""
+"""The benchmark of steps with unlabeled images: that it counts the passes that a step makes, none of them twice."""
 
 import functools
 import sys
@@ -79,7 +79,7 @@ def test_a_step_makes_the_passes_that_it_is_compared_with(way):
     assert {key: images for key, images in found.items() if images} == expected
 
 
-# By the papers: a teacher of multi-granularity distillation runs on the labelled images, on the two unlabelled batches
+# By the papers: a teacher of multi-granularity distillation runs on the labeled images, on the two unlabeled batches
 # before they are mixed, and on the mixture.
 PASSES = dict(mt=(2, 2), cps=(4, 4), kd=(2, 2), mgd=(2, 8))
 

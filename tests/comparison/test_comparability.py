@@ -105,7 +105,7 @@ def few_labels(config, kind, **more):
     return config
 
 
-def test_unlabelled_images_and_the_number_of_teachers_are_a_method_s_to_choose(tmp_path):
+def test_unlabeled_images_and_the_number_of_teachers_are_a_method_s_to_choose(tmp_path):
     more = dict(unlabeled_pipelines=[PIPELINE], unlabeled=dict(type='UnlabeledFolderDataset'))
     deep, both = (distilled(model__teacher=dict.fromkeys(names, TEACHER)) for names in (['deep'], ['deep', 'wide']))
     write_run(tmp_path / 'alone', few_labels(alone(), 'LabeledPartDataset'), [30.0])

@@ -197,7 +197,7 @@ def test_predictions_stand_side_by_side(comparison):
     parsed = Page(page(comparison, predictions))
     kinds = [address.split(';')[0] for address in parsed.addresses]
     assert kinds == ['data:image/jpeg', 'data:image/png', 'data:image/png'] * 2
-    # Of the three labelled pixels of each line, two are of class 1 and one of class 0.
+    # Of the three labeled pixels of each line, two are of class 1 and one of class 0.
     shares = [text for text in parsed.said if text.startswith(NAME) and text.endswith('%')]
     assert shares == [f'{NAME}, 67 %', f'{NAME}, 33 %']
     assert 'Without student: no <checkpoint> is left.' in parsed.said and '<b>' in parsed.said

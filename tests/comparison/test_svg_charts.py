@@ -91,15 +91,15 @@ def test_estimates_lie_on_one_axis():
         Estimate('b & <c>', 'own', [4.0], 4.0, None, None, 'b'),
     ]
     chart = parse(dot_chart(rows, 'mIoU, %', 2.0))
-    ((centre, _),) = circles(chart, 'base')[2:]
+    ((center, _),) = circles(chart, 'base')[2:]
     (line,) = [line for line in chart.iter('line') if 'stroke' in line.get('class')]
     (reference,) = [line for line in chart.iter('line') if line.get('class') == 'reference']
-    assert float(line.get('x1')) < centre < float(line.get('x2')) and float(reference.get('x1')) == centre
-    assert (float(line.get('x1')) + float(line.get('x2'))) / 2 == pytest.approx(centre, abs=0.11)
+    assert float(line.get('x1')) < center < float(line.get('x2')) and float(reference.get('x1')) == center
+    assert (float(line.get('x1')) + float(line.get('x2'))) / 2 == pytest.approx(center, abs=0.11)
     assert [text.text for text in chart.iter('text') if text.get('class') == 'name'] == ['a', 'b & <c>']
     assert circles(chart, 'own')[-1][0] > float(line.get('x2'))
 
 
-def test_colours_are_left_to_the_page():
+def test_colors_are_left_to_the_page():
     chart = line_chart([Line('a', 'own', [(0, 1), (1, 2)])], (0, 1), (1, 2), 'x', 'y')
     assert not re.search(r'(fill|stroke|color)="', chart) and 'http' not in chart

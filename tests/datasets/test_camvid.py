@@ -26,7 +26,7 @@ def test_pairs_images_with_labels_and_keeps_class_indices(tmp_path):
     np.testing.assert_array_equal(data[0]['gt_seg_map'], labels)
 
 
-def test_has_eleven_classes_of_distinct_colours():
+def test_has_eleven_classes_of_distinct_colors():
     meta = DATASETS.get('CamVidDataset').METAINFO
     assert meta['classes'] == (
         'Sky',
@@ -41,7 +41,7 @@ def test_has_eleven_classes_of_distinct_colours():
         'Pedestrian',
         'Bicyclist',
     )
-    assert len({tuple(colour) for colour in meta['palette']}) == 11
+    assert len({tuple(color) for color in meta['palette']}) == 11
     assert meta['palette'][:2] == [[128, 128, 128], [128, 0, 0]]
 
 

@@ -106,7 +106,7 @@ def test_greater_balanced_parts_contain_smaller_ones_and_seeds_differ():
 def test_the_table_has_shares_of_pixels_and_images():
     counts = np.array([[30, 0, 0], [10, 10, 0], [40, 0, 0], [0, 10, 0]])
     assert share_table(counts, np.array([1, 3]), ('road', 'car', 'tram')) == [
-        ('class', 'pixels %, all', 'labelled', 'images %, all', 'labelled', 'of class, %'),
+        ('class', 'pixels %, all', 'labeled', 'images %, all', 'labeled', 'of class, %'),
         ('road', '80.00', '33.33', '75.00', '50.00', '12.50'),
         ('car', '20.00', '66.67', '50.00', '100.00', '100.00'),
         ('tram', '0.00', '0.00', '0.00', '0.00', '0.00'),

@@ -64,7 +64,7 @@ def test_classes_that_are_left_out_are_void(four_segments):
 
 def test_has_80_things_and_53_kinds_of_stuff_in_the_order_of_coco():
     palette = DATASETS.get('CocoPanopticSemDataset').METAINFO['palette']
-    assert len(CLASSES) == len(palette) == len({tuple(colour) for colour in palette}) == len(set(CLASSES)) == 133
+    assert len(CLASSES) == len(palette) == len({tuple(color) for color in palette}) == len(set(CLASSES)) == 133
     assert [CLASSES[i] for i in (0, 11, 79, 80, 100, 116, 132)] == [
         'person',
         'stop sign',

@@ -87,8 +87,8 @@ def test_clutter_is_background_and_hides_what_was_drawn_before(monkeypatch):
     bare = [labels for _, labels in compose_scenes(np.random.default_rng(0), glyphs, classes, 8, 64)]
     assert not np.any(bare)
 
-    def everywhere(rng, glyphs, classes, centres, size):
-        return np.ones((len(centres), size, size), np.float32), np.zeros(len(centres), np.uint8)
+    def everywhere(rng, glyphs, classes, centers, size):
+        return np.ones((len(centers), size, size), np.float32), np.zeros(len(centers), np.uint8)
 
     monkeypatch.setattr('mmseg_kd.datasets.digit_scenes.LAYERS', ((LAYERS[0][0], 1, 1), (everywhere, 1, 1)))
     hidden = [not labels.any() for _, labels in compose_scenes(np.random.default_rng(0), glyphs, classes, 40, 64)]
@@ -215,5 +215,5 @@ def test_scikit_learn_is_imported_only_when_scenes_are_composed(tmp_path, monkey
     assert not list(tmp_path.iterdir())
 
 
-def test_classes_have_distinct_colours():
-    assert len({tuple(colour) for colour in DigitScenesDataset.METAINFO['palette']}) == 11
+def test_classes_have_distinct_colors():
+    assert len({tuple(color) for color in DigitScenesDataset.METAINFO['palette']}) == 11

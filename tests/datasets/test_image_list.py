@@ -42,7 +42,7 @@ def test_each_image_is_listed_once_whatever_wraps_its_data_set(camvid):
     assert listed_images([1, 2]) == []
 
 
-def test_of_a_divided_data_set_the_labelled_images_are_listed(camvid):
+def test_of_a_divided_data_set_the_labeled_images_are_listed(camvid):
     partition = dict(fraction=0.25, seed=1)
     blank = [LOAD[0], dict(type='LoadBlankAnnotations'), LOAD[2]]
     part = DATASETS.build(dict(type='LabeledPartDataset', labeled=camvid('train'), partition=partition))

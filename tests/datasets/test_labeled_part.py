@@ -20,7 +20,7 @@ def labeled(tmp_path_factory):
     )
 
 
-def test_it_is_the_labelled_part_of_the_semi_supervised_data_set(labeled):
+def test_it_is_the_labeled_part_of_the_semi_supervised_data_set(labeled):
     partition = dict(fraction=0.25, seed=3)
     part = DATASETS.build(dict(type='LabeledPartDataset', labeled=labeled, partition=partition))
     whole = DATASETS.build(

@@ -43,7 +43,7 @@ def folder(tmp_path):
 def write(folder, labels, palette=None, **settings):
     picture = Image.fromarray(labels)
     if palette:
-        # With all of its 256 colours, or Pillow would save fewer bits and make void another number.
+        # With all of its 256 colors, or Pillow would save fewer bits and make void another number.
         picture.putpalette(sum(palette, []) + [0] * (768 - 3 * len(palette)))
     picture.save(folder / 'ann' / 'x.png', **settings)
 
@@ -81,23 +81,23 @@ def test_numbers_of_more_than_a_byte_are_refused_before_they_become_classes(fold
     assert read_labels(data(folder), 0, 'train_dataloader.dataset').labels[0].tolist() == [0, 1, 2, 255]
 
 
-def test_colours_are_no_labels(folder):
+def test_colors_are_no_labels(folder):
     write(folder, np.array(PALETTE, np.uint8)[[[0, 1, 2, 1]] * 2])
     refused(
         folder,
-        r'x.png holds colours \(RGB\), .* 8-bit PNG with the number of each colour '
-        r'\(its colours are those of metainfo.palette, by place\)',
+        r'x.png holds colors \(RGB\), .* 8-bit PNG with the number of each color '
+        r'\(its colors are those of metainfo.palette, by place\)',
     )
     write(folder, np.full((2, 4, 4), 7, np.uint8))
-    refused(folder, r'x.png holds colours \(RGBA\).* number of each colour$')
+    refused(folder, r'x.png holds colors \(RGBA\).* number of each color$')
 
 
-def test_a_palette_is_no_colour_but_where_the_backend_makes_it_one(folder):
+def test_a_palette_is_no_color_but_where_the_backend_makes_it_one(folder):
     write(folder, np.array([[0, 1, 2, 255]] * 2, np.uint8), PALETTE)
     assert read_labels(data(folder), 0, 'train_dataloader.dataset').labels[0].tolist() == [0, 1, 2, 255]
     refused(
         folder,
-        "which imdecode_backend='cv2' of LoadAnnotations turns into colours; leave imdecode_backend out",
+        "which imdecode_backend='cv2' of LoadAnnotations turns into colors; leave imdecode_backend out",
         pipeline=[LOAD[0], dict(LOAD[1], imdecode_backend='cv2')],
     )
 
@@ -105,7 +105,7 @@ def test_a_palette_is_no_colour_but_where_the_backend_makes_it_one(folder):
 def test_a_palette_in_another_order_than_that_of_the_classes_is_doubted(folder):
     write(folder, np.array([[0, 1, 2, 255]] * 2, np.uint8), [PALETTE[0], PALETTE[2], PALETTE[1]])
     read = read_labels(data(folder), 0, 'train_dataloader.dataset')
-    assert 'x.png draws the number 1 in the colour that metainfo.palette gives to 2' in read.doubt
+    assert 'x.png draws the number 1 in the color that metainfo.palette gives to 2' in read.doubt
     # Of a label that is reduced, the number is one more than the class.
     write(folder, np.array([[0, 1, 2, 3]] * 2, np.uint8), [[9, 9, 9], *PALETTE])
     assert not read_labels(data(folder, reduce_zero_label=True), 0, 'train_dataloader.dataset').doubt
@@ -177,7 +177,7 @@ def test_an_image_is_what_the_pipeline_loads_before_it_is_resized(folder):
 @pytest.mark.parametrize(
     'image, expected',
     [
-        ([[0, 100], [200, 255]], [[0, 100], [200, 255]]),  # grey bytes
+        ([[0, 100], [200, 255]], [[0, 100], [200, 255]]),  # gray bytes
         ([[0.0, 100], [200, 255]], [[0, 100], [200, 255]]),  # bytes that are called floats
         ([[0.0, 0.5], [0.25, 1]], [[0, 128], [64, 255]]),
         ([[-1.0, 0], [np.nan, 1]], [[0, 128], [128, 255]]),

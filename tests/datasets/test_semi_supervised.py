@@ -75,7 +75,7 @@ def listed(folder, *ids):
 
 
 @pytest.mark.parametrize('pipelines', [[WEAK], [WEAK, STRONG]])
-def test_an_item_has_a_labelled_image_and_one_of_each_branch(root, pipelines):
+def test_an_item_has_a_labeled_image_and_one_of_each_branch(root, pipelines):
     data = build(root, pipelines)
     item = data[5]
     assert set(item) == {'labeled', 'unlabeled'} and len(item['unlabeled']) == len(pipelines)
@@ -93,7 +93,7 @@ def test_an_item_has_a_labelled_image_and_one_of_each_branch(root, pipelines):
 
 
 def test_uneven_lists_give_every_image_equally_often(root):
-    """Three labelled and nine unlabelled images: in eighteen items, each labelled one six times, each other twice."""
+    """Three labeled and nine unlabeled images: in eighteen items, each labeled one six times, each other twice."""
     data = build(root)
     items = [data[n] for n in range(18)]
     counts = {
@@ -111,14 +111,14 @@ def test_uneven_lists_give_every_image_equally_often(root):
     assert all(len(set(one)) == 3 for one in passes) and len(set(map(tuple, passes))) == 6
 
 
-def test_the_longer_list_may_be_the_labelled_one(root):
+def test_the_longer_list_may_be_the_labeled_one(root):
     data = build(root, partition=dict(fraction=0.9, seed=0))
     assert len(data) == len(data.labeled) == 11 and len(data.unlabeled) == 1
     names = [[name(branch) for branch in data[n]['unlabeled']] for n in range(3)]
     assert len(set(itertools.chain(*names))) == 1  # a single image serves both branches
 
 
-def test_the_rest_of_the_list_is_unlabelled(root):
+def test_the_rest_of_the_list_is_unlabeled(root):
     data = build(root)
     assert sorted([*data.labeled, *data.unlabeled]) == list(range(12)) and len(data.labeled) == 3
     assert np.array_equal(data.labeled, build(root).labeled)
@@ -234,7 +234,7 @@ def test_joined_data_sets_keep_their_own_pipelines_and_labels(tmp_path):
     assert {name(branch) for item in data for branch in item['unlabeled']} == {ids[0], ids[3]}
 
 
-def test_unlabelled_images_may_be_any_folder(tmp_path, root):
+def test_unlabeled_images_may_be_any_folder(tmp_path, root):
     write_camvid_tree(tmp_path, images=5, seed=1)
     data = build(root, partition=None, unlabeled=dict(type='UnlabeledFolderDataset', folder=str(tmp_path / 'img_dir')))
     assert len(data.labeled) == 12 and len(data.unlabeled) == 10
@@ -252,19 +252,19 @@ def test_both_parts_may_be_listed(tmp_path, root):
     labeled, unlabeled = listed(tmp_path, *ids[:2]), listed(tmp_path, *ids[5:9])
     data = build(root, partition=dict(labeled=labeled, unlabeled=unlabeled))
     assert list(data.labeled) == [0, 1] and list(data.unlabeled) == [5, 6, 7, 8]
-    with pytest.raises(ValueError, match='1 images are both labelled and unlabelled, such as .*/0001TP_000001.jpg; '):
+    with pytest.raises(ValueError, match='1 images are both labeled and unlabeled, such as .*/0001TP_000001.jpg; '):
         build(root, partition=dict(labeled=labeled, unlabeled=listed(tmp_path, *ids[1:3])))
 
 
 def test_overlap_with_another_data_set_is_told(root):
-    with pytest.raises(ValueError, match='3 images are both labelled and unlabelled, such as .*, .*, .*; take them'):
+    with pytest.raises(ValueError, match='3 images are both labeled and unlabeled, such as .*, .*, .*; take them'):
         build(root, unlabeled=dict(type='UnlabeledFolderDataset', folder=str(root / 'img_dir' / 'train')))
 
 
 @pytest.mark.parametrize(
     'settings,message',
     [
-        (dict(partition=None), 'no image is left unlabelled: all 12 of labeled are labelled; set a smaller partition'),
+        (dict(partition=None), 'no image is left unlabeled: all 12 of labeled are labeled; set a smaller partition'),
         (dict(partition='nowhere.txt'), 'there is no nowhere.txt'),
         (dict(partition=dict(fraction=2)), 'fraction must lie between 0 and 1, but is 2'),
         (dict(pipelines=WEAK), 'unlabeled_pipelines must be a list of one or two pipelines'),
@@ -304,7 +304,7 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path, kind, part):
 
 
 @pytest.mark.parametrize('kind', DAMAGE)
-def test_an_unlabelled_image_that_cannot_be_read_is_passed_over_if_told_to(tmp_path, kind):
+def test_an_unlabeled_image_that_cannot_be_read_is_passed_over_if_told_to(tmp_path, kind):
     data = build(write_camvid_tree(tmp_path, images=8), [PASSING_OVER, PASSING_OVER])
     whole = [data[n] for n in range(12)]
     bad = f'0001TP_{data.unlabeled[2]:06d}'
@@ -330,19 +330,19 @@ def test_passing_over_is_reported_once(tmp_path, monkeypatch):
     monkeypatch.setattr('mmseg_kd.datasets.semi_supervised.print_log', lambda text, **_: said.append(text))
     for n in range(24):
         data[n]
-    assert said == [f'unlabelled image {path} was passed over: it cannot be read']
+    assert said == [f'unlabeled image {path} was passed over: it cannot be read']
 
 
 def test_if_nothing_can_be_read_that_is_told(tmp_path):
     data = build(write_camvid_tree(tmp_path, images=8), [PASSING_OVER])
     for index in data.unlabeled:
         (tmp_path / f'img_dir/train/0001TP_{index:06d}.jpg').unlink()
-    with pytest.raises(ValueError, match='none of the 6 unlabelled images can be read'):
+    with pytest.raises(ValueError, match='none of the 6 unlabeled images can be read'):
         data[0]
 
 
-def test_a_labelled_image_is_never_exchanged_for_another(tmp_path):
-    """MMEngine would take any image of the list for one that a transform drops, also one that counts as unlabelled."""
+def test_a_labeled_image_is_never_exchanged_for_another(tmp_path):
+    """MMEngine would take any image of the list for one that a transform drops, also one that counts as unlabeled."""
     write_camvid_tree(tmp_path, images=8)
     data = build(tmp_path, labeled=camvid(tmp_path, [PASSING_OVER[0], *LABELED[1:]]))
     path = tmp_path / f'img_dir/train/0001TP_{data.labeled[0]:06d}.jpg'

@@ -35,7 +35,7 @@ def preprocessed(model, **settings):
     return data['inputs'], data['data_samples']
 
 
-def optimiser(model, lr=0.05):
+def optimizer(model, lr=0.05):
     return OptimWrapper(torch.optim.SGD(model.parameters(), lr))
 
 

@@ -110,14 +110,14 @@ def test_with_mixing_each_network_runs_once_on_either_image_and_once_on_the_mixt
         assert len(seen) == 4 and all(map(torch.equal, seen, [inputs['labeled'], first, second, mixed]))
 
 
-def test_unlabelled_terms_may_be_left_out():
+def test_unlabeled_terms_may_be_left_out():
     model = plain_cps(unlabeled_terms=None)
     runs = count_runs(model.student)
     losses = model.loss(*preprocessed(model))
     assert len(runs) == 1 and {'loss_cps', 'peer.loss_cps'} < losses.keys()
 
 
-def test_the_two_networks_differ_from_the_beginning_also_after_initialisation():
+def test_the_two_networks_differ_from_the_beginning_also_after_initialization():
     model = plain_cps()
     for _ in range(2):
         first, second = model.student.state_dict(), model.peer.state_dict()
@@ -149,7 +149,7 @@ def test_it_predicts_with_the_first_network():
     assert torch.equal(model(**data, mode='predict')[0].pred_sem_seg.data, alone[0].pred_sem_seg.data)
 
 
-def test_a_batch_of_labelled_images_alone_is_refused():
+def test_a_batch_of_labeled_images_alone_is_refused():
     model = plain_cps()
     data = model.data_preprocessor(toy_batch(), True)
     with pytest.raises(ValueError, match="CrossPseudoSupervision needs batches .*'SemiSupervisedDataset'"):

@@ -26,13 +26,13 @@ def build(student=None, teacher=None, **terms):
     )
 
 
-def optimiser(model, lr=0.01):
+def optimizer(model, lr=0.01):
     return OptimWrapper(torch.optim.SGD(model.parameters(), lr, momentum=0.9))
 
 
 def step(model, optim=None, **batch):
     """One training step; its log as numbers."""
-    log = model.train_step(toy_batch(**batch), optim or optimiser(model))
+    log = model.train_step(toy_batch(**batch), optim or optimizer(model))
     return {name: float(value) for name, value in log.items()}
 
 
@@ -67,7 +67,7 @@ def test_the_students_own_losses_are_those_it_has_without_a_teacher():
 
 def test_the_teacher_is_frozen_for_good(checkpoint):
     model = build(teacher=dict(model=toy_segmentor(8), checkpoint=checkpoint))
-    batch, optim = toy_batch(), optimiser(model)
+    batch, optim = toy_batch(), optimizer(model)
     model.train()
     model.train_step(batch, optim)
     teacher = model.teachers['']
@@ -86,7 +86,7 @@ def test_the_teacher_is_frozen_for_good(checkpoint):
 
 def test_nothing_of_the_teacher_is_in_the_model(checkpoint):
     model = build(teacher=dict(model=toy_segmentor(8), checkpoint=checkpoint))
-    optim = optimiser(model)
+    optim = optimizer(model)
     model.train_step(toy_batch(), optim)
     module = model.teachers[''].module
     foreign = {id(t) for t in [*module.parameters(), *module.buffers()]}
@@ -109,14 +109,14 @@ def test_a_distiller_tests_and_copies_without_its_teachers_files():
     assert predicted[0].pred_sem_seg.data.shape == (1, 32, 32)
     copy.deepcopy(model)
     with pytest.raises(FileNotFoundError, match='model.teacher.config: no such config: nowhere.py'):
-        model.train_step(toy_batch(), optimiser(model))
+        model.train_step(toy_batch(), optimizer(model))
 
 
 def test_a_missing_checkpoint_matters_at_the_first_training_step_only():
     model = build(teacher=dict(model=toy_segmentor(8), checkpoint='nowhere.pth'))
     model.eval()(model.data_preprocessor(toy_batch(), False)['inputs'])
     with pytest.raises(CheckpointError, match='model.teacher.checkpoint: no such checkpoint: nowhere.pth'):
-        model.train_step(toy_batch(), optimiser(model))
+        model.train_step(toy_batch(), optimizer(model))
 
 
 def count_calls(model, names):
@@ -138,7 +138,7 @@ def test_the_teacher_runs_only_as_deep_as_the_terms_read():
     teacher = count_calls(
         model.teachers[''].module, ['backbone', 'backbone.layer2', 'backbone.layer3', 'decode_head', 'auxiliary_head']
     )
-    model.train_step(toy_batch(), optimiser(model))
+    model.train_step(toy_batch(), optimizer(model))
     assert teacher == {'backbone': 1, 'backbone.layer2': 1, 'backbone.layer3': 0, 'decode_head': 0, 'auxiliary_head': 0}
 
 
@@ -146,7 +146,7 @@ def test_every_network_runs_once_whatever_the_number_of_terms():
     model = build(loss_a=PI, loss_b=dict(PI, weight=2.0), loss_hint=HINT)
     teacher = count_calls(model.teachers[''].module, ['backbone', 'decode_head', 'auxiliary_head'])
     student = count_calls(model.student, ['backbone', 'decode_head', 'auxiliary_head'])
-    model.train_step(toy_batch(), optimiser(model))
+    model.train_step(toy_batch(), optimizer(model))
     assert teacher == {'backbone': 1, 'decode_head': 1, 'auxiliary_head': 0}
     assert student == {'backbone': 1, 'decode_head': 1, 'auxiliary_head': 1}
 
@@ -155,17 +155,17 @@ def test_auxiliary_heads_of_the_teacher_run_if_a_term_reads_them():
     path = 'auxiliary_head.conv_seg'
     model = build(loss_aux=dict(PI, student=path, teacher=path))
     teacher = count_calls(model.teachers[''].module, ['backbone', 'decode_head', 'auxiliary_head'])
-    model.train_step(toy_batch(), optimiser(model))
+    model.train_step(toy_batch(), optimizer(model))
     assert teacher == {'backbone': 1, 'decode_head': 0, 'auxiliary_head': 1}
 
 
 def test_no_wrapper_is_left_and_nothing_is_held_after_the_step():
     model = build()
-    model.train_step(toy_batch(), optimiser(model))
+    model.train_step(toy_batch(), optimizer(model))
     before = [set(m.__dict__) for m in model.modules()]
     assert not any('forward' in m.__dict__ for m in model.modules())
     assert not any('forward' in m.__dict__ for m in model.teachers[''].module.modules())
-    model.train_step(toy_batch(), optimiser(model))
+    model.train_step(toy_batch(), optimizer(model))
     assert [set(m.__dict__) for m in model.modules()] == before
 
 
@@ -214,7 +214,7 @@ def test_torch_compile_gives_the_same_losses(whole):
         model.forward = torch.compile(model.forward, backend='eager')
     else:
         model.student.compile(backend='eager')
-    first, second = (optimiser(m) for m in (model, plain))
+    first, second = (optimizer(m) for m in (model, plain))
     for seed in range(3):
         assert step(model, first, seed=seed) == pytest.approx(step(plain, second, seed=seed), rel=1e-4)
 
@@ -222,7 +222,7 @@ def test_torch_compile_gives_the_same_losses(whole):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 def test_the_teacher_follows_to_the_device():
     model = build().cuda()
-    model.train_step(toy_batch(), optimiser(model))
+    model.train_step(toy_batch(), optimizer(model))
     assert next(model.teachers[''].module.parameters()).is_cuda
 
 
@@ -329,7 +329,7 @@ def test_a_name_that_the_student_logs_is_refused():
     forward = model.student.forward
     model.student.forward = lambda *a, **k: {**forward(*a, **k), 'loss_ce': torch.zeros(())}
     with pytest.raises(ValueError, match='model.terms.loss_ce: the student already logs "loss_ce"'):
-        model.train_step(toy_batch(), optimiser(model))
+        model.train_step(toy_batch(), optimizer(model))
 
 
 def test_labels_outside_the_classes_are_refused_in_the_first_step():
@@ -337,7 +337,7 @@ def test_labels_outside_the_classes_are_refused_in_the_first_step():
     with pytest.raises(
         ValueError, match=r'labels must lie in 0\.\.3 or be 255 \(ignored\), but the first batch holds 0\.\.8'
     ):
-        model.train_step(toy_batch(num_classes=9), optimiser(model))
+        model.train_step(toy_batch(num_classes=9), optimizer(model))
 
 
 @pytest.mark.parametrize('ignored', [0, 100])
@@ -456,7 +456,7 @@ def test_a_preprocessor_that_the_runner_hands_over_serves_a_student_without_one(
             data_preprocessor=preprocessor,
         )
     )
-    assert torch.isfinite(model.train_step(toy_batch(), optimiser(model))['loss'])
+    assert torch.isfinite(model.train_step(toy_batch(), optimizer(model))['loss'])
 
 
 def test_it_is_registered_where_mmsegmentation_looks():

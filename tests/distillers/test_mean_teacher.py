@@ -3,7 +3,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from branches import array, count_runs, features_and_logits, gradients, optimiser, preprocessed, segmentor, softmax
+from branches import array, count_runs, features_and_logits, gradients, optimizer, preprocessed, segmentor, softmax
 from mmseg.registry import MODELS
 
 from mmseg_kd.testing.toys import toy_batch, toy_branch_batch
@@ -43,7 +43,7 @@ def test_a_step_is_its_equations():
 def test_the_teacher_is_a_moving_average_of_the_students_weights_with_its_statistics():
     model = build()
     expected = {name: p.detach().double().clone() for name, p in model.teacher.named_parameters()}
-    optim = optimiser(model)
+    optim = optimizer(model)
     for step in range(3):
         model.train_step(toy_branch_batch(seed=step), optim)
         model.update_teacher(momentum=0.9)
@@ -77,14 +77,14 @@ def test_each_network_runs_once_on_every_image():
         assert len(seen) == 2 and all(map(torch.equal, seen, [inputs['labeled'], inputs['unlabeled'][0]]))
 
 
-def test_the_teacher_begins_as_a_copy_of_the_student_also_after_initialisation():
+def test_the_teacher_begins_as_a_copy_of_the_student_also_after_initialization():
     model = MODELS.build(dict(type='MeanTeacher', student=segmentor(4), terms=dict(loss_mt=MSE)))
     built = copy.deepcopy(model.student.state_dict())
     assert all(torch.equal(built[name], value) for name, value in model.teacher.state_dict().items())
     model.init_weights()
-    initialised = model.student.state_dict()
-    assert all(torch.equal(initialised[name], value) for name, value in model.teacher.state_dict().items())
-    assert not torch.equal(built['decode_head.conv_seg.weight'], initialised['decode_head.conv_seg.weight'])
+    initialized = model.student.state_dict()
+    assert all(torch.equal(initialized[name], value) for name, value in model.teacher.state_dict().items())
+    assert not torch.equal(built['decode_head.conv_seg.weight'], initialized['decode_head.conv_seg.weight'])
 
 
 def test_a_state_dict_brings_student_and_teacher_back():

@@ -10,7 +10,7 @@ from branches import (
     features_and_logits,
     gradients,
     halves,
-    optimiser,
+    optimizer,
     preprocessed,
     regions,
     segmentor,
@@ -109,7 +109,7 @@ def test_only_the_student_gets_gradients_and_the_teachers_stay_as_they_are():
     assert gradients(model).keys() == {name for name, _ in model.named_parameters()}
 
 
-def test_the_gradient_is_that_of_labelled_and_unlabelled_parts_together():
+def test_the_gradient_is_that_of_labeled_and_unlabeled_parts_together():
     model = build()
     parts = [copy.deepcopy(model) for _ in range(2)]
     parts[0].unlabeled_terms = torch.nn.ModuleDict()
@@ -157,7 +157,7 @@ def test_a_teacher_does_not_run_on_what_nobody_reads():
         assert len(runs[name]) == len(batches) and all(map(torch.equal, runs[name], batches)), name
 
 
-def test_without_unlabelled_terms_no_network_sees_an_unlabelled_image():
+def test_without_unlabeled_terms_no_network_sees_an_unlabeled_image():
     model = build(unlabeled_terms=None, mix=None)
     runs = count_runs(model.student)
     losses = loss_of(model)
@@ -178,7 +178,7 @@ def test_without_mix_the_first_branch_is_learnt_as_it_is():
     assert float(loss) == pytest.approx(cross_entropy(array(student), array(says).argmax(1), counted), rel=1e-5)
 
 
-def test_labels_of_unlabelled_images_are_never_read():
+def test_labels_of_unlabeled_images_are_never_read():
     model = build()
     inputs, samples = preprocessed(model)
     other = copy.deepcopy(samples)
@@ -189,7 +189,7 @@ def test_labels_of_unlabelled_images_are_never_read():
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_unlabelled_images_do_not_change_what_labelled_ones_give():
+def test_unlabeled_images_do_not_change_what_labeled_ones_give():
     model = build()
     inputs, samples = preprocessed(model)
     moved = dict(inputs, unlabeled=[images + 1 for images in inputs['unlabeled']])
@@ -221,7 +221,7 @@ def test_an_ensemble_of_teachers_can_be_asked_about_unmixed_images():
     assert loss_of(model)['loss_u'] > 0
 
 
-def test_adapters_of_unlabelled_terms_learn():
+def test_adapters_of_unlabeled_terms_learn():
     hint = dict(student='backbone[3]', teacher='backbone[3]', loss=dict(type='HintLoss'))
     model = one_teacher(unlabeled_terms=dict(loss_hint=hint))
     backward(model)
@@ -260,21 +260,21 @@ def test_a_preprocessor_that_the_runner_hands_over_serves_a_student_without_one(
     assert loss_of(model)['loss_u'].isfinite()
 
 
-def test_a_batch_of_labelled_images_alone_is_refused_in_one_line():
+def test_a_batch_of_labeled_images_alone_is_refused_in_one_line():
     model = build()
     with pytest.raises(
-        ValueError, match=r"needs batches of labelled and unlabelled images.*'SemiSupervisedDataset'"
+        ValueError, match=r"needs batches of labeled and unlabeled images.*'SemiSupervisedDataset'"
     ) as error:
-        model.train_step(toy_batch(), optimiser(model))
+        model.train_step(toy_batch(), optimizer(model))
     assert '\n' not in str(error.value)
 
 
 def test_mixing_needs_two_branches():
-    with pytest.raises(ValueError, match='model.mix needs two unlabelled branches, but the batch has 1'):
+    with pytest.raises(ValueError, match='model.mix needs two unlabeled branches, but the batch has 1'):
         loss_of(build(), branches=1)
 
 
-def test_unlabelled_images_need_a_blank_label_map_where_padding_matters():
+def test_unlabeled_images_need_a_blank_label_map_where_padding_matters():
     inputs, samples = preprocessed(build())
     for branch in samples['unlabeled']:
         for sample in branch:

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from branches import optimiser, segmentor
+from branches import optimizer, segmentor
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
@@ -42,7 +42,7 @@ MODELS_OF = dict(
 
 
 def without_statistics():
-    """A student whose normalisation, like that of SyncBN, does not depend on how a batch is shared."""
+    """A student whose normalization, like that of SyncBN, does not depend on how a batch is shared."""
     model = segmentor(4)
     for part in (model.backbone, model.decode_head, model.auxiliary_head):
         part.norm_cfg = dict(type='GN', num_groups=2)
@@ -73,7 +73,7 @@ def shares(batch, rank):
 def two_steps(name, rank=None):
     model = build(name)
     trained = model if rank is None else MMDistributedDataParallel(module=model, broadcast_buffers=False)
-    optim = optimiser(model)
+    optim = optimizer(model)
     logs = []
     for step in range(2):
         log = trained.train_step(shares(toy_branch_batch(4, seed=step), rank), optim)

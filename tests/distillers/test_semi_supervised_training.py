@@ -1,4 +1,4 @@
-"""Runs of a Runner with the segmentors that learn from unlabelled images, and what becomes of them."""
+"""Runs of a Runner with the segmentors that learn from unlabeled images, and what becomes of them."""
 
 import pytest
 import torch
@@ -45,14 +45,14 @@ def trained(request, tmp_path_factory):
     return train(request.param, folder, hooks=hooks, max_iters=3), folder
 
 
-def test_schedules_of_unlabelled_terms_move_and_are_logged(trained):
+def test_schedules_of_unlabeled_terms_move_and_are_logged(trained):
     runner, _ = trained
     assert list(runner.message_hub.get_scalar('train/loss_u_weight').data[0]) == [0.0, 1.0, 2.0]
     values = runner.message_hub.get_scalar('train/loss_u').data[0]
     assert values[0] == 0 and min(values[1:]) > 0
 
 
-def test_unlabelled_terms_are_in_the_summary(trained):
+def test_unlabeled_terms_are_in_the_summary(trained):
     _, folder = trained
     log = next(folder.rglob('*.log')).read_text()
     line = next(line for line in log.splitlines() if line.startswith('loss_u '))
@@ -82,7 +82,7 @@ def test_a_preprocessor_for_branches_comes_out_as_mmsegmentations_own(tmp_path):
     assert_clean(train('cps', tmp_path, student=student, max_iters=1), tmp_path)
 
 
-def test_a_loss_on_unlabelled_images_that_is_not_finite_ends_the_run(tmp_path, monkeypatch):
+def test_a_loss_on_unlabeled_images_that_is_not_finite_ends_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr('mmseg_kd.losses.PseudoLabelLoss.compute', lambda self, student, *_: student.sum() * torch.nan)
     with pytest.raises(FloatingPointError, match='losses must be finite, but loss_l = nan'):
         train('distiller', tmp_path, max_iters=1)

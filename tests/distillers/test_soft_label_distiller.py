@@ -10,7 +10,7 @@ from PIL import Image
 from mmseg_kd.distillers import PathError
 from mmseg_kd.distillers.soft_label_distiller import soft_logits
 from mmseg_kd.engine.export import export_student
-from mmseg_kd.labeling import Labeller, find_images, write_labels
+from mmseg_kd.labeling import Labeler, find_images, write_labels
 from mmseg_kd.testing.toys import toy_batch, toy_runner, toy_segmentor
 
 TEMPERATURE, WEIGHT, STRIDE = 8.0, 0.1, 8  # that of the toy's logits
@@ -26,7 +26,7 @@ def build(terms=TERMS, **settings):
 
 
 def soft(logits, k):
-    """What a labeller that has these logits (C, h, w) leaves on disk, and a pipeline packs."""
+    """What a labeler that has these logits (C, h, w) leaves on disk, and a pipeline packs."""
     shares, classes = logits.softmax(0).topk(k, dim=0)
     rest = (1 - shares.sum(0, keepdim=True)).clamp_min(0)
     return PixelData(metainfo=dict(stride=STRIDE), classes=classes.byte(), shares=torch.cat([shares, rest]).half())
@@ -55,7 +55,7 @@ def softened(logs):
 
 
 def divergence_by_hand(student, samples, labels, num_classes=4):
-    """Mean over the labelled pixels, in nats, times the squared temperature; in float64, pixel by pixel."""
+    """Mean over the labeled pixels, in nats, times the squared temperature; in float64, pixel by pixel."""
     values = []
     for n, sample in enumerate(samples):
         classes, shares = sample.soft_labels.classes.numpy(), sample.soft_labels.shares.double().numpy()
@@ -101,7 +101,7 @@ def test_what_is_left_is_shared_by_the_others_and_nothing_is_impossible():
     assert found[0] == pytest.approx([0.25, 0.125, 0.5, 0.125]) and found[1] == pytest.approx([1] + [2**-24] * 3)
 
 
-def test_what_the_soft_labels_say_where_nothing_is_labelled_does_not_matter():
+def test_what_the_soft_labels_say_where_nothing_is_labeled_does_not_matter():
     model = build()
     data, _ = batch(k=3)
     void, known = copy.deepcopy(data), copy.deepcopy(data)
@@ -188,7 +188,7 @@ def test_learns_from_files_and_leaves_a_plain_student(tmp_path):
     )
     export_student(runner.cfg, tmp_path / 'run' / 'iter_3.pth', tmp_path / 'student')
     for checkpoint in (tmp_path / 'run' / 'iter_3.pth', tmp_path / 'student' / 'student.pth'):
-        assert Labeller(runner.cfg, str(checkpoint))(f'{images}/0.png').shape == (4, 40, 50)
+        assert Labeler(runner.cfg, str(checkpoint))(f'{images}/0.png').shape == (4, 40, 50)
 
 
 def test_a_true_label_that_is_ignored_may_be_of_no_class():

@@ -46,7 +46,7 @@ def test_a_config_file_with_a_model_or_with_a_distiller_names_the_segmentor(save
         assert torch.equal(teacher.read(IMAGES, ['logits'])['logits'], logits(network))
 
 
-def test_sees_the_images_in_its_own_normalisation(saved):
+def test_sees_the_images_in_its_own_normalization(saved):
     network, path = saved
     own = dict(mean=[100.0, 90.0, 80.0], std=[60.0, 50.0, 40.0], bgr_to_rgb=False)
     teacher = FrozenTeacher(model=toy_segmentor(8, **own), checkpoint=path)

@@ -67,7 +67,7 @@ def test_repeated_images_are_counted_once(folder, out):
     )
 
 
-def test_labelled_and_unlabelled_images_are_looked_at(folder, out):
+def test_labeled_and_unlabeled_images_are_looked_at(folder, out):
     def divided(dataset):
         blank = [LOAD[0], dict(type='LoadBlankAnnotations'), LOAD[2]]
         return dict(
@@ -78,9 +78,9 @@ def test_labelled_and_unlabelled_images_are_looked_at(folder, out):
         )
 
     (folder / 'list.txt').write_text('1\n3\n')
-    write(folder, 0, [9, 9, 9, 9])  # of an unlabelled image, which nobody reads
+    write(folder, 0, [9, 9, 9, 9])  # of an unlabeled image, which nobody reads
     assert said(folder, out, wrap=divided) == [
-        ('ok', '2 labelled and 2 unlabelled images, no file missing; labels of 2: 2 of 2 classes, 25 % void')
+        ('ok', '2 labeled and 2 unlabeled images, no file missing; labels of 2: 2 of 2 classes, 25 % void')
     ]
     write(folder, 3, [9, 9, 9, 9])
     status, text = said(folder, out, wrap=divided)[0]

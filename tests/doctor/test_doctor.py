@@ -69,7 +69,7 @@ def losses():
 
 @pytest.fixture(scope='module')
 def healthy(tmp_path_factory):
-    """configs/demo/distilled.py on few scenes, with a teacher that has learnt those for validation by heart."""
+    """configs/demo/distilled.py on few scenes, with a teacher that has learned those for validation by heart."""
     init_default_scope('mmseg')  # before that of each test
     root = tmp_path_factory.mktemp('doctor')
     write_digit_scenes(root / 'data', num_train=32, num_val=16)
@@ -132,12 +132,12 @@ def test_a_healthy_config_passes_every_check(healthy_report):
         'validation data',
         'classes',
         'void',
-        'normalisation',
+        'normalization',
         "teacher's weights",
         "teacher's mIoU",
         'model',
         'batches',
-        'optimiser',
+        'optimizer',
         'batch',
         'losses',
         'unused parameters',
@@ -187,13 +187,13 @@ def test_a_config_without_a_teacher_is_examined_too(config):
 
 
 def semi_supervised(config):
-    """Terms on labelled and unlabelled images."""
+    """Terms on labeled and unlabeled images."""
     terms = dict(terms=dict(loss_cwd=CWD), unlabeled_terms=dict(loss_u=dict(CWD, loss=dict(type='PseudoLabelLoss'))))
     config.model = dict(config.model, type='SemiSupervisedDistiller', **terms)
     return config
 
 
-def test_training_with_unlabelled_images_is_examined_too(config):
+def test_training_with_unlabeled_images_is_examined_too(config):
     config = semi_supervised(config)
     blank = [dict(type='LoadImageFromFile'), dict(type='LoadBlankAnnotations'), dict(type='PackSegInputs')]
     config.train_dataloader.sampler = dict(type='StreamSampler')
@@ -208,14 +208,14 @@ def test_training_with_unlabelled_images_is_examined_too(config):
     assert len(said(lines, 'ok', 'losses')) == 3 and '\n| loss_u         |      3 | ' in text
 
 
-def test_a_data_set_of_labelled_images_alone_is_told_where_others_are_needed(config):
+def test_a_data_set_of_labeled_images_alone_is_told_where_others_are_needed(config):
     well, lines, _ = look(semi_supervised(config))
     (line,) = said(lines, 'failed', 'losses')
-    assert not well and 'needs batches of labelled and unlabelled images' in line and 'SemiSupervisedDataset' in line
+    assert not well and 'needs batches of labeled and unlabeled images' in line and 'SemiSupervisedDataset' in line
 
 
 @pytest.fixture
-def labelled_first(config, tmp_path):
+def labeled_first(config, tmp_path):
     """Three trainings, of 16, 16 and 32 images, by labels of a teacher."""
     teacher = Config(dict(model=config.model.teacher.model, test_dataloader=config.val_dataloader))
     teacher.dump(tmp_path / 'teacher.py')
@@ -232,26 +232,26 @@ def labelled_first(config, tmp_path):
     return config
 
 
-def test_a_loop_that_has_its_images_labelled_first_is_tried_with_labels_that_stand_in(labelled_first):
-    before = copy.deepcopy(labelled_first._cfg_dict)
+def test_a_loop_that_has_its_images_labeled_first_is_tried_with_labels_that_stand_in(labeled_first):
+    before = copy.deepcopy(labeled_first._cfg_dict)
     current = MMLogger.get_current_instance()
-    well, lines, text = look(labelled_first)
+    well, lines, text = look(labeled_first)
     assert well, text
-    assert said(lines, 'ok', 'labelling') == ['32 images to label; the checks below have labels that stand in for them']
-    for check in ('trainings', 'batch', 'losses', 'optimiser', 'validation', 'step'):
+    assert said(lines, 'ok', 'labeling') == ['32 images to label; the checks below have labels that stand in for them']
+    for check in ('trainings', 'batch', 'losses', 'optimizer', 'validation', 'step'):
         assert said(lines, 'ok', check), text
-    assert f'; {labelled_first.train_cfg.train.max_iters} of them take' in said(lines, 'ok', 'step')[0]
-    assert labelled_first._cfg_dict == before and MMLogger.get_current_instance() is current
-    assert not Path(labelled_first.work_dir).exists()
+    assert f'; {labeled_first.train_cfg.train.max_iters} of them take' in said(lines, 'ok', 'step')[0]
+    assert labeled_first._cfg_dict == before and MMLogger.get_current_instance() is current
+    assert not Path(labeled_first.work_dir).exists()
 
 
-def test_what_a_training_would_die_of_after_labelling_is_found(labelled_first):
+def test_what_a_training_would_die_of_after_labeling_is_found(labeled_first):
     next(
         transform
-        for transform in labelled_first.train_dataloader.dataset.pipeline
+        for transform in labeled_first.train_dataloader.dataset.pipeline
         if transform.type == 'LoadAnnotations'
     ).reduce_zero_label = True
-    well, lines, text = look(labelled_first)
+    well, lines, text = look(labeled_first)
     assert not well and 'reduce_zero_label' in said(lines, 'failed', 'trainings')[0]
 
 
@@ -302,11 +302,11 @@ def no_labels(config):
     config.train_dataloader.dataset.pipeline.pop(1)
 
 
-def other_normalisation(config):
+def other_normalization(config):
     config.model.teacher.model.data_preprocessor.mean = [123.675, 116.28, 103.53]
 
 
-def no_normalisation(config):
+def no_normalization(config):
     for model in (config.model.student, config.model.teacher.model):
         model.data_preprocessor.update(mean=None, std=None)
 
@@ -359,7 +359,7 @@ def loud_term(config):
     config.model.terms.loss_cwd.weight = 1e6
 
 
-def critic_without_optimiser(config):
+def critic_without_optimizer(config):
     config.model.terms.loss_ho = dict(CWD, loss=dict(type='HolisticKDLoss'))
 
 
@@ -376,7 +376,7 @@ def too_high_a_rate(config):
     config.optim_wrapper.optimizer.lr = 1e30
 
 
-def no_optimiser(config):
+def no_optimizer(config):
     config.optim_wrapper = None
 
 
@@ -444,7 +444,7 @@ def raises_in_the_step(config):
                 ('failed', 'validation data', 'no image was found; check val_dataloader.dataset.data_root'),
                 ('failed', "teacher's weights", 'model.teacher.checkpoint: no such checkpoint: nothing.pth'),
                 ('skipped', "teacher's mIoU", 'needs "teacher\'s weights", see above'),
-                ('ok', 'model', 'built and initialised'),
+                ('ok', 'model', 'built and initialized'),
                 ('skipped', 'losses', 'needs "batch", see above'),
             ],
         ),
@@ -464,12 +464,12 @@ def raises_in_the_step(config):
             ],
         ),
         (
-            [other_normalisation, padding_is_learnt, unused_layer, unused_in_a_term],
+            [other_normalization, padding_is_learnt, unused_layer, unused_in_a_term],
             [
-                ('warning', 'void', 'padding would be learnt as class 0'),
+                ('warning', 'void', 'padding would be learned as class 0'),
                 (
                     'warning',
-                    'normalisation',
+                    'normalization',
                     'teacher has mean 123.675, 116.28, 103.53, std 64, 64, 64, RGB, the student mean 128, 128, 128',
                 ),
                 ('warning', 'unused parameters', 'get no gradient: model.student.backbone.layer4.0.'),
@@ -491,14 +491,14 @@ def raises_in_the_step(config):
             [('failed', 'training data', "add dict(type='LoadAnnotations') to train_dataloader.dataset.pipeline")],
         ),
         (
-            [no_normalisation, loud_term, no_such_metric],
+            [no_normalization, loud_term, no_such_metric],
             [
                 (
                     'failed',
                     'settings',
                     "default_hooks.checkpoint.save_best is 'mDice', but validation gives aAcc, mIoU, mAcc",
                 ),
-                ('warning', 'normalisation', 'model.student.data_preprocessor has no mean and std'),
+                ('warning', 'normalization', 'model.student.data_preprocessor has no mean and std'),
                 ('warning', 'batch', 'images should have a mean near 0'),
                 ('warning', 'losses', 'nothing else counts; lower model.terms.loss_cwd.weight (1e+06)'),
             ],
@@ -527,22 +527,22 @@ def raises_in_the_step(config):
         ),
         ([wrong_path], [('failed', 'model', 'model.terms.loss_cwd.student: "backbone.layer9" names no module')]),
         (
-            [critic_without_optimiser, raises_in_the_step],
+            [critic_without_optimizer, raises_in_the_step],
             [
-                ('failed', 'optimiser', "set optim_wrapper.constructor='DistillOptimWrapperConstructor'"),
+                ('failed', 'optimizer', "set optim_wrapper.constructor='DistillOptimWrapperConstructor'"),
                 ('failed', 'losses', "KeyError: 'nothing' (tests/doctor/test_doctor.py, line "),
             ],
         ),
         ([never_ends], [('failed', 'settings', 'train_dataloader.sampler is InfiniteSampler, which never ends')]),
         (
             [last_batch_of_one],
-            [('failed', 'batches', 'auxiliary_head.psp_modules.0.1.bn normalises one value per image and channel')],
+            [('failed', 'batches', 'auxiliary_head.psp_modules.0.1.bn normalizes one value per image and channel')],
         ),
         (
-            [no_optimiser, no_initial_weights],
+            [no_optimizer, no_initial_weights],
             [
                 ('failed', 'model', 'nothing.pth can not be found.; see pretrained and init_cfg in model.student'),
-                ('failed', 'optimiser', 'there is no optim_wrapper; add one'),
+                ('failed', 'optimizer', 'there is no optim_wrapper; add one'),
                 ('ok', 'losses', 'decode.loss_ce'),
             ],
         ),

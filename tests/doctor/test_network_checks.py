@@ -5,7 +5,7 @@ from mmengine.config import Config
 
 from mmseg_kd.distillers.teacher import build_teachers
 from mmseg_kd.doctor.diagnosis import Diagnosis
-from mmseg_kd.doctor.network_checks import check_normalisation, check_student, check_teachers, check_void
+from mmseg_kd.doctor.network_checks import check_normalization, check_student, check_teachers, check_void
 from mmseg_kd.testing.toys import toy_segmentor
 
 
@@ -25,7 +25,7 @@ def found(check, model, teacher=None, metric=255, top=None):
     student = diagnosis.run('student', check_student, config)
     if teacher is not None:
         teachers = diagnosis.run('teacher', check_teachers, build_teachers(dict(model=teacher)))
-    arguments = (student, teachers) if check is check_normalisation else (config, student, teachers)
+    arguments = (student, teachers) if check is check_normalization else (config, student, teachers)
     diagnosis.run('asked', check, *arguments)
     return [(finding.status, finding.text) for finding in diagnosis.findings if finding.check == 'asked']
 
@@ -51,9 +51,9 @@ def test_a_teacher_that_ignores_a_class_of_the_student_is_told():
 def test_the_preprocessor_at_the_top_level_is_that_of_the_student():
     model = segmentor()
     own = model.pop('data_preprocessor')
-    ((status, text),) = found(check_normalisation, model, segmentor(), top=dict(data_preprocessor=own))
+    ((status, text),) = found(check_normalization, model, segmentor(), top=dict(data_preprocessor=own))
     assert status == 'ok' and text.endswith('RGB for student and teacher')
-    ((status, text),) = found(check_normalisation, model)
+    ((status, text),) = found(check_normalization, model)
     assert status == 'warning' and 'data_preprocessor has no mean and std' in text
 
 
@@ -61,6 +61,6 @@ def test_the_preprocessor_at_the_top_level_is_that_of_the_student():
 def test_images_of_any_number_of_channels_are_compared(channels):
     one, other = (segmentor(mean=[mean], std=[64.0], bgr_to_rgb=False) for mean in (127.5, 100.0))
     one.backbone.in_channels = other.backbone.in_channels = channels
-    ((status, text),) = found(check_normalisation, one, other)
+    ((status, text),) = found(check_normalization, one, other)
     assert status == 'warning' and 'teacher has mean 100, std 64, channels as loaded, the student mean 127.5' in text
-    assert found(check_normalisation, one, one)[0][0] == 'ok'
+    assert found(check_normalization, one, one)[0][0] == 'ok'

@@ -11,7 +11,7 @@ from torch import nn
 
 from mmseg_kd.doctor.diagnosis import Diagnosis
 from mmseg_kd.doctor.network_checks import Network
-from mmseg_kd.doctor.teacher_checks import Accuracy, check_accuracy, check_partition, measure, published_miou, summarise
+from mmseg_kd.doctor.teacher_checks import Accuracy, check_accuracy, check_partition, measure, published_miou, summarize
 
 PUBLISHED = 'mmseg::pspnet/pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py'
 
@@ -28,13 +28,13 @@ def network(config=None, checkpoint=None, module=None, scale=1):
 
 
 def test_accuracy_of_a_hand_computed_case():
-    # Two images of 10 pixels. Class 0: 8 + 6 labelled, 7 + 6 of them right; class 1: 2 + 4 labelled, 2 + 1 right; what
+    # Two images of 10 pixels. Class 0: 8 + 6 labeled, 7 + 6 of them right; class 1: 2 + 4 labeled, 2 + 1 right; what
     # is wrong is taken for the other class, but for two pixels, which go to class 2, which occurs in no label.
     intersections = np.array([[7, 2, 0], [6, 1, 0]], float)
     labels = np.array([[8, 2, 0], [6, 4, 0]], float)
     predicted = np.array([[7, 3, 0], [7, 1, 2]], float)
     unions = labels + predicted - intersections
-    found = summarise(intersections, unions, labels)
+    found = summarize(intersections, unions, labels)
     ious = [13 / (14 + 14 - 13), 3 / (6 + 4 - 3), 0]
     assert found.miou == pytest.approx(100 * np.mean(ious))
     assert found.pixels == pytest.approx(100 * 16 / 20)
@@ -48,9 +48,9 @@ def test_deviation_is_that_over_images_drawn_with_replacement():
     # Both twice: 100; 100 * (2 / 7 + 3 / 8) / 2; both once, which is as likely as the two together.
     twice, mixed = 100 * (2 / 7 + 3 / 8) / 2, 100 * (12 / 17 + 3 / 8) / 2
     values = np.array([100, twice, mixed, mixed])
-    assert summarise(intersections, unions, one).deviation == pytest.approx(values.std(), rel=0.1)
+    assert summarize(intersections, unions, one).deviation == pytest.approx(values.std(), rel=0.1)
     same = np.repeat(intersections[1:], 4, axis=0), np.repeat(unions[1:], 4, axis=0), np.repeat(one[1:], 4, axis=0)
-    assert summarise(*same).deviation == pytest.approx(0, abs=1e-9)
+    assert summarize(*same).deviation == pytest.approx(0, abs=1e-9)
 
 
 class Oracle(nn.Module):
@@ -156,7 +156,7 @@ def test_what_no_metafile_speaks_of(config, reason):
 def test_the_verdict_on_an_accuracy(monkeypatch, number, stated, accuracy, status, words):
     room = 'mmseg_kd.doctor.teacher_checks'
     monkeypatch.setattr(f'{room}.measure', lambda *_: [np.zeros(number)] * 3)
-    monkeypatch.setattr(f'{room}.summarise', lambda *_: Accuracy(*accuracy))
+    monkeypatch.setattr(f'{room}.summarize', lambda *_: Accuracy(*accuracy))
     monkeypatch.setattr(f'{room}.published_miou', lambda _: (stated, 'why'))
     diagnosis = Diagnosis(io.StringIO())
     diagnosis.run('mIoU', check_accuracy, network(), SimpleNamespace(dataset=Images()), 'cpu', 50, 60)

@@ -23,7 +23,7 @@ from mmseg_kd.doctor.network_checks import Network, check_classes, check_student
 from mmseg_kd.doctor.teacher_checks import check_accuracy
 from mmseg_kd.evaluation.calibration import (
     OutputStatistics,
-    analyse_teacher,
+    analyze_teacher,
     draw_teacher,
     entropy_csv,
     full_size_logits,
@@ -32,7 +32,7 @@ from mmseg_kd.evaluation.calibration import (
     suggest_temperatures,
     teacher_report,
 )
-from mmseg_kd.labeling import Labeller, agreement, write_labels
+from mmseg_kd.labeling import Labeler, agreement, write_labels
 from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 from mmseg_kd.testing.trees import write_camvid_tree
 from mmseg_kd.visualization.prediction_picture import find_examples
@@ -254,7 +254,7 @@ def test_miou_of_all_images_is_that_of_a_test_run(camvid):
     config, checkpoint = camvid
     teacher = load_teachers(config, checkpoint)['']
     told = []
-    statistics = analyse_teacher(teacher, config, TEMPERATURES, 100, lambda *args: told.append(args))
+    statistics = analyze_teacher(teacher, config, TEMPERATURES, 100, lambda *args: told.append(args))
     dataset, loader = batches(config)
     metric = IoUMetric()
     metric.dataset_meta = dataset.metainfo
@@ -280,7 +280,7 @@ def test_a_sample_is_drawn_at_random_and_is_the_same_in_every_run(camvid, monkey
     config.val_dataloader.dataset = dict(type='ConcatDataset', datasets=[one] * 4)  # twelve items, three different ones
     teacher = load_teachers(config, checkpoint)['']
     for _ in range(2):
-        assert analyse_teacher(teacher, config, [1], 3).images == 3
+        assert analyze_teacher(teacher, config, [1], 3).images == 3
     # The shuffle of seed 0 begins with 6, 11, 4; they are read in order.
     assert [path[-5] for path in seen] == ['4', '3', '5'] * 2
 
@@ -338,7 +338,7 @@ def test_a_pipeline_without_usable_labels_is_refused(camvid, change, message):
     config = copy.deepcopy(config)
     change(config)
     with pytest.raises(ValueError, match=message):
-        analyse_teacher(load_teachers(config, checkpoint)[''], config, [1], 1)
+        analyze_teacher(load_teachers(config, checkpoint)[''], config, [1], 1)
 
 
 def test_images_that_are_all_void_are_refused(camvid, monkeypatch):
@@ -354,9 +354,9 @@ def test_images_that_are_all_void_are_refused(camvid, monkeypatch):
 
     monkeypatch.setattr(DATASETS.get('CamVidDataset'), '__getitem__', void)
     with pytest.raises(ValueError, match='at least one pixel must not be void'):
-        analyse_teacher(teacher, config, [1], 2)
+        analyze_teacher(teacher, config, [1], 2)
     with pytest.raises(ValueError, match='images must be >= 1, but is 0'):
-        analyse_teacher(teacher, config, [1], 0)
+        analyze_teacher(teacher, config, [1], 0)
 
 
 def test_the_report_says_what_was_found_and_what_to_try():
@@ -446,7 +446,7 @@ def test_one_channel_is_two_classes_and_its_threshold_decides(binary):
     p = torch.cat([sample.seg_logits.data.flatten() for sample in predicted]).double()
     assert ((p > 0.3) & (p < 0.5)).any() and (p < 0.3).any() and (p > 0.5).any()
 
-    statistics = analyse_teacher(teacher, config, [1], 2)
+    statistics = analyze_teacher(teacher, config, [1], 2)
     torch.testing.assert_close(full_size_logits(teacher, loader[0]).softmax(0)[1], predicted[0].seg_logits.data[0])
     metric.process(None, [sample.to_dict() for sample in predicted])
     expected = metric.evaluate(2)
@@ -476,24 +476,24 @@ def test_pictures_show_what_a_network_of_one_channel_predicts(binary):
 
 def test_labels_are_what_a_network_of_one_channel_predicts(binary, tmp_path):
     config, checkpoint = binary
-    labeller = Labeller(Config(dict(model=config.model, test_dataloader=config.val_dataloader)), checkpoint)
+    labeler = Labeler(Config(dict(model=config.model, test_dataloader=config.val_dataloader)), checkpoint)
     folder = config.val_dataloader.dataset.data_root + '/img'
     predicted = FrozenTeacher(model=config.model, checkpoint=checkpoint).module.test_step(batches(config)[1][0])[0]
-    probabilities = labeller(f'{folder}/0.png')
+    probabilities = labeler(f'{folder}/0.png')
     torch.testing.assert_close(probabilities[1], predicted.seg_logits.data[0])
     torch.testing.assert_close(probabilities.sum(0), torch.ones(24, 32))
     summary = write_labels(
-        labeller, ['0.png'], folder, str(tmp_path), labeller.classes, labeller.palette, top_k=2, stride=1
+        labeler, ['0.png'], folder, str(tmp_path), labeler.classes, labeler.palette, top_k=2, stride=1
     )
     written = np.asarray(Image.open(tmp_path / '0.png'))
     np.testing.assert_array_equal(written, predicted.pred_sem_seg.data[0].numpy())
     assert summary['images']['0']['share'][1] == pytest.approx((written == 1).mean(), abs=1e-6)
-    assert agreement(labeller, labeller, [f'{folder}/0.png']) == 100
+    assert agreement(labeler, labeler, [f'{folder}/0.png']) == 100
 
     def certain(path):
         return torch.from_numpy(np.stack([written == 0, written == 1])).float()
 
-    assert agreement(labeller, certain, [f'{folder}/0.png']) == 100
+    assert agreement(labeler, certain, [f'{folder}/0.png']) == 100
 
 
 def test_the_doctor_counts_two_classes_of_one_channel(binary):

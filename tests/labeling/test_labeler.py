@@ -7,7 +7,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import MODELS
 from PIL import Image
 
-from mmseg_kd.labeling import Labeller, write_labels
+from mmseg_kd.labeling import Labeler, write_labels
 from mmseg_kd.testing.toys import toy_segmentor
 
 LOAD = [
@@ -61,71 +61,71 @@ def by_hand(config, folder, scale, flip=False):
 
 
 def test_probabilities_have_the_size_of_the_image_whatever_the_network_sees(config, tmp_path):
-    labeller = Labeller(config, str(tmp_path / 'weights.pth'))
-    probabilities = labeller(str(tmp_path / 'image.png'))
+    labeler = Labeler(config, str(tmp_path / 'weights.pth'))
+    probabilities = labeler(str(tmp_path / 'image.png'))
     assert probabilities.shape == (11, 40, 61)
     torch.testing.assert_close(probabilities, by_hand(config, tmp_path, (48, 31)), rtol=1e-4, atol=1e-5)
-    assert labeller.classes[0] == 'Sky' and labeller.palette[0] == [128, 128, 128]
+    assert labeler.classes[0] == 'Sky' and labeler.palette[0] == [128, 128, 128]
 
 
 def test_augmented_views_are_averaged(config, tmp_path):
-    probabilities = Labeller(config, str(tmp_path / 'weights.pth'), tta=True)(str(tmp_path / 'image.png'))
+    probabilities = Labeler(config, str(tmp_path / 'weights.pth'), tta=True)(str(tmp_path / 'image.png'))
     views = [by_hand(config, tmp_path, scale, flip) for scale in ((31, 20), (61, 40)) for flip in (False, True)]
     torch.testing.assert_close(probabilities, sum(views) / 4, rtol=1e-4, atol=1e-5)
     config.pop('tta_pipeline')
     with pytest.raises(ValueError, match='must have a tta_pipeline'):
-        Labeller(config, str(tmp_path / 'weights.pth'), tta=True)
+        Labeler(config, str(tmp_path / 'weights.pth'), tta=True)
 
 
 def test_of_a_distiller_the_student_labels(config, tmp_path):
     distilled = Config(dict(config, model=dict(type='Distiller', student=config.model, teacher=dict(config='gone.py'))))
     image, weights = str(tmp_path / 'image.png'), str(tmp_path / 'weights.pth')
-    assert torch.equal(Labeller(distilled, weights)(image), Labeller(config, weights)(image))
+    assert torch.equal(Labeler(distilled, weights)(image), Labeler(config, weights)(image))
 
 
 def test_what_does_not_fit_is_said(config, tmp_path):
     (tmp_path / 'text.png').write_text('no image')
-    labeller = Labeller(config, str(tmp_path / 'weights.pth'))
+    labeler = Labeler(config, str(tmp_path / 'weights.pth'))
     for name in ('text.png', 'nowhere.png'):
         with pytest.raises(ValueError, match=f"{name} can't be read as an image"):
-            labeller(str(tmp_path / name))
+            labeler(str(tmp_path / name))
     with pytest.raises(ValueError, match='no such checkpoint'):
-        Labeller(config, str(tmp_path / 'nowhere.pth'))
+        Labeler(config, str(tmp_path / 'nowhere.pth'))
     with pytest.raises(ValueError, match='EncoderDecoder has random weights without one; give its path'):
-        Labeller(config, None)
+        Labeler(config, None)
     config.test_dataloader.dataset.metainfo = dict(classes=('Sky', 'Road'))
     with pytest.raises(ValueError, match='tells 11 classes apart, but the data set CamVidDataset has 2'):
-        Labeller(config, str(tmp_path / 'weights.pth'))
+        Labeler(config, str(tmp_path / 'weights.pth'))
 
 
 class LoadOwnLabels(LoadAnnotations):
-    """A user's, which finds no labels of images that are to be labelled."""
+    """A user's, which finds no labels of images that are to be labeled."""
 
 
 def test_a_wrapped_data_set_and_a_users_loader_of_labels_do(config, tmp_path):
     image, weights = str(tmp_path / 'image.png'), str(tmp_path / 'weights.pth')
-    expected = Labeller(config, weights)(image)
+    expected = Labeler(config, weights)(image)
     plain = config.test_dataloader.dataset
     plain.pipeline[2] = dict(type=LoadOwnLabels)
     config.test_dataloader.dataset = dict(type='ConcatDataset', datasets=[plain, dict(plain)])
-    labeller = Labeller(config, weights)
-    assert torch.equal(labeller(image), expected) and labeller.classes[0] == 'Sky'
+    labeler = Labeler(config, weights)
+    assert torch.equal(labeler(image), expected) and labeler.classes[0] == 'Sky'
 
 
 def test_an_image_that_the_network_fails_on_is_named_and_is_not_called_unreadable(config, tmp_path, monkeypatch):
-    labeller = Labeller(config, str(tmp_path / 'weights.pth'))
+    labeler = Labeler(config, str(tmp_path / 'weights.pth'))
 
     def full(*args, **kwargs):
         raise torch.OutOfMemoryError('CUDA out of memory.\nTried to allocate 2 GiB')
 
-    monkeypatch.setattr(labeller._model, 'encode_decode', full)
+    monkeypatch.setattr(labeler._model, 'encode_decode', full)
     words = (
         r'image.png: the network, or the test pipeline, fails on this image, 31x48 pixels when it failed '
         r'\(OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB\); .*mode=.slide.'
     )
     with pytest.raises(RuntimeError, match=words):
-        labeller(str(tmp_path / 'image.png'))
+        labeler(str(tmp_path / 'image.png'))
     with pytest.raises(RuntimeError, match=words):
         write_labels(
-            labeller, ['image.png'], str(tmp_path), str(tmp_path / 'out'), labeller.classes, skip_unreadable=True
+            labeler, ['image.png'], str(tmp_path), str(tmp_path / 'out'), labeler.classes, skip_unreadable=True
         )

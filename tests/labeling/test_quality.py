@@ -13,7 +13,7 @@ def test_quality_is_that_of_one_confusion_matrix_over_all_images():
     assert quality.iou == pytest.approx(dict(x=200 / 3, y=100 / 3, z=0, nowhere=float('nan')), nan_ok=True)
     assert quality.miou == pytest.approx(100 / 3) and quality.accuracy == pytest.approx(60)
     assert quality.judged == pytest.approx(100 * 5 / 7)
-    # F1, 2 x hits / (labelled + predicted). x: 4 of 5; y: 2 of 4; z: 0.
+    # F1, 2 x hits / (labeled + predicted). x: 4 of 5; y: 2 of 4; z: 0.
     assert quality.fscore == pytest.approx((80 + 50 + 0) / 3)
 
 

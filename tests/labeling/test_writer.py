@@ -33,8 +33,8 @@ def label(path):
     return PROBABILITIES
 
 
-def write(images, out, labelled=label, **more):
-    return write_labels(labelled, find_images(images), images, str(out), CLASSES, PALETTE, **more)
+def write(images, out, labeled=label, **more):
+    return write_labels(labeled, find_images(images), images, str(out), CLASSES, PALETTE, **more)
 
 
 def test_images_are_found_in_folders_of_folders(images, tmp_path):
@@ -82,7 +82,7 @@ def test_what_soft_labels_leave_out_is_known_even_where_it_is_little(images, tmp
         assert soft['shares'].item() == 1 and soft['rest'].item() == pytest.approx(3e-5, rel=0.01)
 
 
-def test_what_is_there_is_not_labelled_again(images, tmp_path):
+def test_what_is_there_is_not_labeled_again(images, tmp_path):
     seen = []
 
     def killed(path):
@@ -93,7 +93,7 @@ def test_what_is_there_is_not_labelled_again(images, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         write(images, tmp_path / 'out', killed)
-    with pytest.raises(ValueError, match='labelling it was interrupted; start that again'):
+    with pytest.raises(ValueError, match='labeling it was interrupted; start that again'):
         read_summary(str(tmp_path / 'out'))
 
     def rest(path):

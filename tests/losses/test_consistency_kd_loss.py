@@ -29,7 +29,7 @@ def test_equals_the_formula(shape, channels):
 
 
 def test_four_pixels_by_hand():
-    """Each pixel has the three others as neighbours."""
+    """Each pixel has the three others as neighbors."""
     student = torch.tensor([[0.0, 3.0], [0.0, 0.0]]).reshape(1, 1, 2, 2)
     assert ConsistencyKDLoss()(student, torch.zeros_like(student)).item() == pytest.approx((3**2 + 3 * 1) / 4)
 

@@ -102,7 +102,7 @@ def all_losses():
 
 
 LOSSES = all_losses()
-LABELLED = [cls for cls in LOSSES if cls.needs_labels]
+LABELED = [cls for cls in LOSSES if cls.needs_labels]
 
 
 @pytest.fixture(params=LOSSES, ids=lambda cls: cls.__name__)
@@ -176,7 +176,7 @@ def evaluate(loss, *inputs):
 
 
 def objective(loss, *inputs):
-    """What is minimised: the loss, and that of its critic."""
+    """What is minimized: the loss, and that of its critic."""
     return loss(*inputs) + (loss.critic_loss(*inputs) if isinstance(loss, AdversarialLoss) else 0)
 
 
@@ -187,7 +187,7 @@ def value_and_gradient(cls, student, teacher, *y, loss=None):
 
 
 def test_losses_were_found():
-    assert len(LOSSES) >= 11 and len(LABELLED) >= 1
+    assert len(LOSSES) >= 11 and len(LABELED) >= 1
 
 
 @pytest.mark.parametrize('shape', [(3, 5, 7, 9), (1, 5, 6, 8), (1, 2, 5, 3), (2, 19, 1, 7), (1, 150, 3, 5)])
@@ -291,7 +291,7 @@ def test_labels_come_where_they_are_wanted_and_nowhere_else(cls):
             loss(student, teacher, wrong)
 
 
-@pytest.mark.parametrize('cls', LABELLED, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize('cls', LABELED, ids=lambda cls: cls.__name__)
 def test_void_pixels_count_for_nothing(cls):
     student, teacher, y = example(cls)
     void = (y == 255)[:, None].float()
@@ -302,14 +302,14 @@ def test_void_pixels_count_for_nothing(cls):
     assert void.sum() > 0 and (grad * void == 0).all()
 
 
-@pytest.mark.parametrize('cls', LABELLED, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize('cls', LABELED, ids=lambda cls: cls.__name__)
 def test_nothing_but_void_gives_a_zero_that_can_be_differentiated(cls):
     student, teacher, y = example(cls)
     value, grad = value_and_gradient(cls, student, teacher, torch.full_like(y, 255))
     assert value.item() == 0 and (grad == 0).all()
 
 
-@pytest.mark.parametrize('cls', [c for c in LABELLED if c not in FULL_LABELS], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize('cls', [c for c in LABELED if c not in FULL_LABELS], ids=lambda cls: cls.__name__)
 def test_labels_of_any_resolution_are_sampled(cls):
     student, teacher, y = example(cls)
     loss = build(cls, student, teacher)
@@ -317,7 +317,7 @@ def test_labels_of_any_resolution_are_sampled(cls):
     assert torch.equal(evaluate(loss, student, teacher, large), evaluate(loss, student, teacher, y))
 
 
-@pytest.mark.parametrize('cls', LABELLED, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize('cls', LABELED, ids=lambda cls: cls.__name__)
 def test_classes_may_be_absent(cls):
     """Of the first image all but one, of the second all; and classes that are nowhere need not be known."""
     student, teacher, y = example(cls)
@@ -417,8 +417,8 @@ def test_a_state_dict_brings_all_back(cls, tmp_path):
     assert torch.equal(*(step(loss, *batches[2]) for loss in (saved, resumed)))
     first, second, fresh = (loss.state_dict() for loss in (saved, resumed, build(cls, *batches[0])))
     assert all(torch.equal(first[name], second[name]) for name in first)
-    learnt = {name for name in first if not torch.equal(first[name], fresh[name])}
-    assert not first.keys() - {'classifier'} or learnt
+    learned = {name for name in first if not torch.equal(first[name], fresh[name])}
+    assert not first.keys() - {'classifier'} or learned
 
 
 def shared_state(loss):

@@ -12,7 +12,7 @@ def layers(n, h, w, channels, seed=0):
     return tuple(maps(n, c, h, w, seed=seed + i)[0] for i, c in enumerate(channels))
 
 
-def normalised(v):
+def normalized(v):
     length = np.linalg.norm(v)
     return v / length if length > 1e-8 else 0 * v
 
@@ -21,9 +21,9 @@ def expected(student, teacher):
     pairs = list(combinations(range(len(student)), 2))
     total = 0.0
     for n in range(len(student[0])):
-        s, t = ([normalised((x[n].numpy() ** 2).mean(0).ravel()) for x in maps] for maps in (student, teacher))
+        s, t = ([normalized((x[n].numpy() ** 2).mean(0).ravel()) for x in maps] for maps in (student, teacher))
         for i, j in pairs:
-            total += ((normalised(s[j] - s[i]) - normalised(t[j] - t[i])) ** 2).mean()
+            total += ((normalized(s[j] - s[i]) - normalized(t[j] - t[i])) ** 2).mean()
     return total / len(student[0]) / len(pairs)
 
 

@@ -64,7 +64,7 @@ def test_hinge_objective_by_hand(gain):
     assert loss.critic_loss(student, teacher).item() == pytest.approx(value)
 
 
-def test_a_slope_of_one_is_not_penalised():
+def test_a_slope_of_one_is_not_penalized():
     student, teacher = maps(2, 3, 4, 5)
     loss = HolisticKDLoss(penalty=1e6)
     loss.critic = FirstMean(3, 20**0.5)

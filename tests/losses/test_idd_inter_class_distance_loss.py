@@ -10,9 +10,9 @@ def expected(student, teacher, y, min_pixels=1):
     images = []
     for s, t, k in zip(student.numpy(), teacher.numpy(), y.numpy()):
         present = [c for c in np.unique(k) if c != 255 and (k == c).sum() >= min_pixels]
-        centres = [[x[:, k == c].mean(1) for c in present] for x in (s, t)]
+        centers = [[x[:, k == c].mean(1) for c in present] for x in (s, t)]
         squares = [
-            (np.linalg.norm(centres[0][i] - centres[0][j]) - np.linalg.norm(centres[1][i] - centres[1][j])) ** 2
+            (np.linalg.norm(centers[0][i] - centers[0][j]) - np.linalg.norm(centers[1][i] - centers[1][j])) ** 2
             for i in range(len(present))
             for j in range(i)
         ]
@@ -76,14 +76,14 @@ def test_shifts_rotations_and_names_do_not_matter():
     torch.testing.assert_close(IDDInterClassDistanceLoss()(moved, rotated(teacher, 2), names[y].byte()), value)
 
 
-def test_far_from_zero_close_centres_keep_their_digits():
+def test_far_from_zero_close_centers_keep_their_digits():
     student, teacher = maps(1, 4, 3, 4)
     y = labels(1, 3, 4, classes=3)
     value = IDDInterClassDistanceLoss()(student.float() + 1000, teacher.float() + 1000, y)
     assert value.item() == pytest.approx(expected(student, teacher, y), rel=1e-2)
 
 
-def test_centres_that_coincide_get_no_gradient():
+def test_centers_that_coincide_get_no_gradient():
     _, teacher = maps(1, 4, 3, 4)
     assert (gradient(IDDInterClassDistanceLoss(), torch.ones_like(teacher), teacher, labels(1, 3, 4)) == 0).all()
 

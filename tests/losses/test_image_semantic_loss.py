@@ -52,5 +52,5 @@ def test_padding_can_be_left_out():
     y = labels(1, 4, 6)
     counted = y[0] != 255
     difference = student[0][:, counted].mean(1) - teacher[0][:, counted].mean(1)
-    loss = MODELS.build(dict(type='OnLabelled', loss=dict(type='ImageSemanticLoss')))
+    loss = MODELS.build(dict(type='OnLabeled', loss=dict(type='ImageSemanticLoss')))
     torch.testing.assert_close(loss(student, teacher, y), difference.abs().mean())

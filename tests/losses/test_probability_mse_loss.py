@@ -44,5 +44,5 @@ def test_padding_can_be_left_out():
     y = labels(2, 4, 6)
     counted = (y != 255)[:, None].expand_as(student)
     squares = (student.softmax(1) - teacher.softmax(1)).square()
-    loss = MODELS.build(dict(type='OnLabelled', loss=dict(type='ProbabilityMSELoss')))
+    loss = MODELS.build(dict(type='OnLabeled', loss=dict(type='ProbabilityMSELoss')))
     torch.testing.assert_close(loss(student, teacher, y), squares[counted].mean())

@@ -7,7 +7,7 @@ from mmseg_kd.losses import HolisticKDLoss, RawHolisticKDLoss
 from mmseg_kd.losses.critic import BatchNormCritic
 
 
-class Normalised(nn.Module):
+class Normalized(nn.Module):
     """A critic that can be followed by hand: ``gain`` times the first channel, in which the batch has mean 0, std 1."""
 
     def __init__(self, in_channels, gain=1.0):
@@ -20,7 +20,7 @@ class Normalised(nn.Module):
         return self.gain * ((x - x.mean()) / x.std(correction=0)).exp()
 
 
-class FirstLogit(Normalised):
+class FirstLogit(Normalized):
     def forward(self, x):
         return self.gain * x[:, :1]
 
@@ -49,13 +49,13 @@ def test_objectives_by_hand():
 def test_student_and_teacher_are_normalised_apart():
     student, teacher = maps(2, 3, 4, 5)
     loss = RawHolisticKDLoss(penalty=0.0, critic_scale=1.0)
-    loss.critic = Normalised(3)
+    loss.critic = Normalized(3)
     scores = [((x[:, 0] - x[:, 0].mean()) / x[:, 0].std(correction=0)).exp().mean() for x in (student, teacher)]
     torch.testing.assert_close(loss.critic_loss(student, 5 * teacher + 3), scores[0] - scores[1])
 
 
 def test_the_critic_is_that_of_the_published_code():
-    """A batch normalisation with gain and shift, 38 parameters for 19 classes, and then the layers of the other one."""
+    """A batch normalization with gain and shift, 38 parameters for 19 classes, and then the layers of the other one."""
     critic = BatchNormCritic(19)
     assert sum(p.numel() for p in critic.parameters()) == 3191721
     x = torch.randn(2, 19, 64, 64)
@@ -64,8 +64,8 @@ def test_the_critic_is_that_of_the_published_code():
     plain = BatchNormCritic(19)
     plain.load_state_dict(critic.state_dict())
     critic.eval(), plain.eval()
-    normalised = nn.functional.batch_norm(x, critic.norm.running_mean, critic.norm.running_var)
-    torch.testing.assert_close(critic(x), super(BatchNormCritic, plain).forward(normalised))
+    normalized = nn.functional.batch_norm(x, critic.norm.running_mean, critic.norm.running_var)
+    torch.testing.assert_close(critic(x), super(BatchNormCritic, plain).forward(normalized))
 
 
 def test_the_critic_does_not_see_the_scale_of_the_logits():

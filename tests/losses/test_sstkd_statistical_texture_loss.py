@@ -12,7 +12,7 @@ def intensity(x):
     return np.array([v @ mean / np.linalg.norm(v) / np.linalg.norm(mean) for v in x])
 
 
-def quantised(intensities, levels):
+def quantized(intensities, levels):
     """Linear interpolation between the two nearest levels, pixel by pixel."""
     result = np.zeros((len(intensities), len(levels)))
     for p, value in enumerate(intensities):
@@ -28,7 +28,7 @@ def expected(student, teacher, k):
     for s, t in zip(student.numpy(), teacher.numpy()):
         s, t = intensity(s), intensity(t)
         levels = [t.min() + (2 * n + 1) / (2 * k) * (t.max() - t.min()) for n in range(k)]
-        s, t = quantised(s, levels), quantised(t, levels)
+        s, t = quantized(s, levels), quantized(t, levels)
         np.testing.assert_allclose(t.sum(1), 1)
         total.append(abs(s.mean(0) - t.mean(0)).sum() + ((s - t) ** 2).sum() / len(s))
     return np.mean(total)

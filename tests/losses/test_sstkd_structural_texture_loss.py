@@ -8,7 +8,7 @@ from mmseg_kd.losses import SSTKDStructuralTextureLoss
 
 
 def resized(x, height, width):
-    """Bilinear, with pixel centres at halves, of (C, H, W)."""
+    """Bilinear, with pixel centers at halves, of (C, H, W)."""
 
     def weights(old, new):
         result = np.zeros((new, old))

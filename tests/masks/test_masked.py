@@ -5,7 +5,7 @@ import torch
 from reference import assert_gradient, gradient, labels, maps
 
 from mmseg_kd.losses import CWDLoss, HintLoss, IFVDLoss, PixelWiseKDLoss
-from mmseg_kd.masks import OnClasses, OnLabelled
+from mmseg_kd.masks import OnClasses, OnLabeled
 
 PI, HINT, IFV = (dict(type=name) for name in ('PixelWiseKDLoss', 'HintLoss', 'IFVDLoss'))
 
@@ -15,7 +15,7 @@ def test_a_mean_over_pixels_becomes_that_of_the_pixels_that_count():
     y = labels(2, 6, 7)
     rows = [x.permute(0, 2, 3, 1)[y != 255].T[None, :, :, None] for x in (student, teacher)]
     for config, loss in [(PI, PixelWiseKDLoss()), (HINT, HintLoss())]:
-        torch.testing.assert_close(OnLabelled(config)(student, teacher, y), loss(*rows))
+        torch.testing.assert_close(OnLabeled(config)(student, teacher, y), loss(*rows))
 
 
 def test_a_loss_with_labels_takes_the_others_for_void():
@@ -36,7 +36,7 @@ def test_a_loss_of_regions_sees_the_teacher_around_what_counts():
 def test_several_maps_are_masked_at_their_own_sizes():
     (s1, t1), (s2, t2) = maps(2, 3, 6, 8), maps(2, 4, 3, 4, seed=1)
     y = labels(2, 12, 16)
-    loss = OnLabelled(dict(type='CosineFeatureLoss'))
+    loss = OnLabeled(dict(type='CosineFeatureLoss'))
     masks = [y[:, ::2, ::2] != 255, y[:, ::4, ::4] != 255]
     mixed = [torch.where(m[:, None], s, t) for m, s, t in zip(masks, (s1, s2), (t1, t2))]
     expected = loss.loss(tuple(mixed), (t1, t2)) / masks[0].double().mean()
@@ -67,19 +67,19 @@ def test_masks_can_be_nested():
 
 def test_channels_need_to_be_equal_only_where_maps_are_mixed():
     student, teacher = maps(2, 5, 6, 7, channels=8)
-    assert OnLabelled(IFV)(student, teacher, labels(2, 6, 7)).isfinite()
-    assert OnLabelled(dict(type='PairWiseKDLoss')).needs_equal_channels
-    with pytest.raises(ValueError, match='OnLabelled needs equal shapes'):
-        OnLabelled(dict(type='PairWiseKDLoss'))(student, teacher, labels(2, 6, 7))
+    assert OnLabeled(IFV)(student, teacher, labels(2, 6, 7)).isfinite()
+    assert OnLabeled(dict(type='PairWiseKDLoss')).needs_equal_channels
+    with pytest.raises(ValueError, match='OnLabeled needs equal shapes'):
+        OnLabeled(dict(type='PairWiseKDLoss'))(student, teacher, labels(2, 6, 7))
 
 
 def test_what_the_loss_learns_is_built_for_it():
-    loss = OnLabelled(dict(type='AttnFDLoss'))
+    loss = OnLabeled(dict(type='AttnFDLoss'))
     loss.classes = 7
     loss.setup(*maps(2, 5, 6, 7))
     assert len(list(loss.parameters())) > 0 and loss.loss.classes == 7
 
 
 def test_a_critic_judges_whole_maps():
-    with pytest.raises(ValueError, match='OnLabelled: the critic of HolisticKDLoss judges whole maps'):
-        OnLabelled(dict(type='HolisticKDLoss'))
+    with pytest.raises(ValueError, match='OnLabeled: the critic of HolisticKDLoss judges whole maps'):
+        OnLabeled(dict(type='HolisticKDLoss'))

@@ -5,7 +5,7 @@ import torch
 from mmseg.models import SegDataPreProcessor
 from mmseg.registry import MODELS
 
-from mmseg_kd.distillers.normalisation import Renormalise
+from mmseg_kd.distillers.normalization import Renormalize
 from mmseg_kd.testing.toys import MEAN, STD, toy_batch
 
 SETTINGS = dict(mean=MEAN, std=STD, bgr_to_rgb=True, size=(48, 48))
@@ -42,7 +42,7 @@ def test_a_plain_batch_passes_as_always(preprocessors, training):
     assert torch.equal(got['inputs'], expected['inputs']) and same(got['data_samples'], expected['data_samples'])
 
 
-def test_unlabelled_samples_need_no_labels(preprocessors):
+def test_unlabeled_samples_need_no_labels(preprocessors):
     batch = dict(labeled=toy_batch(1), unlabeled=[toy_batch(2)])
     for sample in batch['unlabeled'][0]['data_samples']:
         del sample.gt_sem_seg
@@ -53,11 +53,11 @@ def test_unlabelled_samples_need_no_labels(preprocessors):
 def test_teachers_see_through_it_as_through_the_plain_one(preprocessors):
     images = torch.randn(1, 3, 4, 4)
     teacher = SegDataPreProcessor(mean=[0.5], std=[2.0], size=(4, 4))
-    first, second = [Renormalise(each, teacher)(images) for each in preprocessors]
+    first, second = [Renormalize(each, teacher)(images) for each in preprocessors]
     assert torch.equal(first, second) and not torch.equal(first, images)
 
 
-def test_the_padding_of_unlabelled_images_is_255_whatever_that_of_labels_is():
+def test_the_padding_of_unlabeled_images_is_255_whatever_that_of_labels_is():
     preprocessor = MODELS.build(dict(type='BranchPreprocessor', **SETTINGS, seg_pad_val=0))
     samples = preprocessor(dict(labeled=toy_batch(1), unlabeled=[toy_batch(1)]), True)['data_samples']
     assert (samples['labeled'][0].gt_sem_seg.data[:, 32:] == 0).all()

@@ -28,7 +28,7 @@ def thin():
 
 
 def counted(channels, blocks, classes, last):
-    """Parameters by hand: weights of the convolutions, two numbers a channel of each normalisation, one bias."""
+    """Parameters by hand: weights of the convolutions, two numbers a channel of each normalization, one bias."""
 
     def conv(kernel, inputs, outputs):
         return kernel**2 * inputs * outputs + 2 * outputs

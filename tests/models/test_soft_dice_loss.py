@@ -60,7 +60,7 @@ def perfect(labels, num_classes=4):
     return 50 * torch.nn.functional.one_hot(labels.where(labels != 255, 0), num_classes).permute(0, 3, 1, 2).float()
 
 
-def test_a_perfect_prediction_of_what_is_labelled_costs_nothing_unlike_with_mmsegmentations_own():
+def test_a_perfect_prediction_of_what_is_labeled_costs_nothing_unlike_with_mmsegmentations_own():
     labels = torch.randint(0, 4, (1, 8, 8), generator=torch.Generator().manual_seed(0))
     labels[:, 4:] = 255
     assert SoftDiceLoss()(perfect(labels), labels).item() == pytest.approx(0, abs=1e-6)
@@ -76,7 +76,7 @@ def test_a_rare_class_weighs_like_all_others_unlike_with_mmsegmentations_own():
     assert MODELS.build(dict(type='DiceLoss', use_sigmoid=False))(blind, labels).item() < 1e-3
 
 
-def test_without_a_labelled_pixel_it_is_zero_with_a_zero_gradient(batch):
+def test_without_a_labeled_pixel_it_is_zero_with_a_zero_gradient(batch):
     logits, labels = batch
     loss = SoftDiceLoss()(logits, torch.full_like(labels, 255))
     (gradient,) = torch.autograd.grad(loss, logits)

@@ -25,7 +25,7 @@ def test_weighs_the_cross_entropy_of_a_pixel_by_its_doubt(batch, gamma):
     assert SoftmaxFocalLoss(gamma, loss_weight=3.0)(logits, labels).item() == pytest.approx(3 * expected, rel=1e-5)
 
 
-def test_without_gamma_it_is_the_cross_entropy_over_labelled_pixels(batch):
+def test_without_gamma_it_is_the_cross_entropy_over_labeled_pixels(batch):
     logits, labels = batch
     entropy = MODELS.build(dict(type='CrossEntropyLoss', avg_non_ignore=True))
     weight = torch.rand(2, 6, 7, generator=torch.Generator().manual_seed(1))

@@ -17,7 +17,7 @@ TOOL = Path(__file__).resolve().parents[2] / 'tools/convert_torchvision_fcn.py'
 
 @pytest.fixture(scope='module')
 def theirs():
-    """Random weights, and statistics of the normalisations that are no ones and zeros."""
+    """Random weights, and statistics of the normalizations that are no ones and zeros."""
     torch.manual_seed(0)
     model = segmentation.fcn_resnet50(weights=None, weights_backbone=None, num_classes=21, aux_loss=True).eval()
     for module in model.modules():
@@ -54,7 +54,7 @@ def test_outputs_are_equal(theirs):
 
 
 def test_images_are_normalised_as_torchvision_does():
-    """From blue, green, red of 0..255, as OpenMMLab reads files, to normalised red, green, blue of 0..1."""
+    """From blue, green, red of 0..255, as OpenMMLab reads files, to normalized red, green, blue of 0..1."""
     image = torch.randint(0, 256, (3, 4, 5), dtype=torch.uint8)
     mean, std = (torch.tensor(values)[:, None, None] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     inputs = ours().data_preprocessor(dict(inputs=[image]))['inputs']

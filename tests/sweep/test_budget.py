@@ -66,7 +66,7 @@ def test_the_schedules_of_weights_stretch_with_training():
     }
 
 
-def test_the_schedules_of_terms_on_unlabelled_images_stretch_likewise():
+def test_the_schedules_of_terms_on_unlabeled_images_stretch_likewise():
     terms = dict(loss_a=dict(weight=dict(type='CutoffWeight', weight=1.0, end=600)))
     unlabeled_terms = dict(
         loss_u=dict(weight=dict(type='WarmupWeight', weight=50.0, begin=40, iters=100)), loss_v=dict(weight=1.0)
@@ -79,7 +79,7 @@ def test_the_schedules_of_terms_on_unlabelled_images_stretch_likewise():
     }
 
 
-def test_a_model_with_unlabelled_terms_alone_stretches():
+def test_a_model_with_unlabeled_terms_alone_stretches():
     weight = dict(type='DelayedWeight', weight=1.0, begin=400)
     changed = stretch(config(model=dict(terms=None, unlabeled_terms=dict(loss_u=dict(weight=weight)))), 1600)
     assert changed['model.unlabeled_terms.loss_u.weight.begin'] == 800

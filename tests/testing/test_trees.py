@@ -58,14 +58,14 @@ def test_registered_data_set_reads_its_tree(tmp_path, name, split):
 
 
 @pytest.mark.parametrize('name', TREES)
-def test_classes_can_be_told_by_their_colour(tmp_path, name):
+def test_classes_can_be_told_by_their_color(tmp_path, name):
     first = load(name, 'train', TREES[name](tmp_path, images=2))
     image, labels = first[0]['img'].astype(float), first[0]['gt_seg_map']
     means = {c: image[labels == c].mean(0) for c in np.unique(labels) if c != 255 and (labels == c).sum() > 100}
     assert len(means) > 2
-    colours = np.stack(list(means.values()))
+    colors = np.stack(list(means.values()))
     pixels = np.isin(labels, list(means))
-    nearest = np.linalg.norm(image[pixels][:, None] - colours, axis=-1).argmin(1)
+    nearest = np.linalg.norm(image[pixels][:, None] - colors, axis=-1).argmin(1)
     assert (np.array(list(means))[nearest] == labels[pixels]).mean() > 0.8
 
 

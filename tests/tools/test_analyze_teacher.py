@@ -32,7 +32,7 @@ def run(workspace, monkeypatch, *arguments):
     runpy.run_path(str(TOOL), run_name='__main__')
 
 
-def test_a_segmentor_is_analysed(workspace, monkeypatch, capsys):
+def test_a_segmentor_is_analyzed(workspace, monkeypatch, capsys):
     run(workspace, monkeypatch, 'teacher.py', 'run/iter_1.pth', '--images', 1, '--temperatures', 1, 3)
     printed = capsys.readouterr().out
     report = (workspace / 'work_dirs' / 'teacher' / 'analysis' / 'teacher.md').read_text()
@@ -42,7 +42,7 @@ def test_a_segmentor_is_analysed(workspace, monkeypatch, capsys):
     assert 'written to work_dirs/teacher/analysis: teacher.md, entropy.csv, reliability.csv, teacher.png' in printed
 
 
-def test_each_teacher_of_a_distiller_is_analysed_and_a_plot_is_optional(workspace, monkeypatch, capsys):
+def test_each_teacher_of_a_distiller_is_analyzed_and_a_plot_is_optional(workspace, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, 'matplotlib', None)
     run(workspace, monkeypatch, 'distilled.py', '--images', 1, '--out', 'found')
     printed = capsys.readouterr().out

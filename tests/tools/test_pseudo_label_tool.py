@@ -57,10 +57,10 @@ def label(folder, *arguments, launcher=()):
     )
 
 
-def test_a_folder_is_labelled_and_the_classes_are_reported(folder):
+def test_a_folder_is_labeled_and_the_classes_are_reported(folder):
     run = label(folder, str(folder / 'out'), '--top-k', '2')
     assert run.returncode == 0, run.stderr[-2000:]
-    assert 'labelling                 3 images, in' in run.stderr
+    assert 'labeling                 3 images, in' in run.stderr
     assert run.stdout.startswith('| class ') and '3 images; 0.0 % of the pixels are void, mean confidence' in run.stdout
     assert sorted(path.name for path in (folder / 'out').iterdir()) == [
         '0.npz',
@@ -76,7 +76,7 @@ def test_a_folder_is_labelled_and_the_classes_are_reported(folder):
     assert json.loads((folder / 'out' / 'labels.json').read_text())['images']['2']['size'] == [20, 30]
 
 
-def test_a_list_of_images_is_labelled_and_their_data_set_is_judged_by(folder, monkeypatch):
+def test_a_list_of_images_is_labeled_and_their_data_set_is_judged_by(folder, monkeypatch):
 
     def run(*arguments):
         monkeypatch.setattr(

@@ -8,7 +8,7 @@ from mmseg_kd.visualization.comparison_picture import comparison_picture, differ
 
 pytest.importorskip('matplotlib')
 
-GREEN, RED, GREY, WHITE = (0, 170, 60), (215, 25, 30), (128, 128, 128), (255, 255, 255)
+GREEN, RED, GRAY, WHITE = (0, 170, 60), (215, 25, 30), (128, 128, 128), (255, 255, 255)
 PALETTE = [[10, 20, 30], [200, 0, 100], [0, 90, 255]]
 
 
@@ -18,15 +18,15 @@ def scenes(num, side=8):
     return images, *(list(random.integers(0, 3, (num, side, side))) for _ in range(4))
 
 
-def shares(picture, colour):
-    return np.all(picture == colour, axis=-1).mean()
+def shares(picture, color):
+    return np.all(picture == color, axis=-1).mean()
 
 
 def test_difference_says_who_alone_is_right():
     truth = np.array([[1, 1, 1, 1, 255]])
     student = np.array([[1, 1, 0, 2, 1]])
     distilled = np.array([[1, 0, 1, 2, 0]])
-    assert difference_map(truth, student, distilled).tolist() == [[list(c) for c in (GREY, RED, GREEN, GREY, WHITE)]]
+    assert difference_map(truth, student, distilled).tolist() == [[list(c) for c in (GRAY, RED, GREEN, GRAY, WHITE)]]
 
 
 @pytest.mark.parametrize('rows', [1, 3])
@@ -38,7 +38,7 @@ def test_there_is_one_row_an_image(tmp_path, rows):
 
 
 def test_columns_are_in_the_order_of_their_titles(tmp_path):
-    """Every column is filled with one colour of its own; the picture shows them from left to right."""
+    """Every column is filled with one color of its own; the picture shows them from left to right."""
     flat = np.zeros((8, 8), int)
     image = np.full((8, 8, 3), (250, 130, 5), np.uint8)
     comparison_picture([image], [flat], [flat + 1], [flat + 2], [flat], PALETTE, tmp_path / 'a.png')

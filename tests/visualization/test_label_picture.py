@@ -14,10 +14,10 @@ BLUE, RED = (0, 0, 255), (255, 0, 0)
 
 @pytest.fixture
 def root(tmp_path):
-    """Two images of one colour; a teacher that calls all class 0, and two students that label one image each."""
-    for name, colour in (('x', BLUE), ('town/y', RED)):
+    """Two images of one color; a teacher that calls all class 0, and two students that label one image each."""
+    for name, color in (('x', BLUE), ('town/y', RED)):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.new('RGB', (8, 4), colour).save(tmp_path / f'{name}.png')
+        Image.new('RGB', (8, 4), color).save(tmp_path / f'{name}.png')
     for folder, labels in (('teacher', {'x': 0, 'town/y': 0}), ('a', {'x': 1}), ('b', {'town/y': 255})):
         images = {}
         for name, value in labels.items():
@@ -49,7 +49,7 @@ def middles(path, columns):
     ].tolist()
 
 
-def test_each_column_takes_an_image_from_whoever_labelled_it(root):
+def test_each_column_takes_an_image_from_whoever_labeled_it(root):
     images = spread_images(root / 'teacher', 5)
     assert images == {'town/y': 'town/y.png', 'x': 'x.png'}
     columns = {'teacher': [root / 'teacher'], 'stage 1': [root / 'a', root / 'b']}

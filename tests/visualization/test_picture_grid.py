@@ -4,23 +4,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_kd.visualization.picture_grid import PictureRow, class_legend, colour_labels, draw_grid, palette_of
+from mmseg_kd.visualization.picture_grid import PictureRow, class_legend, color_labels, draw_grid, palette_of
 
 PALETTE = [[10, 20, 30], [200, 0, 100], [0, 90, 255]]
 
 
-def flat(colour, height=8, width=8):
-    return np.full((height, width, 3), colour, np.uint8)
+def flat(color, height=8, width=8):
+    return np.full((height, width, 3), color, np.uint8)
 
 
-def test_labels_take_the_colours_of_the_palette_and_void_is_white():
-    assert colour_labels(np.array([[2, 0, 255]]), PALETTE).tolist() == [[PALETTE[2], PALETTE[0], [255] * 3]]
+def test_labels_take_the_colors_of_the_palette_and_void_is_white():
+    assert color_labels(np.array([[2, 0, 255]]), PALETTE).tolist() == [[PALETTE[2], PALETTE[0], [255] * 3]]
 
 
-def test_classes_without_a_palette_get_colours_of_their_own():
+def test_classes_without_a_palette_get_colors_of_their_own():
     assert palette_of(dict(classes=('a', 'b'), palette=np.array([[1, 2, 3], [4, 5, 6]]))) == [[1, 2, 3], [4, 5, 6]]
-    colours = palette_of(dict(classes=('a', 'b', 'c'), palette=None))
-    assert np.shape(colours) == (3, 3) and colours == palette_of(dict(classes=('a', 'b', 'c')))
+    colors = palette_of(dict(classes=('a', 'b', 'c'), palette=None))
+    assert np.shape(colors) == (3, 3) and colors == palette_of(dict(classes=('a', 'b', 'c')))
 
 
 def test_legend_tells_what_is_to_be_seen():
@@ -34,7 +34,7 @@ def test_rows_keep_their_proportions_and_untitled_ones_lie_close(tmp_path):
     tall, wide = flat(PALETTE[0], 16), flat(PALETTE[1], 4)
     draw_grid(['one'], [PictureRow('a title', [tall]), PictureRow('', [wide])], [], tmp_path / 'a.png')
     column = np.array(Image.open(tmp_path / 'a.png').convert('RGB'))[:, 100]
-    runs = [np.flatnonzero((column == colour).all(-1)) for colour in PALETTE[:2]]
+    runs = [np.flatnonzero((column == color).all(-1)) for color in PALETTE[:2]]
     # 120 pixels an inch: heights of 3.2 and 0.8, between them 0.05, above them 0.22 + 0.22, below them 0.2.
     assert [len(run) for run in runs] == pytest.approx([384, 96], abs=2)
     assert [runs[0][0], runs[1][0] - runs[0][-1], len(column) - runs[1][-1]] == pytest.approx([53, 7, 25], abs=2)

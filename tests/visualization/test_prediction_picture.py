@@ -82,18 +82,18 @@ def test_images_are_sorted_by_iou(ious, count, best, worst):
     assert best_and_worst(ious, count) == (best, worst)
 
 
-def flat(*colours):
-    """Examples of one colour an image, and one class a label map."""
+def flat(*colors):
+    """Examples of one color an image, and one class a label map."""
     return Examples(
         [
             Example(
                 f'{i}.png',
                 place,
                 iou,
-                np.full((8, 16, 3), colour, np.uint8),
+                np.full((8, 16, 3), color, np.uint8),
                 {name: np.full((8, 16), label) for name, label in labels.items()},
             )
-            for i, (place, iou, colour, labels) in enumerate(colours)
+            for i, (place, iou, color, labels) in enumerate(colors)
         ],
         [0.25, NAN, 0.75, 0.5],
         CLASSES,
@@ -131,7 +131,7 @@ def test_picture_has_a_row_an_image_and_a_column_a_map(tmp_path):
         [[5, 130, 250], [255] * 3, PALETTE[0], PALETTE[1]],
     ]
     legend = pixels[int(120 * (0.22 + 2 * 1.02)) :]
-    assert all((legend == colour).all(-1).sum() > 20 for colour in PALETTE)
+    assert all((legend == color).all(-1).sum() > 20 for color in PALETTE)
 
 
 def test_matplotlib_is_optional(tmp_path, monkeypatch):
@@ -229,10 +229,10 @@ def test_bad_input_is_told(folder):
         find_examples(config(folder), str(folder / STUDENT), 0)
     with pytest.raises(CheckpointError, match='^no such checkpoint: gone.pth$'):
         find_examples(config(folder), 'gone.pth', 1)
-    unlabelled = config(folder, distilled=False)
-    del unlabelled.val_dataloader.dataset.pipeline[1]
+    unlabeled = config(folder, distilled=False)
+    del unlabeled.val_dataloader.dataset.pipeline[1]
     with pytest.raises(ValueError, match='must load the labels'):
-        find_examples(unlabelled, str(folder / STUDENT), 1)
+        find_examples(unlabeled, str(folder / STUDENT), 1)
     only_void = config(folder, distilled=False)
     only_void.val_dataloader.dataset.indices = [2]
     with pytest.raises(ValueError, match='of 1 images all are'):

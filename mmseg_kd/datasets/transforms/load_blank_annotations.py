@@ -7,7 +7,7 @@ from mmseg.registry import TRANSFORMS
 class LoadBlankAnnotations(BaseTransform):
     """Give an image without labels a label map of zeros, to know later which pixels are image and which padding.
 
-    It stands where ``LoadAnnotations`` stands for a labelled image, after the image is loaded. Transforms and the data
+    It stands where ``LoadAnnotations`` stands for a labeled image, after the image is loaded. Transforms and the data
     preprocessor carry the map along and pad it with 255 (their ``seg_pad_val``), so that the packed ``gt_sem_seg`` is 0
     where there is image and 255 where there is none. Whatever labels the image may have are not read.
 

@@ -9,11 +9,11 @@ VOID = 255
 
 @TRANSFORMS.register_module()
 class LoadSoftLabels(BaseTransform):
-    """Read the soft labels of an image: its labeller's best classes and their probabilities, at every few pixels.
+    """Read the soft labels of an image: its labeler's best classes and their probabilities, at every few pixels.
 
     It stands right behind ``LoadAnnotations``. Transforms do not move the probabilities themselves, which they would
     mix between classes, nor several maps of them, which takes time: they move one map, ``soft_cells``, that says which
-    of the stored cells each pixel reads, as any label map by the nearest neighbour. :class:`PackSoftSegInputs` looks
+    of the stored cells each pixel reads, as any label map by the nearest neighbor. :class:`PackSoftSegInputs` looks
     the rest up for what is left of the image. Transforms that join several images (``RandomMosaic``) cannot be used.
 
     An image of a data set that knows no soft labels has true ones: each pixel is its class with certainty.
@@ -63,6 +63,6 @@ class LoadSoftLabels(BaseTransform):
 
 
 def _cells(side: int, stride: int) -> np.ndarray:
-    """For each pixel of a side, the nearest cell. Cells have their centres at stride // 2, stride // 2 + stride, ..."""
+    """For each pixel of a side, the nearest cell. Cells have their centers at stride // 2, stride // 2 + stride, ..."""
     count = len(range(stride // 2, side, stride))
     return np.minimum(np.arange(side) // stride, count - 1).astype(np.int32)

@@ -54,9 +54,9 @@ class RandomAffine(BaseTransform):
         """Draw a motion, and move all maps by it."""
         height, width = results['img'].shape[:2]
         matrix = self._matrix(height, width)
-        colour = (self.pad_val,) * 4 if isinstance(self.pad_val, (int, float)) else tuple(self.pad_val)
+        color = (self.pad_val,) * 4 if isinstance(self.pad_val, (int, float)) else tuple(self.pad_val)
         results['img'] = cv2.warpAffine(
-            results['img'], matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=colour
+            results['img'], matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=color
         )
         for key in results.get('seg_fields', []):
             results[key] = cv2.warpAffine(

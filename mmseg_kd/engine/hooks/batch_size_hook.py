@@ -10,8 +10,8 @@ class BatchSizeHook(Hook):
 
     That number is MMEngine's ``auto_scale_lr.base_batch_size``. There is no warning without it, nor with
     ``auto_scale_lr.enable=True``, which scales the learning rate. A step has the images of one process, times the
-    processes, times ``optim_wrapper.accumulative_counts``. Where labelled and unlabelled images come together, one item
-    is a labelled image with its unlabelled ones.
+    processes, times ``optim_wrapper.accumulative_counts``. Where labeled and unlabeled images come together, one item
+    is a labeled image with its unlabeled ones.
     """
 
     # Before the hooks that take long.

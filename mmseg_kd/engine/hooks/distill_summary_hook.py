@@ -19,7 +19,7 @@ class DistillSummaryHook(Hook):
     Loading them here lets a checkpoint that doesn't fit end the run before its first iteration.
 
     Raises:
-        ValueError: if a critic would be trained by the student's optimiser.
+        ValueError: if a critic would be trained by the student's optimizer.
     """
 
     priority = 'LOW'
@@ -34,7 +34,7 @@ class DistillSummaryHook(Hook):
             and not hasattr(runner.optim_wrapper, 'optim_wrappers')
         ):
             raise ValueError(
-                'model.terms has an adversarial loss, whose critic needs an optimiser of its own; set '
+                'model.terms has an adversarial loss, whose critic needs an optimizer of its own; set '
                 "optim_wrapper.constructor='DistillOptimWrapperConstructor' and optim_wrapper.critic"
             )
         for teacher in model.teachers.values():

@@ -19,11 +19,11 @@ RESTORED = ('optim_wrapper.', 'param_scheduler.')
 class ResumeCheckHook(Hook):
     """When a run is resumed: say what its config has changed since, and refuse what cannot be resumed.
 
-    MMEngine loads what fits, and restores optimiser and schedules as they were, whatever the config says.
+    MMEngine loads what fits, and restores optimizer and schedules as they were, whatever the config says.
     ``tools/train.py`` adds this hook.
 
     Raises:
-        ValueError: in one line, if model or optimiser have other parameters than the checkpoint, training counts epochs
+        ValueError: in one line, if model or optimizer have other parameters than the checkpoint, training counts epochs
             in place of iterations, or the learning rate of the restored schedule would be 0 for what is left.
     """
 
@@ -55,7 +55,7 @@ class ResumeCheckHook(Hook):
             restored = {key: change for key, change in changed.items() if key.startswith(RESTORED)}
             if restored:
                 runner.logger.warning(
-                    'optimiser and schedules are restored from the checkpoint, so that these changes have '
+                    'optimizer and schedules are restored from the checkpoint, so that these changes have '
                     f'no effect: {", ".join(restored)}'
                 )
             self._check_rest(runner, before, meta)
@@ -90,7 +90,7 @@ def _config_of(meta: dict) -> dict[str, Any]:
 
 
 def _misfit(runner: Runner, checkpoint: dict) -> str:
-    """What the checkpoint has not, or has too much, for model and optimiser; empty if it fits."""
+    """What the checkpoint has not, or has too much, for model and optimizer; empty if it fits."""
     model: nn.Module = runner.model.module if is_model_wrapper(runner.model) else runner.model
     expected = model.state_dict()
     known = {name.removeprefix('module.'): value for name, value in checkpoint.get('state_dict', {}).items()}
@@ -110,7 +110,7 @@ def _misfit(runner: Runner, checkpoint: dict) -> str:
         return (
             f'the checkpoint has {_some(extra)}, which the model has not'
             if extra
-            else f'the optimiser has {sum(groups)} parameters in {len(groups)} groups, but {sum(former)} in '
+            else f'the optimizer has {sum(groups)} parameters in {len(groups)} groups, but {sum(former)} in '
             f'{len(former)} in '
             'the checkpoint'
         )
@@ -118,13 +118,13 @@ def _misfit(runner: Runner, checkpoint: dict) -> str:
 
 
 def _other_optimizer(changed: dict[str, str]) -> str:
-    """Whether the state of one optimiser would be given to another."""
+    """Whether the state of one optimizer would be given to another."""
     kinds = [key for key in changed if key.startswith('optim_wrapper.') and key.endswith('optimizer.type')]
-    return f'the checkpoint has the state of another optimiser ({kinds[0]})' if kinds else ''
+    return f'the checkpoint has the state of another optimizer ({kinds[0]})' if kinds else ''
 
 
 def _groups(state: dict) -> Iterator[int]:
-    """Parameters in every group of one or several optimisers."""
+    """Parameters in every group of one or several optimizers."""
     if 'param_groups' in state:
         yield from (len(group['params']) for group in state['param_groups'])
     else:

@@ -29,7 +29,7 @@ from ...io.errors import sentence
 from ...io.files import write_atomically
 from ...io.runs import read_run
 from ...labeling import (
-    Labeller,
+    Labeler,
     agreement,
     by_name,
     class_shares,
@@ -58,7 +58,7 @@ class MCKDLoop(BaseLoop):
     2. The images are split into two halves, once.
     3. In every stage, two fresh students learn, each from one half; then each labels the *other* half. No network
     labels
-       an image that it, or what it started from, was trained on: what it memorised is not fed back.
+       an image that it, or what it started from, was trained on: what it memorized is not fed back.
     4. One last student learns from the latest labels of all images.
 
     The config is that of an ordinary training of the student but for ``train_cfg``; its ``train_dataloader`` holds a
@@ -69,7 +69,7 @@ class MCKDLoop(BaseLoop):
     order.
 
     Before the first label, a training is tried for one step and one validation, on labels that stand in for the
-    teacher's: what is wrong with its settings does not wait until all images are labelled.
+    teacher's: what is wrong with its settings does not wait until all images are labeled.
 
     Everything done is recorded in ``<work_dir>/mckd.json``. Kill it and start it again with ``--resume``: nothing that
     is finished is repeated.
@@ -83,10 +83,10 @@ class MCKDLoop(BaseLoop):
         num_stages: stages with a pair of students; 0 is plain distillation by the teacher's labels.
         group: regular expression whose first group, found in an id, says what belongs together (a city, a video) and
             stays in one half; None splits image by image.
-        threshold: probability below which a pixel that is labelled becomes void.
+        threshold: probability below which a pixel that is labeled becomes void.
         top_k: classes of which labels also hold the probabilities, for students that learn from them
             (:class:`~mmseg_kd.distillers.SoftLabelDistiller`); 0 for hard labels alone.
-        warm_start: the students of a stage go on from those of the stage before that learnt from the same half.
+        warm_start: the students of a stage go on from those of the stage before that learned from the same half.
         tta: label with test-time augmentation.
         truth: config of a data set that knows the true labels of the images, to judge the labels by; students never
             see it.
@@ -190,7 +190,7 @@ class MCKDLoop(BaseLoop):
                 )
             self._compare_pair(stage)
             for half in HALVES:
-                student = f'stage_{stage}/{self.labelled_by(half)}'
+                student = f'stage_{stage}/{self.labeled_by(half)}'
                 name = f'labels/stage_{stage}/{half}'
                 self._label(
                     name,
@@ -205,7 +205,7 @@ class MCKDLoop(BaseLoop):
         return self._runner.model
 
     def number_of_images(self) -> int:
-        """Images that are labelled."""
+        """Images that are labeled."""
         return len(self._find_images())
 
     def stand_in(self, folder: Path) -> Config:
@@ -236,7 +236,7 @@ class MCKDLoop(BaseLoop):
         return self._training(REHEARSAL, 0, folder / 'training', [str(folder / 'labels')], folder / 'shown.txt')
 
     def rehearse(self, config: Config, folder: Path) -> None:
-        """Try a training, and the labelling by its student, and look at the batches of all trainings.
+        """Try a training, and the labeling by its student, and look at the batches of all trainings.
 
         Args:
             config: of :meth:`stand_in`.
@@ -258,13 +258,13 @@ class MCKDLoop(BaseLoop):
                     'a training leaves no checkpoint, by which its student could label; default_hooks.checkpoint '
                     'must save one at the end, and have no out_dir'
                 )
-            student = Labeller(copy.deepcopy(self._runner.cfg), checkpoint, self._tta)
+            student = Labeler(copy.deepcopy(self._runner.cfg), checkpoint, self._tta)
             student(str(Path(self._images) / sorted(self._find_images().values())[0]))
         except Exception as error:  # of networks, data sets and hooks of users
             raise ValueError(f'a training of {type(self).__name__} would fail: {sentence(error)}') from error
 
     def _rehearse_once(self) -> None:
-        """What can fail in the trainings fails here, before hours of labelling; nothing of it is left."""
+        """What can fail in the trainings fails here, before hours of labeling; nothing of it is left."""
         self._log('trying a training on labels that stand in for those of the teacher')
         folder = self._folder / REHEARSAL
         if is_main_process():
@@ -278,7 +278,7 @@ class MCKDLoop(BaseLoop):
                 shutil.rmtree(folder, ignore_errors=True)
 
     @staticmethod
-    def labelled_by(half: str) -> str:
+    def labeled_by(half: str) -> str:
         """The student that labels a half: the one that did not learn from it."""
         return HALVES[1 - HALVES.index(half)]
 
@@ -288,8 +288,8 @@ class MCKDLoop(BaseLoop):
             return by_name(find_images(self._images))
         return images_of_ids(self._images, read_ids(self._ids), 'train_dataloader.dataset.ids', self._ids)
 
-    def _build_teacher(self) -> Labeller:
-        teacher = Labeller(self._teacher['config'], self._teacher.get('checkpoint'), self._tta)
+    def _build_teacher(self) -> Labeler:
+        teacher = Labeler(self._teacher['config'], self._teacher.get('checkpoint'), self._tta)
         model = self._runner.cfg.model.get('student') or self._runner.cfg.model
         head = model.decode_head[-1] if isinstance(model.decode_head, (list, tuple)) else model.decode_head
         classes = count_classes(head)
@@ -358,18 +358,18 @@ class MCKDLoop(BaseLoop):
     def _list(self, half: str) -> Path:
         return self._folder / 'partition' / f'{half}.txt'
 
-    def _label(self, name: str, files: dict[str, str], build: Callable[[], Labeller], source: dict) -> None:
+    def _label(self, name: str, files: dict[str, str], build: Callable[[], Labeler], source: dict) -> None:
         if self._state.done(name):
             return
-        labeller = build()
-        self._log(f'{name}: labelling {len(files)} images')
+        labeler = build()
+        self._log(f'{name}: labeling {len(files)} images')
         summary = write_labels(
-            labeller,
+            labeler,
             list(files.values()),
             self._images,
             str(self._folder / name),
-            labeller.classes,
-            labeller.palette,
+            labeler.classes,
+            labeler.palette,
             self._threshold,
             self._top_k,
             source=dict(source, tta=self._tta),
@@ -452,9 +452,9 @@ class MCKDLoop(BaseLoop):
             config.visualizer.name = unique
         return config
 
-    def _student(self, name: str) -> Labeller:
+    def _student(self, name: str) -> Labeler:
         config = copy.deepcopy(self._runner.cfg)
-        return Labeller(config, str(self._checkpoint(name)), self._tta)
+        return Labeler(config, str(self._checkpoint(name)), self._tta)
 
     def _checkpoint(self, name: str) -> Path:
         pointer = self._folder / name / 'last_checkpoint'
@@ -526,14 +526,14 @@ class MCKDLoop(BaseLoop):
 
 @LOOPS.register_module()
 class OwnPartitionMCKDLoop(MCKDLoop):
-    """The control of :class:`MCKDLoop`: every student relabels the half that it learnt from.
+    """The control of :class:`MCKDLoop`: every student relabels the half that it learned from.
 
-    The same trainings on as many images; the difference is what labelling for each other brings.
+    The same trainings on as many images; the difference is what labeling for each other brings.
     """
 
     @staticmethod
-    def labelled_by(half: str) -> str:
-        """The student that labels a half: the one that learnt from it."""
+    def labeled_by(half: str) -> str:
+        """The student that labels a half: the one that learned from it."""
         return half
 
 

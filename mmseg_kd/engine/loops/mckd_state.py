@@ -75,7 +75,7 @@ class MCKDState:
 
 
 def mckd_table(parts: dict[str, dict[str, Any]]) -> str:
-    """The tree of labellings and trainings as a Markdown table.
+    """The tree of labelings and trainings as a Markdown table.
 
     Args:
         parts: of :class:`MCKDState`.

@@ -12,7 +12,7 @@ class BFloat16OptimWrapper(OptimWrapper):
     """Automatic mixed precision in bfloat16, on CPUs too.
 
     Its range is that of float32, so that nothing needs scaling, and MMEngine's ``AmpOptimWrapper``, which scales, asks
-    for a GPU. Parameters, gradients and the optimiser's state stay in float32; so do the distillation losses.
+    for a GPU. Parameters, gradients and the optimizer's state stay in float32; so do the distillation losses.
 
     Args:
         optimizer: and all else as of MMEngine's ``OptimWrapper``.

@@ -9,7 +9,7 @@ from .joint_optim_wrapper import JointOptimWrapper
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class DistillOptimWrapperConstructor:
-    """Give the critics of adversarial terms an optimiser of their own.
+    """Give the critics of adversarial terms an optimizer of their own.
 
     Args:
         optim_wrapper_cfg: an MMEngine ``optim_wrapper`` with one more key, ``critic``: an ``OptimWrapper`` config, such
@@ -17,7 +17,7 @@ class DistillOptimWrapperConstructor:
         paramwise_cfg: as of MMEngine's default constructor; for the student.
 
     Returns (when called with the model):
-        JointOptimWrapper: with the optimisers ``main`` and ``critic``.
+        JointOptimWrapper: with the optimizers ``main`` and ``critic``.
 
     Raises:
         ValueError: if ``critic`` is missing, or no term has a critic.

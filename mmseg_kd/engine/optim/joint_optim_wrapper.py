@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 @OPTIM_WRAPPERS.register_module()
 class JointOptimWrapper(OptimWrapperDict):
-    """Several optimisers that step together after one backward pass.
+    """Several optimizers that step together after one backward pass.
 
     It serves losses whose gradients reach disjoint parameters, such as a student's and a critic's: their sum needs one
-    forward and one backward pass, works under DDP as any other loss, and each optimiser keeps its own rule and
+    forward and one backward pass, works under DDP as any other loss, and each optimizer keeps its own rule and
     schedule.
 
     Args:
@@ -31,22 +31,22 @@ class JointOptimWrapper(OptimWrapperDict):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Precision and gradient synchronisation of the main optimiser."""
+        """Precision and gradient synchronization of the main optimizer."""
         self._model = model.module if is_model_wrapper(model) else model
         with self._main.optim_context(model):
             yield
 
     def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
-        """Tell the main optimiser how far training is, for accumulation."""
+        """Tell the main optimizer how far training is, for accumulation."""
         self._main.initialize_count_status(model, init_counts, max_counts)
 
     def update_params(self, loss: Tensor, step_kwargs: dict | None = None, zero_kwargs: dict | None = None) -> None:
-        """One backward pass; then, where accumulation is complete, one step of each optimiser."""
+        """One backward pass; then, where accumulation is complete, one step of each optimizer."""
         main, others = self._main, [wrapper for name, wrapper in self.items() if name != 'main']
         main.backward(main.scale_loss(loss))
         if not main.should_update():
             return
-        # A gradient of zero, which DDP asks for, would let an optimiser with momentum move what rests.
+        # A gradient of zero, which DDP asks for, would let an optimizer with momentum move what rests.
         for parameter in getattr(self._model, 'resting_parameters', list)():
             parameter.grad = None
         scaler = getattr(main, 'loss_scaler', None)

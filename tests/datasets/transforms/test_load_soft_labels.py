@@ -29,15 +29,15 @@ def load(folder, labels):
 @pytest.mark.parametrize('stride', [1, 3, 4])
 @pytest.mark.parametrize('size', [(9, 14), (8, 8), (11, 3)])
 def test_every_pixel_reads_the_nearest_cell(tmp_path, size, stride):
-    centres = [np.arange(stride // 2, side, stride) for side in size]
-    rows, columns = map(len, centres)
+    centers = [np.arange(stride // 2, side, stride) for side in size]
+    rows, columns = map(len, centers)
     content = stored(tmp_path, rows, columns, stride)
     results = load(tmp_path, np.zeros(size, np.uint8))
     assert results['seg_fields'] == ['gt_seg_map', 'soft_cells'] and results['soft_cells'].shape == size
     for y, x in np.ndindex(*size):
         row, column = divmod(int(results['soft_cells'][y, x]), columns)
-        assert abs(centres[0][row] - y) == np.abs(centres[0] - y).min()
-        assert abs(centres[1][column] - x) == np.abs(centres[1] - x).min()
+        assert abs(centers[0][row] - y) == np.abs(centers[0] - y).min()
+        assert abs(centers[1][column] - x) == np.abs(centers[1] - x).min()
         cell = results['soft_cells'][y, x]
         assert np.array_equal(results['soft_labels']['classes'][:, cell], content['classes'][:, row, column])
         assert np.array_equal(

@@ -73,7 +73,7 @@ def test_a_shear_moves_rows_along_x():
 
 
 def test_images_are_interpolated_and_labels_are_not():
-    """Half a pixel to the right: the mean of neighbours, and no label that was not there."""
+    """Half a pixel to the right: the mean of neighbors, and no label that was not there."""
     item = scene(1, 8)
     item['gt_seg_map'] = np.array([[0, 200] * 4], np.uint8)
     transform = RandomAffine()

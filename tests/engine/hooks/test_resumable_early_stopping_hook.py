@@ -173,7 +173,7 @@ def test_iterations_are_counted_like_epochs(tmp_path, moment):
 
 
 def test_mmengine_alone_decides_otherwise(tmp_path):
-    """If this fails, MMEngine has learnt to resume, and the two hooks can go."""
+    """If this fails, MMEngine has learned to resume, and the two hooks can go."""
     rates, _, runner = resumed(tmp_path, 8, 'in the next period', PLAIN)
     assert list(rates.values()) != RATES and runner.epoch != 10
 

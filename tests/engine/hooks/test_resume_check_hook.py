@@ -114,7 +114,7 @@ def test_what_has_changed_is_told_by_its_key(begun, tmp_path):
         (dict(optimizer='AdamW'), 'optim_wrapper.optimizer.type: SGD -> AdamW'),
         (
             dict(optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01), paramwise_cfg=dict(bias_lr_mult=2.0))),
-            r'the optimiser has \d+ parameters in \d+ groups, but \d+ in 1 in the checkpoint',
+            r'the optimizer has \d+ parameters in \d+ groups, but \d+ in 1 in the checkpoint',
         ),
         (
             dict(train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=3)),

@@ -27,15 +27,15 @@ class Stubs:
     """Each network labels every pixel with a class of its own, so that a map tells who made it."""
 
     def __init__(self):
-        self.labelled, self.trained = [], []  # (who, image), (who, {image: who labelled it}, parent)
+        self.labeled, self.trained = [], []  # (who, image), (who, {image: who labeled it}, parent)
         self.networks = ['teacher']
 
-    def labeller(self, config, checkpoint, tta=False):
+    def labeler(self, config, checkpoint, tta=False):
         name = 'teacher' if checkpoint == 'teacher.pth' else '/'.join(Path(checkpoint).parts[-3:-1])
         number = self.networks.index(name)
 
         def label(path):
-            self.labelled.append((name, Path(path).stem))
+            self.labeled.append((name, Path(path).stem))
             return torch.eye(8)[number][:, None, None].expand(-1, 2, 2)
 
         label.classes, label.palette = CLASSES, None
@@ -68,7 +68,7 @@ def stubs(monkeypatch):
     monkeypatch.setattr(os, 'fsync', lambda descriptor: None)
     monkeypatch.setattr(mckd_loop, 'gc', SimpleNamespace(collect=lambda: None))
     monkeypatch.setattr(mckd_loop, 'draw_labels', lambda *args: None)
-    monkeypatch.setattr(mckd_loop, 'Labeller', stubs.labeller)
+    monkeypatch.setattr(mckd_loop, 'Labeler', stubs.labeler)
     monkeypatch.setattr(mckd_loop, 'Runner', SimpleNamespace(from_cfg=stubs.runner))
     monkeypatch.setattr(MCKDLoop, '_rehearse_once', lambda self: None)
     return stubs
@@ -128,10 +128,10 @@ def test_nobody_learns_from_labels_that_it_made_and_the_last_sees_all(stubs, ima
     _, made, *_ = stubs.trained[-1]
     assert set(made) == set(IMAGES)
     assert all(made[image] == f'stage_{stages}/{"b" if image in parts["a"] else "a"}' for image in IMAGES)
-    # No network ever labelled an image that it had learnt from.
-    learnt = {name: set(made) for name, made, *_ in stubs.trained}
-    assert all(image not in learnt[who] for who, image in stubs.labelled if who != 'teacher')
-    assert sorted(image for who, image in stubs.labelled if who == 'teacher') == IMAGES
+    # No network ever labeled an image that it had learned from.
+    learned = {name: set(made) for name, made, *_ in stubs.trained}
+    assert all(image not in learned[who] for who, image in stubs.labeled if who != 'teacher')
+    assert sorted(image for who, image in stubs.labeled if who == 'teacher') == IMAGES
     assert [seed for *_, seed in stubs.trained] == list(range(6, 6 + 2 * stages + 1))
 
 
@@ -205,7 +205,7 @@ def test_what_is_finished_is_not_repeated(stubs, images, monkeypatch, break_at):
         make(images).run()
     assert count == parts
     assert [name for name, *_ in stubs.trained] == ['stage_1/a', 'stage_1/b', 'final']
-    assert len(stubs.labelled) == 2 * len(IMAGES)
+    assert len(stubs.labeled) == 2 * len(IMAGES)
     table = (images.parent / 'work' / 'mckd.md').read_text()
     assert [line.split('|')[1].strip() for line in table.splitlines()[2:]] == [
         part for part in parts if part != 'partition'
@@ -227,7 +227,7 @@ FULL = [  # which file is written when the disk is full, and how often it was wr
 @pytest.mark.parametrize('name, before', FULL)
 def test_a_full_disk_ends_the_run_in_one_line_and_loses_nothing(stubs, images, monkeypatch, name, before):
     make(images, work='undisturbed', top_k=1).run()
-    whole, count = (stubs.trained.copy(), len(stubs.labelled)), []
+    whole, count = (stubs.trained.copy(), len(stubs.labeled)), []
     stubs.__init__()
 
     def fsync(descriptor):
@@ -243,11 +243,11 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_nothing(stubs, images, m
     assert not list((images.parent / 'work').rglob('*.tmp'))
     make(images, top_k=1, resume=True).run()
     # A training whose end could not be recorded is gone on with, from its last checkpoint; all else is done once, but
-    # for the image in whose labelling it happened.
+    # for the image in whose labeling it happened.
     repeated = ['stage_1/a'] * ((name, before) == ('mckd.json', 2))
     assert [training for training, *_ in stubs.trained] == repeated + [training for training, *_ in whole[0]]
     assert [what[1:] for what in stubs.trained[len(repeated) :]] == [what[1:] for what in whole[0]]
-    assert len(stubs.labelled) == whole[1] + name.endswith(('.png', '.npz'))
+    assert len(stubs.labeled) == whole[1] + name.endswith(('.png', '.npz'))
     maps = {
         path.relative_to(images.parent / 'work'): path.read_bytes() for path in (images.parent / 'work').rglob('*.png')
     }
@@ -258,10 +258,10 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_nothing(stubs, images, m
 
 
 def test_an_unreadable_image_is_named_and_may_be_taken_away(stubs, images, monkeypatch):
-    labeller = stubs.labeller
+    labeler = stubs.labeler
 
     def broken(*arguments):
-        label = labeller(*arguments)
+        label = labeler(*arguments)
 
         def labels(path):
             if path.endswith('y_2.png'):
@@ -271,13 +271,13 @@ def test_an_unreadable_image_is_named_and_may_be_taken_away(stubs, images, monke
         labels.classes, labels.palette = label.classes, label.palette
         return labels
 
-    monkeypatch.setattr(mckd_loop, 'Labeller', broken)
+    monkeypatch.setattr(mckd_loop, 'Labeler', broken)
     with pytest.raises(ValueError, match="y_2.png can't be read as an image"):
         make(images).run()
-    known = len(stubs.labelled)
+    known = len(stubs.labeled)
     (images / 'y_2.png').unlink()
     make(images, resume=True).run()
-    assert known == IMAGES.index('y_2') and len(stubs.labelled) == 2 * (len(IMAGES) - 1)
+    assert known == IMAGES.index('y_2') and len(stubs.labeled) == 2 * (len(IMAGES) - 1)
     _, made, *_ = stubs.trained[-1]
     assert set(made) == set(IMAGES) - {'y_2'}
 
@@ -308,7 +308,7 @@ def test_soft_labels_are_written_with_the_hard_ones(stubs, images):
         make(images, dataset=dict(pipeline=pipeline))
 
 
-def test_a_soft_label_distiller_without_soft_labels_is_refused_before_anything_is_labelled(stubs, images):
+def test_a_soft_label_distiller_without_soft_labels_is_refused_before_anything_is_labeled(stubs, images):
     make(
         images,
         model='SoftLabelDistiller',
@@ -325,7 +325,7 @@ def test_a_soft_label_distiller_without_soft_labels_is_refused_before_anything_i
             ValueError, match=rf"pipeline of train_dataloader.dataset has no dict\(type='{missing}'\); add it"
         ):
             make(images, model='mmseg_kd.SoftLabelDistiller', top_k=2, dataset=dict(pipeline=[dict(type=kept)]))
-    assert not stubs.labelled
+    assert not stubs.labeled
 
 
 def test_classes_in_another_order_than_those_of_validation_are_refused(stubs, images):
@@ -334,7 +334,7 @@ def test_classes_in_another_order_than_those_of_validation_are_refused(stubs, im
         ValueError, match='class 0 is class 0 to train_cfg.teacher and class 1 to val_dataloader.dataset; bring'
     ):
         make(images, val=dict(dataset=dict(type='BaseSegDataset', metainfo=dict(classes=swapped)))).run()
-    assert not stubs.labelled
+    assert not stubs.labeled
 
 
 def test_a_changed_config_is_refused_and_named(stubs, images):
@@ -351,7 +351,7 @@ def test_a_changed_config_is_refused_and_named(stubs, images):
     assert len(stubs.trained) == 3
 
 
-def test_bad_settings_are_refused_before_anything_is_labelled(stubs, images):
+def test_bad_settings_are_refused_before_anything_is_labeled(stubs, images):
     with pytest.raises(ValueError, match='num_stages must be 0, 1, 2, ..., but is -1'):
         make(images, num_stages=-1)
     with pytest.raises(ValueError, match='train_cfg.teacher has 8 and the student 5'):
@@ -367,7 +367,7 @@ def test_bad_settings_are_refused_before_anything_is_labelled(stubs, images):
         MCKDLoop(
             SimpleNamespace(work_dir='w'), dict(dataset=dict(type='CamVidDataset')), dict(config='', checkpoint=''), {}
         )
-    assert not stubs.labelled
+    assert not stubs.labeled
 
 
 def work(rank, port, images):
@@ -375,13 +375,11 @@ def work(rank, port, images):
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     stubs = Stubs()
-    mckd_loop.Labeller, mckd_loop.Runner = stubs.labeller, SimpleNamespace(from_cfg=stubs.runner)
+    mckd_loop.Labeler, mckd_loop.Runner = stubs.labeler, SimpleNamespace(from_cfg=stubs.runner)
     mckd_loop.draw_labels = lambda *args: None
     MCKDLoop._rehearse_once = lambda self: None
     make(images, top_k=1).run()
-    (images.parent / f'shown_{rank}.json').write_text(
-        json.dumps([stubs.labelled, [name for name, *_ in stubs.trained]])
-    )
+    (images.parent / f'shown_{rank}.json').write_text(json.dumps([stubs.labeled, [name for name, *_ in stubs.trained]]))
     dist.barrier()
     os._exit(0)
 
@@ -398,7 +396,7 @@ def test_two_processes_label_each_of_seven_images_once_and_train_together(stubs,
     shown = [json.loads((images.parent / f'shown_{rank}.json').read_text()) for rank in range(2)]
     assert [trained for _, trained in shown] == 2 * [[name for name, *_ in stubs.trained]]
     (first, _), (second, _) = shown
-    assert sorted(map(tuple, first + second)) == sorted(stubs.labelled) and len(stubs.labelled) == 2 * 7
+    assert sorted(map(tuple, first + second)) == sorted(stubs.labeled) and len(stubs.labeled) == 2 * 7
     for who in ('teacher', 'stage_1/a', 'stage_1/b'):
         counts = [sum(name == who for name, _ in images) for images in (first, second)]
         assert abs(counts[0] - counts[1]) <= 1 and min(counts) > 0

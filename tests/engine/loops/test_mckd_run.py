@@ -121,7 +121,7 @@ def test_everything_is_left_in_its_place(undisturbed):
 
 
 def progress(folder):
-    """Images labelled and iterations made."""
+    """Images labeled and iterations made."""
     steps = (re.search(r'iter_(\d+)', path.read_text()) for path in folder.rglob('last_checkpoint'))
     return len(list(folder.glob('labels/**/*.png'))) + sum(int(found[1]) for found in steps if found)
 

@@ -113,7 +113,7 @@ def loop(
             dict(pipeline=[*LOAD, dict(type='NoSuchTransform'), dict(type='PackSegInputs')]),
             'would fail: .*NoSuchTransform',
         ),
-        (dict(batch=2), 'decode_head.psp_modules.0.1.bn normalises one value .* the last of 3 images are such a batch'),
+        (dict(batch=2), 'decode_head.psp_modules.0.1.bn normalizes one value .* the last of 3 images are such a batch'),
         (dict(batch=1), 'train_dataloader.batch_size is 1; set 2 or more'),
         (dict(hooks=[dict(type='MeanTeacherHook')]), 'would fail: .*MeanTeacherHook needs a MeanTeacher'),
         (

@@ -24,7 +24,7 @@ def settings(**more):
     )
 
 
-def test_critics_and_the_rest_get_disjoint_optimisers():
+def test_critics_and_the_rest_get_disjoint_optimizers():
     model = MODELS.build(config(loss_pi=PI, loss_ho=HO))
     wrapper = build_optim_wrapper(
         model, settings(critic=ADAM, paramwise_cfg=dict(custom_keys={'backbone': dict(lr_mult=0.1)}))

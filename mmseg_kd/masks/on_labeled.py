@@ -7,7 +7,7 @@ from .masked import MaskedLoss
 
 
 @MODELS.register_module()
-class OnLabelled(MaskedLoss):
+class OnLabeled(MaskedLoss):
     """A loss on the pixels that have a label: void, such as the rim of objects or the own car, counts for nothing.
 
     Losses with labels leave void out by themselves; this is for those without.
@@ -19,7 +19,7 @@ class OnLabelled(MaskedLoss):
         ValueError: if the loss has a critic, or labels are missing.
 
     Example:
-        >>> loss=dict(type='OnLabelled', loss=dict(type='PixelWiseKDLoss', temperature=3.0))
+        >>> loss=dict(type='OnLabeled', loss=dict(type='PixelWiseKDLoss', temperature=3.0))
     """
 
     def counted(self, student: Maps, teacher: Maps, labels: Tensor) -> Tensor:

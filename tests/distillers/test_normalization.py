@@ -4,7 +4,7 @@ from mmengine.model import BaseDataPreprocessor
 from mmseg.models import SegDataPreProcessor
 from torch import nn
 
-from mmseg_kd.distillers.normalisation import Renormalise, normalises
+from mmseg_kd.distillers.normalization import Renormalize, normalizes
 
 RAW = torch.randint(0, 256, (3, 5, 6), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
@@ -19,14 +19,14 @@ def preprocess(preprocessor, raw=RAW):
 @pytest.mark.parametrize('target', [dict(IMAGENET, bgr_to_rgb=True), dict(HALF), dict(HALF, bgr_to_rgb=True), dict()])
 def test_converts_to_what_the_target_would_have_made_of_the_raw_image(source, target):
     source, target = SegDataPreProcessor(**source), SegDataPreProcessor(**target)
-    converted = Renormalise(source, target)(preprocess(source))
+    converted = Renormalize(source, target)(preprocess(source))
     assert torch.allclose(converted, preprocess(target), atol=1e-3)
 
 
 def test_equal_preprocessors_share_the_tensor():
     images = torch.randn(1, 3, 4, 4)
-    assert Renormalise(SegDataPreProcessor(**IMAGENET), SegDataPreProcessor(**IMAGENET))(images) is images
-    assert Renormalise(nn.Identity(), SegDataPreProcessor())(images) is images  # neither normalises
+    assert Renormalize(SegDataPreProcessor(**IMAGENET), SegDataPreProcessor(**IMAGENET))(images) is images
+    assert Renormalize(nn.Identity(), SegDataPreProcessor())(images) is images  # neither normalizes
 
 
 @pytest.mark.parametrize('channels', [1, 4])
@@ -34,23 +34,23 @@ def test_equal_preprocessors_share_the_tensor():
 def test_images_of_other_than_three_channels_are_converted_and_never_swapped(channels, target):
     raw = torch.randint(0, 256, (channels, 5, 6), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
     source, target = SegDataPreProcessor(mean=[127.5], std=[64.0]), SegDataPreProcessor(**target)
-    converted = Renormalise(source, target)(preprocess(source, raw))
+    converted = Renormalize(source, target)(preprocess(source, raw))
     assert torch.allclose(converted, preprocess(target, raw), atol=1e-3)
 
 
 class Depth(BaseDataPreprocessor):
-    """Normalises by means of its own, which nobody else knows."""
+    """Normalizes by means of its own, which nobody else knows."""
 
 
 def test_a_preprocessor_of_an_unknown_kind_equals_its_like_and_is_otherwise_refused():
     images = torch.randn(1, 1, 4, 4)
-    assert Renormalise(Depth(), Depth())(images) is images
+    assert Renormalize(Depth(), Depth())(images) is images
     with pytest.raises(
         ValueError, match='the mean and std of a Depth are not known; give student and teacher the same'
     ):
-        Renormalise(SegDataPreProcessor(**IMAGENET), Depth())
+        Renormalize(SegDataPreProcessor(**IMAGENET), Depth())
 
 
-def test_says_which_preprocessors_normalise():
-    assert normalises(SegDataPreProcessor(**HALF)) and normalises(Depth())
-    assert not normalises(SegDataPreProcessor(bgr_to_rgb=True)) and not normalises(BaseDataPreprocessor())
+def test_says_which_preprocessors_normalize():
+    assert normalizes(SegDataPreProcessor(**HALF)) and normalizes(Depth())
+    assert not normalizes(SegDataPreProcessor(bgr_to_rgb=True)) and not normalizes(BaseDataPreprocessor())

@@ -7,11 +7,11 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
 
-class Renormalise:
-    """Convert normalised images from one data preprocessor's mean, std and channel order to another's.
+class Renormalize:
+    """Convert normalized images from one data preprocessor's mean, std and channel order to another's.
 
-    Working on the normalised images, rather than preprocessing the raw ones twice, also serves images that were mixed
-    after preprocessing. Padding, 0 for the source, becomes the source's mean colour as the target sees it.
+    Working on the normalized images, rather than preprocessing the raw ones twice, also serves images that were mixed
+    after preprocessing. Padding, 0 for the source, becomes the source's mean color as the target sees it.
 
     Args:
         source: data preprocessor of the student.
@@ -62,7 +62,7 @@ class Renormalise:
         return (inputs.flip(1) if swap else inputs) * gain + offset
 
 
-def normalises(preprocessor: nn.Module) -> bool:
+def normalizes(preprocessor: nn.Module) -> bool:
     """Whether a data preprocessor has a mean and a std; one of an unknown kind is taken to see to that itself."""
     return not _is_known(preprocessor) or bool(getattr(preprocessor, '_enable_normalize', False))
 
