@@ -37,9 +37,11 @@ def write_split(
     its lists are not published.
 
     Example:
-        >>> write_split('data/coco/test2017', 'data/coco/splits', fraction=0.1)
-        >>> # in a config: dict(type=..., data_root='data/coco', ann_file='splits/train.txt',
-        >>> #                   data_prefix=dict(img_path='test2017'))
+        >>> Path('images').mkdir()
+        >>> for number in range(10):
+        ...     Path(f'images/{number}.jpg').touch()
+        >>> {name: len(lines) for name, lines in write_split('images', 'splits').items()}
+        {'train': 7, 'val': 2, 'test': 1}
     """
     if not 0 < fraction <= 1:
         raise ValueError(f'write_split: fraction must lie in (0, 1], but is {fraction}')

@@ -1,4 +1,4 @@
-"""Read checkpoints without running code from them, and load them whole or not at all."""
+"""Read checkpoints without running code from them, and load them completely or not at all."""
 
 import argparse
 import functools
@@ -23,7 +23,7 @@ from .checkpoint_kinds import kind_of_file, kind_of_weights
 
 
 def _history_method(owner: Any, name: str) -> Any:
-    """Stands in for ``getattr``, by which MMEngine's checkpoints name the methods of its history buffer."""
+    """A restricted ``getattr``: MMEngine's checkpoints refer to the methods of its history buffer through it."""
     if owner is not HistoryBuffer:
         raise pickle.UnpicklingError(f'GLOBAL getattr of {owner!r} is refused')
     return getattr(owner, name)
@@ -33,7 +33,7 @@ _history_method.__module__, _history_method.__qualname__, _history_method.__name
 
 
 def _known_as(function: Callable, module: str) -> Callable:
-    """A function under another address: pickles name functions by address, and numpy moved its own in version 2."""
+    """A function under another module path. Pickles name functions by path, and NumPy 2 moved its functions."""
 
     @functools.wraps(function, assigned=())
     def known(*args: Any) -> Any:
@@ -43,8 +43,8 @@ def _known_as(function: Callable, module: str) -> Callable:
     return known
 
 
-# What MMEngine writes into its own checkpoints beside tensors: the log's history buffers, numpy arrays and scalars; and
-# the command line that research code likes to add.
+# MMEngine's checkpoints also hold the log's history buffers, NumPy arrays and scalars. Research code often adds its
+# command line (argparse.Namespace).
 _MULTIARRAY = (getattr(np, '_core', None) or np.core).multiarray
 SAFE_CLASSES = [
     _history_method,
@@ -65,28 +65,34 @@ SAFE_CLASSES = [
 ]
 
 
-# From torch 2.6 on, upstream's MMEngine could not even resume from its own checkpoints otherwise.
+# Without this, upstream's MMEngine cannot resume from its own checkpoints with torch 2.6 and later.
 torch.serialization.add_safe_globals(SAFE_CLASSES)
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is missing, unsafe, corrupt, or of another network."""
+    """The checkpoint is missing, unsafe, corrupt, or belongs to another network."""
 
 
 def read_checkpoint(path: str) -> dict:
-    """Read a checkpoint onto the CPU; nothing in it is executed.
+    """Read a checkpoint onto the CPU without executing code from it.
 
     Args:
-        path: a local file, an ``http(s)`` address (downloaded once, into torch's hub folder), or anything that
-            MMEngine's file backends read.
+        path: Local file, ``http(s)`` address (downloaded once, into torch's hub folder), or any path that MMEngine's
+            file backends read.
 
     Raises:
-        CheckpointError: if there is no such file, it is no checkpoint, or it holds objects that could run code.
+        CheckpointError: If the file does not exist, is not a checkpoint, or holds objects that could run code.
+
+    Example:
+        >>> import torch
+        >>> torch.save(dict(state_dict=dict(weight=torch.ones(2))), 'student.pth')
+        >>> read_checkpoint('student.pth')
+        {'state_dict': {'weight': tensor([1., 1.])}}
     """
     local = _download(path) if urlparse(path).scheme in ('http', 'https') else path
     if '://' not in local and not os.path.isfile(local):
         raise CheckpointError(f'no such checkpoint: {local}')
-    # Again at every reading: the continuation's MMEngine allows some of these while it loads, and then forbids them.
+    # Repeated at every read: the maintained MMEngine fork removes some of these from the list after each load.
     torch.serialization.add_safe_globals(SAFE_CLASSES)
     try:
         with get_local_path(local) as file:
@@ -95,11 +101,10 @@ def read_checkpoint(path: str) -> dict:
         reason = next((line.strip() for line in str(error).splitlines() if 'GLOBAL' in line or 'global' in line), '')
         if reason:
             raise CheckpointError(
-                f'{path} holds objects that could run code when loaded, so it was not: {reason}; save '
-                'its state_dict alone'
+                f'{path} holds objects that could run code, so it was not loaded: {reason}; save only its state_dict'
             ) from None
         raise CheckpointError(
-            f'{path} is no readable checkpoint: {kind_of_file(local) or _first_line(error)}'
+            f'{path} is not a readable checkpoint: {kind_of_file(local) or _first_line(error)}'
         ) from None
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} must hold a dict, but holds a {type(checkpoint).__name__}')
@@ -107,7 +112,15 @@ def read_checkpoint(path: str) -> dict:
 
 
 def student_weights(checkpoint: dict) -> dict[str, Tensor]:
-    """The student's weights in a distiller's checkpoint, named as in a plain segmentor; empty if there are none."""
+    """The student's weights in a distiller's checkpoint, with the names of a plain segmentor; empty if there are none.
+
+    Args:
+        checkpoint: Content of a checkpoint, as :func:`read_checkpoint` returns it, or a bare ``state_dict``.
+
+    Example:
+        >>> student_weights({'state_dict': {'student.backbone.weight': 1, 'terms.loss_kd.weight': 2}})
+        {'backbone.weight': 1}
+    """
     weights = {_WRAPPERS.sub('', key): value for key, value in checkpoint.get('state_dict', checkpoint).items()}
     return {key.removeprefix('student.'): value for key, value in weights.items() if key.startswith('student.')}
 
@@ -115,18 +128,24 @@ def student_weights(checkpoint: dict) -> dict[str, Tensor]:
 def named_weights(checkpoint: dict, model: nn.Module, path: str) -> dict[str, Tensor]:
     """The weights of a checkpoint, under the names that they have in a model.
 
-    They are looked for under every prefix and in every dict of the file: a plain segmentor's weights, those of a
-    distiller (``student.``), those that a wrapper, a framework or another toolbox saved (``module.``, ``model.``,
-    ``_orig_mod.``). The prefix that fits most names counts; a student goes before a teacher, and ``state_dict``, in
-    which MMEngine saves the averaged weights if there are any, before other dicts.
+    The search covers every dict of the file and every prefix of the names: weights of a plain segmentor, of a
+    distiller (``student.``), and of wrappers and other toolboxes (``module.``, ``model.``, ``_orig_mod.``). The prefix
+    that matches most names is chosen. Among equal matches, a student is preferred to a teacher, and ``state_dict``,
+    where MMEngine saves averaged weights, to other dicts.
 
     Args:
-        checkpoint: as :func:`read_checkpoint` returns it, or a bare ``state_dict``.
-        model: a segmentor, or a distiller. Weights of a plain segmentor become those of the distiller's student.
-        path: name of the file, for errors.
+        checkpoint: Content of a checkpoint, as :func:`read_checkpoint` returns it, or a bare ``state_dict``.
+        model: Segmentor or distiller. The weights of a plain segmentor are renamed to those of the distiller's student.
+        path: Name of the file for error messages.
 
     Raises:
-        CheckpointError: if nothing fits the model, or several networks fit it equally well.
+        CheckpointError: If no weights fit the model, or if several networks in the file fit it equally well.
+
+    Example:
+        >>> from torch import nn
+        >>> checkpoint = dict(model={'module.weight': torch.zeros(1, 2), 'module.bias': torch.zeros(1)})
+        >>> list(named_weights(checkpoint, nn.Linear(2, 1), 'linear.pth'))
+        ['weight', 'bias']
     """
     tensors = _tensors(checkpoint)
     for network, targets in ((model, ('',)), (getattr(model, 'student', None), getattr(model, 'plain_prefixes', ()))):
@@ -139,15 +158,27 @@ def named_weights(checkpoint: dict, model: nn.Module, path: str) -> dict[str, Te
                 if key.startswith(prefix)
             )
     raise CheckpointError(
-        f'{path} holds nothing that fits {type(model).__name__}: {kind_of_weights(tensors, _names(model))}'
+        f'{path} holds no weights that fit {type(model).__name__}: {kind_of_weights(tensors, _names(model))}'
     )
 
 
 def load_weights(model: nn.Module, path: str) -> None:
-    """Load a checkpoint into a segmentor; every weight must fit, as of :func:`fit_weights`.
+    """Load a checkpoint into a segmentor; every weight must fit, as in :func:`fit_weights`.
+
+    Args:
+        model: Segmentor or distiller.
+        path: Path or address of the checkpoint.
 
     Raises:
-        CheckpointError: if it cannot be read, or does not fit. The model is then not to be used.
+        CheckpointError: If the checkpoint cannot be read or does not fit. The model must not be used afterwards.
+
+    Example:
+        >>> from torch import nn
+        >>> torch.save(dict(weight=torch.ones(1, 2), bias=torch.zeros(1)), 'linear.pth')
+        >>> linear = nn.Linear(2, 1)
+        >>> load_weights(linear, 'linear.pth')
+        >>> linear.weight.tolist()
+        [[1.0, 1.0]]
     """
     fit_weights(model, named_weights(read_checkpoint(path), model, path), path)
 
@@ -155,17 +186,24 @@ def load_weights(model: nn.Module, path: str) -> None:
 def fit_weights(model: nn.Module, weights: dict[str, Tensor], path: str) -> None:
     """Load weights into a segmentor, or into the student of a distiller; every weight must fit.
 
-    What fits is decided after the network's own load hooks, which may rename or resize weights (the relative position
-    tables of Swin, say). Only what inference never uses, or what the network computes itself, may differ: auxiliary
-    heads, BatchNorm's step counters, tables of indices, and buffers that a load hook drops.
+    The comparison follows the network's own load hooks, which may rename or resize weights (such as Swin's relative
+    position tables). Only weights that inference never uses, or that the network computes itself, may differ:
+    auxiliary heads, BatchNorm's step counters, index tables, and buffers that a load hook removes.
 
     Args:
-        model: a segmentor or a distiller.
-        weights: as of :func:`named_weights`.
-        path: name of the file, for errors.
+        model: Segmentor or distiller.
+        weights: Weights by name, as :func:`named_weights` returns them.
+        path: Name of the file for error messages.
 
     Raises:
-        CheckpointError: if keys are missing or unexpected, or shapes differ. The model is then not to be used.
+        CheckpointError: If keys are missing or unexpected, or if shapes differ. The model must not be used afterwards.
+
+    Example:
+        >>> from torch import nn
+        >>> fit_weights(nn.Linear(2, 1), dict(weight=torch.ones(1, 2)), 'linear.pth')
+        Traceback (most recent call last):
+        ...
+        mmseg_kd.io.checkpoint.CheckpointError: linear.pth does not fit Linear: 1 keys missing, 0 unexpected, ...
     """
     if hasattr(model, 'plain_prefixes'):
         model, weights = model.student, student_weights(weights)
@@ -184,7 +222,16 @@ def fit_weights(model: nn.Module, weights: dict[str, Tensor], path: str) -> None
 
 
 def all_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and saved buffers by name, those included that a network leaves out of its ``state_dict``."""
+    """All parameters and persistent buffers by name, including those that a network removes from its ``state_dict``.
+
+    Args:
+        model: Any network.
+
+    Example:
+        >>> from torch import nn
+        >>> list(all_weights(nn.BatchNorm2d(3)))
+        ['weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked']
+    """
     buffers = (
         (f'{path}.{name}'.lstrip('.'), buffer)
         for path, module in model.named_modules()
@@ -195,9 +242,9 @@ def all_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _load(model: nn.Module, weights: dict[str, Tensor], path: str) -> tuple[list[str], list[str], list[str]]:
-    """Keys that are missing, unexpected and of another shape, as PyTorch finds them behind all load hooks."""
+    """Missing keys, unexpected keys, and keys with another shape, as PyTorch reports them after all load hooks."""
     found: list[list[str]] = [[], []]
-    # PyTorch forgets which keys are missing when it raises because of a shape; this hook runs before.
+    # An error about shapes hides the missing keys. This hook runs before PyTorch raises it.
     handle = model.register_load_state_dict_post_hook(lambda _, keys: found.__setitem__(slice(None), keys))
     try:
         model.load_state_dict(weights, strict=False)
@@ -218,12 +265,12 @@ def _is_spare(key: str) -> bool:
     return key.startswith(('auxiliary_head', 'data_preprocessor')) or key.endswith('num_batches_tracked')
 
 
-# What torch.compile, FSDP and activation checkpointing put into names.
+# Parts of names that torch.compile, FSDP and activation checkpointing insert.
 _WRAPPERS = re.compile(r'^(?:module\.)+|\b(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.')
 
 
 def _tensors(node: dict, prefix: str = '') -> dict[str, Tensor]:
-    """The tensors of a checkpoint by name; those of dicts in it after the name of the dict."""
+    """The tensors of a checkpoint by name; tensors in nested dicts carry the dict's key as a prefix."""
     found = {
         f'{prefix}{_WRAPPERS.sub("", key)}': value
         for key, value in node.items()
@@ -241,7 +288,7 @@ def _names(model: nn.Module) -> set[str]:
 
 
 def _prefix(tensors: dict[str, Tensor], names: set[str], path: str) -> str | None:
-    """What stands before the names of a network in a file; None if nothing fits."""
+    """The prefix of a network's names in a file; None if no name matches."""
     fitting = Counter(
         key[:start]
         for key in tensors
@@ -257,19 +304,19 @@ def _prefix(tensors: dict[str, Tensor], names: set[str], path: str) -> str | Non
         best = [prefix for prefix in best if prefer(prefix)] or best
     if len(best) > 1:
         raise CheckpointError(
-            f'{path} holds several networks that fit: {", ".join(sorted(best))}; save the state_dict of one of them'
+            f'{path} holds several networks that fit: {", ".join(sorted(best))}; save the state_dict of only one'
         )
     return best[0] if best else None
 
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    # PyTorch puts its advice to load without safety first.
+    # PyTorch's message begins with advice to load unsafely; the cause comes later.
     return next((line for line in lines if line.startswith('WeightsUnpickler error')), lines[0])
 
 
 def _download(url: str) -> str:
-    """Download once per machine folder, by one process; the file appears under its name only when complete."""
+    """Download in one process, unless the file exists; the file gets its name only when it is complete."""
     target = Path(torch.hub.get_dir(), 'checkpoints', os.path.basename(urlparse(url).path))
     if is_main_process() and not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -16,15 +16,25 @@ from mmengine.utils import get_object_from_string
 from mmseg import registry as registries
 
 OWN = 'mmseg_kd'
-# Their names are registered wherever MMSegmentation is imported; others need an import, which a full name brings along.
+# Names of these packages are registered as soon as MMSegmentation is imported. Other classes need their full name,
+# which imports their module.
 ALWAYS_REGISTERED = ('mmseg', 'mmengine', 'mmcv', 'torch', OWN)
 
 
 def config_file(name: str) -> Path:
-    """The file of a config given by path, or as ``package::relative/path.py``.
+    """The file of a config.
+
+    Args:
+        name: Path of the config, or ``package::relative/path.py``.
 
     Raises:
-        FileNotFoundError: if it does not exist.
+        FileNotFoundError: If the file does not exist.
+
+    Example:
+        >>> config_file('mmseg_kd::_base_/schedules/no_such_schedule.py')
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: no such config: mmseg_kd::_base_/schedules/no_such_schedule.py
     """
     package, _, relative = name.rpartition('::')
     path = _mim(package) / 'configs' / relative if package else Path(name)
@@ -34,24 +44,36 @@ def config_file(name: str) -> Path:
 
 
 def read_config(name: str) -> Config:
-    """Read a config of either style of MMEngine; every ``type`` in it is a string.
+    """Read a config in either of MMEngine's two styles; every ``type`` in the result is a string.
 
-    In the new style (``with read_base():``) types are classes, which no other part of this package has to know of.
+    In the newer style (``with read_base():``) types are classes. Converting them here spares the rest of the package
+    that case.
 
     Args:
-        name: path of the config, or ``package::relative/path.py``.
+        name: Path of the config, or ``package::relative/path.py``.
 
     Raises:
-        FileNotFoundError: if it does not exist.
+        FileNotFoundError: If the config does not exist.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path('config.py').write_text("model = dict(type='EncoderDecoder')")
+        >>> read_config('config.py').model.type
+        'EncoderDecoder'
     """
     return with_names(Config.fromfile(config_file(name)))
 
 
 def with_names(config: Config) -> Config:
-    """A config in which every ``type`` is a string; itself where that is so already.
+    """A config in which every ``type`` is a string; the same object if nothing has to change.
 
     Args:
-        config: of either style of MMEngine.
+        config: Config in either of MMEngine's two styles.
+
+    Example:
+        >>> config = Config(dict(model=dict(type='EncoderDecoder')))
+        >>> with_names(config) is config
+        True
     """
     written = config._to_lazy_dict()
     named = named_types(written)
@@ -63,12 +85,17 @@ def with_names(config: Config) -> Config:
 
 
 def replaced_entries(file: Path) -> list[str]:
-    """Hooks and imports that a config's bases have and the config has not, since it writes the list anew; one line a
-    list.
+    """Hooks and imports that a config loses because it replaces a list of its base; one line for each such list.
 
     Args:
-        file: of a config. Without ``_base_``, or where the list is written with the help of ``_base_``, nothing is
-            replaced.
+        file: Path of the config. The result is empty for a config without ``_base_``, and for lists that the config
+            builds from its base's list.
+
+    Example:
+        >>> _ = Path('base.py').write_text("custom_hooks = [dict(type='NonFiniteLossHook')]")
+        >>> _ = Path('config.py').write_text("_base_ = 'base.py'\\ncustom_hooks = [dict(type='EnergyHook')]")
+        >>> replaced_entries(Path('config.py'))[0].split(';')[0]
+        'config.py: custom_hooks replaces the list of its base and loses NonFiniteLossHook'
     """
     if file.suffix != '.py':
         return []
@@ -95,8 +122,8 @@ def replaced_entries(file: Path) -> list[str]:
             lost = [name for names in inherited for name in names if name not in own and name != OWN]
             if lost:
                 lines.append(
-                    f'{file}: {key} replaces the list of its base, and {", ".join(lost)} with it; write '
-                    f'{REMEDIES[key]} to keep what the base has'
+                    f'{file}: {key} replaces the list of its base and loses {", ".join(lost)}; write '
+                    f"{REMEDIES[key]} to keep the base's entries"
                 )
     return lines
 
@@ -118,23 +145,33 @@ REMEDIES = dict(
 
 
 def imports_with(custom_imports: dict | None, module: str) -> dict:
-    """``custom_imports`` of a config with one more module.
+    """``custom_imports`` of a config, extended by one module.
 
     Args:
-        custom_imports: what the config has.
-        module: name of the module.
+        custom_imports: ``custom_imports`` of the config; None if it has none.
+        module: Name of the module.
+
+    Example:
+        >>> imports_with(None, 'mmseg_kd')
+        {'imports': ['mmseg_kd']}
+        >>> imports_with(dict(imports='own_losses'), 'mmseg_kd')
+        {'imports': ['own_losses', 'mmseg_kd']}
     """
     known = _imports(dict(custom_imports=custom_imports))
     return dict(custom_imports or {}, imports=known if module in known else [*known, module])
 
 
 def named_types(node: Any) -> Any:
-    """A config, or a part of one, in which every ``type`` that is a class or function is spelled as a string.
+    """A config, or a part of one, in which the name replaces every ``type`` that is a class or function.
 
-    It is the short name of the registry where MMSegmentation's tools know it, and the full name elsewhere.
+    The name is the registry's short name where MMSegmentation's tools know it, and the full name elsewhere.
 
     Args:
-        node: dict, list or single value.
+        node: Dict, list or single value.
+
+    Example:
+        >>> named_types(dict(type=Path, parts=[dict(type='PSPHead')]))
+        {'type': 'pathlib.Path', 'parts': [{'type': 'PSPHead'}]}
     """
     known = {}
     for registry in filter(lambda value: isinstance(value, Registry), vars(registries).values()):
@@ -156,7 +193,7 @@ def _named(node: Any, known: dict[int, str]) -> Any:
 def _type_name(value: Any, known: dict[int, str]) -> Any:
     value = _named(value, known)
     if isinstance(value, str):
-        # A name with one dot may begin with a scope (mmpretrain.ResNet), which MMEngine resolves itself.
+        # A name with one dot may begin with a scope (mmpretrain.ResNet), which MMEngine resolves.
         if value.count('.') < 2 and not value.startswith(f'{OWN}.'):
             return value
         value = get_object_from_string(value) or value
@@ -168,21 +205,37 @@ def _type_name(value: Any, known: dict[int, str]) -> Any:
 
 
 def model_config(name: str) -> ConfigDict:
-    """The segmentor of a config file; see :func:`segmentor_config`."""
+    """The segmentor of a config file; see :func:`segmentor_config`.
+
+    Args:
+        name: Path of the config, or ``package::relative/path.py``.
+
+    Example:
+        >>> _ = Path('config.py').write_text("model = dict(type='EncoderDecoder')")
+        >>> model_config('config.py')
+        {'type': 'EncoderDecoder'}
+    """
     return segmentor_config(read_config(name))
 
 
 def segmentor_config(config: Config) -> ConfigDict:
-    """A copy of the segmentor that a config describes: its ``model``, or the student if that is a distiller.
+    """A copy of the segmentor that a config describes: its ``model``, or the student if the model is a distiller.
 
-    A segmentor without ``data_preprocessor`` gets that of the distiller or, as MMEngine's Runner does it, the one at
-    the top level of the config.
+    A segmentor without ``data_preprocessor`` gets the distiller's, or the one at the top level of the config, as
+    MMEngine's Runner does it.
+
+    Args:
+        config: Config of a segmentor or of a distiller.
 
     Raises:
-        ValueError: if the config has no model.
+        ValueError: If the config has no model.
+
+    Example:
+        >>> segmentor_config(Config(dict(model=dict(type='Distiller', student=dict(type='EncoderDecoder')))))
+        {'type': 'EncoderDecoder'}
     """
     if config.get('model') is None:
-        raise ValueError(f'{config.filename or "the config"} has no model; add one, or name another config')
+        raise ValueError(f'{config.filename or "the config"} has no model; add one, or use another config')
     network = copy.deepcopy(config.model.get('student') or config.model)
     preprocessor = outer_preprocessor(config)
     if network.get('data_preprocessor') is None and preprocessor is not None:
@@ -191,7 +244,15 @@ def segmentor_config(config: Config) -> ConfigDict:
 
 
 def outer_preprocessor(config: Config) -> ConfigDict | None:
-    """The data preprocessor of a config's networks that have none: the distiller's, or the one at the top level."""
+    """The data preprocessor for networks of a config that have none: the distiller's, or the one at the top level.
+
+    Args:
+        config: Config of a segmentor or of a distiller.
+
+    Example:
+        >>> outer_preprocessor(Config(dict(model=dict(), data_preprocessor=dict(type='SegDataPreProcessor'))))
+        {'type': 'SegDataPreProcessor'}
+    """
     return (config.get('model') or {}).get('data_preprocessor') or config.get('data_preprocessor')
 
 
@@ -199,15 +260,21 @@ def published_weights(name: str) -> str:
     """Address of the weights that the library's metafile names for a config.
 
     Args:
-        name: ``package::relative/path.py``.
+        name: Name of the config, as ``package::relative/path.py``.
 
     Raises:
-        ValueError: if ``name`` is no such name, or the metafiles name no weights for it.
+        ValueError: If ``name`` has another form, or if the metafiles name no weights for it.
+
+    Example:
+        >>> published_weights('my_config.py')
+        Traceback (most recent call last):
+        ...
+        ValueError: checkpoint="auto" needs a library's config (such as mmseg::...), but got my_config.py; pass ...
     """
     package, _, relative = name.rpartition('::')
     if not package:
         raise ValueError(
-            f'checkpoint="auto" needs a config of a library (such as mmseg::...), but it is {name}; give the '
+            f'checkpoint="auto" needs a library\'s config (such as mmseg::...), but got {name}; pass the '
             'path of the checkpoint'
         )
     root = _mim(package)
@@ -216,16 +283,20 @@ def published_weights(name: str) -> str:
             if model.get('Config') == f'configs/{relative}' and model.get('Weights'):
                 return model['Weights']
     raise ValueError(
-        f'checkpoint="auto": no metafile of {package} names weights for {relative}; give the path of the checkpoint'
+        f'checkpoint="auto": no metafile of {package} names weights for {relative}; pass the path of the checkpoint'
     )
 
 
 def flatten(node: Any, prefix: str) -> dict[str, Any]:
-    """Nested dicts, and lists of dicts, as one dict by dotted key (``--cfg-options`` has the same). None is left out.
+    """Nested dicts, and lists of dicts, as one flat dict with the dotted keys of ``--cfg-options``; None is left out.
 
     Args:
-        node: plain.
-        prefix: of all keys.
+        node: Plain dicts, lists and values.
+        prefix: Beginning of all keys.
+
+    Example:
+        >>> flatten(dict(optimizer=dict(lr=0.01), stages=[dict(depth=2)], seed=None), 'cfg')
+        {'cfg.optimizer.lr': 0.01, 'cfg.stages.0.depth': 2}
     """
     if isinstance(node, list) and any(isinstance(item, dict) for item in node):
         node = dict(enumerate(node))
@@ -235,10 +306,14 @@ def flatten(node: Any, prefix: str) -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """A value of a config, short enough for a line.
+    """A value of a config as text of at most 80 characters.
 
     Args:
-        value: None is a key that is not set.
+        value: Value of a key; None if the key is not set.
+
+    Example:
+        >>> shown(0.00010), shown(None)
+        ('0.0001', 'not set')
     """
     if value is None:
         return 'not set'
@@ -249,5 +324,5 @@ def shown(value: Any) -> str:
 def _mim(package: str) -> Path:
     spec = find_spec(package)
     if spec is None:
-        raise FileNotFoundError(f'{package}:: names a package that is not installed')
+        raise FileNotFoundError(f'{package}:: needs the package {package}, which is not installed; install it')
     return Path(spec.origin).parent / '.mim'

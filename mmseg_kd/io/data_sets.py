@@ -1,4 +1,4 @@
-"""What data sets say of themselves."""
+"""Properties of data sets: classes, palette, transforms and inner data sets."""
 
 from __future__ import annotations
 
@@ -12,27 +12,33 @@ from torch.utils.data import Dataset
 
 
 def data_set_facts(config: dict, key: str) -> tuple[dict, list]:
-    """What a data set says of itself, without looking for its files where it can be built without.
+    """The metainfo and the transforms of a data set. Its files are not read if the data set can be built without them.
 
     Args:
-        config: of any data set, wrapped, joined or not; or one that is built.
-        key: where that stands in the config, for messages.
+        config: Config of any data set, or a data set that is already built. It may wrap or join others.
+        key: Key of the data set in the config, for error messages.
 
     Returns:
-        tuple: its ``metainfo`` (classes, palette and the like), and the transforms of the first data set within it that
-        has a pipeline.
+        tuple: ``metainfo`` (classes, palette, ...) of the data set, and the transforms of the first data set within it
+        that has a pipeline.
 
     Raises:
-        ValueError: naming ``key``, if it cannot be built.
+        ValueError: If the data set cannot be built; the message names ``key``.
+
+    Example:
+        >>> import mmseg_kd.datasets
+        >>> metainfo, transforms = data_set_facts(dict(type='CamVidDataset', pipeline=[]), 'val_dataloader.dataset')
+        >>> metainfo['classes'][:3], transforms
+        (('Sky', 'Building', 'Pole'), [])
     """
     try:
         dataset = DATASETS.build(_lazy(copy.deepcopy(config))) if isinstance(config, dict) else config
     except (AssertionError, OSError) as error:
         dataset = _without_files(copy.deepcopy(config))
         if dataset is None:
-            raise ValueError(f'{key} cannot be asked for its classes, as its files are missing ({error})') from error
+            raise ValueError(f'the classes of {key} are unknown, because its files are missing ({error})') from error
     except ValueError as error:
-        raise ValueError(f'{key} cannot be asked for its classes: {error}') from error
+        raise ValueError(f'the classes of {key} are unknown: {error}') from error
     leaf = dataset
     while inner_data_sets(leaf):
         leaf = inner_data_sets(leaf)[0]
@@ -40,10 +46,18 @@ def data_set_facts(config: dict, key: str) -> tuple[dict, list]:
 
 
 def inner_data_sets(dataset: Dataset) -> list[Dataset]:
-    """The data sets that one joins, repeats, balances or mixes, by the attributes of MMEngine and PyTorch; else none.
+    """The data sets that another one joins, repeats, balances or mixes; empty for all others.
+
+    They are found by the attributes that MMEngine and PyTorch use.
 
     Args:
-        dataset: built.
+        dataset: Data set that is already built.
+
+    Example:
+        >>> from torch.utils.data import Subset, TensorDataset
+        >>> dataset = TensorDataset()
+        >>> inner_data_sets(Subset(dataset, [0])) == [dataset]
+        True
     """
     return [
         part
@@ -53,10 +67,14 @@ def inner_data_sets(dataset: Dataset) -> list[Dataset]:
 
 
 def innermost_config(config: dict) -> dict:
-    """The config of the first data set within those that join, repeat, balance or mix others.
+    """The config of the first data set within wrappers that join, repeat, balance or mix data sets.
 
     Args:
-        config: of any data set.
+        config: Config of any data set.
+
+    Example:
+        >>> innermost_config(dict(type='RepeatDataset', times=4, dataset=dict(type='CamVidDataset')))
+        {'type': 'CamVidDataset'}
     """
     while config.get('dataset') or config.get('datasets'):
         config = config['dataset'] if config.get('dataset') else config['datasets'][0]
@@ -64,9 +82,10 @@ def innermost_config(config: dict) -> dict:
 
 
 def _without_files(config: dict) -> Dataset | None:
-    """A stand-in for a data set of MMSegmentation that asserts that its files exist: its names, numbers and pipeline.
+    """A stand-in with the classes and pipeline of an MMSegmentation data set whose files may be missing.
 
-    PascalVOCDataset and others do so even where they could wait. None for data sets that name no classes beforehand.
+    PascalVOCDataset and others assert that their files exist even with ``lazy_init``. The result is None for data sets
+    that do not name their classes in the class itself.
     """
     config = innermost_config(config)
     kind = DATASETS.get(config['type']) if isinstance(config['type'], str) else config['type']
@@ -77,7 +96,7 @@ def _without_files(config: dict) -> Dataset | None:
 
 
 def _lazy(node: Any) -> Any:
-    """Let every data set within wait with reading its files that knows how to."""
+    """Set ``lazy_init`` in every data set that supports it, so that no files are read yet."""
     if isinstance(node, (list, tuple)):
         return type(node)(map(_lazy, node))
     if not isinstance(node, dict):

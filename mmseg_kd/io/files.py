@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all; lists of names; and the files in a folder."""
+"""Atomic writes, list files, and searches of folders."""
 
 import codecs
 import os
@@ -7,14 +7,20 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file that is seen with its old content or with the new one, and never between, also after a power cut.
+    """Write a file atomically: readers see the old content or the new one, never a part, even after a power cut.
 
     Args:
-        path: of the file.
-        content: text is written as UTF-8.
+        path: Path of the file.
+        content: Bytes, or text that is written as UTF-8.
 
     Raises:
-        OSError: naming the file, if it cannot be written, as on a full disk; nothing is left behind then.
+        OSError: If the file cannot be written, for example on a full disk. The message names the file, and no partial
+            file remains.
+
+    Example:
+        >>> write_atomically(Path('labeled.txt'), 'image_1\\nimage_2\\n')
+        >>> read_list('labeled.txt')
+        ['image_1', 'image_2']
     """
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
@@ -25,22 +31,26 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        # Of a full disk, the system does not say which file was too much.
+        # The system's error about a full disk does not name the file.
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)
         raise
 
 
 def read_list(path: str | Path) -> list[str]:
-    """The lines of a list file, without the white space around them; empty lines count for nothing.
+    """The lines of a list file, without surrounding white space and without empty lines.
 
     Args:
-        path: of the file, in UTF-8 or in UTF-16 with a byte-order mark (BOM); a BOM is no part of the first line, and
-            lines may end as on any system.
+        path: Path of a text file, in UTF-8 or in UTF-16 with a byte-order mark. All systems' line ends are accepted.
 
     Raises:
-        OSError: if the file cannot be read.
-        ValueError: if it is no such text.
+        OSError: If the file cannot be read.
+        ValueError: If the file is not such a text file.
+
+    Example:
+        >>> _ = Path('val.txt').write_bytes(b'image_1\\r\\n\\r\\nimage_2 ')
+        >>> read_list('val.txt')
+        ['image_1', 'image_2']
     """
     content = Path(path).read_bytes()
     encoding = 'utf-16' if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else 'utf-8-sig'
@@ -48,28 +58,33 @@ def read_list(path: str | Path) -> list[str]:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         raise ValueError(
-            f'{path} must be a text file in UTF-8, but byte {error.start} is none of it; save it as UTF-8'
+            f'{path} must be a text file in UTF-8, but byte {error.start} is not UTF-8; save it as UTF-8'
         ) from None
     lines = text.replace('\r', '\n').split('\n')
     return [line.strip() for line in lines if line.strip()]
 
 
 def walk(folder: str | Path) -> Iterator[tuple[Path, list[os.DirEntry]]]:
-    """A folder and all folders below it, each with its entries in the order of their names.
+    """A folder and all folders below it, each with its entries sorted by name.
 
-    Links are followed. A folder that several links lead to is entered once, under its own path if that lies below
-    ``folder``; so links that lead in a circle end, and nothing is found twice. Hidden entries, whose names begin with a
-    dot, are passed over.
+    Links are followed. Each folder is visited once, even if several links point to it, so circular links end. Its own
+    path is preferred to the path of a link. Hidden entries, whose names begin with a dot, are skipped.
 
     Args:
-        folder: path of the folder.
+        folder: Path of the folder.
 
     Raises:
-        OSError: naming the folder, if one cannot be read.
+        OSError: If a folder cannot be read; the message names it.
+
+    Example:
+        >>> Path('images/city').mkdir(parents=True)
+        >>> Path('images/city/1.png').touch()
+        >>> [(folder.as_posix(), [entry.name for entry in entries]) for folder, entries in walk('images')]
+        [('images', ['city']), ('images/city', ['1.png'])]
     """
     entered: set[tuple[int, int]] = set()
     folders, links = [Path(folder)], []
-    # Links come last, so that a folder is entered under its own path and not under that of a link to it.
+    # Links come last, so that a folder is visited under its own path and not under the path of a link.
     while folders or links:
         current = folders.pop() if folders else links.pop(0)
         status = os.stat(current)
@@ -85,16 +100,24 @@ def walk(folder: str | Path) -> Iterator[tuple[Path, list[os.DirEntry]]]:
 
 
 def find_files(folder: str | Path, suffixes: Sequence[str] | None = None) -> list[str]:
-    """The files that :func:`walk` meets, as sorted paths below ``folder`` with ``/`` between their parts.
+    """The files that :func:`walk` finds, as sorted paths relative to ``folder``, with ``/`` between their parts.
 
-    A link to a file that is gone is listed, so that whoever reads it names it.
+    Broken links are listed too, so that reading them gives an error that names them.
 
     Args:
-        folder: path of the folder.
-        suffixes: ends of the names, such as ``'.jpg'`` or ``'_labels.png'``, in whatever case; None for all files.
+        folder: Path of the folder.
+        suffixes: Endings of the names in upper or lower case, such as ``'.jpg'`` or ``'_labels.png'``; None for all
+            files.
 
     Raises:
-        OSError: as :func:`walk`.
+        OSError: If a folder cannot be read; the message names it.
+
+    Example:
+        >>> Path('data/city').mkdir(parents=True)
+        >>> for name in ('city/1.JPG', '2.jpg', 'notes.txt'):
+        ...     Path('data', name).touch()
+        >>> find_files('data', ['.jpg'])
+        ['2.jpg', 'city/1.JPG']
     """
     ends = ('',) if suffixes is None else tuple(suffix.lower() for suffix in suffixes)
     return sorted(

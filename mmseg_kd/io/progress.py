@@ -1,16 +1,23 @@
-"""How far something is, on a terminal or in a log."""
+"""Progress of a task, on a terminal or in a log."""
 
 import time
 from typing import TextIO
 
 
 class ProgressLine:
-    """One line that says how far something is: redrawn in place on a terminal, and written once, at its end, elsewhere.
+    """One line with the progress of a task. A terminal shows it live; elsewhere only the result is written.
 
     Args:
-        title: what it is.
-        total: its steps.
-        out: where to.
+        title: Name of the task.
+        total: Number of steps.
+        out: Stream to write to.
+
+    Example:
+        >>> import sys
+        >>> line = ProgressLine('label maps', 10, sys.stdout)
+        >>> line.update(5)
+        >>> line.close('10 read')
+        label maps                10 read
     """
 
     def __init__(self, title: str, total: int, out: TextIO) -> None:
@@ -19,7 +26,7 @@ class ProgressLine:
         self._live = out.isatty()
 
     def update(self, done: int, total: int | None = None, note: str = '') -> None:
-        """Show that ``done`` steps are done; ``note`` follows the bar."""
+        """Show that ``done`` of ``total`` steps are done, followed by ``note``."""
         now = time.monotonic()
         if not self._live or now - self._shown < 0.1:
             return
@@ -29,7 +36,7 @@ class ProgressLine:
         self._write(f'[{bar}] {done}/{total}, {left:.0f} s left{note}')
 
     def close(self, result: str) -> None:
-        """Replace the bar by the result."""
+        """Replace the bar with the result."""
         self._write(result)
         self._out.write('\n')
 

@@ -1,4 +1,4 @@
-"""Training runs, read from what MMEngine left in their work directories."""
+"""Training runs, read from the work directories that MMEngine writes."""
 
 import json
 import math
@@ -17,7 +17,7 @@ SWEEP_FILE = 'run.json'
 SWEEP_KEYS = ('sweep', 'stage', 'candidate', 'params', 'state')
 OWN_LOSS = re.compile(r'decode(_\d+)?\..*loss')
 CLASS_TABLE = re.compile(r'per class results:.*\n(?:.*\n)??((?:[+|].*(?:\n|$))+)')
-# What EarlyStoppingHook says.
+# Messages of EarlyStoppingHook.
 STOPPED_EARLY = re.compile(r'did not improve in the last \d+ records|Stopping threshold reached')
 
 Curve = list[tuple[int, float]]
@@ -25,26 +25,32 @@ Curve = list[tuple[int, float]]
 
 @dataclass
 class Run:
-    """One training.
+    """One training run.
 
     Args:
-        folder: its work directory.
-        config_file: of its last start; None if there is none.
-        config: that it was last started with, as plain dicts and lists without ``_scope_``; empty if there is none.
-        title: name of the config file; of the folder, where it holds none or several.
-        seed: of training; None if neither config nor log names one.
-        processes: that trained together.
-        iterations: made.
-        validations: iteration and mIoU of every validation, in percent.
-        fscore: mean F1 of the last validation, in percent; None where ``IoUMetric`` was not asked for ``mFscore``.
-        losses: iteration and the decode head's own loss of every entry of the log, unless it is 0, that is turned off.
-        step_seconds: mean time of one iteration, waiting for data included; None if it was not logged.
-        memory: peak on the GPU in MiB; None if it was not logged.
-        class_iou: IoU of every class in the last validation, in percent, NaN for one that is not there; empty if the
-            log holds no table.
-        started: the timestamp of its last start.
-        sweep: what the sweep that made it says of it; None if none did.
-        problem: why there is nothing to compare; None of a run that is complete.
+        folder: Work directory of the run.
+        config_file: Config file of the last start; None if there is none.
+        config: Config of the last start, as plain dicts and lists without ``_scope_``; empty if there is none.
+        title: Name of the config file, or of the folder if it holds no config file or several.
+        seed: Seed of the training; None if neither config nor log names one.
+        processes: Number of processes that trained together.
+        iterations: Number of iterations that are done.
+        validations: Iteration and mIoU in percent of every validation.
+        fscore: Mean F1 of the last validation in percent; None if ``IoUMetric`` does not compute ``mFscore``.
+        losses: Iteration and the decode head's own loss for every log entry; entries with loss 0 (turned off) are left
+            out.
+        step_seconds: Mean time of one iteration, including the wait for data; None if it was not logged.
+        memory: Peak GPU memory in MiB; None if it was not logged.
+        class_iou: IoU of every class in the last validation in percent, NaN for absent classes; empty if the log holds
+            no table.
+        started: Timestamp of the last start.
+        sweep: Entry of the sweep that started the run; None for other runs.
+        problem: Reason why the run cannot be compared; None for a complete run.
+
+    Example:
+        >>> run = Run(Path('work_dirs/baseline'), validations=[(400, 61.0), (800, 64.5)])
+        >>> run.miou
+        64.5
     """
 
     folder: Path
@@ -66,18 +72,18 @@ class Run:
 
     @property
     def miou(self) -> float:
-        """Of the last validation, in percent. A best one would favor who was validated more often."""
+        """MIoU of the last validation in percent. The best one would favor runs with more validations."""
         return self.validations[-1][1]
 
     @property
     def seconds(self) -> float | None:
-        """Of training, without validation."""
+        """Training time in seconds, without validation; None if it was not logged."""
         return None if self.step_seconds is None else self.step_seconds * self.iterations
 
 
 @dataclass
 class _Attempt:
-    """One start of a training: it may be resumed by the next, or start from the beginning again."""
+    """One start of a training; the next start either resumes it or begins again."""
 
     started: str
     config: Path
@@ -88,19 +94,27 @@ class _Attempt:
 
     @property
     def begin(self) -> int:
-        """The iteration that it went on from."""
+        """The iteration that this start resumed from; 0 if it began anew."""
         resumed = re.findall(r'resumed epoch: \d+, iter: (\d+)', self.log)
         return int(resumed[-1]) if resumed else 0
 
 
 def find_runs(folders: Sequence[str | Path]) -> list[Path]:
-    """The work directories among the folders and below them. A folder without any stands for itself; files are skipped.
+    """The work directories among the given folders and below them.
+
+    A folder without a work directory is returned itself. Files are skipped.
 
     Args:
-        folders: such as ``work_dirs/*``.
+        folders: Folders to search, such as the expansion of ``work_dirs/*``.
 
     Raises:
-        ValueError: if something does not exist.
+        ValueError: If a path does not exist.
+
+    Example:
+        >>> Path('work_dirs/baseline/20260101_120000/vis_data').mkdir(parents=True)
+        >>> Path('work_dirs/baseline/20260101_120000/vis_data/scalars.json').touch()
+        >>> [run.as_posix() for run in find_runs(['work_dirs'])]
+        ['work_dirs/baseline']
     """
     found: dict[Path, None] = {}
     for folder in map(Path, folders):
@@ -119,19 +133,26 @@ def find_runs(folders: Sequence[str | Path]) -> list[Path]:
 
 
 def read_run(folder: str | Path) -> Run:
-    """Read one work directory: all its starts as the one training that they make up. Never fails; see ``Run.problem``.
+    """Read one work directory; all starts in it are combined into one training run.
+
+    The function never fails: ``Run.problem`` names what is wrong.
 
     Args:
-        folder: with ``<timestamp>/vis_data/`` in it.
+        folder: Work directory, which contains ``<timestamp>/vis_data/``.
+
+    Example:
+        >>> Path('empty_dir').mkdir()
+        >>> read_run('empty_dir').problem
+        'holds no log of a training'
     """
     run = Run(Path(folder))
-    # A Runner whose config came from no file writes it under its timestamp.
+    # A Runner with a config that was not read from a file writes it under its timestamp.
     configs = [path for path in run.folder.glob('*.py') if not path.with_suffix('').is_dir()]
     run.title = configs[0].stem if len(configs) == 1 else run.folder.resolve().name
     try:
         run.sweep = _read_sweep(run.folder)
         attempts = [_read_attempt(path.parent) for path in sorted(run.folder.glob('*/vis_data'))]
-        # What was only tested, or killed before its first entry, says nothing.
+        # A start that only tested, or was killed before its first log entry, holds no information.
         attempts = [attempt for attempt in attempts if attempt.steps or attempt.validations] or attempts[-1:]
         if attempts:
             run.config_file = attempts[-1].config
@@ -145,17 +166,29 @@ def read_run(folder: str | Path) -> Run:
             )
             _read_logs(run, attempts)
         run.problem = _problem(run, attempts)
-    # A config is code and may raise anything.
+    # A config is code, so reading it may raise any exception.
     except Exception as error:
         run.problem = f'cannot be read: {(str(error).splitlines() or [""])[0] or type(error).__name__}'
     return run
 
 
 def read_class_iou(log: str) -> dict[str, float]:
-    """The IoU of every class, in percent, from the last table of ``IoUMetric`` in a log; empty if there is none.
+    """The IoU of every class in percent, from the last table of ``IoUMetric`` in a log; empty if there is none.
 
     Args:
-        log: the text.
+        log: Text of the log.
+
+    Example:
+        >>> log = '''per class results:
+        ... +-------+-------+-------+
+        ... | Class |  IoU  |  Acc  |
+        ... +-------+-------+-------+
+        ... |  road | 91.50 | 95.00 |
+        ... |  car  |  nan  |  nan  |
+        ... +-------+-------+-------+
+        ... '''
+        >>> read_class_iou(log)
+        {'road': 91.5, 'car': nan}
     """
     tables = CLASS_TABLE.findall(log)
     rows = [line.strip().strip('|') for line in tables[-1].splitlines() if line.startswith('|')] if tables else []
@@ -164,7 +197,7 @@ def read_class_iou(log: str) -> dict[str, float]:
     header = [cell.strip() for cell in rows[0].split('|')]
     if 'IoU' not in header:
         return {}
-    # Counted from the right: the name of a class may hold the separator.
+    # Cells are counted from the right, because a class name may contain the separator.
     place = header.index('IoU') - len(header)
     found = {}
     for row in rows[1:]:
@@ -177,7 +210,15 @@ def read_class_iou(log: str) -> dict[str, float]:
 
 
 def by_epoch(config: dict[str, Any]) -> bool:
-    """Whether a config counts its training in epochs."""
+    """Whether a config counts its training in epochs.
+
+    Args:
+        config: Config of a training, as plain dicts.
+
+    Example:
+        >>> by_epoch(dict(train_cfg=dict(max_epochs=12)))
+        True
+    """
     return 'max_epochs' in config.get('train_cfg', {})
 
 
@@ -200,7 +241,7 @@ def _read_attempt(folder: Path) -> _Attempt:
         try:
             entries.append(json.loads(line))
         except ValueError:
-            continue  # the last line of a process that was killed while it wrote
+            continue  # an incomplete last line: the process was killed while it wrote
     text = log.read_text(encoding='utf-8', errors='replace') if log.is_file() else ''
     epoch = _number(r'Epoch\(train\) *\[\d+\]\[ *\d+/(\d+)\]', text) or 0
     steps, validations, others, last = [], [], [], 0
@@ -209,7 +250,7 @@ def _read_attempt(folder: Path) -> _Attempt:
             last = entry['step']
             steps.append(entry)
         elif any(_is_metric(key) for key in entry):
-            # Validations are counted in epochs where LoggerHook.log_metric_by_epoch says so, else in iterations.
+            # LoggerHook.log_metric_by_epoch decides whether validations are logged by epoch or by iteration.
             in_epochs = entry['step'] * epoch <= last + epoch
             iteration = entry['step'] * epoch if epoch and in_epochs else max(last, entry['step'])
             validations.append(dict(entry, iteration=iteration))
@@ -258,16 +299,16 @@ def _problem(run: Run, attempts: list[_Attempt]) -> str | None:
     if sweep.get('state') == 'failed':
         return 'failed: ' + ' '.join(str(sweep.get('error') or 'the sweep names no error').split())
     if sweep.get('state') == 'pruned':
-        return f'given up by its sweep at iteration {run.iterations}'
+        return f'stopped by its sweep at iteration {run.iterations}'
     if not attempts:
         return 'holds no log of a training'
     last = attempts[-1]
     if not last.steps and not last.validations:
-        return 'stopped before the first entry of its log'
+        return 'stopped before its first log entry'
     train_cfg = run.config.get('train_cfg', {})
     goal = train_cfg.get('max_epochs', train_cfg.get('max_iters'))
     if goal is None:
-        return 'its config has no train_cfg.max_iters, nor max_epochs'
+        return 'its config has neither train_cfg.max_iters nor train_cfg.max_epochs'
     if by_epoch(run.config):
         unit, made = (
             'epoch',
@@ -279,7 +320,7 @@ def _problem(run: Run, attempts: list[_Attempt]) -> str | None:
         validated = bool(last.validations) and last.validations[-1]['iteration'] >= goal
     if not last.validations and last.others:
         return (
-            f'its validations log {", ".join(last.others)}, but runs are compared by {METRIC}; give val_evaluator '
+            f'its validations log {", ".join(last.others)}, but runs are compared by {METRIC}; set val_evaluator: '
             f"iou_metrics=['{METRIC}']"
         )
     if not validated and not (last.validations and STOPPED_EARLY.search(last.log)):

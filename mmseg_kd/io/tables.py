@@ -1,4 +1,4 @@
-"""Tables as Markdown and CSV, from the same rows of strings; the first row is the header."""
+"""Tables as Markdown and CSV. Both take rows of strings; the first row is the header."""
 
 import csv
 import io
@@ -8,8 +8,20 @@ Rows = Sequence[Sequence[str]]
 
 
 def markdown_table(rows: Rows) -> str:
-    """Columns aligned by spaces, so that it also reads as text: the first to the left, the others to the right."""
-    # No column is narrower than Markdown's rule under the header.
+    """A Markdown table that is padded with spaces, so that it also reads as plain text.
+
+    The first column is aligned to the left, all others to the right.
+
+    Args:
+        rows: Cells by row, the header first.
+
+    Example:
+        >>> print(markdown_table([('method', 'mIoU'), ('baseline', '70.1')]))
+        | method   | mIoU |
+        | -------- | ---: |
+        | baseline | 70.1 |
+    """
+    # The separator under the header needs at least two characters.
     widths = [max(2, *map(len, column)) for column in zip(*rows)]
     cells = [
         [cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(zip(row, widths))]
@@ -20,7 +32,15 @@ def markdown_table(rows: Rows) -> str:
 
 
 def csv_table(rows: Rows) -> str:
-    """Comma-separated values."""
+    """A table as comma-separated values.
+
+    Args:
+        rows: Cells by row, the header first.
+
+    Example:
+        >>> csv_table([('method', 'mIoU'), ('baseline', '70.1')])
+        'method,mIoU\\nbaseline,70.1\\n'
+    """
     out = io.StringIO()
     csv.writer(out, lineterminator='\n').writerows(rows)
     return out.getvalue()

@@ -141,7 +141,7 @@ def test_a_network_without_a_checkpoint_is_named(trained, tmp_path):
     assert list(found.labels) == ['distilled_0']  # from the exported student
     (copies[1].folder / 'student' / 'student.pth').write_text('no checkpoint')
     (_, reason), (name, other) = predict(compare(copies), 1).missing
-    assert name == 'distilled_0' and 'no readable checkpoint' in other
+    assert name == 'distilled_0' and 'not a readable checkpoint' in other
 
 
 def test_the_last_checkpoint_is_taken_wherever_the_folder_is(tmp_path):

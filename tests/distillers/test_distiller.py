@@ -470,7 +470,7 @@ def test_the_checkpoint_of_a_plain_student_is_loaded_as_the_students_outside_a_r
     load_checkpoint(model, str(tmp_path / 'plain.pth'))
     assert all(torch.equal(value, weights[name]) for name, value in model.student.state_dict().items())
     torch.save({'encoder.weight': torch.ones(1)}, tmp_path / 'other.pth')
-    with pytest.raises(CheckpointError, match='holds nothing that fits Distiller: its weights begin with encoder'):
+    with pytest.raises(CheckpointError, match='holds no weights that fit Distiller: its weights begin with encoder'):
         load_checkpoint(model, str(tmp_path / 'other.pth'))
 
 

@@ -116,7 +116,7 @@ def test_a_teacher_that_sees_raw_images_is_warned_of(preprocessor, warned, monke
 
 def test_a_config_without_a_model_is_one_line(tmp_path):
     (tmp_path / 'a.py').write_text('backbone = 1')
-    with pytest.raises(ValueError, match='a.py has no model; add one, or name another config'):
+    with pytest.raises(ValueError, match='a.py has no model; add one, or use another config'):
         FrozenTeacher(config=str(tmp_path / 'a.py')).module
 
 
@@ -301,7 +301,7 @@ def test_configs_and_weights_of_libraries_are_found_by_name():
     assert Path(published_weights(name)).name.startswith('pspnet_r101-d8_512x1024_80k_cityscapes')
     with pytest.raises(FileNotFoundError, match='no such config: mmseg::pspnet/nothing.py'):
         config_file('mmseg::pspnet/nothing.py')
-    with pytest.raises(FileNotFoundError, match='names a package that is not installed'):
+    with pytest.raises(FileNotFoundError, match='which is not installed; install it'):
         config_file('no_such_package::a.py')
 
 

@@ -78,11 +78,11 @@ BASE = "custom_hooks = [dict(type='EMAHook')]\ncustom_imports = dict(imports=['j
         ("custom_imports = dict(imports=['json'])", []),
         (
             "custom_hooks = [dict(type='TermWeightHook')]",
-            ['custom_hooks replaces the list of its base, and EMAHook with it; write'],
+            ['custom_hooks replaces the list of its base and loses EMAHook; write'],
         ),
         (
             "custom_imports = dict(imports=['mmseg_kd'])\ncustom_hooks = []",
-            ['and EMAHook with it', 'custom_imports replaces the list of its base, and json with it'],
+            ['loses EMAHook', 'custom_imports replaces the list of its base and loses json'],
         ),
     ],
 )

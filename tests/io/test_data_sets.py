@@ -65,7 +65,7 @@ def test_an_attribute_of_the_same_name_is_no_data_set():
 
 
 def test_what_cannot_be_built_is_named():
-    with pytest.raises(ValueError, match="here cannot be asked for its classes: .*'Moon'.* is not a subset of classes"):
+    with pytest.raises(ValueError, match="the classes of here are unknown: .*'Moon'.* is not a subset of classes"):
         data_set_facts(dict(GONE, metainfo=dict(classes=('Sky', 'Moon'))), 'here')
 
 

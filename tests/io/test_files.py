@@ -96,5 +96,5 @@ def test_a_list_is_read_whichever_system_wrote_it(tmp_path, content):
 
 def test_a_list_that_is_no_text_is_named(tmp_path):
     (tmp_path / 'list.txt').write_bytes(b'caf\xe9\n')
-    with pytest.raises(ValueError, match='list.txt must be a text file in UTF-8, but byte 3 is none of it'):
+    with pytest.raises(ValueError, match='list.txt must be a text file in UTF-8, but byte 3 is not UTF-8'):
         read_list(tmp_path / 'list.txt')

@@ -61,7 +61,7 @@ def test_a_run_that_was_judged_by_another_metric_says_so(tmp_path):
     folder = write_run(tmp_path / 'a', alone(), [10.0, 20.0, 30.0], name='r18')
     (scalars,) = folder.glob('*/vis_data/scalars.json')
     scalars.write_text(scalars.read_text().replace('"mIoU"', '"mDice"'))
-    assert 'mDice, mAcc, but runs are compared by mIoU; give val_evaluator' in read_run(folder).problem
+    assert 'mDice, mAcc, but runs are compared by mIoU; set val_evaluator' in read_run(folder).problem
 
 
 def test_a_real_log_gives_the_iou_of_every_class():
@@ -140,7 +140,7 @@ def test_what_was_only_tested_or_killed_before_its_first_entry_does_not_count(tm
 @pytest.mark.parametrize(
     'until, reason',
     [
-        (1, 'stopped before the first entry of its log'),
+        (1, 'stopped before its first log entry'),
         (90, 'stopped at iteration 80 of 300'),
         (300, 'stopped at iteration 300 of 300, before its last validation'),
     ],
@@ -175,7 +175,9 @@ def test_what_cannot_be_read_is_a_problem_and_no_exception(tmp_path):
     assert read_run(tmp_path / 'code').problem.startswith('cannot be read: ')
     write_run(tmp_path / 'endless', changed(alone(), train_cfg=dict(max_iters=300)), [30.0])
     (tmp_path / 'endless' / '20261121_114443' / 'vis_data' / 'config.py').write_text('train_cfg = dict()')
-    assert read_run(tmp_path / 'endless').problem == 'its config has no train_cfg.max_iters, nor max_epochs'
+    assert (
+        read_run(tmp_path / 'endless').problem == 'its config has neither train_cfg.max_iters nor train_cfg.max_epochs'
+    )
 
 
 def test_a_run_that_its_sweep_calls_failed_is_failed(tmp_path):
@@ -196,7 +198,7 @@ def test_a_run_that_its_sweep_calls_failed_is_failed(tmp_path):
 def test_a_run_that_its_sweep_gave_up_says_so(tmp_path):
     entry = sweep_entry('lr', 'pi', {}, state='pruned')
     run = read_run(write_run(tmp_path, alone(), [10.0, 20.0, 30.0], until=190, sweep=entry))
-    assert run.problem == 'given up by its sweep at iteration 180'
+    assert run.problem == 'stopped by its sweep at iteration 180'
 
 
 def test_a_run_that_was_stopped_early_on_purpose_is_complete(tmp_path):

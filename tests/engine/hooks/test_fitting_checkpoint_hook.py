@@ -76,7 +76,7 @@ def test_another_network_is_refused(tmp_path, model, other, message):
     with pytest.raises(CheckpointError, match=f'other.pth does not fit EncoderDecoder: .*{message}') as error:
         load_for_a_test(model, tmp_path / 'other.pth')
     assert '\n' not in str(error.value)
-    assert str(error.value).endswith('it is another network of the same kind; give the config that it was trained with')
+    assert str(error.value).endswith('it is another network of the same kind; use the config that it was trained with')
 
 
 def test_the_runner_tests_no_network_whose_weights_do_not_fit(tmp_path):
@@ -106,8 +106,8 @@ def test_training_begins_with_what_fits_and_refuses_what_does_not_at_all(tmp_pat
     )
     with pytest.raises(
         CheckpointError,
-        match=r'backbone.pth holds nothing that fits Distiller: it is a backbone alone; give '
-        r'it as backbone.init_cfg',
+        match=r'backbone.pth holds no weights that fit Distiller: it is a backbone alone; load '
+        r'it with backbone.init_cfg',
     ):
         toy_runner(DISTILLER, tmp_path, max_iters=1, load_from=str(tmp_path / 'backbone.pth')).train()
 

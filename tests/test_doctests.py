@@ -1,0 +1,29 @@
+"""The examples in docstrings run, each in a folder of its own."""
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+import mmseg_kd
+
+ROOT = Path(mmseg_kd.__file__).parent
+ROOMS = ['datasets', 'io', 'labeling']
+OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def examples():
+    for path in sorted(path for room in ROOMS for path in (ROOT / room).rglob('*.py')):
+        module = importlib.import_module('.'.join(path.relative_to(ROOT.parent).with_suffix('').parts))
+        for example in doctest.DocTestFinder(exclude_empty=True).find(module):
+            if example.examples:
+                yield pytest.param(example, id=example.name.removeprefix('mmseg_kd.'))
+
+
+@pytest.mark.parametrize('example', examples())
+def test_example(example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report = []
+    failed = doctest.DocTestRunner(optionflags=OPTIONS).run(example, out=report.append).failed
+    assert not failed, ''.join(report)
