@@ -11,7 +11,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmseg_kd import config_file
-from mmseg_kd.profiling.cost import cost_report, load_networks, measure_networks
+from mmseg_kd.profiling.cost_report import cost_report
+from mmseg_kd.profiling.network_cost import load_networks, measure_networks
 
 NETWORKS = {
     'compact': 'mmseg_kd::compact/none_voc12.py',

@@ -27,7 +27,7 @@ with contextlib.redirect_stdout(io.StringIO()):
     from mmseg_kd.distillers import Distiller
     from mmseg_kd.io.configs import config_file
     from mmseg_kd.io.progress import ProgressLine
-    from mmseg_kd.profiling.summary import cost
+    from mmseg_kd.profiling.complexity import complexity
     from mmseg_kd.visualization.comparison_picture import comparison_picture
     from mmseg_kd.visualization.picture_grid import check_matplotlib
 
@@ -42,14 +42,14 @@ class Outcome:
     Args:
         miou: mean intersection over union on the validation scenes, in percent.
         parameters: of the network that is deployed.
-        flops: multiply-adds of it for one scene.
+        macs: MACs of it for one scene.
         seconds: of training, without evaluation.
         predictions: label maps (H, W) of the first validation scenes.
     """
 
     miou: float
     parameters: int
-    flops: int
+    macs: int
     seconds: float
     predictions: list[np.ndarray]
 
@@ -159,9 +159,9 @@ def _train(config: Config, line: 'ProgressLine') -> Outcome:
     with torch.no_grad():
         samples = runner.model.test_step(pseudo_collate([scenes[i] for i in range(min(PICTURED, len(scenes)))]))
     network = runner.model.student if isinstance(runner.model, Distiller) else runner.model
-    parameters, flops = cost(network, samples[0].img_shape)
+    parameters, macs = complexity(network, samples[0].img_shape)
     predictions = [sample.pred_sem_seg.data[0].cpu().numpy() for sample in samples]
-    return Outcome(miou, parameters, flops, watch.seconds, predictions)
+    return Outcome(miou, parameters, macs, watch.seconds, predictions)
 
 
 def _draw(data_root: str | Path, predictions: dict[str, list[np.ndarray]], path: Path) -> None:
@@ -189,14 +189,14 @@ def demo_table(outcomes: dict[str, list[Outcome]]) -> str:
     Args:
         outcomes: one outcome per seed, by the name of the run.
     """
-    rows = [('', 'mIoU, %', 'parameters', 'multiply-adds', 'training, s')]
+    rows = [('', 'mIoU, %', 'parameters', 'MACs', 'training, s')]
     for name, results in outcomes.items():
         rows.append(
             (
                 name,
                 _spread([result.miou for result in results]),
                 f'{results[0].parameters / 1e6:.3f} M',
-                f'{results[0].flops / 1e6:.1f} M',
+                f'{results[0].macs / 1e6:.1f} M',
                 f'{statistics.mean(result.seconds for result in results):.0f}',
             )
         )

@@ -18,7 +18,7 @@ from torch import nn
 
 from mmseg_kd.datasets import write_digit_scenes
 from mmseg_kd.distillers.dry_run import build_skeleton, run_skeleton
-from mmseg_kd.engine.run_checks import check_config
+from mmseg_kd.engine.checks import check_config
 from mmseg_kd.io.configs import config_file, published_weights
 from mmseg_kd.labeling import Labeler, find_images, write_labels
 from mmseg_kd.testing.hf_networks import write_hf_network

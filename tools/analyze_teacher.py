@@ -7,16 +7,11 @@ from pathlib import Path
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
-from mmseg_kd.evaluation.calibration import (
-    analyze_teacher,
-    draw_teacher,
-    entropy_csv,
-    load_teachers,
-    reliability_csv,
-    teacher_report,
-)
+from mmseg_kd.evaluation.teacher_outputs import analyze_teacher, load_teachers
+from mmseg_kd.evaluation.teacher_report import entropy_csv, reliability_csv, teacher_report
 from mmseg_kd.io.configs import read_config
 from mmseg_kd.io.progress import ProgressLine
+from mmseg_kd.visualization.teacher_plot import draw_teacher
 
 
 def main():

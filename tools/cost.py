@@ -11,15 +11,9 @@ from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from mmseg_kd.io.configs import read_config
-from mmseg_kd.profiling.cost import (
-    ENERGY_FILE,
-    cost_csv,
-    cost_report,
-    load_networks,
-    measure_networks,
-    training_energy,
-    training_seconds,
-)
+from mmseg_kd.profiling.cost_report import cost_csv, cost_report
+from mmseg_kd.profiling.energy import ENERGY_FILE, training_energy, training_seconds
+from mmseg_kd.profiling.network_cost import load_networks, measure_networks
 
 
 def size(text):

@@ -29,9 +29,9 @@ from ..constants import IGNORE_INDEX
 from ..distillers.dry_run import as_trained
 from ..distillers.inference import image_size
 from ..distillers.teacher import build_teachers
+from ..engine.checks import Problems, check_config, check_loader, training_loop, training_size
 from ..engine.launch import rank_of
 from ..engine.partition_runs import partition_of
-from ..engine.run_checks import Problems, check_config, check_loader, training_loop, training_size
 from ..io.configs import outer_preprocessor
 from ..version import __version__
 from .data_checks import check_data

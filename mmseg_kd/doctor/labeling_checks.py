@@ -14,7 +14,7 @@ from mmseg.registry import LOOPS
 from torch.utils.data import DataLoader
 
 from ..engine import MCKDLoop
-from ..engine.run_checks import training_loop
+from ..engine.checks import training_loop
 from .data_checks import without_workers
 from .diagnosis import Say
 

@@ -18,8 +18,8 @@ from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
 
 from ..io.configs import config_file, read_config, replaced_entries
+from .checks import Problems, check_config, check_loader, training_loop, training_size
 from .partition_runs import follow_partition
-from .run_checks import Problems, check_config, check_loader, training_loop, training_size
 
 # What MMSegmentation warns of whenever its own defaults are used.
 OF_NO_USE = ('Default ``avg_non_ignore`` is False', 'The draw is False')

@@ -1,60 +1,26 @@
 """What a distiller is made of, as text."""
 
-import logging
 import math
 from collections.abc import Sequence
 
-import torch
-from mmengine.analysis import FlopAnalyzer
-from mmengine.logging import print_log
-from torch import nn
-
 from ..distillers import Distiller
-from ..distillers.inference import image_channels, image_size
-
-
-def cost(model: nn.Module, size: Sequence[int]) -> tuple:
-    """Parameters, and multiply-adds (which MMEngine calls FLOPs) for one image of the given size (H, W).
-
-    Multiply-adds are NaN, with a warning, for a network that cannot be counted: one that PyTorch cannot trace, or whose
-    ``mode='tensor'`` needs more than images.
-    """
-    training = model.training
-    model.eval()
-    images = torch.zeros(1, image_channels(model), *size).to(next(model.parameters()))
-    try:
-        with torch.no_grad():
-            analysis = FlopAnalyzer(model, images).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-            flops = analysis.total()
-    except Exception as error:
-        reason = ' '.join(str(error).split())[:200] or type(error).__name__
-        print_log(
-            f'the multiply-adds of {type(model).__name__} cannot be counted: {reason}', 'current', logging.WARNING
-        )
-        flops = math.nan
-    finally:
-        model.train(training)
-    return sum(p.numel() for p in inference_parameters(model)), flops
-
-
-def inference_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """Parameters that a deployed segmentor has: all but those of auxiliary heads."""
-    return [p for name, p in model.named_parameters() if not name.startswith('auxiliary_head')]
+from ..distillers.inference import image_size
+from .complexity import complexity
 
 
 def distillation_summary(model: Distiller) -> str:
-    """Teacher and student with parameters, FLOPs and ratios; each term with paths, shapes and weight."""
+    """Teacher and student with parameters, MACs and ratios; each term with paths, shapes and weight."""
     size = image_size(model.data_preprocessor)
-    parameters, flops = cost(model.student, size)
+    parameters, macs = complexity(model.student, size)
     rows = [
-        ('', 'parameters', f'FLOPs at {size[0]}x{size[1]}', 'of the student'),
-        ('student', _si(parameters), _si(flops), f'1.00 x, {_ratio(flops, flops)}'),
+        ('', 'parameters', f'MACs at {size[0]}x{size[1]}', 'of the student'),
+        ('student', _si(parameters), _si(macs), f'1.00 x, {_ratio(macs, macs)}'),
     ]
     for name, teacher in model.teachers.items():
         for i, member in enumerate(teacher.members):
-            p, f = cost(member.module, [round(side * member.scale) for side in size])
+            p, f = complexity(member.module, [round(side * member.scale) for side in size])
             label = ' '.join(filter(None, ['teacher', name, str(i) if len(teacher.members) > 1 else '']))
-            rows.append((label, _si(p), _si(f), f'{p / parameters:.2f} x, {_ratio(f, flops)}'))
+            rows.append((label, _si(p), _si(f), f'{p / parameters:.2f} x, {_ratio(f, macs)}'))
     terms = [('term', 'loss', 'student', 'teacher', 'weight', 'trained with it')]
     for name, term in model.all_terms.items():
         extra = sum(p.numel() for p in term.parameters())
@@ -71,8 +37,8 @@ def distillation_summary(model: Distiller) -> str:
     return _table(rows) + '\n\n' + _table(terms)
 
 
-def _ratio(flops: float, of: float) -> str:
-    return '-' if math.isnan(flops / max(of, 1)) else f'{flops / max(of, 1):.2f} x'
+def _ratio(macs: float, of: float) -> str:
+    return '-' if math.isnan(macs / max(of, 1)) else f'{macs / max(of, 1):.2f} x'
 
 
 def _paths(paths: list[str], shapes: list[Sequence[int]]) -> str:

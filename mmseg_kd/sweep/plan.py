@@ -14,9 +14,9 @@ from mmengine.config import Config
 from mmengine.visualization import LocalVisBackend
 from mmseg.registry import VISBACKENDS
 
+from ..engine.checks import check_config
 from ..engine.launch import add_arguments
 from ..engine.metric_names import metric_names
-from ..engine.run_checks import check_config
 from ..io.configs import read_config
 from .budget import KINDS, stretch, value_at
 

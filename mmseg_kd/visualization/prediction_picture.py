@@ -17,7 +17,7 @@ from ..constants import IGNORE_INDEX
 from ..datasets.reading import Pictures
 from ..distillers.class_logits import decide
 from ..distillers.labels import ignored_label, unify_ignored
-from ..evaluation.calibration import decision_threshold, full_size_logits, load_teachers
+from ..evaluation.teacher_outputs import decision_threshold, full_size_logits, load_teachers
 from ..evaluation.trained_network import trained_network
 from ..io.tables import markdown_table
 from .picture_grid import PictureRow, class_legend, color_labels, draw_grid, palette_of

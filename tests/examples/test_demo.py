@@ -37,8 +37,8 @@ def test_three_runs_are_compared(demo):
     assert list(outcomes) == ['teacher', 'student alone', 'student distilled']
     (teacher,), (alone,), (distilled,) = outcomes.values()
     assert all(0 <= outcome.miou <= 100 and outcome.seconds > 0 for outcome in (teacher, alone, distilled))
-    assert (alone.parameters, alone.flops) == (distilled.parameters, distilled.flops)
-    assert teacher.parameters > 10 * alone.parameters and teacher.flops > 10 * alone.flops
+    assert (alone.parameters, alone.macs) == (distilled.parameters, distilled.macs)
+    assert teacher.parameters > 10 * alone.parameters and teacher.macs > 10 * alone.macs
     assert len(distilled.predictions) == 6 and distilled.predictions[0].shape == (64, 64)
 
 
@@ -108,13 +108,7 @@ def test_table_of_one_seed():
         {'teacher': [outcome(62.04)], 'student alone': [outcome(40)], 'student distilled': [outcome(38.5)]}
     )
     lines = table.splitlines()
-    assert [cell.strip() for cell in lines[0].split('|')[1:-1]] == [
-        '',
-        'mIoU, %',
-        'parameters',
-        'multiply-adds',
-        'training, s',
-    ]
+    assert [cell.strip() for cell in lines[0].split('|')[1:-1]] == ['', 'mIoU, %', 'parameters', 'MACs', 'training, s']
     assert [cell.strip() for cell in lines[2].split('|')[1:-1]] == ['teacher', '62.0', '1.620 M', '123.5 M', '60']
     assert set(lines[1]) == set('|-') and len({len(line) for line in lines[:5]}) == 1
     assert lines[-1] == 'Distillation changes the student by -1.5 mIoU.'

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_kd.profiling.cost import Energy, save_energy
+from mmseg_kd.profiling.energy import Energy, save_energy
 from mmseg_kd.testing.toys import toy_segmentor
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'cost.py'
@@ -23,9 +23,9 @@ def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # Energy without codecarbon: each call of the student 1 J, of the teacher 3 J.
     joules = iter((1.0, 3.0))
-    monkeypatch.setattr('mmseg_kd.profiling.cost.energy_tracker', lambda country: None)
+    monkeypatch.setattr('mmseg_kd.profiling.network_cost.energy_tracker', lambda country: None)
     monkeypatch.setattr(
-        'mmseg_kd.profiling.cost.measure_energy',
+        'mmseg_kd.profiling.network_cost.measure_energy',
         lambda *arguments: (10, Energy(5.0, 10 * next(joules) / 3.6e6, 1e-6, 'a fake')),
     )
     return tmp_path
@@ -40,7 +40,7 @@ def test_a_pair_is_measured_and_its_break_even_told(workspace, monkeypatch, caps
     run(monkeypatch, 'distilled.py', *QUICK, '--country', 'FRA', '--train-log', 'run')
     printed = capsys.readouterr().out
     report = (workspace / 'work_dirs' / 'distilled' / 'analysis' / 'cost.md').read_text()
-    assert report in printed and 'multiply-adds at 32x32, G' in report
+    assert report in printed and 'MACs at 32x32, G' in report
     assert 'Break-even with the teacher: 1800000 images' in report and '- student: a fake.' in report
     assert 'random (student), random (teacher)' in report
     assert 'energy of training' in (workspace / 'work_dirs' / 'distilled' / 'analysis' / 'cost.csv').read_text()

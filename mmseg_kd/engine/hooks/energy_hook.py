@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from ...profiling.cost import ENERGY_FILE, Energy, energy_of, energy_tracker, load_energy, save_energy
+from ...profiling.energy import ENERGY_FILE, Energy, energy_of, energy_tracker, load_energy, save_energy
 
 
 @HOOKS.register_module()

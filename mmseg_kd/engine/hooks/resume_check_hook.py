@@ -8,8 +8,8 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import nn
 
+from ..checks import check_schedules, training_loop
 from ..config_changes import changes, read_pretty_text, settings, told
-from ..run_checks import check_schedules, training_loop
 
 NAMED = 2  # parameters in a message
 RESTORED = ('optim_wrapper.', 'param_scheduler.')

@@ -40,8 +40,8 @@ from ...labeling import (
     write_labels,
 )
 from ...visualization.label_picture import draw_labels, spread_images
+from ..checks import check_config
 from ..config_changes import settings
-from ..run_checks import check_config
 from .mckd_state import MCKDState, mckd_table
 from .rehearsal import checkpoint_of, rehearse, write_stand_in
 

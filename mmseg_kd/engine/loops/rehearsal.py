@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Subset
 
 from ...io.files import write_atomically
 from ...labeling import write_labels
-from ..run_checks import check_loader, training_loop, training_size
+from ..checks import check_loader, training_loop, training_size
 
 VALIDATED = 2  # images
 LABELS = 'labels.json'

@@ -18,7 +18,7 @@ def test_networks_and_terms_are_in_the_log_before_the_first_iteration(tmp_path):
     run(tmp_path, loss_hint=dict(student='backbone[3]', teacher='backbone[3]', loss=dict(type='HintLoss'), weight=0.25))
     log = next(tmp_path.rglob('*.log')).read_text()
     summary = log[log.index('Distillation') : log.index('Iter(train)')]
-    assert 'student' in summary and 'teacher' in summary and 'FLOPs at 32x32' in summary
+    assert 'student' in summary and 'teacher' in summary and 'MACs at 32x32' in summary
     line = next(line for line in summary.splitlines() if line.startswith('loss_hint'))
     assert line.split() == [
         'loss_hint',

@@ -4,7 +4,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from mmseg_kd.profiling.cost import load_energy
+from mmseg_kd.profiling.energy import load_energy
 from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 
 

@@ -1,0 +1,17 @@
+from .config_checks import check_config
+from .loader_checks import check_loader
+from .metric_checks import check_metrics
+from .problems import Problems
+from .schedule_checks import check_schedules
+from .training_loop import Loop, training_loop, training_size
+
+__all__ = [
+    'Loop',
+    'Problems',
+    'check_config',
+    'check_loader',
+    'check_metrics',
+    'check_schedules',
+    'training_loop',
+    'training_size',
+]

@@ -1,0 +1,133 @@
+"""Whether a data loader gives batches that a network can learn from."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.dist import get_world_size
+from mmengine.model import is_model_wrapper
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader
+
+from ...datasets import StreamSampler
+from ...distillers.inference import image_channels
+from .problems import Problems
+from .training_loop import Loop
+
+PROBE = 7  # images of the data set that a sampler is tried on
+
+
+def check_loader(loader: DataLoader, model: nn.Module, size: Sequence[int], loop: Loop | None) -> Problems:
+    """Look at the batches that a training will get: none at all, or one of a single image, on which BatchNorm ends.
+
+    Args:
+        loader: of the training, of this process.
+        model: that is trained.
+        size: height and width of an image to try the network with.
+        loop: of the training; None if it is not known.
+    """
+    problems = Problems()
+    sampler = getattr(loader, 'sampler', None)
+    batch = getattr(loader, 'batch_size', None)
+    if batch is None or sampler is None:
+        return problems
+    number, endless = len(sampler), isinstance(sampler, StreamSampler) or is_endless(type(sampler))
+    dropped = loader.drop_last and not endless
+    if dropped and number < batch:
+        problems.refuse(
+            f'a process has {number} images, fewer than train_dataloader.batch_size ({batch}), and '
+            'train_dataloader.drop_last leaves none; lower batch_size, or set drop_last=False'
+        )
+        return problems
+    last = batch if endless or dropped else number % batch or batch
+    if loop is not None and not loop.by_epoch and loop.total * batch <= number:
+        last = batch  # the last batch of a pass is never reached
+    if min(last, batch) == 1:
+        norm = norm_of_single_values(model, size)
+        if norm is not None:
+            problems.refuse(
+                f'{norm} normalizes one value per image and channel, and cannot do so for a batch of one image, but '
+                + (
+                    'train_dataloader.batch_size is 1; set 2 or more'
+                    if batch == 1
+                    else f'the last of {number} images are such a batch; set train_dataloader.drop_last=True, or '
+                    'another '
+                    f'batch_size than {batch}'
+                )
+            )
+    return problems
+
+
+@torch.no_grad()
+def norm_of_single_values(model: nn.Module, size: Sequence[int]) -> str | None:
+    """The first BatchNorm that sees a single value per image and channel in training, as behind global pooling.
+
+    Args:
+        model: a segmentor or a distiller; it is left in training mode.
+        size: height and width of the image to try.
+
+    Returns:
+        str: its name; None if there is none, or the model cannot be tried.
+    """
+    model = model.module if is_model_wrapper(model) else model
+    network = getattr(model, 'student', model)
+    network.train()
+    trained = {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, _BatchNorm)
+        and module.training
+        and not (isinstance(module, nn.SyncBatchNorm) and get_world_size() > 1)
+    }
+    found: list[str] = []
+    with _watched(trained, found):
+        # In evaluation mode, in which statistics stay as they are.
+        network.eval()
+        parameter = next(network.parameters())
+        try:
+            images = torch.zeros(1, image_channels(network), *size, device=parameter.device, dtype=parameter.dtype)
+            features = network.extract_feat(images)
+        except Exception:  # a network of another kind; the first step will tell
+            return None
+        finally:
+            network.train()
+        for key in ('decode_head', 'auxiliary_head'):
+            heads = getattr(network, key, None)
+            for head in heads if isinstance(heads, nn.ModuleList) else [heads] if heads is not None else []:
+                head.eval()
+                try:
+                    head.forward(features)
+                except Exception:  # the later heads of a cascade need more
+                    continue
+                finally:
+                    head.train()
+    return found[0] if found else None
+
+
+@contextmanager
+def _watched(modules: dict[str, nn.Module], found: list[str]) -> Iterator[None]:
+    """Note which modules are given a single value per image and channel."""
+
+    def watch(name: str) -> Any:
+        return lambda module, inputs: found.append(name) if inputs[0][0, 0].numel() == 1 else None
+
+    handles = [module.register_forward_pre_hook(watch(name)) for name, module in modules.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def is_endless(kind: type) -> bool:
+    """Whether a sampler goes on beyond the length that it states, tried on a few numbers."""
+    if issubclass(kind, StreamSampler):
+        return True
+    try:
+        sampler = kind(list(range(PROBE)), seed=0)
+        return sum(1 for _ in itertools.islice(iter(sampler), len(sampler) + 1)) > len(sampler)
+    except Exception:  # one that asks more of its data set
+        return any('Infinite' in parent.__name__ for parent in kind.__mro__)

@@ -1,0 +1,188 @@
+"""Accuracy, calibration and entropy of a network's output."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..constants import IGNORE_INDEX
+from ..distillers.class_logits import decide
+
+CALIBRATION_BINS = 15
+ENTROPY_BINS = 200
+PIXELS_AT_ONCE = 1 << 16
+
+
+class OutputStatistics:
+    r"""Accuracy, calibration and entropy of a segmentor's output, over any number of pixels, in fixed memory.
+
+    With logits :math:`z` and :math:`p^T = softmax(z / T)`, of every pixel that is not void: its class, predicted and
+    true; its confidence :math:`\max_c p^1_c` in one of 15 bins of equal width; and for each temperature its entropy
+    :math:`H_T = -\sum_c p^T_c \log p^T_c` in one of 200 bins from 0 to its maximum, :math:`\log C`.
+
+    Args:
+        num_classes: C.
+        temperatures: to soften the output with.
+        void: labels that count for nothing.
+        threshold: above which probability of class 1 the network predicts it, if it has one channel; None for the most
+            probable class.
+
+    Raises:
+        ValueError: if there are fewer than two classes, or no temperature, or one is not > 0.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        temperatures: Sequence[float],
+        void: Iterable[int] = (IGNORE_INDEX,),
+        threshold: float | None = None,
+    ) -> None:
+        if num_classes < 2:
+            raise ValueError(
+                f'entropy needs at least 2 logits a pixel, but the network gives {num_classes}; set '
+                'decode_head.out_channels to the number of classes'
+            )
+        if not temperatures or min(temperatures) <= 0 or len(set(temperatures)) < len(temperatures):
+            raise ValueError(f'temperatures must be different numbers > 0, at least one, but are {list(temperatures)}')
+        self.num_classes = num_classes
+        self.temperatures = list(temperatures)
+        self.images = 0
+        self._void, self._threshold = set(void), threshold
+        self._confusion = np.zeros((num_classes, num_classes), np.int64)
+        self._pixels, self._hits = np.zeros((2, CALIBRATION_BINS), np.int64)
+        self._confidence = np.zeros(CALIBRATION_BINS)
+        self._histogram = np.zeros((len(temperatures), ENTROPY_BINS), np.int64)
+        self._entropy = np.zeros(len(temperatures))
+
+    def update(self, logits: Tensor, labels: Tensor) -> None:
+        """Count one image.
+
+        Args:
+            logits: (C, H, W).
+            labels: classes (H, W).
+
+        Raises:
+            ValueError: if the sizes differ, a label lies outside the classes, or a logit is not finite.
+        """
+        if logits.shape[1:] != labels.shape:
+            raise ValueError(
+                f'labels must have the size of the original image, {tuple(logits.shape[1:])}, but have '
+                f"{tuple(labels.shape)}; put LoadAnnotations after Resize in val_dataloader's pipeline"
+            )
+        logits, labels = logits.flatten(1), labels.flatten().to(logits.device)
+        kept = torch.ones_like(labels, dtype=torch.bool)
+        for value in self._void:
+            kept &= labels != value
+        known = labels[kept]
+        if known.numel() and (known.min() < 0 or known.max() >= self.num_classes):
+            raise ValueError(
+                f'labels must lie in 0..{self.num_classes - 1} or be void, but an image holds '
+                f'{known.min()}..{known.max()}; check reduce_zero_label and the label files'
+            )
+        # A chunk at a time: what the temperatures need is several times the logits.
+        for start in range(0, labels.numel(), PIXELS_AT_ONCE):
+            chunk = slice(start, start + PIXELS_AT_ONCE)
+            self._count(logits[:, chunk][:, kept[chunk]].float(), labels[chunk][kept[chunk]].long())
+        self.images += 1
+
+    def _count(self, logits: Tensor, labels: Tensor) -> None:
+        if not torch.isfinite(logits).all():
+            raise ValueError("the teacher's logits must be finite, but some are not; check its checkpoint and dtype")
+        confidence, predicted = decide(logits.softmax(0), self._threshold)
+        self._confusion += _histogram(labels * self.num_classes + predicted, self.num_classes**2).reshape(
+            self._confusion.shape
+        )
+        # A bin is open on its left and closed on its right, as in Guo et al.
+        bins = (confidence * CALIBRATION_BINS).ceil().long().sub(1).clamp(0, CALIBRATION_BINS - 1)
+        self._pixels += _histogram(bins, CALIBRATION_BINS)
+        self._hits += _histogram(bins[predicted == labels], CALIBRATION_BINS)
+        self._confidence += _histogram(bins, CALIBRATION_BINS, confidence)
+        for i, temperature in enumerate(self.temperatures):
+            log_p = F.log_softmax(logits / temperature, dim=0)
+            entropy = -(log_p.exp() * log_p).sum(0)
+            bins = (entropy * (ENTROPY_BINS / math.log(self.num_classes))).long().clamp(0, ENTROPY_BINS - 1)
+            self._histogram[i] += _histogram(bins, ENTROPY_BINS)
+            self._entropy[i] += entropy.double().sum().item()
+
+    @property
+    def pixels(self) -> int:
+        """Pixels that were counted."""
+        return int(self._pixels.sum())
+
+    @property
+    def max_entropy(self) -> float:
+        """log C, in nats."""
+        return math.log(self.num_classes)
+
+    @property
+    def iou(self) -> np.ndarray:
+        """Intersection over union of every class (C,), in [0, 1]; NaN for one that neither occurs nor is predicted."""
+        hits = np.diag(self._confusion)
+        with np.errstate(invalid='ignore'):
+            return hits / (self._confusion.sum(0) + self._confusion.sum(1) - hits)
+
+    @property
+    def miou(self) -> float:
+        """Their mean over the classes that occur or are predicted."""
+        return float(np.nanmean(self.iou))
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the pixels that are right, in [0, 1]."""
+        return float(np.trace(self._confusion) / self.pixels)
+
+    @property
+    def confidence(self) -> float:
+        """Mean confidence, in [0, 1]; of a calibrated network it is the accuracy."""
+        return float(self._confidence.sum() / self.pixels)
+
+    @property
+    def ece(self) -> float:
+        r"""Expected calibration error :math:`\sum_b n_b / n \, |accuracy_b - confidence_b|`, in [0, 1].
+
+        Guo et al., "On Calibration of Modern Neural Networks" (arXiv 1706.04599), over pixels.
+        """
+        return float(np.abs(self._hits - self._confidence).sum() / self.pixels)
+
+    def reliability(self) -> list[tuple[float, float, int, float, float]]:
+        """Per bin of confidence: lower and upper edge, pixels, their accuracy and mean confidence (NaN if empty)."""
+        with np.errstate(invalid='ignore'):
+            accuracy, confidence = self._hits / self._pixels, self._confidence / self._pixels
+        edges = np.arange(CALIBRATION_BINS + 1) / CALIBRATION_BINS
+        return [
+            (float(edges[i]), float(edges[i + 1]), int(self._pixels[i]), float(accuracy[i]), float(confidence[i]))
+            for i in range(CALIBRATION_BINS)
+        ]
+
+    def shares(self, bins: int = ENTROPY_BINS) -> np.ndarray:
+        """Shares of the pixels (temperatures, bins) by entropy, in equal bins from 0 to log C; rows add up to 1.
+
+        Raises:
+            ValueError: if 200 is no multiple of ``bins``.
+        """
+        if bins < 1 or ENTROPY_BINS % bins:
+            raise ValueError(f'bins must divide {ENTROPY_BINS}, but is {bins}')
+        return self._histogram.reshape(len(self.temperatures), bins, -1).sum(-1) / self.pixels
+
+    def mean_entropy(self) -> np.ndarray:
+        """Mean entropy at each temperature, as a share of log C, in [0, 1]."""
+        return self._entropy / self.pixels / self.max_entropy
+
+    def median_entropy(self) -> np.ndarray:
+        """Median entropy at each temperature, as a share of log C; interpolated within a bin, so to within 1 / 200."""
+        medians = []
+        for counts in self._histogram:
+            above = np.cumsum(counts)
+            i = int(np.searchsorted(above, self.pixels / 2))
+            below = above[i] - counts[i]
+            medians.append((i + (self.pixels / 2 - below) / counts[i]) / ENTROPY_BINS)
+        return np.array(medians)
+
+
+def _histogram(bins: Tensor, size: int, weights: Tensor | None = None) -> np.ndarray:
+    weights = None if weights is None else weights.double()
+    return torch.bincount(bins, weights=weights, minlength=size).cpu().numpy()

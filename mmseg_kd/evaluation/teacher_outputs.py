@@ -1,0 +1,142 @@
+"""A teacher's output on validation images, at full size."""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmseg.registry import DATASETS
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
+
+from ..constants import IGNORE_INDEX
+from ..distillers.class_logits import count_classes, prediction_logits, prediction_threshold
+from ..distillers.labels import ignored_label
+from ..distillers.teacher import (
+    EnsembleTeacher,
+    FrozenTeacher,
+    Teacher,
+    at_scale,
+    build_teachers,
+    in_precision,
+    teachers_by_name,
+)
+from ..io.configs import outer_preprocessor, published_weights, segmentor_config
+from .output_statistics import OutputStatistics
+
+
+def load_teachers(config: Config, checkpoint: str | None = None, name: str = '') -> dict[str, Teacher]:
+    """The teachers of a distiller by name, or a plain segmentor as the one that has none.
+
+    Args:
+        config: of either.
+        checkpoint: of the segmentor; takes the place of the one that a distiller's only teacher names.
+        name: of the config, such as ``mmseg::pspnet/...``, for the checkpoint ``'auto'``.
+
+    Raises:
+        ValueError: if there is no checkpoint, or one for several teachers.
+    """
+    if 'teacher' not in config.model:
+        if checkpoint is None:
+            raise ValueError(
+                'a plain segmentor needs its checkpoint as the second argument; a distiller names that of its teacher'
+            )
+        checkpoint = published_weights(name) if checkpoint == 'auto' else checkpoint
+        return {'': FrozenTeacher(model=segmentor_config(config), checkpoint=checkpoint)}
+    spec = copy.deepcopy(config.model.teacher)
+    if checkpoint is not None:
+        if not isinstance(spec, dict) or '' not in teachers_by_name(spec):
+            raise ValueError(
+                f'{checkpoint}: a checkpoint can be given for a single teacher, but model.teacher has '
+                'several; leave it out'
+            )
+        spec.checkpoint = checkpoint
+    return build_teachers(spec, outer_preprocessor(config))
+
+
+def analyze_teacher(
+    teacher: Teacher,
+    config: Config,
+    temperatures: Sequence[float],
+    images: int,
+    report: Callable[[int, int], None] | None = None,
+) -> OutputStatistics:
+    """Statistics of a teacher's output on validation images, drawn at random.
+
+    The logits are those that MMSegmentation takes its prediction from, at the size of the label map; so the mIoU of all
+    images is that of a test run. Of an ensemble they are the logarithm of its mean probabilities.
+
+    Args:
+        teacher: to look at.
+        config: whose ``val_dataloader`` has the images and labels.
+        temperatures: to soften the output with.
+        images: how many, drawn without repetition and the same in every run, so that teachers can be compared; all, if
+            there are no more.
+        report: is called after every image with the number of images that are done, and of all.
+
+    Raises:
+        ValueError: if ``images`` is not >= 1, if the pipeline loads no labels, or all of them are void.
+    """
+    if images < 1:
+        raise ValueError(f'images must be >= 1, but is {images}')
+    dataset = DATASETS.build(copy.deepcopy(config.val_dataloader.dataset))
+    # RandomState draws the same in every version of NumPy.
+    chosen = sorted(np.random.RandomState(0).permutation(len(dataset))[:images].tolist())
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    modules = [member.module.to(device) for member in teacher.members]
+    void = {IGNORE_INDEX, ignored_label(segmentor_config(config))}
+    statistics = OutputStatistics(count_classes(modules[0]), temperatures, void, decision_threshold(teacher))
+    loader = DataLoader(
+        Subset(dataset, chosen), num_workers=config.val_dataloader.get('num_workers', 0), collate_fn=pseudo_collate
+    )
+    for done, batch in enumerate(loader, start=1):
+        sample = batch['data_samples'][0]
+        if 'gt_sem_seg' not in sample:
+            raise ValueError(
+                'val_dataloader.dataset.pipeline must load the labels, but its samples have none; put '
+                "dict(type='LoadAnnotations') into it"
+            )
+        statistics.update(full_size_logits(teacher, batch), sample.gt_sem_seg.data[0])
+        if report is not None:
+            report(done, len(chosen))
+    if not statistics.pixels:
+        raise ValueError(f'at least one pixel must not be void, but of {len(chosen)} images all are; take more images')
+    return statistics
+
+
+@torch.no_grad()
+def full_size_logits(teacher: Teacher, batch: dict) -> Tensor:
+    """Logits (C, H, W), C >= 2, of a batch of one image, as a data loader gives it, at the size of its label map.
+
+    Args:
+        teacher: sees the image as in distillation: under its own normalization, scale and dtype.
+        batch: is left as it is.
+    """
+    if not isinstance(teacher, EnsembleTeacher):
+        return _member_logits(teacher, batch)
+    votes = [F.log_softmax(_member_logits(member, batch).float(), dim=0) for member in teacher.members]
+    return torch.logsumexp(torch.stack(votes), dim=0) - math.log(len(votes))
+
+
+def decision_threshold(teacher: Teacher) -> float | None:
+    """Above which probability of class 1 a teacher of one channel predicts it; None for the most probable class."""
+    return None if isinstance(teacher, EnsembleTeacher) else prediction_threshold(teacher.module)
+
+
+def _member_logits(member: FrozenTeacher, batch: dict) -> Tensor:
+    module = member.module
+    data = module.data_preprocessor(copy.deepcopy(batch), False)
+    images, samples = data['inputs'], data['data_samples']
+    size = images.shape[2:]
+    images = at_scale(images, member.scale)
+    shape = tuple(images.shape[2:])
+    metas = [dict(sample.metainfo, img_shape=shape, pad_shape=shape) for sample in samples]
+    with in_precision(member.dtype, images.device.type):
+        logits = module.inference(images, metas)
+    if logits.shape[2:] != size:
+        logits = F.interpolate(logits, size=size, mode='bilinear', align_corners=module.align_corners)
+    return module.postprocess_result(prediction_logits(module, logits), samples)[0].seg_logits.data
