@@ -11,10 +11,11 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
+from ..datasets.even_subset import even_subset
 from ..datasets.reading import Pictures
 from ..distillers.labels import ignored_label, unify_ignored
 from ..evaluation.trained_network import trained_network
-from ..io.runs import Run
+from ..io.runs import Run, pointed_checkpoint
 from ..visualization.picture_grid import palette_of
 from .comparison import Comparison
 
@@ -67,16 +68,15 @@ def last_checkpoint(run: Run) -> Path | None:
     Args:
         run: whose folder may have been moved since.
     """
-    pointer = run.folder / 'last_checkpoint'
-    named = [run.folder / Path(pointer.read_text().strip()).name] if pointer.is_file() else []
+    named = pointed_checkpoint(run.folder)
     counted = sorted(
         (int(match[1]), path)
         for path in run.folder.glob('*.pth')
         for match in [re.fullmatch(r'(?:iter|epoch)_(\d+)\.pth', path.name)]
         if match
     )
-    candidates = [*named, *(path for _, path in reversed(counted)), run.folder / 'student' / 'student.pth']
-    return next((path for path in candidates if path.is_file()), None)
+    candidates = [named, *(path for _, path in reversed(counted)), run.folder / 'student' / 'student.pth']
+    return next((path for path in candidates if path is not None and path.is_file()), None)
 
 
 def _predict_one(run: Run, name: str, count: int, found: Predictions) -> None:
@@ -86,9 +86,8 @@ def _predict_one(run: Run, name: str, count: int, found: Predictions) -> None:
     dataset = DATASETS.build(config.val_dataloader.dataset)
     if not len(dataset):
         raise ValueError('there is no validation image')
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
     with torch.no_grad():
-        samples = [model.test_step(pseudo_collate([dataset[int(i)]]))[0] for i in chosen]
+        samples = [model.test_step(pseudo_collate([dataset[i]]))[0] for i in even_subset(len(dataset), count)]
     # The prediction of a network of one channel is made of floats.
     labels = [sample.pred_sem_seg.data[0].long().cpu().numpy() for sample in samples]
     if not found.images:

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
+from ..datasets.even_subset import even_subset
 from ..datasets.image_list import endings_beside, listed_images
 from ..datasets.reading import read_labels
 from .diagnosis import Say
@@ -61,7 +62,7 @@ def check_data(say: Say, config: Config, loader: str, num_classes: int, void: in
     num_classes = max(num_classes or len(dataset.metainfo['classes']), 2)
     counts, stored, doubts = np.zeros(num_classes, np.int64), set(), []
     pixels = 0
-    chosen = np.unique(np.linspace(0, len(images) - 1, samples).astype(int))
+    chosen = even_subset(len(images), samples)
     for place in chosen:
         read = read_labels(*images[place], f'{loader}.dataset')
         values, numbers = np.unique(read.labels, return_counts=True)

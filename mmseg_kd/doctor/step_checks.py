@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_distributed
@@ -17,6 +16,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ..datasets.even_subset import even_subset
 from ..distillers import Distiller, Term
 from ..distillers.teacher import Teacher
 from ..engine.checks import check_metrics
@@ -232,7 +232,7 @@ def _raise_weights(terms: dict[str, Term], total: int) -> None:
     """Put the terms that have a schedule where it is at its greatest."""
     for term in terms.values():
         if term.schedule is not None:
-            moments = np.unique(np.linspace(0, max(total - 1, 0), 1000).astype(int))
+            moments = even_subset(max(total, 1), 1000)
             term.weight = max((term.schedule(int(moment)) for moment in moments), key=abs)
 
 

@@ -15,6 +15,7 @@ from mmseg.evaluation import IoUMetric
 from torch.utils.data import DataLoader
 
 from ..constants import IGNORE_INDEX
+from ..datasets.even_subset import even_subset
 from ..distillers.labels import unify_ignored
 from ..distillers.teacher import at_scale, in_precision
 from ..engine.partition_runs import check_teacher_partitions, partition_of
@@ -159,10 +160,10 @@ def measure(
     classes = len(dataset.metainfo['classes'])
     areas: list[tuple[torch.Tensor, ...]] = []
     begin = time.monotonic()
-    for index in np.unique(np.linspace(0, len(dataset) - 1, min(images, len(dataset))).astype(int)):
+    for index in even_subset(len(dataset), images):
         if areas and time.monotonic() - begin > seconds:
             break
-        batch = module.data_preprocessor(pseudo_collate([dataset[int(index)]]), False)
+        batch = module.data_preprocessor(pseudo_collate([dataset[index]]), False)
         inputs = at_scale(batch['inputs'], network.teacher.scale)
         with in_precision(network.teacher.dtype, inputs.device.type):
             (sample,) = module.predict(inputs, batch['data_samples'])

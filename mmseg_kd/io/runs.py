@@ -209,6 +209,17 @@ def read_class_iou(log: str) -> dict[str, float]:
     return found
 
 
+def pointed_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint that the file ``last_checkpoint`` of a work directory names; None if one of them is missing.
+
+    Args:
+        folder: work directory, which may have been moved since.
+    """
+    pointer = folder / 'last_checkpoint'
+    path = folder / Path(pointer.read_text().strip()).name if pointer.is_file() else None
+    return path if path is not None and path.is_file() else None
+
+
 def by_epoch(config: dict[str, Any]) -> bool:
     """Whether a config counts its training in epochs.
 

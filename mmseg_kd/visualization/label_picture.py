@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..datasets.even_subset import even_subset
 from ..labeling import read_summary
 from .picture_grid import PictureRow, class_legend, color_labels, draw_grid, palette_of
 from .prediction_picture import image_iou
@@ -20,8 +21,7 @@ def spread_images(folder: Path, count: int) -> dict[str, str]:
     """
     images = read_summary(str(folder))['images']
     names = sorted(images)
-    chosen = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
-    return {names[i]: images[names[i]]['image'] for i in chosen}
+    return {names[i]: images[names[i]]['image'] for i in even_subset(len(names), count)}
 
 
 def draw_labels(

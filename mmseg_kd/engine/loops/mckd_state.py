@@ -7,7 +7,6 @@ from typing import Any
 from mmengine.dist import barrier, is_main_process
 
 from ...io.files import write_atomically
-from ...io.tables import markdown_table
 from ..config_changes import changes, told
 
 FILE, FORMAT = 'mckd.json', 1
@@ -72,27 +71,3 @@ class MCKDState:
             write_atomically(
                 self._path, json.dumps(dict(format=FORMAT, settings=self._settings, parts=self.parts), indent=1)
             )
-
-
-def mckd_table(parts: dict[str, dict[str, Any]]) -> str:
-    """The tree of labelings and trainings as a Markdown table.
-
-    Args:
-        parts: of :class:`MCKDState`.
-    """
-    columns = (
-        ('images', 'images', '{:d}'),
-        ('mIoU', 'miou', '{:.2f}'),
-        ('mean F1', 'fscore', '{:.2f}'),
-        ("mIoU to the teacher's", 'miou_to_teacher', '{:.2f}'),
-        ('accuracy', 'accuracy', '{:.2f}'),
-        ('void', 'void', '{:.1%}'),
-        ('confidence', 'confidence', '{:.3f}'),
-        ('agreement', 'agreement', '{:.2f}'),
-    )
-    used = [column for column in columns if any(column[1] in facts for facts in parts.values())]
-    rows = [('', *(title for title, _, _ in used))]
-    for name, facts in parts.items():
-        if name != 'partition':
-            rows.append((name, *(form.format(facts[key]) if key in facts else '' for _, key, form in used)))
-    return markdown_table(rows) + '\n'

@@ -3,7 +3,6 @@
 import copy
 import gc
 import json
-import os.path as osp
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -138,16 +137,3 @@ def rehearse(config: Config, trainings: Sequence[Config]) -> None:
     runner.train()
     del runner
     gc.collect()
-
-
-def checkpoint_of(work_dir: str) -> str | None:
-    """The last checkpoint of a training; None if it left none.
-
-    Args:
-        work_dir: of the training.
-    """
-    pointer = Path(work_dir, 'last_checkpoint')
-    if not pointer.is_file():
-        return None
-    path = osp.join(work_dir, osp.basename(pointer.read_text().strip()))
-    return path if osp.exists(path) else None

@@ -16,7 +16,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmseg_kd.engine import MCKDLoop, OwnPartitionMCKDLoop
-from mmseg_kd.engine.loops import mckd_loop
+from mmseg_kd.engine.loops.mckd_state import MCKDState
 from mmseg_kd.labeling import read_summary
 
 IMAGES = [f'{city}_{number}' for city in 'xyz' for number in range(4)]
@@ -41,37 +41,26 @@ class Stubs:
         label.classes, label.palette = CLASSES, None
         return label
 
-    def runner(self, config):
-
-        def train():
-            name = Path(config.work_dir).parts[-2:]
-            name = '/'.join(name) if name[-1] in 'ab' else name[-1]
-            shown = config.train_dataloader.dataset
-            known = {image: Path(folder) for folder in shown.labels for image in read_summary(folder)['images']}
-            ids = Path(shown.ids).read_text().split() if 'ids' in shown else list(known)
-            made = {image: self.networks[np.asarray(Image.open(known[image] / f'{image}.png'))[0, 0]] for image in ids}
-            self.trained.append((name, made, config.load_from, config.randomness.seed))
-            if name not in self.networks:
-                self.networks.append(name)
-            folder = Path(config.work_dir)
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / 'epoch_2.pth').write_text('x')
-            (folder / 'last_checkpoint').write_text(str(folder / 'epoch_2.pth'))
-
-        return SimpleNamespace(train=train)
+    def start(self, config):
+        name = Path(config.work_dir).parts[-2:]
+        name = '/'.join(name) if name[-1] in 'ab' else name[-1]
+        shown = config.train_dataloader.dataset
+        known = {image: Path(folder) for folder in shown.labels for image in read_summary(folder)['images']}
+        ids = Path(shown.ids).read_text().split() if 'ids' in shown else list(known)
+        made = {image: self.networks[np.asarray(Image.open(known[image] / f'{image}.png'))[0, 0]] for image in ids}
+        self.trained.append((name, made, config.load_from, config.randomness.seed))
+        if name not in self.networks:
+            self.networks.append(name)
+        folder = Path(config.work_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / 'epoch_2.pth').write_text('x')
+        (folder / 'last_checkpoint').write_text(str(folder / 'epoch_2.pth'))
 
 
 @pytest.fixture
 def stubs(monkeypatch):
-    stubs = Stubs()
-    # Most of the time of a run without networks.
-    monkeypatch.setattr(os, 'fsync', lambda descriptor: None)
-    monkeypatch.setattr(mckd_loop, 'gc', SimpleNamespace(collect=lambda: None))
-    monkeypatch.setattr(mckd_loop, 'draw_labels', lambda *args: None)
-    monkeypatch.setattr(mckd_loop, 'Labeler', stubs.labeler)
-    monkeypatch.setattr(mckd_loop, 'Runner', SimpleNamespace(from_cfg=stubs.runner))
-    monkeypatch.setattr(MCKDLoop, '_rehearse_once', lambda self: None)
-    return stubs
+    monkeypatch.setattr(os, 'fsync', lambda descriptor: None)  # most of the time of a run without networks
+    return Stubs()
 
 
 @pytest.fixture
@@ -84,7 +73,16 @@ def images(tmp_path):
 
 
 def make(
-    images, loop=MCKDLoop, resume=False, work='work', classes=8, lr=0.1, val=None, model='EncoderDecoder', **settings
+    stubs,
+    images,
+    loop=MCKDLoop,
+    resume=False,
+    work='work',
+    classes=8,
+    lr=0.1,
+    val=None,
+    model='EncoderDecoder',
+    **settings,
 ):
     cfg = Config(
         dict(
@@ -100,13 +98,16 @@ def make(
     runner = SimpleNamespace(
         cfg=cfg, work_dir=str(images.parent / work), _resume=resume, model=None, experiment_name='mckd', logger=None
     )
-    return loop(
+    made = loop(
         runner,
         cfg.train_dataloader,
         teacher=dict(config='teacher.py', checkpoint='teacher.pth'),
         train=dict(max_epochs=2),
         **settings,
     )
+    made.networks.labeler, made.networks.start = stubs.labeler, stubs.start
+    made.rehearse_once = made.draw = lambda: None
+    return made
 
 
 def halves(images, work='work'):
@@ -115,7 +116,7 @@ def halves(images, work='work'):
 
 @pytest.mark.parametrize('stages', [1, 2, 3])
 def test_nobody_learns_from_labels_that_it_made_and_the_last_sees_all(stubs, images, stages):
-    make(images, num_stages=stages).run()
+    make(stubs, images, num_stages=stages).run()
     parts = halves(images)
     assert parts['a'] | parts['b'] == set(IMAGES) and not parts['a'] & parts['b'] and len(parts['a']) == 6
     names = [f'stage_{stage}/{half}' for stage in range(1, stages + 1) for half in 'ab']
@@ -136,21 +137,21 @@ def test_nobody_learns_from_labels_that_it_made_and_the_last_sees_all(stubs, ima
 
 
 def test_no_stage_is_plain_distillation(stubs, images):
-    make(images, num_stages=0).run()
+    make(stubs, images, num_stages=0).run()
     ((name, made, _, _),) = stubs.trained
     assert name == 'final' and made == dict.fromkeys(IMAGES, 'teacher')
 
 
 def test_the_control_relabels_what_it_learnt(stubs, images):
-    make(images, OwnPartitionMCKDLoop).run()
+    make(stubs, images, OwnPartitionMCKDLoop).run()
     parts = halves(images)
     _, made, *_ = stubs.trained[-1]
     assert all(made[image] == f'stage_1/{"a" if image in parts["a"] else "b"}' for image in IMAGES)
-    assert parts == (make(images, work='cross').run(), halves(images, 'cross'))[1]
+    assert parts == (make(stubs, images, work='cross').run(), halves(images, 'cross'))[1]
 
 
 def test_warm_students_go_on_from_that_of_their_own_half(stubs, images):
-    make(images, num_stages=2, warm_start=True).run()
+    make(stubs, images, num_stages=2, warm_start=True).run()
     parents = {name: parent for name, _, parent, _ in stubs.trained}
     work = images.parent / 'work'
     assert parents == {
@@ -163,30 +164,30 @@ def test_warm_students_go_on_from_that_of_their_own_half(stubs, images):
 
 
 def test_a_group_stays_together(stubs, images):
-    make(images, group='^([a-z])_').run()
+    make(stubs, images, group='^([a-z])_').run()
     for half in halves(images).values():
         assert all(f'{name[0]}_{number}' in half for name in half for number in range(4))
     with pytest.raises(ValueError, match='12 images in 1 groups cannot be split'):
-        make(images, group='(_)', work='one').run()
+        make(stubs, images, group='(_)', work='one').run()
     with pytest.raises(ValueError, match=r'group \^\(y\) must match every id, but does not match x_0'):
-        make(images, group='^(y)', work='none').run()
+        make(stubs, images, group='^(y)', work='none').run()
     with pytest.raises(ValueError, match='must be a regular expression with a group'):
-        make(images, group='^y')
+        make(stubs, images, group='^y')
 
 
 def test_only_listed_images_take_part(stubs, images, tmp_path):
     (tmp_path / 'ids.txt').write_text('x_0\ny_1\n')
-    make(images, num_stages=0, dataset=dict(ids=str(tmp_path / 'ids.txt'))).run()
+    make(stubs, images, num_stages=0, dataset=dict(ids=str(tmp_path / 'ids.txt'))).run()
     assert set(stubs.trained[0][1]) == {'x_0', 'y_1'}
     (tmp_path / 'ids.txt').write_text('x_0\nq_1\n')
     with pytest.raises(ValueError, match='1 of 2 ids of .*ids.txt have no image in .*, such as q_1'):
-        make(images, work='other', dataset=dict(ids=str(tmp_path / 'ids.txt'))).run()
+        make(stubs, images, work='other', dataset=dict(ids=str(tmp_path / 'ids.txt'))).run()
 
 
 @pytest.mark.parametrize('break_at', range(1, 9))
 def test_what_is_finished_is_not_repeated(stubs, images, monkeypatch, break_at):
     """Killed between any two parts; the rest is as if nothing had been."""
-    finish = mckd_loop.MCKDState.finish
+    finish = MCKDState.finish
     count = []
 
     def killed(self, name, facts):
@@ -195,14 +196,14 @@ def test_what_is_finished_is_not_repeated(stubs, images, monkeypatch, break_at):
         if len(count) == break_at:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(mckd_loop.MCKDState, 'finish', killed)
+    monkeypatch.setattr(MCKDState, 'finish', killed)
     parts = ['labels/teacher', 'partition', 'stage_1/a', 'stage_1/b', 'labels/stage_1/a', 'labels/stage_1/b', 'final']
     if break_at <= len(parts):
         with pytest.raises(KeyboardInterrupt):
-            make(images).run()
-        make(images, resume=True).run()
+            make(stubs, images).run()
+        make(stubs, images, resume=True).run()
     else:
-        make(images).run()
+        make(stubs, images).run()
     assert count == parts
     assert [name for name, *_ in stubs.trained] == ['stage_1/a', 'stage_1/b', 'final']
     assert len(stubs.labeled) == 2 * len(IMAGES)
@@ -226,7 +227,7 @@ FULL = [  # which file is written when the disk is full, and how often it was wr
 
 @pytest.mark.parametrize('name, before', FULL)
 def test_a_full_disk_ends_the_run_in_one_line_and_loses_nothing(stubs, images, monkeypatch, name, before):
-    make(images, work='undisturbed', top_k=1).run()
+    make(stubs, images, work='undisturbed', top_k=1).run()
     whole, count = (stubs.trained.copy(), len(stubs.labeled)), []
     stubs.__init__()
 
@@ -239,9 +240,9 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_nothing(stubs, images, m
     with monkeypatch.context() as patch:
         patch.setattr(os, 'fsync', fsync)
         with pytest.raises(OSError, match=f"^.Errno 28. No space left on device: '.*{name}'$"):
-            make(images, top_k=1).run()
+            make(stubs, images, top_k=1).run()
     assert not list((images.parent / 'work').rglob('*.tmp'))
-    make(images, top_k=1, resume=True).run()
+    make(stubs, images, top_k=1, resume=True).run()
     # A training whose end could not be recorded is gone on with, from its last checkpoint; all else is done once, but
     # for the image in whose labeling it happened.
     repeated = ['stage_1/a'] * ((name, before) == ('mckd.json', 2))
@@ -257,7 +258,7 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_nothing(stubs, images, m
     }
 
 
-def test_an_unreadable_image_is_named_and_may_be_taken_away(stubs, images, monkeypatch):
+def test_an_unreadable_image_is_named_and_may_be_taken_away(stubs, images):
     labeler = stubs.labeler
 
     def broken(*arguments):
@@ -271,12 +272,13 @@ def test_an_unreadable_image_is_named_and_may_be_taken_away(stubs, images, monke
         labels.classes, labels.palette = label.classes, label.palette
         return labels
 
-    monkeypatch.setattr(mckd_loop, 'Labeler', broken)
+    loop = make(stubs, images)
+    loop.networks.labeler = broken
     with pytest.raises(ValueError, match="y_2.png can't be read as an image"):
-        make(images).run()
+        loop.run()
     known = len(stubs.labeled)
     (images / 'y_2.png').unlink()
-    make(images, resume=True).run()
+    make(stubs, images, resume=True).run()
     assert known == IMAGES.index('y_2') and len(stubs.labeled) == 2 * (len(IMAGES) - 1)
     _, made, *_ = stubs.trained[-1]
     assert set(made) == set(IMAGES) - {'y_2'}
@@ -286,30 +288,31 @@ def test_what_cannot_be_split_is_said_unless_nothing_is_to_be_split(stubs, image
     for name in IMAGES[1:]:
         (images / f'{name}.png').unlink()
     with pytest.raises(ValueError, match='1 images in 1 groups cannot be split into two halves; give more images, or'):
-        make(images).run()
+        make(stubs, images).run()
     assert not stubs.trained and not (images.parent / 'work' / 'partition').exists()
-    make(images, work='plain', num_stages=0).run()
+    make(stubs, images, work='plain', num_stages=0).run()
     ((name, made, _, _),) = stubs.trained
     assert (name, made) == ('final', {IMAGES[0]: 'teacher'}) and not (images.parent / 'plain' / 'partition').exists()
     (images / f'{IMAGES[0]}.png').unlink()
     with pytest.raises(ValueError, match='must hold images .*, but holds none'):
-        make(images, work='nothing').run()
+        make(stubs, images, work='nothing').run()
 
 
 def test_soft_labels_are_written_with_the_hard_ones(stubs, images):
-    make(images, top_k=2).run()
+    make(stubs, images, top_k=2).run()
     for folder in ('teacher', 'stage_1/a', 'stage_1/b'):
         labels = images.parent / 'work' / 'labels' / folder
         assert {path.stem for path in labels.glob('*.npz')} == {path.stem for path in labels.glob('*.png')} > set()
         assert read_summary(labels)['top_k'] == 2
     pipeline = [dict(type='LoadAnnotations'), dict(type='LoadSoftLabels')]
-    make(images, top_k=1, dataset=dict(pipeline=pipeline))
+    make(stubs, images, top_k=1, dataset=dict(pipeline=pipeline))
     with pytest.raises(ValueError, match='train_cfg.top_k must be 1, 2, 3, ... where the pipeline .* but is 0; set it'):
-        make(images, dataset=dict(pipeline=pipeline))
+        make(stubs, images, dataset=dict(pipeline=pipeline))
 
 
 def test_a_soft_label_distiller_without_soft_labels_is_refused_before_anything_is_labeled(stubs, images):
     make(
+        stubs,
         images,
         model='SoftLabelDistiller',
         top_k=2,
@@ -324,7 +327,7 @@ def test_a_soft_label_distiller_without_soft_labels_is_refused_before_anything_i
         with pytest.raises(
             ValueError, match=rf"pipeline of train_dataloader.dataset has no dict\(type='{missing}'\); add it"
         ):
-            make(images, model='mmseg_kd.SoftLabelDistiller', top_k=2, dataset=dict(pipeline=[dict(type=kept)]))
+            make(stubs, images, model='mmseg_kd.SoftLabelDistiller', top_k=2, dataset=dict(pipeline=[dict(type=kept)]))
     assert not stubs.labeled
 
 
@@ -333,39 +336,42 @@ def test_classes_in_another_order_than_those_of_validation_are_refused(stubs, im
     with pytest.raises(
         ValueError, match='class 0 is class 0 to train_cfg.teacher and class 1 to val_dataloader.dataset; bring'
     ):
-        make(images, val=dict(dataset=dict(type='BaseSegDataset', metainfo=dict(classes=swapped)))).run()
+        make(stubs, images, val=dict(dataset=dict(type='BaseSegDataset', metainfo=dict(classes=swapped)))).run()
     assert not stubs.labeled
 
 
 def test_a_changed_config_is_refused_and_named(stubs, images):
-    make(images).run()
+    make(stubs, images).run()
     with pytest.raises(ValueError, match='holds a run already; give --resume'):
-        make(images).run()
+        make(stubs, images).run()
     before = json.loads((images.parent / 'work' / 'mckd.json').read_text())
     with pytest.raises(
         ValueError, match='begun with another config: optim_wrapper.optimizer.lr: 0.1 -> 0.2. Go on with the former'
     ):
-        make(images, resume=True, lr=0.2).run()
+        make(stubs, images, resume=True, lr=0.2).run()
     assert json.loads((images.parent / 'work' / 'mckd.json').read_text()) == before
-    make(images, resume=True).run()
+    make(stubs, images, resume=True).run()
     assert len(stubs.trained) == 3
 
 
 def test_bad_settings_are_refused_before_anything_is_labeled(stubs, images):
     with pytest.raises(ValueError, match='num_stages must be 0, 1, 2, ..., but is -1'):
-        make(images, num_stages=-1)
+        make(stubs, images, num_stages=-1)
     with pytest.raises(ValueError, match='train_cfg.teacher has 8 and the student 5'):
-        make(images, classes=5).run()
-    loop = make(images, work='ignoring')
+        make(stubs, images, classes=5).run()
+    loop = make(stubs, images, work='ignoring')
     loop._runner.cfg.model.decode_head.ignore_index = 100
     with pytest.raises(ValueError, match='model.decode_head.ignore_index must be 255, .* but is 100; leave it out'):
         loop.run()
     (images / 'x_0.jpg').write_bytes(b'')
     with pytest.raises(ValueError, match='1 images differ from others in the suffix alone, such as x_0.jpg'):
-        make(images, work='twins').run()
+        make(stubs, images, work='twins').run()
     with pytest.raises(ValueError, match='must hold one data set with the key "images"'):
         MCKDLoop(
-            SimpleNamespace(work_dir='w'), dict(dataset=dict(type='CamVidDataset')), dict(config='', checkpoint=''), {}
+            SimpleNamespace(work_dir='w', cfg=None),
+            dict(dataset=dict(type='CamVidDataset')),
+            dict(config='', checkpoint=''),
+            {},
         )
     assert not stubs.labeled
 
@@ -375,10 +381,7 @@ def work(rank, port, images):
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     stubs = Stubs()
-    mckd_loop.Labeler, mckd_loop.Runner = stubs.labeler, SimpleNamespace(from_cfg=stubs.runner)
-    mckd_loop.draw_labels = lambda *args: None
-    MCKDLoop._rehearse_once = lambda self: None
-    make(images, top_k=1).run()
+    make(stubs, images, top_k=1).run()
     (images.parent / f'shown_{rank}.json').write_text(json.dumps([stubs.labeled, [name for name, *_ in stubs.trained]]))
     dist.barrier()
     os._exit(0)
@@ -388,7 +391,7 @@ def work(rank, port, images):
 def test_two_processes_label_each_of_seven_images_once_and_train_together(stubs, images):
     for name in IMAGES[7:]:
         (images / f'{name}.png').unlink()
-    make(images, work='alone', top_k=1).run()
+    make(stubs, images, work='alone', top_k=1).run()
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
