@@ -30,7 +30,7 @@ LEAVES = sorted(
     for path in (ROOT / 'configs').rglob('*.py')
     if '_base_' not in path.parts and path.parent.name not in ('sweeps', 'teachers')
 )
-TEACHERS = sorted(path.stem for path in (ROOT / 'configs' / 'teachers').glob('*.py'))
+TEACHERS = sorted(path.stem for path in (ROOT / 'configs' / 'teachers').glob('oneformer_*.py'))
 SIDE = 65
 
 # Niemann et al., "Towards Comparable Knowledge Distillation in Semantic Image Segmentation" (arXiv 2309.03659).

@@ -1,3 +1,3 @@
-_base_ = ['../_base_/tasks/r18_r18half_camvid.py', '../_base_/terms/idd_camvid.py', '../_base_/schedules/critic.py']
+_base_ = ['../_base_/setups/r18_r18half_camvid.py', '../_base_/terms/idd_camvid.py']
 model = dict(terms=_base_.terms)
 optim_wrapper = _base_.critic_optim_wrapper

@@ -1,10 +1,5 @@
-_base_ = './pi_r18_r18half_camvid.py'
+_base_ = ['../_base_/setups/r18_r18half_camvid.py', '../_base_/terms/ifvd.py']
 
-# Weight as found best for a ResNet-18 student on Cityscapes.
-model = dict(
-    terms=dict(
-        loss_ifv=dict(
-            student='decode_head.bottleneck',
-            teacher='decode_head.bottleneck',
-            loss=dict(type='IFVDLoss'),
-            weight=1e-2)))
+_base_.terms.loss_pi.loss.temperature = 3.0
+_base_.terms.loss_pi.weight = 1.0
+model = dict(terms=_base_.terms)

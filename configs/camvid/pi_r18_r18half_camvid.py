@@ -1,6 +1,5 @@
-_base_ = '../_base_/tasks/r18_r18half_camvid.py'
+_base_ = ['../_base_/setups/r18_r18half_camvid.py', '../_base_/terms/pi.py']
 
-model = dict(
-    terms=dict(
-        loss_pi=dict(
-            student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=3.0), weight=1.0)))
+_base_.terms.loss_pi.loss.temperature = 3.0
+_base_.terms.loss_pi.weight = 1.0
+model = dict(terms=_base_.terms)

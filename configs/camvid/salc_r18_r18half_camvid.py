@@ -1,2 +1,2 @@
-_base_ = ['../_base_/tasks/r18_r18half_camvid.py', '../_base_/terms/salc_camvid.py']
+_base_ = ['../_base_/setups/r18_r18half_camvid.py', '../_base_/terms/salc_camvid.py']
 model = dict(terms=_base_.terms)

@@ -1,5 +1,2 @@
-_base_ = './both_camvid.py'
-
-# Unlike the paper's, the student is projected to the teacher's channels, and not the teacher to the student's: trained
-# projections of both sides can meet in features that say nothing. The evidence: docs/benchmarks/compact.md.
-model = dict(terms=dict(loss_feature=dict(loss=dict(type='CosineFeatureLoss'))))
+_base_ = ['../_base_/setups/r18_compact_camvid.py', '../_base_/terms/compact_tuned.py']
+model = dict(terms=_base_.terms)

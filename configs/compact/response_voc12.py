@@ -1,2 +1,2 @@
-_base_ = ['../_base_/tasks/fcn_r50_compact_voc12.py', '../_base_/terms/compact.py']
+_base_ = ['../_base_/setups/fcn_r50_compact_voc12.py', '../_base_/terms/compact.py']
 model = dict(terms=dict(loss_response=_base_.terms.loss_response))

@@ -1,6 +1,3 @@
-_base_ = ['../_base_/tasks/r101_r18_cityscapes.py', '../_base_/terms/apd.py']
+_base_ = ['../_base_/setups/r101_r18_cityscapes.py', '../_base_/terms/apd.py']
 model = dict(terms=_base_.terms)
-optim_wrapper = dict(
-    constructor='DistillOptimWrapperConstructor',
-    critic=dict(optimizer=dict(type='Adam', lr=1e-5, betas=(0.9, 0.99))),
-    paramwise_cfg=dict(custom_keys={'terms': dict(lr_mult=10.0)}))
+optim_wrapper = _base_.critic_optim_wrapper

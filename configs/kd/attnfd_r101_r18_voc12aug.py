@@ -1,2 +1,2 @@
-_base_ = ['../_base_/tasks/r101_r18_voc12aug.py', '../_base_/terms/attnfd.py']
+_base_ = ['../_base_/setups/r101_r18_voc12aug.py', '../_base_/terms/attnfd.py']
 model = dict(terms=_base_.terms)

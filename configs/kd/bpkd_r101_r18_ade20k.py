@@ -1,2 +1,2 @@
-_base_ = ['../_base_/tasks/r101_r18_ade20k.py', '../_base_/terms/bpkd.py']
+_base_ = ['../_base_/setups/r101_r18_ade20k.py', '../_base_/terms/bpkd.py']
 model = dict(terms=_base_.terms)

@@ -1,2 +1,2 @@
-_base_ = ['../_base_/tasks/r101_effb0_ade20k.py', '../_base_/terms/cwd.py']
+_base_ = ['../_base_/setups/r101_effb0_ade20k.py', '../_base_/terms/cwd.py']
 model = dict(terms=_base_.terms)

@@ -1,2 +1,2 @@
-_base_ = ['../_base_/tasks/r101_r18_voc12.py', '../_base_/terms/cwd.py']
+_base_ = ['../_base_/setups/r101_r18_voc12.py', '../_base_/terms/cwd.py']
 model = dict(terms=_base_.terms)

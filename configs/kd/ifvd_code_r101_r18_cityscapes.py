@@ -1,3 +1,3 @@
-_base_ = ['../_base_/tasks/r101_r18_cityscapes.py', '../_base_/terms/ifvd_code.py', '../_base_/schedules/critic.py']
+_base_ = ['../_base_/setups/r101_r18_cityscapes.py', '../_base_/terms/ifvd_code.py']
 model = dict(terms=_base_.terms)
 optim_wrapper = _base_.critic_optim_wrapper

@@ -1,10 +1,6 @@
-_base_ = './pi_r101_effb0_cityscapes.py'
+_base_ = ['../_base_/setups/r101_effb0_cityscapes.py', '../_base_/terms/pi_pa.py']
 
-# Features before the head's dropout: behind it, the student's lack a random tenth of their channels.
-model = dict(
-    terms=dict(
-        loss_pa=dict(
-            student='decode_head.bottleneck',
-            teacher='decode_head.bottleneck',
-            loss=dict(type='PairWiseKDLoss'),
-            weight=1e-2)))
+# Found best for this student.
+_base_.terms.loss_pi.loss.temperature = 8.0
+_base_.terms.loss_pa.weight = 1e-2
+model = dict(terms=_base_.terms)

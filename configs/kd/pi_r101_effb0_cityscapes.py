@@ -1,7 +1,5 @@
-_base_ = '../_base_/tasks/r101_effb0_cityscapes.py'
+_base_ = ['../_base_/setups/r101_effb0_cityscapes.py', '../_base_/terms/pi.py']
 
 # arXiv 2309.03659; what differs from the paper: docs/papers.md.
-model = dict(
-    terms=dict(
-        loss_pi=dict(
-            student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=8.0), weight=0.1)))
+_base_.terms.loss_pi.loss.temperature = 8.0
+model = dict(terms=_base_.terms)

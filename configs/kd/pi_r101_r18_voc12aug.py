@@ -1,6 +1,2 @@
-_base_ = '../_base_/tasks/r101_r18_voc12aug.py'
-
-model = dict(
-    terms=dict(
-        loss_pi=dict(
-            student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=1.0), weight=0.1)))
+_base_ = ['../_base_/setups/r101_r18_voc12aug.py', '../_base_/terms/pi.py']
+model = dict(terms=_base_.terms)

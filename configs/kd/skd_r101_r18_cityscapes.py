@@ -1,13 +1,6 @@
-_base_ = ['./pi_r101_r18_cityscapes.py', '../_base_/schedules/critic.py']
+_base_ = ['../_base_/setups/r101_r18_cityscapes.py', '../_base_/terms/skd.py']
 
-# Features before the head's dropout: behind it, the student's lack a random tenth of their channels.
-model = dict(
-    terms=dict(
-        loss_pa=dict(
-            student='decode_head.bottleneck',
-            teacher='decode_head.bottleneck',
-            loss=dict(type='PairWiseKDLoss'),
-            weight=1e-1),
-        loss_ho=dict(
-            student=['logits', 'inputs'], teacher='logits', loss=dict(type='HolisticKDLoss'), weight=1e-2)))
+# Found best for this student.
+_base_.terms.loss_pi.loss.temperature = 3.0
+model = dict(terms=_base_.terms)
 optim_wrapper = _base_.critic_optim_wrapper

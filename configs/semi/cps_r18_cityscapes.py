@@ -1,10 +1,8 @@
-_base_ = ['../_base_/tasks/semi_r18_cityscapes.py', '../_base_/terms/semi_cps.py']
-
-train_dataloader = dict(dataset=dict(partition='cityscapes/1_8'))
+_base_ = ['../_base_/setups/semi_r18_cityscapes.py', '../_base_/terms/semi_cps_cityscapes.py']
 model = dict(
     _delete_=True,
-    type='CrossPseudoSupervision',
-    student=_base_.model,
-    unlabeled_terms=dict(loss_cps=dict(_base_.unlabeled_terms.loss_cps, weight=5.0)),
+    type=_base_.distiller,
+    student=_base_.model.student,
+    unlabeled_terms=_base_.unlabeled_terms,
     mix=_base_.mix)
 custom_hooks = [*_base_.custom_hooks, *_base_.semi_hooks]

@@ -1,9 +1,8 @@
-_base_ = ['../_base_/tasks/semi_r18quarter_camvid.py', '../_base_/terms/semi_cps_camvid.py']
-
+_base_ = ['../_base_/setups/semi_r18quarter_camvid.py', '../_base_/terms/semi_cps_camvid.py']
 model = dict(
     _delete_=True,
-    type='CrossPseudoSupervision',
-    student=_base_.model,
+    type=_base_.distiller,
+    student=_base_.model.student,
     unlabeled_terms=_base_.unlabeled_terms,
     mix=_base_.mix)
 custom_hooks = [*_base_.custom_hooks, *_base_.semi_hooks]

@@ -1,3 +1,4 @@
-_base_ = ['./mgd_r18_voc12aug.py', '../_base_/models/mbv2_for_r18.py']
-
-model = dict(student=_base_.mbv2)
+_base_ = ['../_base_/setups/semi_mbv2_voc12aug.py', '../_base_/terms/semi_mgd.py']
+model = dict(
+    type=_base_.distiller, terms=_base_.terms, unlabeled_terms=_base_.unlabeled_terms, mix=_base_.mix)
+custom_hooks = [*_base_.custom_hooks, *_base_.semi_hooks]

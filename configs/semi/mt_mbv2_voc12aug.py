@@ -1,3 +1,8 @@
-_base_ = ['./mt_r18_voc12aug.py', '../_base_/models/mbv2_for_r18.py']
-
-model = dict(student=_base_.mbv2)
+_base_ = ['../_base_/setups/semi_mbv2_voc12aug.py', '../_base_/terms/semi_mt.py']
+model = dict(
+    _delete_=True,
+    type=_base_.distiller,
+    student=_base_.model.student,
+    terms=_base_.terms,
+    unlabeled_terms=_base_.unlabeled_terms)
+custom_hooks = [*_base_.custom_hooks, *_base_.semi_hooks]

@@ -1,10 +1,8 @@
-_base_ = ['../_base_/tasks/semi_r18_voc12aug.py', '../_base_/terms/semi_mt.py']
-
-train_dataloader = dict(dataset=dict(partition='voc12aug/1_8'))
+_base_ = ['../_base_/setups/semi_r18_voc12aug.py', '../_base_/terms/semi_mt.py']
 model = dict(
     _delete_=True,
-    type='MeanTeacher',
-    student=_base_.model,
+    type=_base_.distiller,
+    student=_base_.model.student,
     terms=_base_.terms,
     unlabeled_terms=_base_.unlabeled_terms)
 custom_hooks = [*_base_.custom_hooks, *_base_.semi_hooks]

@@ -1,9 +1,8 @@
-_base_ = ['../_base_/tasks/semi_r18quarter_camvid.py', '../_base_/terms/semi_mt_camvid.py']
-
+_base_ = ['../_base_/setups/semi_r18quarter_camvid.py', '../_base_/terms/semi_mt_camvid.py']
 model = dict(
     _delete_=True,
-    type='MeanTeacher',
-    student=_base_.model,
+    type=_base_.distiller,
+    student=_base_.model.student,
     terms=_base_.terms,
     unlabeled_terms=_base_.unlabeled_terms)
 custom_hooks = [*_base_.custom_hooks, *_base_.semi_hooks]

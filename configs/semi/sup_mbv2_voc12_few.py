@@ -1,3 +1,11 @@
-_base_ = ['./sup_r18_voc12_few.py', '../_base_/models/mbv2_for_r18.py']
+_base_ = '../_base_/setups/semi_mbv2_voc12_few.py'
 
-model = _base_.mbv2
+# The labelled part alone, for as many iterations.
+model = dict(_delete_=True, **_base_.model.student)
+train_dataloader = dict(
+    sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        _delete_=True,
+        type='LabeledPartDataset',
+        labeled=_base_.train_dataloader.dataset.labeled,
+        partition=_base_.train_dataloader.dataset.partition))

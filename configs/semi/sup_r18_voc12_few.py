@@ -1,10 +1,11 @@
-_base_ = '../_base_/tasks/semi_r18_voc12_few.py'
+_base_ = '../_base_/setups/semi_r18_voc12_few.py'
 
 # The labelled part alone, for as many iterations.
+model = dict(_delete_=True, **_base_.model.student)
 train_dataloader = dict(
     sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
     dataset=dict(
         _delete_=True,
         type='LabeledPartDataset',
         labeled=_base_.train_dataloader.dataset.labeled,
-        partition='voc12_few/1_8'))
+        partition=_base_.train_dataloader.dataset.partition))

@@ -1,5 +1,6 @@
-dataset_type = 'CamVidDataset'
-data_root = 'data/camvid'
+_base_ = './camvid_240x180.py'
+
+# The size at which CamVid is usually trained and judged.
 crop_size = (360, 360)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -29,27 +30,6 @@ tta_pipeline = [
 ]
 # The learning rate was found with this many images a step, over all GPUs.
 auto_scale_lr = dict(enable=False, base_batch_size=8)
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
-        pipeline=train_pipeline))
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
-        pipeline=test_pipeline))
+train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
-
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
-test_evaluator = val_evaluator

@@ -1,5 +1,5 @@
-_base_ = './camvid.py'
-
+dataset_type = 'CamVidDataset'
+data_root = 'data/camvid'
 # A quarter of the pixels, for machines without an accelerator. Milder scales than usual: at half the size, three
 # quarters of a crop would be padding.
 crop_size = (180, 180)
@@ -31,6 +31,27 @@ tta_pipeline = [
 ]
 # The learning rate was found with this many images a step, over all GPUs.
 auto_scale_lr = dict(enable=False, base_batch_size=4)
-train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
+        pipeline=test_pipeline))
 test_dataloader = val_dataloader
+
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator

@@ -1,4 +1,4 @@
-_base_ = './cityscapes.py'
+_base_ = 'mmseg::_base_/datasets/cityscapes.py'
 
 # As in cross pseudo supervision (arXiv 2106.01226); its windows in tests are `test_cfg` of the model.
 crop_size = (800, 800)
@@ -13,9 +13,13 @@ augment = [
 train_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), *augment]
 unlabeled_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadBlankAnnotations'), *augment]
 
+# The learning rate was found with this many labelled images a step, over all GPUs.
+auto_scale_lr = dict(enable=False, base_batch_size=8)
 # As published, a step has 8 labelled images in all, and 8 + 8 unlabelled ones, which CutMix makes 8 of: one
 # GPU has them all (batch_size 8), of n GPUs each has 8 / n.
 train_dataloader = dict(
+    batch_size=8,
+    num_workers=4,
     sampler=dict(_delete_=True, type='StreamSampler'),
     dataset=dict(
         _delete_=True,

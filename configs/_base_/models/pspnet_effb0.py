@@ -1,4 +1,4 @@
-_base_ = './pspnet_r18.py'
+_base_ = 'mmseg::_base_/models/pspnet_r50-d8.py'
 
 # Five outputs of strides 2, 4, 8, 16, 32 with 16, 24, 40, 112, 320 channels. The head reads the last, at stride 32 as
 # this backbone cannot be dilated; the auxiliary head the one before. Both are as wide as with ResNet-18.
@@ -15,5 +15,5 @@ model = dict(
             checkpoint='https://mmassets.onedl.ai/mmclassification/v0/efficientnet/'
             'efficientnet-b0_3rdparty_8xb32_in1k_20220119-a7e2a0b1.pth',
             prefix='backbone')),
-    decode_head=dict(in_channels=320, in_index=4),
-    auxiliary_head=dict(in_channels=112, in_index=3))
+    decode_head=dict(in_channels=320, in_index=4, channels=128),
+    auxiliary_head=dict(in_channels=112, in_index=3, channels=64))

@@ -1,7 +1,9 @@
-_base_ = './pspnet_r18_scratch.py'
+_base_ = 'mmseg::_base_/models/pspnet_r50-d8.py'
 
-# Half as wide everywhere: a quarter of the parameters.
+# `pspnet_r18_scratch.py`, half as wide everywhere: a quarter of the parameters.
+norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
-    backbone=dict(stem_channels=32, base_channels=32),
-    decode_head=dict(in_channels=256, channels=64),
-    auxiliary_head=dict(in_channels=128, channels=32))
+    pretrained=None,
+    backbone=dict(depth=18, stem_channels=32, base_channels=32, norm_cfg=norm_cfg),
+    decode_head=dict(in_channels=256, channels=64, norm_cfg=norm_cfg),
+    auxiliary_head=dict(in_channels=128, channels=32, norm_cfg=norm_cfg))

@@ -1,6 +1,8 @@
-_base_ = '../default_runtime.py'
+_base_ = 'mmseg::_base_/default_runtime.py'
 
-# Training by epochs, each validated; the best checkpoint is kept.
+# Training by epochs, each validated; the best checkpoint is kept. Takes the place of `default_runtime.py`, too.
+custom_imports = dict(imports=['mmseg_kd'], allow_failed_imports=False)
+custom_hooks = []
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(

@@ -1,7 +1,10 @@
-_base_ = './sgd_40k_semi.py'
+_base_ = 'mmseg::_base_/schedules/schedule_80k.py'
 
 # As long as 137 epochs of the unlabelled seven eighths of Cityscapes in batches of 8. The learning rate of the
-# published code is 0.02 on eight GPUs, by the same division this one.
+# published code is 0.02 on eight GPUs, by the same division as in `sgd_40k_semi.py` this one.
+optim_wrapper = dict(
+    optimizer=dict(lr=0.0025, weight_decay=5e-4), paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0))
 param_scheduler = [dict(type='PolyLR', eta_min=0.0, power=0.9, begin=0, end=44544, by_epoch=False)]
 train_cfg = dict(max_iters=44544, val_interval=4454)
-default_hooks = dict(checkpoint=dict(interval=4454))
+default_hooks = dict(checkpoint=dict(interval=4454, save_best='mIoU', max_keep_ckpts=2))
+randomness = dict(seed=0)

@@ -8,3 +8,7 @@ terms = dict(
         teacher='decode_head.bottleneck',
         loss=dict(type='APDLoss', context=10.0, prototype=10.0),
         adapter=dict(type='MLPAdapter')))
+critic_optim_wrapper = dict(
+    constructor='DistillOptimWrapperConstructor',
+    critic=dict(optimizer=dict(type='Adam', lr=1e-5, betas=(0.9, 0.99))),
+    paramwise_cfg=dict(custom_keys={'terms': dict(lr_mult=10.0)}))

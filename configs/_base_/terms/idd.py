@@ -1,3 +1,5 @@
+_base_ = '../schedules/critic.py'
+
 # Zhang et al., "Distilling Inter-Class Distance for Semantic Segmentation" (arXiv 2205.03650): all terms of SKD,
 # channel-wise distillation, and two of its own. Its weights are not known: SKD's and CWD's are theirs, the last two
 # are ours.

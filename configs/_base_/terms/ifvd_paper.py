@@ -1,3 +1,5 @@
+_base_ = '../schedules/critic.py'
+
 # Wang et al., "Intra-class Feature Variation Distillation" (ECCV 2020). The paper's 10 for the pixel-wise divergence
 # is divided by its 19 classes in the code that it was found with.
 # Features before the head's dropout: behind it, the student's lack a random tenth of their channels.

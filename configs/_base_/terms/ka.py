@@ -8,3 +8,6 @@ terms = dict(
         teacher='decode_head.bottleneck',
         loss=dict(type='KATranslatorLoss'),
         weight=dict(type='DelayedWeight', weight=1.0, begin=372)))
+critic_optim_wrapper = dict(
+    constructor='DistillOptimWrapperConstructor',
+    critic=dict(optimizer=dict(type='SGD', lr=0.1, weight_decay=1e-3)))

@@ -1,6 +1,7 @@
 # Qin et al., "Multi-Granularity Distillation Scheme Towards Lightweight Semi-Supervised Semantic Segmentation" (ECCV
 # 2022, arXiv 2208.10169), with the paper's weights: 0.002 for the mean over the classes, which is what
 # ImageSemanticLoss is, and 100. The published code sums over classes and images instead: see `mgd_code_*`.
+distiller = 'MultiGranularityDistiller'
 mix = dict(type='CutMix')
 terms = dict(
     loss_deep=dict(student='logits', teacher='deep.logits', loss=dict(type='PseudoLabelLoss'), weight=1.0),

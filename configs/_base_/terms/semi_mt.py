@@ -1,6 +1,6 @@
 # The Mean Teacher of the comparison in cross pseudo supervision (arXiv 2106.01226): weight 100 for the mean over
-# labelled and unlabelled pixels together. A leaf adds the hooks: `custom_hooks = [*_base_.custom_hooks,
-# *_base_.semi_hooks]`.
+# labelled and unlabelled pixels together.
+distiller = 'MeanTeacher'
 terms = dict(
     loss_consistency=dict(student='logits', teacher='logits', loss=dict(type='ProbabilityMSELoss'), weight=50.0))
 unlabeled_terms = dict(

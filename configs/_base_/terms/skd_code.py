@@ -10,3 +10,6 @@ terms = dict(
         loss=dict(type='HalfMapPairWiseKDLoss'),
         weight=0.5),
     loss_ho=dict(student='logits', teacher='logits', loss=dict(type='RawHolisticKDLoss'), weight=0.1))
+critic_optim_wrapper = dict(
+    constructor='DistillOptimWrapperConstructor',
+    critic=dict(optimizer=dict(type='SGD', lr=4e-4, momentum=0.9, weight_decay=5e-4)))

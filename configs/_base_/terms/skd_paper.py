@@ -1,3 +1,5 @@
+_base_ = '../schedules/critic.py'
+
 # Liu et al., "Structured Knowledge Distillation" (arXiv 1903.04197): 10, 10 and 0.1.
 # Features before the head's dropout: behind it, the student's lack a random tenth of their channels.
 terms = dict(

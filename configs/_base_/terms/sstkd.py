@@ -1,3 +1,5 @@
+_base_ = '../schedules/critic.py'
+
 # Ji et al., "Structural and Statistical Texture Knowledge Distillation" (arXiv 2305.03944); the weights are quoted
 # from notes on the paper.
 terms = dict(

@@ -1,9 +1,0 @@
-_base_ = '../models/compact.py'
-
-model = dict(
-    _delete_=True,
-    type='Distiller',
-    student=_base_.model,
-    # What `tools/convert_torchvision_fcn.py` writes. A checkpoint of MMSegmentation serves as well, such as
-    # config='mmseg::fcn/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py', checkpoint='auto'.
-    teacher=dict(config='mmseg_kd::compact/fcn_r50_voc12.py', checkpoint='work_dirs/fcn_r50_voc12/torchvision.pth'))

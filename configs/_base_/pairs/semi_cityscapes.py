@@ -1,7 +1,0 @@
-# What cross pseudo supervision on the same labels leaves behind: `python tools/train.py
-# configs/semi/cps_r101_cityscapes.py`.
-teachers = dict(
-    deep=dict(
-        config='mmseg_kd::semi/cps_r101_cityscapes.py', checkpoint='work_dirs/cps_r101_cityscapes/iter_44544.pth'),
-    wide=dict(
-        config='mmseg_kd::semi/cps_wide_cityscapes.py', checkpoint='work_dirs/cps_wide_cityscapes/iter_44544.pth'))

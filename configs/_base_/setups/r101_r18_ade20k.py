@@ -1,0 +1,11 @@
+_base_ = ['../models/pspnet_r18.py', '../datasets/ade20k.py', '../schedules/sgd_80k.py', '../default_runtime.py']
+
+_base_.model.data_preprocessor.size = _base_.crop_size
+_base_.model.decode_head.num_classes = 150
+_base_.model.auxiliary_head.num_classes = 150
+model = dict(
+    _delete_=True,
+    type='Distiller',
+    student=_base_.model,
+    teacher=dict(config='mmseg::pspnet/pspnet_r101-d8_4xb4-160k_ade20k-512x512.py', checkpoint='auto'))
+optim_wrapper = dict(optimizer=dict(lr=1e-2, weight_decay=5e-5))

@@ -1,5 +1,0 @@
-_base_ = './semi_r101_voc12aug.py'
-
-# As a teacher in the published code of multi-granularity distillation, which leaves it in train mode.
-norm_cfg = dict(type='BatchStatisticsBN')
-model = dict(backbone=dict(norm_cfg=norm_cfg), decode_head=dict(norm_cfg=norm_cfg))

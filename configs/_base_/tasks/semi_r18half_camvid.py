@@ -1,6 +1,0 @@
-_base_ = [
-    '../models/deeplabv3plus_r18half_scratch.py', '../datasets/semi_camvid.py', '../schedules/adamw_1000.py',
-    '../default_runtime.py'
-]
-model = dict(data_preprocessor=dict(size=_base_.crop_size), decode_head=dict(num_classes=11))
-randomness = dict(seed=0)
