@@ -1,4 +1,4 @@
-"""Search the settings of every candidate alike, stage by stage, and repeat the best over seeds; workers share it."""
+"""Tune the settings of every candidate stage by stage, and repeat the best over seeds, with one or more workers."""
 
 import argparse
 import contextlib
@@ -20,14 +20,16 @@ with contextlib.redirect_stdout(io.StringIO()):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('sweep', help='sweep file, as a path or mmseg_kd::sweeps/...')
-    parser.add_argument('--work-dir', help="folder of all runs, in place of the sweep file's work_dir")
+    parser.add_argument('--work-dir', help='folder of all runs; overrides work_dir of the sweep file')
     parser.add_argument(
         '--storage',
-        help='URL of a database for workers on several machines; by default an SQLite '
-        'file in the work directory, for those on one',
+        help='URL of a database, for workers on several machines; by default an SQLite file in the work directory, for '
+        'workers on one machine',
     )
-    parser.add_argument('--retry-failed', action='store_true', help='run again what has failed')
-    parser.add_argument('--dry-run', action='store_true', help='show all runs, their iterations and time, and end')
+    parser.add_argument('--retry-failed', action='store_true', help='run failed trainings again')
+    parser.add_argument(
+        '--dry-run', action='store_true', help='print all runs with their iterations and times, without training'
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -36,9 +38,9 @@ def main():
         help='override settings of the sweep file, such as budget.value=40000 or seeds=[0,1]',
     )
     args = parser.parse_args()
-    # So that a scheduler's request to end also ends the training.
+    # SIGTERM and SIGHUP of a scheduler must also stop the training.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit('ended by a signal; the same command goes on'))
+        signal.signal(number, lambda *_: sys.exit('stopped by a signal; the same command continues'))
     options = dict(args.cfg_options, **(dict(work_dir=args.work_dir) if args.work_dir else {}))
     try:
         sweep = load_sweep(args.sweep, options)
@@ -50,7 +52,7 @@ def main():
     except (FileNotFoundError, ImportError, RuntimeError, ValueError) as error:
         raise SystemExit(str(error))
     except KeyboardInterrupt:
-        raise SystemExit('interrupted; the same command goes on')
+        raise SystemExit('interrupted; the same command continues')
 
 
 if __name__ == '__main__':

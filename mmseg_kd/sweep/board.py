@@ -1,19 +1,19 @@
-"""Where a sweep stands: all its searches, and what each waits for."""
+"""The state of a sweep: all its studies, and the studies that each one starts from."""
 
 import statistics
 from typing import Any
 
 from ..io.tables import markdown_table
-from .claims import Claims
+from .leases import Leases
 from .plan import Sweep
-from .search import Search, runs
+from .study import Study, runs
 
 
 class Board:
-    """All searches of a sweep.
+    """All studies of a sweep.
 
     Args:
-        sweep: to run.
+        sweep: sweep to run.
         database: Optuna's storage.
         costs: ``iterations`` and ``step_seconds`` of each candidate.
     """
@@ -21,26 +21,26 @@ class Board:
     def __init__(self, sweep: Sweep, database: Any, costs: dict[str, dict]) -> None:
         self.sweep, self.costs = sweep, costs
         self._by_name = {
-            (stage.name, candidate): Search(sweep, stage, candidate, database)
+            (stage.name, candidate): Study(sweep, stage, candidate, database)
             for stage in sweep.stages
             for candidate in stage.candidates
         }
 
     @property
-    def searches(self) -> list[Search]:
-        """In the order of stages and candidates."""
+    def studies(self) -> list[Study]:
+        """All studies, in the order of stages and candidates."""
         return list(self._by_name.values())
 
     @property
-    def over(self) -> bool:
-        """Whether nothing is left to do."""
-        return all(search.over or self.left_out(search) for search in self.searches)
+    def finished(self) -> bool:
+        """Whether every study is finished or skipped."""
+        return all(study.finished or self.skipped(study) for study in self.studies)
 
-    def open(self, claims: Claims) -> None:
-        """Write all searches into the database, or join them there."""
-        for search in self.searches:
-            stage, candidate = search.stage, self.sweep.candidates[search.candidate]
-            search.open(
+    def open(self, leases: Leases) -> None:
+        """Create all studies in the database, or join them there."""
+        for study in self.studies:
+            stage, candidate = study.stage, self.sweep.candidates[study.candidate]
+            study.open(
                 dict(
                     config=candidate.config,
                     options=candidate.options,
@@ -51,64 +51,64 @@ class Board:
                     prune_after=stage.prune_after,
                     metric=self.sweep.metric,
                 ),
-                claims,
+                leases,
             )
 
-    def retry(self, claims: Claims) -> int:
-        """Queue again what has failed; the number of runs."""
-        return sum(search.retry(claims) for search in self.searches)
+    def retry(self, leases: Leases) -> int:
+        """Queue all failed runs again; the number of runs."""
+        return sum(study.retry(leases) for study in self.studies)
 
     def refresh(self) -> None:
-        """Read what can have changed, and judge what a worker left between the last run of a trial and the verdict."""
-        for search in self.searches:
-            if not search.over and self.ready(search):
-                search.refresh()
-                if any([search.finish(trial) for trial in search.trials.values()]):  # noqa: C419  every one must be finished
-                    search.refresh()
+        """Read the unfinished studies, and finish trials whose worker stopped after the last run."""
+        for study in self.studies:
+            if not study.finished and self.ready(study):
+                study.refresh()
+                if any([study.finish(trial) for trial in study.trials.values()]):  # noqa: C419  finish every trial
+                    study.refresh()
 
-    def ready(self, search: Search) -> bool:
-        """Whether all is known that it starts from."""
-        return all(source.over for source in self._sources(search)) and not self.left_out(search)
+    def ready(self, study: Study) -> bool:
+        """Whether all studies that this one starts from are finished."""
+        return all(source.finished for source in self._sources(study)) and not self.skipped(study)
 
-    def left_out(self, search: Search) -> bool:
-        """Whether it would start from a search that ended without a success."""
-        return any(self.left_out(source) or source.over and source.best is None for source in self._sources(search))
+    def skipped(self, study: Study) -> bool:
+        """Whether the study starts from one that finished without a complete trial, or was skipped itself."""
+        return any(self.skipped(source) or source.finished and source.best is None for source in self._sources(study))
 
-    def inherited(self, search: Search) -> dict[str, Any]:
-        """The best values that it starts from."""
-        return {key: value for source in self._sources(search) for key, value in source.best.params.items()}
+    def inherited(self, study: Study) -> dict[str, Any]:
+        """The best values of the studies that this one starts from."""
+        return {key: value for source in self._sources(study) for key, value in source.best.params.items()}
 
     def count(self) -> tuple[int, int, float | None]:
-        """Runs that are over, runs in all, and the seconds that one worker needs for the others, if that is known."""
+        """Finished runs, all runs, and the seconds that one worker needs for the rest; None if they are unknown."""
         paces = {name: self._pace(name) for name in self.costs}
         known = [pace for pace in paces.values() if pace]
         done = total = 0
         left: float | None = 0.0
-        for search in self.searches:
-            if self.left_out(search):
+        for study in self.studies:
+            if self.skipped(study):
                 continue
-            count = sum(len(runs(trial)) for trial in search.trials.values())
-            missing = len(search.trials) * len(search.stage.seeds) - count
+            count = sum(len(runs(trial)) for trial in study.trials.values())
+            missing = len(study.trials) * len(study.stage.seeds) - count
             done, total = done + count, total + count + missing
             if missing:
-                pace = paces[search.candidate] or (statistics.mean(known) if known else None)
-                iterations = self.costs[search.candidate]['iterations']
+                pace = paces[study.candidate] or (statistics.mean(known) if known else None)
+                iterations = self.costs[study.candidate]['iterations']
                 left = None if pace is None or left is None else left + missing * iterations * pace
         return done, total, left
 
     def table(self) -> str:
-        """The best values and results of each stage and candidate, what training cost, and what failed."""
+        """Three parts: best values and results of each study, training cost of each candidate, and failed runs."""
         rows = [('stage/candidate', self.sweep.metric, 'trials', 'best values')]
-        rows += [(search.key, *self._verdict(search)) for search in self.searches]
+        rows += [(study.key, *self._result(study)) for study in self.studies]
         costs = [('candidate', 'iterations', 'seconds per step', 'seconds of all steps')]
         for name, cost in self.costs.items():
             step = cost['step_seconds']
             seconds = ('-', '-') if step is None else (f'{step:.3g}', f'{cost["iterations"] * step:.4g}')
             costs.append((name, str(cost['iterations']), *seconds))
         failures = [
-            f'{search.key}/{point}_seed{seed}: {run["error"]}'
-            for search in self.searches
-            for point, trial in search.trials.items()
+            f'{study.key}/{index}_seed{seed}: {run["error"]}'
+            for study in self.studies
+            for index, trial in study.trials.items()
             for seed, run in runs(trial).items()
             if run['state'] == 'failed'
         ]
@@ -116,29 +116,29 @@ class Board:
             [markdown_table(rows), markdown_table(costs)] + (['failed:\n' + '\n'.join(failures)] if failures else [])
         )
 
-    def _sources(self, search: Search) -> list[Search]:
+    def _sources(self, study: Study) -> list[Study]:
         return [
             self._by_name[stage.name, candidate]
-            for stage, candidate in self.sweep.sources(search.stage, search.candidate)
+            for stage, candidate in self.sweep.sources(study.stage, study.candidate)
         ]
 
     def _pace(self, candidate: str) -> float | None:
-        """Seconds of an iteration, of runs that were never interrupted if there are such, else as measured."""
+        """Seconds per iteration: the mean of complete runs without an interruption, or else the measured step time."""
         seconds = [
             run['seconds']
-            for search in self.searches
-            if search.candidate == candidate
-            for trial in search.trials.values()
+            for study in self.studies
+            if study.candidate == candidate
+            for trial in study.trials.values()
             for run in runs(trial).values()
             if run['state'] == 'complete' and run['seconds']
         ]
         cost = self.costs[candidate]
         return statistics.mean(seconds) / cost['iterations'] if seconds else cost['step_seconds']
 
-    def _verdict(self, search: Search) -> tuple[str, str, str]:
-        if self.left_out(search):
-            return '-', '-', 'left out, since a search before had no success'
-        states = [trial.state.name for trial in search.trials.values()]
+    def _result(self, study: Study) -> tuple[str, str, str]:
+        if self.skipped(study):
+            return '-', '-', 'skipped: an earlier study has no complete trial'
+        states = [trial.state.name for trial in study.trials.values()]
         counts = ', '.join(
             [str(len(states))]
             + [
@@ -147,21 +147,21 @@ class Board:
                 if state in states
             ]
         )
-        best = search.best
+        best = study.best
         if best is None:
             return '-', counts, '-'
-        values = [runs(best)[seed]['value'] for seed in search.stage.seeds]
-        spread = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
-        inherited = self.inherited(search)
-        fixed = search.fixed(inherited)
-        params = best.params if search.stage.space else fixed
-        said = [f'{key}={value}{_at_the_edge(value, search.stage.space.get(key))}' for key, value in params.items()]
-        note = '' if fixed == inherited else '; begun before a repeated run of an earlier stage gave better values'
-        return f'{statistics.mean(values):.2f}{spread}', counts, (', '.join(said) or '-') + note
+        values = [runs(best)[seed]['value'] for seed in study.stage.seeds]
+        std = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
+        inherited = self.inherited(study)
+        fixed = study.fixed(inherited)
+        params = best.params if study.stage.space else fixed
+        shown = [f'{key}={value}{_edge_note(value, study.stage.space.get(key))}' for key, value in params.items()]
+        note = '' if fixed == inherited else '; uses outdated values: an earlier stage has since found better ones'
+        return f'{statistics.mean(values):.2f}{std}', counts, (', '.join(shown) or '-') + note
 
 
-def _at_the_edge(value: Any, choice: Any) -> str:
-    """A best value at the end of a list says that the list should go on: a candidate may be badly tuned."""
+def _edge_note(value: Any, choice: Any) -> str:
+    """A note on a best value at the end of its list: a longer list may hold a better value."""
     numbers = choice if isinstance(choice, (list, tuple)) else []
     if len(numbers) < 3 or not all(isinstance(number, (int, float)) for number in numbers):
         return ''

@@ -1,4 +1,4 @@
-"""What training may cost: equal iterations, equal epochs or equal time, and schedules that stretch with it."""
+"""Training budgets: equal iterations, epochs or seconds for all candidates, and schedules that scale with them."""
 
 import copy
 import math
@@ -19,18 +19,18 @@ from ..distillers import Distiller
 from ..engine.launch import prepare_launch
 
 KINDS = ('iterations', 'epochs', 'seconds')
-# Weights may follow a schedule, and a term of weight 0 costs nothing: steps are timed at some points of training.
-POINTS = 5
+# Weights may follow a schedule, and a term with weight 0 costs nothing: steps are timed at several moments.
+MOMENTS = 5
 
 
 def iterations_of(budget: dict, config: Config, step_seconds: float | None = None) -> int:
-    """The iterations that a budget pays for; at least one.
+    """The number of iterations in a budget; at least one.
 
     Args:
-        budget: ``dict(kind=..., value=...)``: the iterations; or the epochs, of which one is as many images as the
-            training set has; or the seconds of training steps, without validation.
-        config: of the training, with ``train_dataloader``.
-        step_seconds: what one step costs; for a budget in seconds.
+        budget: ``dict(kind=..., value=...)``. The kind is ``'iterations'``; or ``'epochs'``, each with as many images
+            as the training set; or ``'seconds'`` of training steps, without validation.
+        config: training config with ``train_dataloader``.
+        step_seconds: seconds of one step; needed for a budget in seconds.
     """
     if budget['kind'] == 'iterations':
         return int(budget['value'])
@@ -42,17 +42,17 @@ def iterations_of(budget: dict, config: Config, step_seconds: float | None = Non
 
 
 def stretch(config: Config, iterations: int) -> dict[str, Any]:
-    """What has to change in a config so that it trains for other iterations, with schedules of the same shape.
+    """The changes to a config for another number of iterations, with schedules of the same shape.
 
-    The beginnings, ends and periods of learning rates and of the weights of terms keep their place relative to the
-    whole, and so do validation and checkpoints. Schedules by epoch stay as they are.
+    Starts, ends and periods of learning rate schedules and of term weights scale with the iterations. So do the
+    intervals of validation and checkpoints. Schedules by epoch do not change.
 
     Args:
-        config: of a training by iterations.
-        iterations: to train for.
+        config: config of a training by iterations.
+        iterations: new number of iterations.
 
     Returns:
-        dict: values by dotted key, as for ``--cfg-options``; nothing if the config has these iterations.
+        dict: values by dotted key, as for ``--cfg-options``; empty if the config has this number already.
 
     Raises:
         ValueError: if the config trains by epochs.
@@ -60,8 +60,8 @@ def stretch(config: Config, iterations: int) -> dict[str, Any]:
     before = config.get('train_cfg', {}).get('max_iters')
     if before is None:
         raise ValueError(
-            'train_cfg.max_iters must be set, since a sweep counts iterations, but the config trains by '
-            "epochs; give it train_cfg=dict(type='IterBasedTrainLoop', max_iters=..., val_interval=...)"
+            'train_cfg.max_iters must be set, because a sweep counts iterations, but the config trains by '
+            "epochs; set train_cfg=dict(type='IterBasedTrainLoop', max_iters=..., val_interval=...)"
         )
     if iterations == before:
         return {}
@@ -70,8 +70,10 @@ def stretch(config: Config, iterations: int) -> dict[str, Any]:
         section, _, name = key.rpartition('.')
         interval = (value_at(config, section) or {}).get(name, -1)
         if interval > 0:
-            changed[key] = -(-interval * iterations // before)  # rounded up, or the last interval would be a short one
-    schedules = list(_policies('param_scheduler', config.get('param_scheduler') or []))
+            changed[key] = -(
+                -interval * iterations // before
+            )  # rounded up, otherwise the last interval would be shorter
+    schedules = list(_schedulers('param_scheduler', config.get('param_scheduler') or []))
     schedules += [
         (f'model.{group}.{name}.weight', term['weight'])
         for group in ('terms', 'unlabeled_terms')
@@ -87,18 +89,18 @@ def stretch(config: Config, iterations: int) -> dict[str, Any]:
 def measure_step_seconds(
     configs: dict[str, Config], warmup: int = 3, rounds: int = 5, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, float]:
-    """Seconds of one training step of each config, on this machine, as it is now.
+    """Seconds of one training step of each config on this machine.
 
-    All are built first, and then take one step each in turn, so that what else the machine does falls on all of them;
-    the median of the rounds counts. Data loading is part of it where no worker processes do it beside the step.
-    Teachers have random weights, which cost the same; nothing is downloaded, and nothing learns.
+    All models are built first. Their steps are then interleaved, so background load affects all configs equally. The
+    median over rounds counts. The time includes data loading if no worker processes load data. Teachers have random
+    weights, which cost the same. Nothing is downloaded, and all learning rates are 0.
 
     Args:
-        configs: of the trainings, by name.
-        warmup: steps of each that are not counted.
-        rounds: steps of each that are, at each of five points of the schedules of the terms' weights; the mean of the
-            five is returned.
-        clock: seconds that never run backwards.
+        configs: training configs by name.
+        warmup: number of steps of each config before the measurement.
+        rounds: number of measured steps of each config at each of five moments of training, for which scheduled
+            weights are set; the result is the mean of the five medians.
+        clock: monotonic clock, in seconds.
     """
     with tempfile.TemporaryDirectory() as folder:
         steps = {name: _Steps(config, folder) for name, config in configs.items()}
@@ -106,18 +108,18 @@ def measure_step_seconds(
             for step in steps.values():
                 step.take(0.5, clock)
         seconds: dict[str, list[float]] = {name: [] for name in steps}
-        for point in range(POINTS):
+        for moment in range(MOMENTS):
             taken: dict[str, list[float]] = {name: [] for name in steps}
             for _ in range(rounds):
                 for name, step in steps.items():
-                    taken[name].append(step.take((point + 0.5) / POINTS, clock))
+                    taken[name].append(step.take((moment + 0.5) / MOMENTS, clock))
             for name, values in taken.items():
                 seconds[name].append(statistics.median(values))
     return {name: statistics.mean(values) for name, values in seconds.items()}
 
 
 def value_at(config: Config, key: str) -> Any:
-    """What a config holds at a dotted key, where a number is an index of a list; None if it holds nothing there."""
+    """The value at a dotted key of a config, where a number is an index of a list; None if there is no such key."""
     node: Any = config._cfg_dict
     for part in key.split('.'):
         if isinstance(node, dict):
@@ -130,7 +132,7 @@ def value_at(config: Config, key: str) -> Any:
 
 
 def teachers(config: Config) -> Iterator[dict]:
-    """The specifications of all teachers that have a checkpoint, members of ensembles too."""
+    """The settings of all teachers with a checkpoint, including the members of ensembles."""
     nodes = [(config.get('model') or {}).get('teacher')]
     for node in nodes:
         if isinstance(node, dict):
@@ -151,7 +153,7 @@ class _Steps:
         config.update(
             work_dir=folder,
             experiment_name=f'step_seconds_{uuid.uuid4().hex}',
-            # MMEngine keeps visualizers by name for the life of the process; the next run would write to this folder.
+            # MMEngine keeps visualizers by name until the process ends; the next run would write to this folder.
             visualizer=None,
             log_level='ERROR',
             launcher='none',
@@ -172,7 +174,7 @@ class _Steps:
         self._batches = iter(self._loader)
 
     def take(self, share: float, clock: Callable[[], float]) -> float:
-        """Take a step with the weights that terms have when this share of training is over; its seconds."""
+        """Seconds of a step with the term weights at this share of training, from 0 to 1."""
         if isinstance(self._model, Distiller):
             for term in self._model.all_terms.values():
                 if term.schedule is not None:
@@ -209,13 +211,13 @@ def _stretch_schedule(schedule: dict, iterations: int, before: int) -> dict[str,
     return {key: value for key, value in changed.items() if value != schedule[key]}
 
 
-def _policies(path: str, node: Any) -> Iterator[tuple[str, dict]]:
-    """Policies by iteration, of one optimizer or of several by name."""
+def _schedulers(path: str, node: Any) -> Iterator[tuple[str, dict]]:
+    """Schedulers by iteration, of one optimizer or of several by name."""
     if isinstance(node, (list, tuple)):
         for index, child in enumerate(node):
-            yield from _policies(f'{path}.{index}', child)
+            yield from _schedulers(f'{path}.{index}', child)
     elif 'type' not in node:
         for name, child in node.items():
-            yield from _policies(f'{path}.{name}', child)
+            yield from _schedulers(f'{path}.{name}', child)
     elif node.get('by_epoch', True) is False:
         yield path, node

@@ -1,4 +1,4 @@
-"""What a sweep file says, checked before anything runs: candidates, stages, seeds and a budget."""
+"""The content of a sweep file, checked before anything runs: candidates, stages, seeds and a budget."""
 
 import argparse
 import copy
@@ -29,10 +29,10 @@ class Candidate:
     """One way to train the student.
 
     Args:
-        name: of its folder, and in tables.
-        config: of its training, as a path or ``package::...``.
-        options: what it changes in that config, by dotted key.
-        inherit: the candidates whose best values it starts from, in stages that it doesn't take part in.
+        name: name of the candidate's folder, and its name in tables.
+        config: training config, as a path or ``package::...``.
+        options: changes to the config, by dotted key.
+        inherit: other candidates whose best values are used, also from stages without this candidate.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Candidate:
     inherit: tuple[str, ...] = ()
 
     def read(self) -> Config:
-        """Its config, with its options."""
+        """The config with the options."""
         config = copy.deepcopy(_parse(self.config))
         config.merge_from_dict(self.options)
         return config
@@ -49,18 +49,18 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """A search over some keys, from the best values of the stages before.
+    """A search over config keys for several candidates, from the best values of earlier stages.
 
     Args:
-        name: of its folder, and in tables.
-        candidates: the names of those that take part.
-        seeds: of training; every trial is run with each, and judged by the mean.
-        space: by config key, a list of values, or a range ``dict(low=..., high=..., log=...)``; nothing for a stage
-            that repeats the best over its seeds.
-        sampler: ``'grid'``, all combinations; or ``'random'`` or ``'tpe'``, which draw ``trials`` of them.
-        trials: how many are drawn; unused by the grid.
-        prune_after: the iteration from which a trial ends whose validation falls below the median of those before; None
-            for never.
+        name: name of the stage's folder, and its name in tables.
+        candidates: names of the candidates.
+        seeds: seeds of training; every trial is run with each seed, and its value is the mean.
+        space: list of values or range ``dict(low=..., high=..., log=...)`` for each config key; empty for a stage that
+            repeats the best values over its seeds.
+        sampler: ``'grid'`` for all combinations; ``'random'`` or ``'tpe'`` for ``trials`` samples of the space.
+        trials: number of samples; 0 for a grid.
+        prune_after: iteration after which a trial is stopped if its validation falls below the median of earlier
+            trials; None for no pruning.
     """
 
     name: str
@@ -71,8 +71,8 @@ class Stage:
     trials: int = 0
     prune_after: int | None = None
 
-    def points(self) -> list[dict]:
-        """The values of each trial; empty dicts where a sampler draws them."""
+    def trial_values(self) -> list[dict]:
+        """The values of each trial; empty dicts if a sampler chooses them."""
         if self.sampler != 'grid':
             return [{} for _ in range(self.trials)]
         return [dict(zip(self.space, values)) for values in itertools.product(*self.space.values())]
@@ -83,12 +83,12 @@ class Sweep:
     """A whole sweep file.
 
     Args:
-        name: the sweep's identity in a database that several sweeps share.
+        name: name of the sweep, unique in its database.
         work_dir: folder of all runs.
-        metric: by which runs are judged, as the validation logs it; the greater the better.
+        metric: name of the metric in the log of the validation; greater is better.
         budget: ``dict(kind='iterations', 'epochs' or 'seconds', value=...)`` of every run.
-        candidates: by name.
-        stages: in order.
+        candidates: candidates by name.
+        stages: stages in order.
     """
 
     name: str
@@ -99,13 +99,13 @@ class Sweep:
     stages: tuple[Stage, ...]
 
     @property
-    def taking_part(self) -> dict[str, Candidate]:
-        """The candidates of all stages."""
+    def active_candidates(self) -> dict[str, Candidate]:
+        """The candidates that take part in a stage."""
         named = {name for stage in self.stages for name in stage.candidates}
         return {name: candidate for name, candidate in self.candidates.items() if name in named}
 
     def sources(self, stage: Stage, candidate: str) -> list[tuple[Stage, str]]:
-        """The searches whose best values a candidate has in a stage; where two agree on a key, the later one counts."""
+        """The studies whose best values a candidate uses in a stage; later studies override earlier ones."""
         found = [source for parent in self.candidates[candidate].inherit for source in self.sources(stage, parent)]
         earlier = self.stages[: self.stages.index(stage)]
         found += [(before, candidate) for before in earlier if candidate in before.candidates]
@@ -115,43 +115,43 @@ class Sweep:
 def load_sweep(path: str, options: dict[str, Any] | None = None) -> Sweep:
     """Read a sweep file, which is an ordinary MMEngine config and may inherit.
 
-    Its keys are those of :class:`Sweep`; ``seeds`` of the stages that have none of their own; ``options``, which all
-    candidates get; and names of its own that begin with an underscore.
+    Its keys are those of :class:`Sweep`; ``seeds``, for stages without own seeds; and ``options``, for all candidates.
+    Keys that start with an underscore are ignored.
 
     Args:
-        path: of the file, or ``package::...``.
-        options: what to change in it, by dotted key.
+        path: path of the file, or ``package::...``.
+        options: changes to the file, by dotted key.
 
     Raises:
-        FileNotFoundError: if it, or the config of a candidate, doesn't exist.
-        ValueError: in one line that names the key, if something is missing, unknown or contradictory.
+        FileNotFoundError: if the file, or the config of a candidate, does not exist.
+        ValueError: if a key is missing, unknown or contradictory; the message is one line and names the key.
     """
     config = read_config(path)
     config.merge_from_dict(options or {})
-    said = {key: value for key, value in config._cfg_dict.to_dict().items() if not key.startswith('_')}
+    content = {key: value for key, value in config._cfg_dict.to_dict().items() if not key.startswith('_')}
     keys = {'name', 'work_dir', 'metric', 'seeds', 'budget', 'candidates', 'stages', 'options'}
-    _check_keys('the sweep file', said, keys, {'name', 'seeds', 'budget', 'candidates', 'stages'})
-    common = flatten(said.get('options', {}))
-    candidates = {name: _candidate(name, value, common) for name, value in said['candidates'].items()}
+    _check_keys('the sweep file', content, keys, {'name', 'seeds', 'budget', 'candidates', 'stages'})
+    common = flatten(content.get('options', {}))
+    candidates = {name: _candidate(name, value, common) for name, value in content['candidates'].items()}
     for candidate in candidates.values():
         _check_inheritance(candidate, candidates)
     sweep = Sweep(
-        name=_name('name', said['name']),
-        work_dir=said.get('work_dir') or f'work_dirs/{said["name"]}',
-        metric=said.get('metric', 'mIoU'),
-        budget=_budget(said['budget']),
+        name=_name('name', content['name']),
+        work_dir=content.get('work_dir') or f'work_dirs/{content["name"]}',
+        metric=content.get('metric', 'mIoU'),
+        budget=_budget(content['budget']),
         candidates=candidates,
-        stages=tuple(_stage(stage, said['seeds'], candidates) for stage in said['stages']),
+        stages=tuple(_stage(stage, content['seeds'], candidates) for stage in content['stages']),
     )
     names = [stage.name for stage in sweep.stages]
     if not names or len(set(names)) < len(names):
-        raise ValueError(f'stages must have different names, and there must be one at least, but they are {names}')
+        raise ValueError(f'stages must be at least one, with different names, but are {names}')
     _check_configs(sweep)
     return sweep
 
 
 def flatten(options: dict[str, Any], prefix: str = '') -> dict[str, Any]:
-    """Nested options, as a config has them, by dotted key."""
+    """Nested options by dotted key."""
     flat: dict[str, Any] = {}
     for key, value in options.items():
         if isinstance(value, dict):
@@ -162,10 +162,10 @@ def flatten(options: dict[str, Any], prefix: str = '') -> dict[str, Any]:
 
 
 def as_arguments(options: dict[str, Any]) -> list[str]:
-    """Options by dotted key as they follow ``--cfg-options``.
+    """Arguments of ``--cfg-options`` for options by dotted key.
 
     Raises:
-        ValueError: if a value would be read as another one.
+        ValueError: if ``--cfg-options`` would parse a value as another one.
     """
     parser = argparse.ArgumentParser()
     add_arguments(parser)
@@ -176,7 +176,7 @@ def as_arguments(options: dict[str, Any]) -> list[str]:
         if read != {key: value} or type(read[key]) is not type(value):
             raise ValueError(
                 f'{key} must be a value that --cfg-options can pass on (numbers, words, lists of them), '
-                f"but is {value!r}; write a config that sets it, and name that as the candidate's"
+                f'but is {value!r}; write a config with this value, and use it as config of the candidate'
             )
         texts.append(text)
     return texts
@@ -184,7 +184,7 @@ def as_arguments(options: dict[str, Any]) -> list[str]:
 
 @functools.cache
 def _parse(config: str) -> Config:
-    """MMEngine reads fifty metafiles for every base that is named as ``mmseg::...``."""
+    """Cached, because MMEngine reads fifty metafiles for every base of the form ``mmseg::...``."""
     return read_config(config)
 
 
@@ -248,7 +248,7 @@ def _check_choice(key: str, choice: Any, sampler: str) -> None:
         _check_keys(key, choice, {'low', 'high', 'log'}, {'low', 'high'})
         if sampler == 'grid':
             raise ValueError(
-                f'{key} is a range, of which a grid cannot have all; list values, or set sampler and trials'
+                f'{key} must be a list for a grid, but is a range; list the values, or set sampler and trials'
             )
         if not choice['low'] < choice['high'] or choice.get('log') and choice['low'] <= 0:
             raise ValueError(f'{key} must have low < high, and low > 0 with log=True, but is {choice}')
@@ -275,13 +275,15 @@ def _check_inheritance(candidate: Candidate, candidates: dict[str, Candidate], b
             )
         if parent in (*below, candidate.name):
             path = ', '.join((*below, candidate.name))
-            raise ValueError(f'candidates.{parent}.inherit leads back to itself, by {path}; leave one of them out')
+            raise ValueError(
+                f'candidates.{parent}.inherit must have no circle, but leads back through {path}; remove one of them'
+            )
         _check_inheritance(candidates[parent], candidates, (*below, candidate.name))
 
 
 def _check_configs(sweep: Sweep) -> None:
-    """Whether candidates can be trained for other iterations, and with other values at the keys that are searched."""
-    for name, candidate in sweep.taking_part.items():
+    """Check that the candidates accept other iterations, and other values at the keys of the space."""
+    for name, candidate in sweep.active_candidates.items():
         config = candidate.read()
         try:
             stretch(config, 1)
@@ -293,19 +295,19 @@ def _check_configs(sweep: Sweep) -> None:
             for key, choice in stage.space.items() if name in stage.candidates else ():
                 for value in choice if isinstance(choice, (list, tuple)) else ():
                     as_arguments({key: value})
-                # A key whose parent isn't there is a slip of the pen, which MMEngine would take for a new setting.
+                # A key without a parent is a typo, which MMEngine would accept as a new setting.
                 parent = key.rpartition('.')[0]
                 if parent and not isinstance(value_at(config, parent), (dict, list, tuple)):
                     known = flatten(config._cfg_dict.to_dict())
                     near = difflib.get_close_matches(key, known, n=1)
                     raise ValueError(
                         f'stages.{stage.name}.space: {candidate.config} has no {parent}'
-                        + (f'; did you mean {near[0]}?' if near else f'; leave {name} out of this stage')
+                        + (f'; did you mean {near[0]}?' if near else f'; remove {name} from this stage')
                     )
 
 
 def _check_run(sweep: Sweep, candidate: Candidate, config: Config) -> None:
-    """Whether the runs of a candidate can end well, and leave the metric where a sweep reads it."""
+    """Check that the runs of a candidate can succeed and log the metric where the sweep reads it."""
     if sweep.budget['kind'] == 'iterations':
         config.merge_from_dict(stretch(config, int(sweep.budget['value'])))
     key = f'candidates.{candidate.name}'
@@ -315,13 +317,13 @@ def _check_run(sweep: Sweep, candidate: Candidate, config: Config) -> None:
     names = metric_names(config)
     if config.get('val_evaluator') is None:
         raise ValueError(
-            f'{key}: runs are judged by {sweep.metric}, but {candidate.config} validates nothing; set '
+            f'{key}: a sweep needs {sweep.metric} of the validation, but {candidate.config} has no val_evaluator; set '
             'val_dataloader, val_cfg and val_evaluator'
         )
     if names.complete and not names.may_hold(sweep.metric):
         raise ValueError(
-            f'metric is {sweep.metric!r}, but validation of {key} gives {", ".join(names.names)}; name one of '
-            f'them, or change val_evaluator of {candidate.config}'
+            f'metric is {sweep.metric!r}, but the validation of {key} logs {", ".join(names.names)}; set metric to one '
+            f'of them, or change val_evaluator of {candidate.config}'
         )
     problem = scalars_problem(config)
     if problem:
@@ -329,16 +331,16 @@ def _check_run(sweep: Sweep, candidate: Candidate, config: Config) -> None:
 
 
 def scalars_problem(config: Config) -> str:
-    """Why a run would not leave its validations in ``<work_dir>/<time>/vis_data/scalars.json``; empty if it would.
+    """The reason why a run would not log its validations in ``<work_dir>/<time>/vis_data/scalars.json``, or ''.
 
     Args:
-        config: of a training by iterations.
+        config: config of a training by iterations.
     """
     logger = (config.get('default_hooks') or {}).get('logger', {})
     if logger is None:
-        return 'default_hooks.logger is None, so that nothing is logged; leave it out'
+        return 'default_hooks.logger is None, so nothing is logged; remove this setting'
     if logger.get('log_metric_by_epoch', True):
-        return 'default_hooks.logger.log_metric_by_epoch=True gives every validation the step 0; set it to False'
+        return 'default_hooks.logger.log_metric_by_epoch=True logs every validation with step 0; set it to False'
     visualizer = config.get('visualizer')
     if visualizer is None:
         return ''  # MMEngine's default
@@ -347,17 +349,17 @@ def scalars_problem(config: Config) -> str:
     kinds = [VISBACKENDS.get(each['type']) if isinstance(each['type'], str) else each['type'] for each in backends]
     local = [each for each, kind in zip(backends, kinds) if kind is not None and issubclass(kind, LocalVisBackend)]
     if not local:
-        return "visualizer.vis_backends has no dict(type='LocalVisBackend'), which writes it; add one"
+        return "visualizer.vis_backends has no dict(type='LocalVisBackend'), which writes this file; add one"
     if local[0].get('scalar_save_file', SCALARS) != SCALARS:
-        return f'visualizer.vis_backends names it {local[0].scalar_save_file}; leave scalar_save_file out'
+        return f'visualizer.vis_backends has scalar_save_file={local[0].scalar_save_file}; remove this setting'
     if 'save_dir' in visualizer or 'save_dir' in local[0]:
-        return 'visualizer has a save_dir of its own; leave save_dir out'
+        return 'visualizer has its own save_dir; remove this setting'
     return ''
 
 
 def _check_keys(key: str, value: Any, known: set, required: set) -> None:
     if not isinstance(value, dict):
-        raise ValueError(f'{key} must be a dict with {", ".join(sorted(known))}, but is {value!r}')
+        raise ValueError(f'{key} must be a dict with the keys {", ".join(sorted(known))}, but is {value!r}')
     wrong = sorted(required - value.keys()) + sorted(value.keys() - known)
     if wrong:
         needs, may = (', '.join(sorted(names)) for names in (required, known - required))
@@ -367,6 +369,6 @@ def _check_keys(key: str, value: Any, known: set, required: set) -> None:
 def _name(key: str, name: str) -> str:
     if not re.fullmatch(r'[\w.-]+', name):
         raise ValueError(
-            f'{key}: a name becomes a folder, so it must have letters, digits, _, - and . only, but is {name!r}'
+            f'{key}: a name is also a folder, so it must have only letters, digits, _, - and ., but is {name!r}'
         )
     return name

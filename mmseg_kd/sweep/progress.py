@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs: a live picture on a terminal, and a line for each event elsewhere."""
+"""Progress of a sweep: live bars on a terminal, and one line for each event elsewhere."""
 
 from typing import TextIO
 
@@ -9,11 +9,11 @@ from rich.table import Table
 
 
 class SweepProgress:
-    """Bars for the whole sweep and for the run at hand, redrawn in place on a terminal.
+    """Bars of the whole sweep and of the current run, refreshed in place on a terminal.
 
     Args:
-        total: runs of the sweep.
-        out: where to.
+        total: number of runs.
+        out: output stream.
     """
 
     def __init__(self, total: int, out: TextIO) -> None:
@@ -25,23 +25,23 @@ class SweepProgress:
             self._live.start()
 
     def event(self, text: str) -> None:
-        """Say something that stays."""
+        """Print a line that stays."""
         left = '' if self._live else self._time_left()
         self._console.print(f'[{self._done}/{self._total}] {text}{left}', markup=False)
 
     def count(self, done: int, total: int, left: float | None) -> None:
-        """Say how many runs are over, out of how many, and how many seconds the others need, if that is known."""
+        """Set the number of finished runs and of all runs, and the seconds that the rest needs; None if unknown."""
         self._done, self._total, self._left = done, total, left
 
-    def draw(self, run: str, iteration: int, iterations: int, note: str, elsewhere: list[tuple[str, str]]) -> None:
-        """Show what runs now.
+    def refresh(self, run: str, iteration: int, iterations: int, note: str, elsewhere: list[tuple[str, str]]) -> None:
+        """Show the current run and those of other workers.
 
         Args:
-            run: its name.
-            iteration: that it has reached.
-            iterations: of it.
-            note: what else is known of it.
-            elsewhere: the name and machine of each run of other workers.
+            run: name of the current run; empty without one.
+            iteration: last iteration of the run.
+            iterations: length of the run.
+            note: text after the bar.
+            elsewhere: name and machine of each run of another worker.
         """
         if not self._live:
             return
@@ -52,10 +52,10 @@ class SweepProgress:
             grid.add_row(run, ProgressBar(iterations, iteration, width=40), f'{iteration}/{iterations}{note}')
         others = ', '.join(f'{name} on {machine}' for name, machine in elsewhere[:8])
         rest = f' and {len(elsewhere) - 8} more' if len(elsewhere) > 8 else ''
-        self._live.update(Group(grid, f'beside it: {others}{rest}' if others else ''), refresh=True)
+        self._live.update(Group(grid, f'other workers: {others}{rest}' if others else ''), refresh=True)
 
     def close(self) -> None:
-        """Remove the picture; what was said stays."""
+        """Remove the bars; printed lines stay."""
         if self._live:
             self._live.stop()
 
@@ -64,7 +64,7 @@ class SweepProgress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """A duration with a suitable unit."""
     if seconds < 90:
         return f'{seconds:.0f} s'
     if seconds < 90 * 60:

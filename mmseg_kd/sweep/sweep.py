@@ -1,4 +1,4 @@
-"""A fair comparison as one command: search every candidate's settings by stages, and repeat the best over seeds."""
+"""A fair comparison in one command: tune every candidate stage by stage, and repeat the best settings over seeds."""
 
 import pickle
 import sys
@@ -10,12 +10,14 @@ from typing import Any, TextIO
 from ..io.tables import markdown_table
 from .board import Board
 from .budget import iterations_of, teachers
-from .claims import Claim, Claims
+from .leases import Lease, Leases
 from .plan import Candidate, Stage, Sweep
 from .progress import SweepProgress, duration
-from .search import open_storage
+from .study import open_storage
 from .training_process import TrainingProcess
 from .worker import Worker
+
+LOCKS = '.claims'  # folders of running sweeps have this name
 
 MEASURE = """
 import pickle, sys
@@ -37,90 +39,90 @@ def run_sweep(
     poll: float = 1.0,
     out: TextIO | None = None,
 ) -> str:
-    """Be one of the workers of a sweep until all its runs are over.
+    """Work on a sweep until all runs have ended.
 
-    Any number of workers may run the same sweep, and each may be killed and started again at any time: a run is
-    claimed by one worker, one that was interrupted resumes from its last checkpoint, and one that is over is not
-    repeated. A run that fails is recorded with its error, and the rest goes on; what builds on a search without any
-    success is left out.
+    Any number of workers may run the same sweep, and each may be killed and started again at any time. One worker
+    leases each run. An interrupted run resumes from its last checkpoint, and a finished run is not repeated. The error
+    of a failed run is recorded, and the sweep continues. A study is skipped if it starts from one without any complete
+    trial.
 
     Args:
-        sweep: what to do.
-        trainer: the command of a training, to which config and options are appended.
+        sweep: sweep to run.
+        trainer: training command, to which config and options are appended.
         storage: URL of the database; an SQLite file in the work directory if None.
-        retry_failed: whether to run again what has failed, before anything else.
-        heartbeat: seconds between two signs of life. A worker of another machine that is silent for twelve times as
-            long is taken for dead.
-        poll: seconds between two looks at a training.
-        out: where progress and result are printed; standard output if None.
+        retry_failed: whether to queue failed runs again at the start.
+        heartbeat: seconds between two heartbeats. A worker on another machine counts as dead after twelve times as
+            long without a heartbeat.
+        poll: seconds between two checks of a running training.
+        out: output stream of progress and results; standard output if None.
 
     Returns:
-        str: the tables of the best values and results, and of the costs.
+        str: tables of the best values and results, and of the costs.
 
     Raises:
         FileNotFoundError: if a teacher has no checkpoint.
         ImportError: if Optuna is not installed.
         RuntimeError: if the budget is in seconds and a training step cannot be measured.
-        ValueError: if the database doesn't answer, or the sweep was begun with other settings.
+        ValueError: if the database does not answer, or the sweep was started with other settings.
     """
     out = out or sys.stdout
-    for name, candidate in sweep.taking_part.items():
+    for name, candidate in sweep.active_candidates.items():
         for teacher in teachers(candidate.read()):
             checkpoint = teacher['checkpoint']
             if checkpoint not in (None, 'auto') and '://' not in checkpoint and not Path(checkpoint).is_file():
                 raise FileNotFoundError(
-                    f'candidates.{name}: no such checkpoint of the teacher: {checkpoint}; train it first'
+                    f'candidates.{name}: no such checkpoint of the teacher: {checkpoint}; train the teacher first'
                 )
     work_dir = Path(sweep.work_dir)
     work_dir.mkdir(parents=True, exist_ok=True)
     url = storage or f'sqlite:///{(work_dir / "study.db").resolve()}'
     database = open_storage(url)
-    claims = Claims(url, work_dir / '.claims', patience=12 * heartbeat)
+    leases = Leases(url, work_dir / LOCKS, patience=12 * heartbeat)
     progress = SweepProgress(sum(count for *_, count in plan(sweep)), out)
     try:
-        costs = fix_costs(sweep, database, claims, heartbeat, progress.event)
+        costs = fix_costs(sweep, database, leases, heartbeat, progress.event)
         board = Board(sweep, database, costs)
-        board.open(claims)
+        board.open(leases)
         if retry_failed:
-            progress.event(f'{board.retry(claims)} failed runs are queued again')
-        Worker(board, trainer, claims, progress, heartbeat, poll).work()
+            progress.event(f'{board.retry(leases)} failed runs are queued again')
+        Worker(board, trainer, leases, progress, heartbeat, poll).work()
     finally:
         progress.close()
     table = board.table()
     last, page = work_dir / sweep.stages[-1].name, work_dir / 'comparison'
     out.write(
-        f'\n{table}\n\nthe last stage compared:         python tools/compare.py {last}\n'
-        f'all runs, with their heat maps:  python tools/compare.py {work_dir} --out {page}\n'
+        f'\n{table}\n\ncompare the last stage:          python tools/compare.py {last}\n'
+        f'compare all runs, with heat maps: python tools/compare.py {work_dir} --out {page}\n'
     )
     return table
 
 
 def dry_run(sweep: Sweep, out: TextIO | None = None) -> None:
-    """Print all runs of a sweep, with their iterations and the time that they would take, one after the other.
+    """Print all runs of a sweep with their iterations and training times.
 
-    The time is that of the training steps, measured here where the data is at hand.
+    The times are those of the training steps, measured on this machine if the data is there.
 
     Args:
-        sweep: to show.
-        out: where to; standard output if None.
+        sweep: sweep to print.
+        out: output stream; standard output if None.
     """
     out = out or sys.stdout
-    seconds: dict[str, float | None] = dict.fromkeys(sweep.taking_part)
-    iterations: dict[str, int | None] = dict.fromkeys(sweep.taking_part)
+    seconds: dict[str, float | None] = dict.fromkeys(sweep.active_candidates)
+    iterations: dict[str, int | None] = dict.fromkeys(sweep.active_candidates)
     reason = ''
     try:
         with tempfile.TemporaryDirectory() as folder:
-            seconds.update(_measure(sweep.taking_part, Path(folder)))
+            seconds.update(_measure(sweep.active_candidates, Path(folder)))
     except RuntimeError as error:
         reason = str(error)
     if not reason or sweep.budget['kind'] == 'iterations':
-        for name, candidate in sweep.taking_part.items():
+        for name, candidate in sweep.active_candidates.items():
             iterations[name] = iterations_of(sweep.budget, candidate.read(), seconds[name])
     rows, total = [('run', 'iterations', 'time', 'values')], 0.0
     for stage, candidate, _ in plan(sweep):
         sources = [source.name for source, _ in sweep.sources(stage, candidate)]
         count, step = iterations[candidate], seconds[candidate]
-        for point, params in enumerate(stage.points()):
+        for index, params in enumerate(stage.trial_values()):
             values = [f'{key}={value}' for key, value in params.items()]
             values += [f'{stage.sampler}: {", ".join(stage.space)}'] if stage.sampler != 'grid' else []
             values += [f'best of {", ".join(sources)}'] if sources else []
@@ -128,7 +130,7 @@ def dry_run(sweep: Sweep, out: TextIO | None = None) -> None:
                 total += (count or 0) * (step or 0)
                 rows.append(
                     (
-                        f'{stage.name}/{candidate}/{point}_seed{seed}',
+                        f'{stage.name}/{candidate}/{index}_seed{seed}',
                         str(count or '?'),
                         duration(count * step) if count and step else '?',
                         '; '.join(values),
@@ -136,48 +138,48 @@ def dry_run(sweep: Sweep, out: TextIO | None = None) -> None:
                 )
     out.write(f'{markdown_table(rows)}\n\n{len(rows) - 1} runs; ')
     out.write(
-        f'their time is not known: {reason}\n'
+        f'their time is unknown: {reason}\n'
         if reason
         else f'{duration(total)} of training steps for one worker, without validation\n'
     )
 
 
 def plan(sweep: Sweep) -> Iterator[tuple[Stage, str, int]]:
-    """Each search of a sweep, as its stage, its candidate and the number of its runs."""
+    """The stage, the candidate and the number of runs of each study."""
     for stage in sweep.stages:
         for candidate in stage.candidates:
-            yield stage, candidate, len(stage.points()) * len(stage.seeds)
+            yield stage, candidate, len(stage.trial_values()) * len(stage.seeds)
 
 
 def fix_costs(
-    sweep: Sweep, database: Any, claims: Claims, heartbeat: float, say: Callable[[str], None]
+    sweep: Sweep, database: Any, leases: Leases, heartbeat: float, say: Callable[[str], None]
 ) -> dict[str, dict]:
-    """The ``iterations`` of each candidate, and ``step_seconds``, found once for all workers and restarts.
+    """``iterations`` and ``step_seconds`` of each candidate, determined once for all workers and restarts.
 
     Args:
-        sweep: whose budget counts.
+        sweep: sweep with the budget.
         database: Optuna's storage.
-        claims: to let one worker measure.
-        heartbeat: seconds between two signs of life.
-        say: prints a line.
+        leases: leases of the sweep; they let one worker measure.
+        heartbeat: seconds between two heartbeats.
+        say: function that prints a line.
     """
     import optuna
 
     study = optuna.create_study(study_name=sweep.name, storage=database, load_if_exists=True)
-    claim = claims.wait(f'{sweep.name}/budget')
+    lease = leases.wait(f'{sweep.name}/budget')
     try:
         known = study.user_attrs
         if known.get('budget', sweep.budget) != sweep.budget:
             raise ValueError(
-                f'{sweep.name} was begun with budget = {known["budget"]}, but it is now {sweep.budget}; '
-                'give the sweep another name and work_dir'
+                f'{sweep.name} was started with budget = {known["budget"]}, but now has {sweep.budget}; '
+                'change the name and work_dir of the sweep'
             )
         costs = known.get('costs', {})
-        missing = {name: candidate for name, candidate in sweep.taking_part.items() if name not in costs}
+        missing = {name: candidate for name, candidate in sweep.active_candidates.items() if name not in costs}
         seconds: dict[str, float | None] = dict.fromkeys(missing)
         if sweep.budget['kind'] == 'seconds' and missing:
             say(f'measuring a training step of {", ".join(missing)}')
-            seconds.update(_measure(missing, Path(sweep.work_dir), claim, heartbeat))
+            seconds.update(_measure(missing, Path(sweep.work_dir), lease, heartbeat))
         for name, candidate in missing.items():
             iterations = iterations_of(sweep.budget, candidate.read(), seconds[name])
             costs[name] = dict(iterations=iterations, step_seconds=seconds[name])
@@ -185,26 +187,26 @@ def fix_costs(
         study.set_user_attr('costs', costs)
         return costs
     finally:
-        claim.release()
+        lease.release()
 
 
 def _measure(
-    candidates: dict[str, Candidate], folder: Path, claim: Claim | None = None, heartbeat: float = 10.0
+    candidates: dict[str, Candidate], folder: Path, lease: Lease | None = None, heartbeat: float = 10.0
 ) -> dict[str, float]:
-    """Seconds of a step of each candidate, in a process of its own, which leaves the device as it was.
+    """Seconds of a training step of each candidate, measured in another process, which frees the device at its end.
 
     Raises:
-        RuntimeError: if it fails.
+        RuntimeError: if the measurement fails.
     """
     request, answer, log = (folder / f'step_seconds.{end}' for end in ('request', 'answer', 'log'))
     request.write_bytes(pickle.dumps(candidates))
     command = [sys.executable, '-c', MEASURE, str(request), str(answer)]
-    with TrainingProcess(command, log, claim.file if claim else ()) as process:
+    with TrainingProcess(command, log, lease.descriptors if lease else ()) as process:
         while (code := process.wait(heartbeat)) is None:
-            if claim:
-                claim.renew()
+            if lease:
+                lease.renew()
     if code:
-        raise RuntimeError(f'a training step cannot be measured: {process.last_words()}')
+        raise RuntimeError(f'a training step cannot be measured: {process.error_summary()}')
     seconds = pickle.loads(answer.read_bytes())
     for path in (request, answer, log):
         path.unlink()

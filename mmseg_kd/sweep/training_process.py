@@ -1,4 +1,4 @@
-"""A training that runs as a process of its own, and what it leaves in its folder."""
+"""A training in its own process, and the results in its folder."""
 
 import contextlib
 import json
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ..io.files import write_atomically
 
-GRACE = 10  # seconds from the request to end until the end
-# A process that outlives a killed parent would train on beside its successor. Only Linux can tie the two together.
+GRACE = 10  # seconds between SIGTERM and SIGKILL
+# Without this, a training would outlive its killed worker and continue beside its successor. Linux only.
 DIE_WITH_PARENT = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -24,12 +24,12 @@ if os.getppid() == int(sys.argv[1]):
 
 
 class TrainingProcess:
-    """A command in a process group of its own, with its output in a file. As a context manager, it ends with the block.
+    """A command in its own process group, with its output in a file. As a context manager, it is stopped at the end.
 
     Args:
-        command: to run.
-        log: the file that its output is appended to.
-        inherit: descriptors of open files that it keeps open.
+        command: program and arguments.
+        log: file to which the output is appended.
+        inherit: descriptors of files that stay open in the process.
     """
 
     def __init__(self, command: Sequence[str], log: Path, inherit: Sequence[int] = ()) -> None:
@@ -53,14 +53,14 @@ class TrainingProcess:
         self.stop()
 
     def wait(self, seconds: float) -> int | None:
-        """The exit code, or None if it still runs after so many seconds."""
+        """The exit code, or None if the process still runs after ``seconds``."""
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
 
     def stop(self) -> None:
-        """End it, with the processes that it started; nothing if it has ended."""
+        """Stop the process and those that it started, unless it has ended."""
         if self._process.poll() is not None:
             return
         self._signal(signal.SIGTERM)
@@ -68,8 +68,8 @@ class TrainingProcess:
             self._signal(signal.SIGKILL)
             self._process.wait()
 
-    def last_words(self) -> str:
-        """The error that it ended with, in a line or a few: from the last line that names one, or the last line."""
+    def error_summary(self) -> str:
+        """The end of the output: three lines from the last line that names an error, or else the last line."""
         with self._log.open('rb') as log:
             log.seek(self._begin)
             lines = [line.rstrip() for line in log.read().decode(errors='replace').splitlines() if line.strip()]
@@ -84,13 +84,13 @@ class TrainingProcess:
 
 
 def killed_from_outside(code: int) -> bool:
-    """Whether an exit code says that somebody ended the process, rather than an error of its own."""
+    """Whether an exit code means that the process was killed by a signal, not ended by an error of its own."""
     number = -code if code < 0 else code - 128
     return number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def read_scalars(work_dir: Path) -> Iterator[dict]:
-    """Everything that a run has logged, in order; what a resumed run logged again comes later."""
+    """All log entries of a run, in order. Entries that a resumed run repeats come later."""
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
         for line in path.read_text(errors='replace').splitlines():
             try:
@@ -100,23 +100,23 @@ def read_scalars(work_dir: Path) -> Iterator[dict]:
 
 
 def validations(work_dir: Path, metric: str) -> dict[int, float]:
-    """The metric by iteration."""
+    """The metric of each validation, by iteration."""
     return {entry['step']: float(entry[metric]) for entry in read_scalars(work_dir) if metric in entry}
 
 
 def reached(work_dir: Path) -> int:
-    """The last iteration that was logged; 0 if none was."""
+    """The last logged iteration; 0 without a log."""
     return next((entry['step'] for entry in reversed(list(read_scalars(work_dir))) if 'step' in entry), 0)
 
 
 def prepare_resume(work_dir: Path, before: float) -> Path | None:
-    """Point ``last_checkpoint`` to the latest checkpoint that is whole, and return it; None if there is none.
+    """Point ``last_checkpoint`` to the latest complete checkpoint, and return it; None if there is none.
 
-    A killed training may leave a checkpoint half written, and MMEngine's pointer empty.
+    A killed training may leave an incomplete checkpoint and an empty ``last_checkpoint``.
 
     Args:
-        work_dir: of the run.
-        before: only checkpoints of earlier iterations count.
+        work_dir: folder of the run.
+        before: iteration before which a checkpoint must be.
     """
     pointer = work_dir / 'last_checkpoint'
     found = {
@@ -125,7 +125,7 @@ def prepare_resume(work_dir: Path, before: float) -> Path | None:
         if (match := re.fullmatch(r'iter_(\d+)\.pth', path.name))
     }
     for iteration in sorted(found, reverse=True):
-        # The directory of the archive that torch.save writes comes last.
+        # torch.save writes the directory of the archive last, so an incomplete file is no zip file.
         if iteration < before and zipfile.is_zipfile(found[iteration]):
             write_atomically(pointer, str(found[iteration].resolve()))
             return found[iteration]

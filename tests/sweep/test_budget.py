@@ -26,7 +26,7 @@ def test_a_schedule_keeps_its_shape():
         dict(type='CosineAnnealingLR', begin=50, end=800, T_max=750, by_epoch=False),
         dict(type='MultiStepLR', milestones=[300, 600], by_epoch=False),
         dict(type='StepLR', step_size=9),  # by epoch
-        dict(type='PolyLR', power=0.9, by_epoch=False),  # to the end of time
+        dict(type='PolyLR', power=0.9, by_epoch=False),  # without an end
     ]
     changed = stretch(config(param_scheduler=policies), 200)
     assert changed == {
@@ -66,7 +66,7 @@ def test_the_schedules_of_weights_stretch_with_training():
     }
 
 
-def test_the_schedules_of_terms_on_unlabeled_images_stretch_likewise():
+def test_the_schedules_of_terms_on_unlabeled_images_stretch_too():
     terms = dict(loss_a=dict(weight=dict(type='CutoffWeight', weight=1.0, end=600)))
     unlabeled_terms = dict(
         loss_u=dict(weight=dict(type='WarmupWeight', weight=50.0, begin=40, iters=100)), loss_v=dict(weight=1.0)
@@ -111,16 +111,16 @@ def test_nothing_becomes_empty_in_a_short_training():
     }
 
 
-def test_an_interval_is_rounded_up_so_that_no_short_one_is_left():
+def test_an_interval_is_rounded_up_so_that_no_short_one_remains():
     changed = stretch(config(), 777)  # 77.7 and 291.4
     assert (changed['train_cfg.val_interval'], changed['default_hooks.checkpoint.interval']) == (78, 292)
 
 
-def test_a_config_of_these_iterations_stays_as_it_is():
+def test_a_config_with_these_iterations_does_not_change():
     assert stretch(config(param_scheduler=[dict(type='PolyLR', end=800, by_epoch=False)]), 800) == {}
 
 
-def test_a_stretched_config_is_what_a_shorter_one_would_say():
+def test_a_stretched_config_equals_a_hand_written_shorter_one():
     demo = Config.fromfile(config_file('mmseg_kd::demo/student.py'))
     demo.merge_from_dict(stretch(demo, 400))
     assert (demo.train_cfg.max_iters, demo.train_cfg.val_interval, demo.default_hooks.checkpoint.interval) == (400,) * 3
@@ -128,7 +128,7 @@ def test_a_stretched_config_is_what_a_shorter_one_would_say():
 
 
 def test_a_training_by_epochs_is_refused():
-    with pytest.raises(ValueError, match='train_cfg.max_iters must be set, since a sweep counts iterations, but'):
+    with pytest.raises(ValueError, match='train_cfg.max_iters must be set, because a sweep counts iterations, but'):
         stretch(Config(dict(train_cfg=dict(by_epoch=True, max_epochs=3))), 200)
 
 
@@ -152,21 +152,21 @@ def demo(scenes):
 
 
 @pytest.mark.parametrize('value, iterations', [(3, 8), (4, 10), (0.1, 1)])  # 30, 40 and 1 of 10 images, 4 at a time
-def test_an_epoch_is_as_many_images_as_there_are(value, iterations, demo):
+def test_an_epoch_has_as_many_images_as_the_training_set(value, iterations, demo):
     assert iterations_of(dict(kind='epochs', value=value), demo('student')) == iterations
 
 
-def test_a_budget_in_seconds_pays_for_the_steps_that_fit():
+def test_a_budget_in_seconds_has_the_steps_that_fit():
     assert iterations_of(dict(kind='seconds', value=60), Config(), 0.25) == 240
     assert iterations_of(dict(kind='seconds', value=1), Config(), 0.6) == 1
     assert iterations_of(dict(kind='seconds', value=1), Config(), 60.0) == 1
     assert iterations_of(dict(kind='iterations', value=7), Config()) == 7
 
 
-def test_steps_are_timed_in_turn_and_the_median_counts(monkeypatch):
+def test_timed_steps_are_interleaved_and_the_median_counts(monkeypatch):
     taken = []
     seconds = dict(a=[9.0, 9.0, 1.0, 2.0, 30.0], b=[9.0, 9.0, 4.0, 1.0, 6.0])  # two of them to warm up
-    # At the other four points of the schedules: medians of 4 and of 5.
+    # At the other four moments of training: medians of 4 and 5.
     seconds = {
         name: values + [2.0 + 2 * (name == 'a'), 5.0, 3.0 if name == 'a' else 9.0] * 4
         for name, values in seconds.items()
@@ -188,7 +188,7 @@ def test_steps_are_timed_in_turn_and_the_median_counts(monkeypatch):
     )
 
 
-def test_a_step_with_a_teacher_costs_more_and_nothing_is_learnt(demo, monkeypatch):
+def test_a_step_with_a_teacher_costs_more_and_no_weight_changes(demo, monkeypatch):
     made = []
     begin = budget._Steps.__init__
 
@@ -203,14 +203,14 @@ def test_a_step_with_a_teacher_costs_more_and_nothing_is_learnt(demo, monkeypatc
     assert 0 < seconds['alone'] < seconds['distilled']
     for steps, parameters in made:
         assert all(torch.equal(value, parameters[name]) for name, value in steps._model.named_parameters())
-    assert made[1][0]._model.terms['loss_cwd'].weight == 3.0  # as it is at nine tenths
+    assert made[1][0]._model.terms['loss_cwd'].weight == 3.0  # its value at nine tenths of training
     made[1][0].take(0.3, lambda: 0.0)
     assert made[1][0]._model.terms['loss_cwd'].weight == 0.0
-    # The configs, and the checkpoint that was never there, are untouched.
+    # The configs are unchanged, and so is the path of the missing checkpoint.
     assert distilled.model.teacher.checkpoint == 'work_dirs/demo/teacher/iter_800.pth'
 
 
-def test_no_later_run_of_the_process_writes_to_the_folder_that_is_gone(demo):
+def test_no_later_run_of_the_process_writes_to_the_removed_folder(demo):
     config = demo('student')
     for kept in (Visualizer, SegLocalVisualizer):
         kept._instance_dict.pop(config.visualizer.name, None)

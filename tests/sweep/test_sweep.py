@@ -25,8 +25,7 @@ FORK = multiprocessing.get_context('fork')
 LR, DECAY = 'optim_wrapper.optimizer.lr', 'optim_wrapper.optimizer.weight_decay'
 TEMPERATURE, WEIGHT = 'model.terms.loss_pi.loss.temperature', 'model.terms.loss_pi.weight'
 
-# Trains nothing: logs and writes checkpoints as MMEngine does, fails where it should, and tells what it was asked to
-# do.
+# Trains nothing: writes logs and checkpoints as MMEngine does, fails where it should, and records its arguments.
 TRAINER = r"""
 import fcntl, json, math, os, signal, sys, time, zipfile
 from pathlib import Path
@@ -66,7 +65,7 @@ def log(**entry):
 
 for step in range(begin + 1, iterations + 1):
     time.sleep(float(os.environ.get('PACE', 0)))
-    # One that is to be stopped on its way waits for it there, however late it comes.
+    # A training that the test stops on the way waits for the signal there.
     while os.environ.get('HOLD') == str(lr) and begin == 0 and step == 7 and time.time() < born + 600:
         time.sleep(0.01)
     log(loss=1 / step, iter=step, step=step)
@@ -113,7 +112,7 @@ def workplaces(root):
         (folder / 'pi.py').write_text(
             "_base_ = './alone.py'\nmodel = dict(terms=dict(loss_pi=dict(loss=dict(temperature=1.0), weight=0.1)))\n"
         )
-        said = dict(
+        content = dict(
             name='toy',
             work_dir=str(folder / 'runs'),
             seeds=[0],
@@ -129,8 +128,8 @@ def workplaces(root):
             ),
             stages=stages,
         )
-        said.update(changes)
-        (folder / 'sweep.py').write_text('\n'.join(f'{key} = {value!r}' for key, value in said.items()))
+        content.update(changes)
+        (folder / 'sweep.py').write_text('\n'.join(f'{key} = {value!r}' for key, value in content.items()))
         return Workplace(folder)
 
     return make
@@ -138,7 +137,7 @@ def workplaces(root):
 
 class Workplace:
     def __init__(self, folder):
-        self.folder, self.journal, self.said = folder, folder / 'journal', io.StringIO()
+        self.folder, self.journal, self.printed = folder, folder / 'journal', io.StringIO()
 
     @property
     def sweep(self):
@@ -147,7 +146,7 @@ class Workplace:
     def run(self, **arguments):
         os.environ['JOURNAL'] = str(self.journal)
         trainer = [sys.executable, '-I', '-S', str(self.folder / 'trainer.py')]
-        return run_sweep(self.sweep, trainer, poll=0.02, out=self.said, **arguments)
+        return run_sweep(self.sweep, trainer, poll=0.02, out=self.printed, **arguments)
 
     def start(self):
         """A worker in a process of its own."""
@@ -174,13 +173,13 @@ class Workplace:
 
 @pytest.fixture
 def workplace(tmp_path):
-    """Makes folders with a sweep file, and what it needs."""
+    """Makes folders with a sweep file and the files that it needs."""
     return workplaces(tmp_path)
 
 
 @pytest.fixture(scope='module')
 def undisturbed(tmp_path_factory):
-    """A sweep that went through, with what it said."""
+    """A finished sweep with its output."""
     place = workplaces(tmp_path_factory.mktemp('sweep'))()
     place.table = place.run()
     return place
@@ -191,7 +190,7 @@ def row(table, name):
     return [cell.strip() for cell in line.strip('|').split('|')][1:]
 
 
-def until(condition, seconds=600):  # of a test that has failed; a busy machine may take most of it
+def until(condition, seconds=600):  # until a test fails; a busy machine may need most of them
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, 'waited too long'
@@ -256,7 +255,7 @@ def test_each_run_is_an_ordinary_training_with_a_record(undisturbed):
     }
 
 
-def test_a_failed_run_is_recorded_and_the_rest_goes_on(undisturbed):
+def test_a_failed_run_is_recorded_and_the_sweep_continues(undisturbed):
     error = 'FloatingPointError: iteration 1: losses must be finite, but loss = nan with lr = 10.0'
     record = undisturbed.read('optimizer/pi/1_seed0')
     assert (record['state'], record['error'], record['miou']) == ('failed', error, None)
@@ -269,8 +268,8 @@ def test_a_failed_run_is_recorded_and_the_rest_goes_on(undisturbed):
 
 
 def test_without_a_terminal_each_event_is_a_line(undisturbed):
-    lines = undisturbed.said.getvalue().splitlines()
-    assert lines[0] == f'[0/{RUNS}] optimizer/alone/0_seed0 begins {LR}=10.0 {DECAY}=0.0'
+    lines = undisturbed.printed.getvalue().splitlines()
+    assert lines[0] == f'[0/{RUNS}] optimizer/alone/0_seed0 starts {LR}=10.0 {DECAY}=0.0'
     assert re.fullmatch(rf'\[3/{RUNS}\] optimizer/alone/2_seed0 complete after \d+ s: mIoU 41.00, \d+ s left', lines[5])
     assert lines[-2].endswith(f'python tools/compare.py {undisturbed.folder}/runs/final')
     assert lines[-1].endswith(
@@ -308,15 +307,15 @@ def test_two_workers_share_a_sweep_and_no_run_is_done_twice(workplace, undisturb
     table = place.run()
     assert [run for _, run in place.events('begins')] == runs
     for name in ('optimizer/alone', 'optimizer/pi', 'temperature/pi', 'final/alone', 'final/pi'):
-        # What TPE draws for the others depends on which of its trials was over first.
+        # The samples of TPE depend on which of its trials was finished first.
         assert row(table, name) == row(undisturbed.table, name)
 
 
 def disturb(place, kills, seed):
-    """Kill worker, training, or both at random moments, and start the worker again; then let it come to its end."""
+    """Kill worker, training or both at random moments, and start the worker again; then let it finish."""
     chance, worker, done = random.Random(seed), place.start(), 0
     while done < kills:
-        if chance.random() < 0.8:  # else it may hit the worker while it opens the database or rests
+        if chance.random() < 0.8:  # otherwise the worker may open the database or wait
             until(lambda: not worker.is_alive() or place.training() and alive(place.training()))
         worker.join(chance.uniform(0.0, 0.5))
         assert worker.is_alive(), 'the sweep was over before the kills were'
@@ -343,11 +342,11 @@ def test_kills_at_random_moments_do_not_change_the_result(kills, pace, workplace
     ends = [run for _, run in place.events('ends')]
     assert not place.events('meets-another')
     begins = place.events('begins')
-    assert len(begins) > RUNS  # some were hit
+    assert len(begins) > RUNS  # some runs were interrupted
     for index, (event, run) in enumerate(begins):
         assert (event == 'begins-at-0') or run in [earlier for _, earlier in begins[:index]]
-    # The end of a training may be missed, when its worker is killed before it has noted it; then it is resumed at its
-    # end.
+    # A worker may be killed after its training has ended and before it records that; the training then resumes at
+    # its end.
     assert set(ends) == {run for _, run in undisturbed.events('ends')}
 
 
@@ -362,7 +361,7 @@ def test_a_killed_training_resumes_from_its_checkpoint(workplace, monkeypatch):
     assert row(place.run(), 'final/alone')[0] == '41.00'
 
 
-def test_an_interrupted_worker_takes_its_training_along_and_gives_the_run_back(workplace, monkeypatch):
+def test_an_interrupted_worker_stops_its_training_and_releases_the_run(workplace, monkeypatch):
     monkeypatch.setenv('PACE', '1')
     place = workplace(stages=[dict(name='final', candidates=['alone'])])
     worker = place.start()
@@ -376,14 +375,16 @@ def test_an_interrupted_worker_takes_its_training_along_and_gives_the_run_back(w
     assert row(place.run(), 'final/alone')[0] == '41.00'
 
 
-def test_a_run_that_is_killed_again_and_again_fails(workplace, monkeypatch):
+def test_a_run_that_is_killed_repeatedly_fails(workplace, monkeypatch):
     monkeypatch.setenv('MODE', 'dies')
     place = workplace(stages=[dict(name='final', candidates=['alone'])])
-    assert 'final/alone/0_seed0: killed 6 times without coming further (exit code -9); is memory short?' in place.run()
+    assert (
+        'final/alone/0_seed0: killed 6 times without a new checkpoint (exit code -9); is memory short?' in place.run()
+    )
     assert len(place.events('begins')) == 6
 
 
-def test_what_builds_on_nothing_is_left_out_and_a_repeated_run_may_give_it_ground(workplace, monkeypatch):
+def test_a_study_after_a_failed_one_is_skipped_until_a_repeated_run_succeeds(workplace, monkeypatch):
     monkeypatch.setenv('MODE', 'is-never-validated')
     stages = [
         dict(name='optimizer', candidates=['alone'], space={LR: [10.0, 0.1]}),
@@ -392,7 +393,7 @@ def test_what_builds_on_nothing_is_left_out_and_a_repeated_run_may_give_it_groun
     place = workplace(stages=stages)
     table = place.run()
     assert row(table, 'optimizer/alone') == ['-', '2, 2 failed', '-']
-    assert row(table, 'final/alone') == ['-', '-', 'left out, since a search before had no success']
+    assert row(table, 'final/alone') == ['-', '-', 'skipped: an earlier study has no complete trial']
     assert 'optimizer/alone/1_seed0: validation must log mIoU, but logged None; set val_evaluator' in table
     monkeypatch.delenv('MODE')
     before = len(place.events('begins'))
@@ -404,7 +405,7 @@ def test_what_builds_on_nothing_is_left_out_and_a_repeated_run_may_give_it_groun
         'optimizer/alone/1_seed0',
         'final/alone/0_seed0',
     ]
-    assert '2 failed runs are queued again' in place.said.getvalue()
+    assert '2 failed runs are queued again' in place.printed.getvalue()
 
 
 def test_of_a_failed_trial_only_the_failed_seeds_are_repeated(workplace, monkeypatch):
@@ -416,7 +417,7 @@ def test_of_a_failed_trial_only_the_failed_seeds_are_repeated(workplace, monkeyp
     assert 'final/alone/0_seed1: AssertionError: seed 1' in place.run()
     (place.folder / 'trainer.py').write_text(trainer)
     assert row(place.run(retry_failed=True), 'final/alone')[:2] == ['41.50 ± 0.71', '1']
-    # It had come to its last checkpoint, and to the validation after it.
+    # It had written its last checkpoint and validated it.
     assert place.events('begins') == [
         ('begins-at-0', 'final/alone/0_seed0'),
         ('begins-at-0', 'final/alone/0_seed1'),
@@ -433,7 +434,7 @@ def test_a_trial_below_the_median_is_pruned(workplace, monkeypatch):
     table = place.run()
     assert row(table, 'optimizer/alone')[:2] == ['50.00', '6, 1 pruned']
     record = place.read('optimizer/alone/4_seed0')
-    # 50 - 29 at the end, so a share of it at iteration 6; never before the fifth.
+    # 50 - 29 at the end, a share of it at iteration 6; never pruned before iteration 5.
     assert record['state'] == 'pruned' and record['miou'] == pytest.approx(21 * 0.6)
     assert ('ends', 'optimizer/alone/4_seed0') not in place.events()
 
@@ -442,15 +443,15 @@ def test_a_changed_sweep_is_not_mixed_with_the_old_one(workplace):
     place = workplace(stages=[dict(name='final', candidates=['alone'], space={LR: [0.1]})])
     place.run()
     file = place.folder / 'sweep.py'
-    said = file.read_text()
-    file.write_text(said.replace('[0.1]', '[0.2]'))
+    content = file.read_text()
+    file.write_text(content.replace('[0.1]', '[0.2]'))
     with pytest.raises(
-        ValueError, match=r'toy/final/alone was begun with space = .*0.1\]}, but is now space = .*0.2\]}'
+        ValueError, match=r'toy/final/alone was started with space = .*0.1\]}, but now has space = .*0.2\]}'
     ):
         place.run()
-    file.write_text(said.replace("'value': 10", "'value': 11"))
+    file.write_text(content.replace("'value': 10", "'value': 11"))
     with pytest.raises(
-        ValueError, match='toy was begun with budget = .*10}, but it is now .*11}; give the sweep another name'
+        ValueError, match='toy was started with budget = .*10}, but now has .*11}; change the name and work_dir'
     ):
         place.run()
 
@@ -463,38 +464,38 @@ def test_a_new_stage_may_follow(workplace):
     assert row(place.run(), 'more/alone') == ['57.00', '1', f'{LR}=0.01']
 
 
-def test_a_lost_teacher_is_missed_before_anything_runs(workplace):
+def test_a_missing_teacher_is_reported_before_any_run(workplace):
     place = workplace(stages=[dict(name='final', candidates=['alone', 'pi'])])
     with (place.folder / 'pi.py').open('a') as file:
         file.write(
             'model.update(teacher=[dict(config="x", checkpoint="auto"), dict(config="y", checkpoint="gone.pth")])\n'
         )
     with pytest.raises(
-        FileNotFoundError, match='candidates.pi: no such checkpoint of the teacher: gone.pth; train it first'
+        FileNotFoundError, match='candidates.pi: no such checkpoint of the teacher: gone.pth; train the teacher first'
     ):
         place.run()
     assert not place.events()
 
 
-def test_without_optuna_one_sentence_says_what_to_install(workplace, monkeypatch):
+def test_without_optuna_the_error_says_what_to_install(workplace, monkeypatch):
     monkeypatch.setitem(sys.modules, 'optuna', None)
     with pytest.raises(ImportError, match=r'a sweep needs Optuna: pip install "mmseg-kd\[sweep\]"'):
         workplace().run()
 
 
 def test_a_database_that_does_not_answer_is_named(workplace, monkeypatch):
-    monkeypatch.setattr('mmseg_kd.sweep.search.OPENING_TRIES', 1)
+    monkeypatch.setattr('mmseg_kd.sweep.study.OPENING_TRIES', 1)
     with pytest.raises(
         ValueError, match=r'--storage must be the URL of a database that answers, but sqlite:///\S+ gave: '
     ):
         workplace().run(storage='sqlite:////nowhere/at/all.db')
 
 
-def test_a_budget_in_seconds_is_measured_once_and_both_costs_are_told(workplace, monkeypatch):
+def test_a_budget_in_seconds_is_measured_once_and_the_table_has_both_costs(workplace, monkeypatch):
     place = workplace(stages=[dict(name='final', candidates=['alone', 'pi'])], budget=dict(kind='seconds', value=3))
     measured = []
 
-    def measure(candidates, folder, claim, heartbeat):
+    def measure(candidates, folder, lease, heartbeat):
         measured.append(list(candidates))
         return dict(alone=0.2, pi=0.4)
 
@@ -530,7 +531,7 @@ def test_a_dry_run_without_data_says_why_the_time_is_unknown(workplace):
     out = io.StringIO()
     dry_run(place.sweep, out)
     assert row(out.getvalue(), 'final/alone/0_seed0') == ['10', '?', '']
-    assert '1 runs; their time is not known: a training step cannot be measured: ' in out.getvalue()
+    assert '1 runs; their time is unknown: a training step cannot be measured: ' in out.getvalue()
 
 
 RECORD = dict(params={LR: 0.1}, iterations=9, state='running', error=None, miou=None)
@@ -538,7 +539,7 @@ RECORD = dict(params={LR: 0.1}, iterations=9, state='running', error=None, miou=
 
 @pytest.fixture
 def left(tmp_path):
-    """A folder as a killed run leaves it, with a checkpoint after 6 and after 9 iterations, the last not validated."""
+    """The folder of a killed run, with checkpoints after 6 and 9 iterations, the last one without validation."""
     import zipfile
 
     folder = tmp_path / 'run'
@@ -557,7 +558,7 @@ def test_the_last_checkpoint_counts_only_with_its_validation(left):
     assert prepare_folder(left, RECORD, 'mIoU') == left / 'iter_9.pth'
 
 
-def test_what_another_run_left_is_not_resumed(left):
+def test_the_folder_of_another_run_is_not_resumed(left):
     other = dict(RECORD, params={LR: 0.2})
     assert prepare_folder(left, other, 'mIoU') is None
     assert [path.name for path in left.iterdir()] == ['run.json']
@@ -614,10 +615,10 @@ def test_a_real_sweep_survives_a_kill(tmp_path):
     sweep.kill()
     sweep.communicate()
     sweep = tool(ROOT / 'tools/sweep.py', 'sweep.py')
-    said, _ = sweep.communicate()
+    printed, _ = sweep.communicate()
     assert sweep.returncode == 0
     for name in ('final/alone', 'final/pi'):
-        assert re.fullmatch(r'\d+\.\d\d ± \d+\.\d\d', row(said, name)[0]) and row(said, name)[2] == f'{LR}=0.01'
+        assert re.fullmatch(r'\d+\.\d\d ± \d+\.\d\d', row(printed, name)[0]) and row(printed, name)[2] == f'{LR}=0.01'
     assert re.search(r'resumed epoch: 0, iter: [123]0', (hit / 'output.log').read_text())
     assert list(validations(hit, 'mIoU')) == [10, 20, 30, 40]
     for candidate in ('alone', 'pi'):

@@ -11,7 +11,7 @@ LR, TEMPERATURE = 'optim_wrapper.optimizer.lr', 'model.terms.loss_pi.loss.temper
 
 @pytest.fixture(scope='module', autouse=True)
 def no_repeated_work():
-    """MMEngine reads fifty metafiles for every base that is named as `mmseg::...`."""
+    """Cached, because MMEngine reads fifty metafiles for every base of the form `mmseg::...`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('mmengine.config.utils.load', functools.lru_cache(maxsize=None)(load))
         yield
@@ -58,14 +58,14 @@ def test_a_sweep_file_is_read_with_its_defaults(write):
     sweep = write()
     assert sweep.work_dir == 'work_dirs/toy' and sweep.metric == 'mIoU'
     assert [stage.seeds for stage in sweep.stages] == [(0,), (0,), (0, 1)]
-    assert sweep.stages[1].points() == [{TEMPERATURE: 1.0}, {TEMPERATURE: 2.0}, {TEMPERATURE: 3.0}]
-    assert sweep.stages[2].points() == [{}]
+    assert sweep.stages[1].trial_values() == [{TEMPERATURE: 1.0}, {TEMPERATURE: 2.0}, {TEMPERATURE: 3.0}]
+    assert sweep.stages[2].trial_values() == [{}]
 
 
-def test_a_grid_is_every_combination(write):
+def test_a_grid_has_every_combination(write):
     stage = dict(name='grid', candidates=['alone'], space={LR: [1.0, 2.0], 'train_cfg.max_iters': [3, 4]})
-    points = write(stages=[stage]).stages[0].points()
-    assert points == [{LR: lr, 'train_cfg.max_iters': n} for lr, n in [(1.0, 3), (1.0, 4), (2.0, 3), (2.0, 4)]]
+    values = write(stages=[stage]).stages[0].trial_values()
+    assert values == [{LR: lr, 'train_cfg.max_iters': n} for lr, n in [(1.0, 3), (1.0, 4), (2.0, 3), (2.0, 4)]]
 
 
 def test_a_candidate_starts_from_its_own_best_values_and_from_those_it_inherits(write):
@@ -81,7 +81,7 @@ def test_a_candidate_starts_from_its_own_best_values_and_from_those_it_inherits(
     assert sources(final, 'both') == [('optimizer', 'pi'), ('temperature', 'pi')]
 
 
-def test_options_of_all_candidates_come_before_their_own(write, tmp_path):
+def test_options_of_a_candidate_override_the_common_ones(write, tmp_path):
     candidates = dict(
         alone=dict(config=str(tmp_path / 'alone.py'), options=dict(optim_wrapper=dict(optimizer=dict(lr=3.0))))
     )
@@ -111,8 +111,8 @@ STAGE = dict(name='s', candidates=['alone'])
             'budget must have a kind out of iterations, epochs, seconds and a value > 0',
         ),
         (dict(budget=dict(kind='seconds', value=0)), "value > 0, but is {'kind': 'seconds', 'value': 0}"),
-        (dict(name='a b'), "name: a name becomes a folder, .* but is 'a b'"),
-        (dict(stages=[STAGE, STAGE]), r"stages must have different names, .* but they are \['s', 's'\]"),
+        (dict(name='a b'), "name: a name is also a folder, .* but is 'a b'"),
+        (dict(stages=[STAGE, STAGE]), r"stages must be at least one, with different names, but are \['s', 's'\]"),
         (
             dict(stages=[dict(STAGE, candidates=['alone', 'p'])]),
             r'stages.s.candidates must name some of alone, pi, both, but is',
@@ -139,7 +139,7 @@ STAGE = dict(name='s', candidates=['alone'])
         ),
         (
             dict(stages=[dict(STAGE, space={LR: dict(low=1, high=2)})]),
-            f'{LR} is a range, of which a grid cannot have all',
+            f'{LR} must be a list for a grid, but is a range',
         ),
         (
             dict(stages=[dict(STAGE, sampler='tpe', trials=2, space={LR: dict(low=0, high=2, log=True)})]),
@@ -151,7 +151,7 @@ STAGE = dict(name='s', candidates=['alone'])
         ),
         (
             dict(stages=[dict(STAGE, space={TEMPERATURE: [1]})]),
-            'alone.py has no model.terms.loss_pi.loss; leave alone out of this',
+            'alone.py has no model.terms.loss_pi.loss; remove alone from this stage',
         ),
         (
             dict(stages=[dict(STAGE, space={LR: [0.1, 'a,b']})]),
@@ -168,17 +168,17 @@ STAGE = dict(name='s', candidates=['alone'])
         ),
         (
             dict(candidates=dict(alone=dict(config='x', inherit='b'), b=dict(config='x', inherit='alone'))),
-            'candidates.alone.inherit leads back to itself, by alone, b',
+            'candidates.alone.inherit must have no circle, but leads back through alone, b',
         ),
     ],
 )
-def test_a_slip_is_told_in_one_line_that_names_the_key(changes, message, write):
+def test_a_mistake_is_reported_in_one_line_that_names_the_key(changes, message, write):
     with pytest.raises(ValueError, match=message) as error:
         write(**changes)
     assert '\n' not in str(error.value)
 
 
-def test_a_missing_config_is_told(write):
+def test_a_missing_config_is_reported(write):
     with pytest.raises(FileNotFoundError, match='no such config: nowhere.py'):
         write(candidates=dict(alone='nowhere.py'), stages=[STAGE])
 
@@ -200,12 +200,12 @@ def test_a_missing_config_is_told(write):
         ((1,), '(1)'),
     ],
 )
-def test_values_reach_the_training_as_they_are(value, text):
+def test_values_reach_the_training_unchanged(value, text):
     assert as_arguments({'a.b': value}) == [f'a.b={text}']
 
 
 @pytest.mark.parametrize('value', ['1', 'a,b', 'with space', dict(a=1), float('inf') - float('inf')])
-def test_a_value_that_would_be_read_as_another_one_is_refused(value):
+def test_a_value_that_would_be_parsed_as_another_one_is_refused(value):
     with pytest.raises(ValueError, match='a.b must be a value that --cfg-options can pass on'):
         as_arguments({'a.b': value})
 
@@ -284,7 +284,7 @@ def test_the_small_sweeps_search_the_terms_of_the_paper(data):
     )
 
 
-def test_the_demo_sweep_makes_as_many_iterations_as_the_demo():
+def test_the_demo_sweep_has_as_many_iterations_as_the_demo():
     sweep = load_sweep('mmseg_kd::sweeps/demo.py')
     assert all(candidate.read().train_cfg.max_iters == sweep.budget['value'] for candidate in sweep.candidates.values())
 
@@ -294,11 +294,11 @@ def test_the_demo_sweep_makes_as_many_iterations_as_the_demo():
     [
         (
             'val_evaluator = dict(type="IoUMetric", iou_metrics=["mDice"])',
-            "metric is 'mIoU', but validation of candidates.alone gives aAcc, mDice, mAcc; name one of them, or change val_evaluator",
+            "metric is 'mIoU', but the validation of candidates.alone logs aAcc, mDice, mAcc; set metric to one of them, or change val_evaluator",
         ),
         (
             'val_evaluator = val_cfg = val_dataloader = None',
-            'candidates.alone: runs are judged by mIoU, but .* validates nothing',
+            'candidates.alone: a sweep needs mIoU of the validation, but .* has no val_evaluator',
         ),
         ('param_scheduler = [dict(type="PolyLR", end=20)]', 'candidates.alone: param_scheduler.0.by_epoch is True'),
         (
@@ -309,26 +309,29 @@ def test_the_demo_sweep_makes_as_many_iterations_as_the_demo():
             'visualizer = dict(type="SegLocalVisualizer", vis_backends=[dict(type="TensorboardVisBackend")])',
             "candidates.alone: a sweep reads the scalars.json of its runs, but visualizer.vis_backends has no .*'LocalVisBackend'",
         ),
-        ('visualizer = dict(type="Visualizer")', "has no dict.type='LocalVisBackend'., which writes it; add one"),
+        (
+            'visualizer = dict(type="Visualizer")',
+            "has no dict.type='LocalVisBackend'., which writes this file; add one",
+        ),
         (
             'visualizer = dict(type="Visualizer", vis_backends=dict(type="LocalVisBackend"), save_dir="elsewhere")',
-            'leave save_dir out',
+            'its own save_dir; remove this setting',
         ),
         (
             'visualizer = dict(type="Visualizer", vis_backends=[dict(type="LocalVisBackend", scalar_save_file="a.json")])',
-            'names it a.json',
+            'has scalar_save_file=a.json; remove this setting',
         ),
         ('default_hooks = dict(_delete_=True, logger=None)', 'default_hooks.logger is None'),
-        ('default_hooks = dict(logger=dict(log_metric_by_epoch=True))', 'with which all validations are of step 0'),
+        ('default_hooks = dict(logger=dict(log_metric_by_epoch=True))', 'logs every validation with step 0'),
     ],
 )
-def test_runs_that_a_sweep_could_not_judge_are_refused_before_the_first(write, tmp_path, config, message):
+def test_runs_without_a_readable_metric_are_refused_before_the_first_run(write, tmp_path, config, message):
     (tmp_path / 'changed.py').write_text(f"_base_ = './alone.py'\n{config}\n")
     with pytest.raises(ValueError, match=message):
         write(candidates=dict(alone=str(tmp_path / 'changed.py')), stages=[STAGE])
 
 
-def test_backends_beside_the_local_one_are_left_alone(write, tmp_path):
+def test_further_backends_are_accepted(write, tmp_path):
     (tmp_path / 'changed.py').write_text(
         "_base_ = './alone.py'\n"
         'visualizer = dict(vis_backends=[dict(type="TensorboardVisBackend"), dict(type="LocalVisBackend")])\n'

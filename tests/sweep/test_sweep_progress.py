@@ -11,7 +11,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(
-    'seconds, said',
+    'seconds, text',
     [
         (0, '0 s'),
         (89.4, '89 s'),
@@ -22,31 +22,31 @@ class Terminal(io.StringIO):
         (172800, '2.0 days'),
     ],
 )
-def test_a_duration_is_said_in_a_unit_that_fits(seconds, said):
-    assert duration(seconds) == said
+def test_a_duration_has_a_suitable_unit(seconds, text):
+    assert duration(seconds) == text
 
 
-def test_a_terminal_shows_what_runs_what_is_done_and_the_time_left(monkeypatch):
+def test_a_terminal_shows_the_current_run_the_finished_runs_and_the_time_left(monkeypatch):
     monkeypatch.setenv('TERM', 'xterm')
     monkeypatch.setenv('COLUMNS', '200')
     out = Terminal()
     progress = SweepProgress(12, out)
     progress.count(3, 12, 600.0)
-    progress.draw('final/pi/0_seed1', 40, 80, ', mIoU 12.34', [('final/pi/0_seed2', 'node7')])
+    progress.refresh('final/pi/0_seed1', 40, 80, ', mIoU 12.34', [('final/pi/0_seed2', 'node7')])
     shown = out.getvalue()
     assert '3/12, 10 min left' in shown and 'final/pi/0_seed1' in shown and '40/80, mIoU 12.34' in shown
-    assert 'beside it: final/pi/0_seed2 on node7' in shown
+    assert 'other workers: final/pi/0_seed2 on node7' in shown
     progress.event('final/pi/0_seed1 complete')
     progress.close()
     assert '[3/12] final/pi/0_seed1 complete' in out.getvalue()
 
 
-def test_elsewhere_only_events_are_written():
+def test_without_a_terminal_only_events_are_written():
     out = io.StringIO()
     progress = SweepProgress(12, out)
     progress.event('one')
     progress.count(1, 12, None)
-    progress.draw('run', 1, 2, '', [])
+    progress.refresh('run', 1, 2, '', [])
     progress.event('[bold]two[/bold] :smile:')
     progress.count(2, 12, 5.0)
     progress.event('three')

@@ -22,7 +22,7 @@ def alive(pid):
         return False
 
 
-def until(condition, seconds=300):  # of a test that has failed; a busy machine may take most of it
+def until(condition, seconds=300):  # until a test fails; a busy machine may need most of them
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -39,15 +39,15 @@ def until(condition, seconds=300):  # of a test that has failed; a busy machine 
         ('raise SystemExit(3)', 'no output'),
     ],
 )
-def test_an_error_is_told_by_its_last_words(code, words, tmp_path):
+def test_the_error_summary_is_the_end_of_the_output(code, words, tmp_path):
     log = tmp_path / 'log'
     log.write_text('KeyError: of an earlier attempt\n')
     with python(code, log) as process:
         assert process.wait(300) not in (0, None)
-    assert process.last_words() == words
+    assert process.error_summary() == words
 
 
-def test_leaving_the_block_ends_the_process_and_what_it_started(tmp_path):
+def test_leaving_the_block_stops_the_process_and_its_children(tmp_path):
     pids = tmp_path / 'pids'
     code = (
         'import os, subprocess, sys, time; child = subprocess.Popen(["sleep", "600"]); '
@@ -81,7 +81,7 @@ def test_the_process_does_not_outlive_a_parent_that_is_killed(tmp_path):
     'code, expected',
     [(-signal.SIGKILL, True), (137, True), (143, True), (-signal.SIGSEGV, False), (1, False), (129, True), (2, False)],
 )
-def test_a_kill_is_told_from_an_error(code, expected):
+def test_a_kill_is_distinguished_from_an_error(code, expected):
     assert killed_from_outside(code) is expected
 
 
@@ -91,7 +91,7 @@ def write_scalars(folder, *entries):
     (folder / 'scalars.json').write_text('\n'.join(map(json.dumps, entries)))
 
 
-def test_a_resumed_run_counts_with_what_it_logged_last(tmp_path):
+def test_the_last_entries_of_a_resumed_run_count(tmp_path):
     write_scalars(tmp_path / '20260101_000000', dict(loss=2, step=10), dict(mIoU=1.5, step=10), dict(mIoU=2.5, step=20))
     write_scalars(tmp_path / '20260102_000000', dict(loss=2, step=15), dict(mIoU=3.5, step=20), dict(loss=1, step=25))
     with (tmp_path / '20260102_000000' / 'vis_data' / 'scalars.json').open('a') as file:
@@ -101,7 +101,7 @@ def test_a_resumed_run_counts_with_what_it_logged_last(tmp_path):
     assert validations(tmp_path / 'nothing', 'mIoU') == {} and reached(tmp_path / 'nothing') == 0
 
 
-def test_a_run_resumes_from_the_last_checkpoint_that_is_whole(tmp_path):
+def test_a_run_resumes_from_the_last_complete_checkpoint(tmp_path):
     for iteration in (8, 16, 24):
         with zipfile.ZipFile(tmp_path / f'iter_{iteration}.pth', 'w') as file:
             file.writestr('data', 'x' * 1000)

@@ -1,4 +1,4 @@
-"""One search of a sweep, a candidate in a stage, as an Optuna study that several workers share."""
+"""One study of a sweep: the trials of one candidate in one stage, shared by several workers through Optuna."""
 
 import json
 import statistics
@@ -7,45 +7,46 @@ import warnings
 import zlib
 from typing import Any
 
-from .claims import Claims, engine_arguments
+from .leases import Leases, engine_arguments
 from .plan import Stage, Sweep
 
 OPENING_TRIES = 8
-# The median of fewer is a matter of luck.
+# The median of fewer trials is mostly noise.
 TRIALS_BEFORE_PRUNING = 4
+INDEX = 'point'  # key of a trial's index in Optuna's user attributes; databases of running sweeps have it
 
 
-class Search:
-    """The trials of a candidate in a stage: one per point of the grid, or as many as are to be drawn.
+class Study:
+    """The trials of a candidate in a stage: one for each combination of a grid, or the stage's number of samples.
 
-    All trials are written when the search is opened, waiting; a worker that has claimed one draws its values. Optuna's
-    own queue would do for one worker, but with SQLite two may pop the same trial from it. What is known of a run, one
-    seed of a trial, stands in the trial's user attributes as ``seed_<seed>``.
+    All trials are written to the database when the study is opened. A worker that has leased a trial samples its
+    values. Optuna's own queue would suffice for one worker, but with SQLite two workers may get the same trial from it.
+    The result of each run (one seed of a trial) is stored in the trial's user attributes as ``seed_<seed>``.
 
     Args:
-        sweep: that it is part of.
-        stage: likewise.
-        candidate: its name.
-        storage: of the study.
+        sweep: sweep of the study.
+        stage: stage of the study.
+        candidate: name of the candidate.
+        storage: Optuna's storage.
     """
 
     def __init__(self, sweep: Sweep, stage: Stage, candidate: str, storage: Any) -> None:
         self.stage, self.candidate, self._storage = stage, candidate, storage
         self.key = f'{stage.name}/{candidate}'
         self.name = f'{sweep.name}/{self.key}'
-        self._points = stage.points()
+        self._values = stage.trial_values()
         self._study: Any = None
         self.trials: dict[int, Any] = {}
 
-    def open(self, definition: dict, claims: Claims) -> None:
+    def open(self, definition: dict, leases: Leases) -> None:
         """Create the study, or join it.
 
         Args:
-            definition: all that its results depend on.
-            claims: to let one worker at a time write its trials.
+            definition: settings that the results depend on.
+            leases: leases of the sweep; they let one worker at a time write the trials.
 
         Raises:
-            ValueError: if it was begun with another definition.
+            ValueError: if the study was started with another definition.
         """
         import optuna
 
@@ -60,7 +61,7 @@ class Search:
             study_name=self.name, storage=self._storage, direction='maximize', pruner=pruner, load_if_exists=True
         )
         definition = json.loads(json.dumps(definition))
-        claim = claims.wait(f'{self.name}/trials')
+        lease = leases.wait(f'{self.name}/trials')
         try:
             before = self._study.user_attrs.get('definition')
             if before is None:
@@ -71,72 +72,72 @@ class Search:
                     ', '.join(f'{key} = {values.get(key)}' for key in changed) for values in (before, definition)
                 )
                 raise ValueError(
-                    f'{self.name} was begun with {old}, but is now {new}; give the sweep another name and '
-                    'work_dir, or the stage another name'
+                    f'{self.name} was started with {old}, but now has {new}; change the name and work_dir of the '
+                    'sweep, or the name of the stage'
                 )
             self.refresh()
-            for point, params in enumerate(self._points):
-                if point not in self.trials:
-                    self._study.enqueue_trial(params, user_attrs=dict(point=point))
+            for index, params in enumerate(self._values):
+                if index not in self.trials:
+                    self._study.enqueue_trial(params, user_attrs={INDEX: index})
         finally:
-            claim.release()
+            lease.release()
         self.refresh()
 
-    def retry(self, claims: Claims) -> int:
-        """Queue the failed runs again, with the values that they had; how many."""
+    def retry(self, leases: Leases) -> int:
+        """Queue the failed runs again, with the same values; the number of runs."""
         from optuna.trial import TrialState
 
-        claim = claims.wait(f'{self.name}/trials')
+        lease = leases.wait(f'{self.name}/trials')
         count = 0
         try:
             self.refresh()
-            for point, trial in self.trials.items():
+            for index, trial in self.trials.items():
                 if trial.state == TrialState.FAIL:
                     kept = {f'seed_{seed}': run for seed, run in runs(trial).items() if run['state'] != 'failed'}
-                    self._study.enqueue_trial(trial.params, user_attrs=dict(point=point, **kept))
+                    self._study.enqueue_trial(trial.params, user_attrs={INDEX: index, **kept})
                     count += len(self.stage.seeds) - len(kept)
         finally:
-            claim.release()
+            lease.release()
         self.refresh()
         return count
 
     def refresh(self) -> None:
-        """Read the trials; of a repeated one, the last counts."""
+        """Read the trials by index; the last one counts if a trial was repeated."""
         trials = self._study.get_trials(deepcopy=False)
-        latest = {trial.user_attrs['point']: trial for trial in trials if 'point' in trial.user_attrs}
-        self.trials = {point: latest[point] for point in range(len(self._points)) if point in latest}
+        latest = {trial.user_attrs[INDEX]: trial for trial in trials if INDEX in trial.user_attrs}
+        self.trials = {index: latest[index] for index in range(len(self._values)) if index in latest}
 
     @property
-    def over(self) -> bool:
+    def finished(self) -> bool:
         """Whether all trials are finished."""
         return all(trial.state.is_finished() for trial in self.trials.values())
 
     @property
     def best(self) -> Any | None:
-        """The best trial, the first of equals; None if none was completed."""
+        """The best complete trial, the first one of equal trials; None if no trial is complete."""
         from optuna.trial import TrialState
 
         complete = [trial for trial in self.trials.values() if trial.state == TrialState.COMPLETE]
         return max(complete, key=lambda trial: trial.value, default=None)
 
     def fixed(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The values from the stages before that all trials share: those given by the worker that asks first."""
+        """The values from earlier stages that all trials share; the first worker that asks sets them."""
         if 'fixed' not in self._study.user_attrs:
             self._study.set_user_attr('fixed', values)
         return self._study.user_attrs['fixed']
 
     def pending(self, trial: Any) -> list[int]:
-        """The seeds that a worker may claim: without values, only the first of them, whose worker draws."""
+        """The seeds that a worker may lease. Before the values are sampled, this is the first seed only."""
         if trial.state.is_finished():
             return []
         seeds = [seed for seed in self.stage.seeds if seed not in runs(trial)]
         return seeds if self.stage.space.keys() <= trial.params.keys() else seeds[:1]
 
-    def draw(self, point: int) -> Any:
-        """Optuna's trial of a point, running, its values drawn unless they were before."""
+    def start(self, index: int) -> Any:
+        """Set a trial to running, and sample its values unless it has them; Optuna's trial."""
         import optuna
 
-        number = self.trials[point].number
+        number = self.trials[index].number
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(
             self._storage.get_study_id_from_name(self.name), number
         )
@@ -153,7 +154,11 @@ class Search:
         return trial
 
     def finish(self, trial: Any) -> bool:
-        """Judge a trial when all its runs are over, unless another worker did; whether there was something to judge."""
+        """Set the final state of a trial whose runs have all ended, unless another worker did.
+
+        Returns:
+            bool: whether all runs of the trial had ended and its final state was not yet known.
+        """
         from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
@@ -173,7 +178,7 @@ class Search:
         return True
 
     def _sampler(self, number: int) -> Any:
-        """A sampler whose draws depend on the trial and on what is known, and not on when its worker began."""
+        """A sampler whose samples depend on the trial and on known results, but not on when the worker started."""
         from optuna import samplers
 
         seed = zlib.crc32(f'{self.name}/{number}'.encode())
@@ -183,7 +188,7 @@ class Search:
 
 
 def runs(trial: Any) -> dict[int, dict]:
-    """What is known of the runs of a trial, by seed: ``state``, ``value``, ``error``, ``seconds``."""
+    """The results of a trial's runs by seed, each with ``state``, ``value``, ``error`` and ``seconds``."""
     prefix = 'seed_'
     return {int(key[len(prefix) :]): value for key, value in trial.user_attrs.items() if key.startswith(prefix)}
 
@@ -193,7 +198,7 @@ def open_storage(url: str) -> Any:
 
     Raises:
         ImportError: if Optuna, or the driver of the database, is not installed.
-        ValueError: if the database doesn't answer.
+        ValueError: if the database does not answer.
     """
     try:
         import optuna
@@ -208,7 +213,7 @@ def open_storage(url: str) -> Any:
         try:
             return optuna.storages.RDBStorage(url, engine_kwargs=engine_arguments(url))
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-            # Workers that start together may all find no tables, and all but one fail to create them.
+            # Workers that start together may all find no tables. All but one then fail to create them.
             if not left:
                 shown = make_url(url).render_as_string(hide_password=True)
                 raise ValueError(
