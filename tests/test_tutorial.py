@@ -262,6 +262,6 @@ def test_the_voc_commands_run(voc):
     outputs = {command: sh(f'{command} {VOC[command]}', voc) for command in COMMANDS if command in VOC}
     said = {words(command)[0]: output for command, output in outputs.items()}
     assert ': ready to train' in said['tools/doctor.py']
-    for row in ('student alone', 'feature', 'response', 'both'):
+    for row in ('baseline', 'feature', 'response', 'both'):
         assert f'\n{row}' in said['tools/compare.py'], row
     assert (voc / 'work_dirs' / 'both_voc12' / 'analysis' / 'predictions.png').is_file()

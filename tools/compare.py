@@ -1,4 +1,4 @@
-"""Compare training runs, from their own logs: mIoU over seeds, lift over the student alone, IoU by class, cost."""
+"""Compare training runs by their logs: mIoU over seeds, gain over the baseline, IoU by class, and cost."""
 
 import argparse
 import contextlib
@@ -18,26 +18,28 @@ with contextlib.redirect_stdout(io.StringIO()):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        'runs', nargs='+', metavar='RUN_DIR', help='work directory, or a folder of such, as a sweep writes'
+        'runs', nargs='+', metavar='RUN_DIR', help='work directory of a run, or a folder of work directories'
     )
     parser.add_argument(
         '--out',
         type=Path,
         metavar='FOLDER',
-        help='also write the tables (text, Markdown, CSV, LaTeX) and the page comparison.html there',
+        help='folder for the tables (text, Markdown, CSV, LaTeX) and the page comparison.html',
     )
     parser.add_argument(
         '--predictions',
         type=int,
         default=0,
         metavar='N',
-        help='show N validation images through every network on the page; needs checkpoints and data',
+        help='number of validation images that the page shows with all predictions; needs checkpoints and data',
     )
-    parser.add_argument('--anyway', action='store_true', help='compare even what is not comparable')
-    parser.add_argument('--confidence', type=float, default=0.95, help='of the intervals of the paired differences')
+    parser.add_argument('--anyway', action='store_true', help='compare runs that are not comparable')
+    parser.add_argument(
+        '--confidence', type=float, default=0.95, help='confidence of the intervals of paired differences'
+    )
     args = parser.parse_args()
     if args.predictions and args.out is None:
-        parser.error('--predictions go onto the page, so they need --out')
+        parser.error('--predictions needs --out, because the page shows them')
     try:
         comparison = compare([read_run(folder) for folder in find_runs(args.runs)], args.anyway, args.confidence)
         print(text_report(comparison), end='')

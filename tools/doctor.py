@@ -1,4 +1,4 @@
-"""Examine a config before hours of training; exit with 1 if something would ruin the run."""
+"""Check a config before hours of training; the exit status is 1 if a problem would ruin the run."""
 
 import argparse
 import contextlib
@@ -20,9 +20,11 @@ def main():
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}, help='override settings of the config'
     )
-    parser.add_argument('--images', type=int, default=50, help="validation images for the teacher's mIoU")
-    parser.add_argument('--samples', type=int, default=32, help='label maps of each data set to look at')
-    parser.add_argument('--seconds', type=float, default=60, help="limit of the teacher's mIoU, and of timing")
+    parser.add_argument('--images', type=int, default=50, help="number of validation images for the teacher's mIoU")
+    parser.add_argument('--samples', type=int, default=32, help='number of label maps to read from each data set')
+    parser.add_argument(
+        '--seconds', type=float, default=60, help="time limit of the teacher's mIoU and of the timed steps, each"
+    )
     parser.add_argument('--distributed', action='store_true', help='the training will have several processes')
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What makes runs comparable: the settings that must be the same, and those that a method may choose."""
+"""Comparability of runs: settings that must be equal, and settings that a method may choose."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ from ..distillers.teacher import teachers_by_name
 from ..io.configs import flatten, outer_preprocessor, shown
 from ..io.runs import Run
 
-# What decides what a network learns. All else in a config is about logging, checkpoints and tests.
+# Keys that affect what a network learns. All other keys are about logging, checkpoints and tests.
 TRAINING = (
     'train_dataloader',
     'optim_wrapper',
@@ -18,7 +18,7 @@ TRAINING = (
     'randomness',
     'auto_scale_lr',
 )
-BESIDE_TRAINING = (
+IGNORED_KEYS = (
     'randomness.seed',
     'train_cfg.val_interval',
     'train_cfg.val_begin',
@@ -27,18 +27,18 @@ BESIDE_TRAINING = (
     'train_dataloader.prefetch_factor',
     'train_dataloader.pin_memory',
 )
-# With these, the iterations follow from the budget.
+# With these kinds of budget, the number of iterations may differ.
 OPEN_BUDGETS = ('epochs', 'seconds')
 
 
 class Difference(NamedTuple):
-    """One setting that must be the same in all runs, and is not.
+    """One setting that must be equal in all runs, but is not.
 
     Args:
-        kind: what it belongs to: data, crop, iterations, batch, student, teacher (and its name, if it has one) or
+        kind: group of the setting: data, crop, iterations, batch, student, teacher (with its name, if it has one) or
             budget.
-        key: of the config. ``model[.student]`` is ``model`` of a student alone, ``model.student`` of a distiller.
-        values: each value with the runs that have it, the most common first.
+        key: config key. ``model[.student]`` means ``model`` in a baseline and ``model.student`` in a distiller.
+        values: each value with its runs, the most common value first.
     """
 
     kind: str
@@ -46,17 +46,17 @@ class Difference(NamedTuple):
     values: list[tuple[str, list[str]]]
 
     def __str__(self) -> str:
-        return f'other {self.kind}: {self.key} is ' + ', but '.join(
+        return f'different {self.kind}: {self.key} is ' + ', but '.join(
             f'{value} in {_some(runs)}' for value, runs in self.values
         )
 
 
 def find_differences(runs: Sequence[Run]) -> list[Difference]:
-    """The settings that must be the same for a fair comparison, and are not.
+    """The settings that must be equal for a fair comparison, but are not.
 
     Args:
-        runs: complete ones. Where a sweep gave all of them the same budget in epochs or seconds, their iterations may
-            differ.
+        runs: complete runs. The number of iterations may differ if all runs belong to sweeps with the same budget in
+            epochs or seconds.
     """
     conditions = [fixed_settings(run) for run in runs]
     budgets = [(run.sweep or {}).get('budget') or {} for run in runs]
@@ -69,10 +69,10 @@ def find_differences(runs: Sequence[Run]) -> list[Difference]:
     names = run_names(runs)
     found = []
     for kind in dict.fromkeys(kind for condition in conditions for kind in condition):
-        concerned = [(name, condition[kind]) for name, condition in zip(names, conditions) if kind in condition]
-        for key in dict.fromkeys(key for _, settings in concerned for key in settings):
+        relevant = [(name, condition[kind]) for name, condition in zip(names, conditions) if kind in condition]
+        for key in dict.fromkeys(key for _, settings in relevant for key in settings):
             values: list[tuple[Any, list[str]]] = []
-            for name, settings in concerned:
+            for name, settings in relevant:
                 value = settings.get(key)
                 holders = next((holders for known, holders in values if known == value), None)
                 if holders is None:
@@ -80,18 +80,18 @@ def find_differences(runs: Sequence[Run]) -> list[Difference]:
                 else:
                     holders.append(name)
             if len(values) > 1:
-                told = {shown(value) for value, _ in values}
-                tell = shown if len(told) == len(values) else repr
+                texts = {shown(value) for value, _ in values}
+                text_of = shown if len(texts) == len(values) else repr
                 values.sort(key=lambda item: -len(item[1]))
-                found.append(Difference(kind, key, [(tell(value), holders) for value, holders in values]))
+                found.append(Difference(kind, key, [(text_of(value), holders) for value, holders in values]))
     return found
 
 
 def training_settings(run: Run) -> dict[str, Any]:
-    """What decides what a run learns, by dotted key, without the seed.
+    """The settings that affect training, by dotted key, without the seed.
 
     Args:
-        run: with a config.
+        run: run with a config.
     """
     settings = {'processes': run.processes}
     for key in TRAINING:
@@ -102,15 +102,15 @@ def training_settings(run: Run) -> dict[str, Any]:
         settings.update(flatten(run.config.get('data_preprocessor'), 'data_preprocessor'))
     fitted = _fitted_to_seconds(run)
     return {
-        key: value for key, value in settings.items() if key not in BESIDE_TRAINING and not (fitted and _is_length(key))
+        key: value for key, value in settings.items() if key not in IGNORED_KEYS and not (fitted and _is_length(key))
     }
 
 
 def run_names(runs: Sequence[Run]) -> list[str]:
-    """The folders, without what they have in common.
+    """The folders of the runs without their common parents, in the same order.
 
     Args:
-        runs: in any order, which is kept.
+        runs: runs in any order.
     """
     parts = [run.folder.parts for run in runs]
     same = 0
@@ -120,10 +120,10 @@ def run_names(runs: Sequence[Run]) -> list[str]:
 
 
 def short_keys(keys: Sequence[str]) -> dict[str, str]:
-    """The shortest ends of dotted keys that still tell them apart.
+    """The shortest ends of dotted keys that are still different.
 
     Args:
-        keys: all different.
+        keys: different keys.
     """
     found = {}
     for key in keys:
@@ -137,23 +137,23 @@ def short_keys(keys: Sequence[str]) -> dict[str, str]:
 
 
 def varied_keys(settings: Sequence[dict[str, Any]]) -> list[str]:
-    """The keys whose values are not the same in all of several settings.
+    """The keys whose values are not equal in all settings.
 
     Args:
-        settings: by dotted key.
+        settings: settings of each run, by dotted key.
     """
     every = dict.fromkeys(key for one in settings for key in one)
     return [key for key in every if any(one.get(key) != settings[0].get(key) for one in settings)]
 
 
 def fixed_settings(run: Run) -> dict[str, dict[str, Any]]:
-    """What a fair comparison holds fixed, by kind and dotted key.
+    """The settings that a fair comparison keeps fixed, by kind and dotted key.
 
-    Of data, these are the labeled images: whether a method looks at others, and how, is its own affair. So is how many
-    teachers it asks, and a student alone has none; those of one name must be the same.
+    The data are the labeled images only: a method may use unlabeled images in its own way. A method may also choose the
+    number of its teachers, but teachers with the same name must be equal.
 
     Args:
-        run: with a config.
+        run: run with a config.
     """
     config = run.config
     model = config.get('model', {})
@@ -185,14 +185,14 @@ def fixed_settings(run: Run) -> dict[str, dict[str, Any]]:
 
 
 def _labeled(dataset: Any) -> Any:
-    """A training set without the unlabeled images that it may have, and without what is done to them."""
+    """A training set without unlabeled images and their pipeline."""
     if isinstance(dataset, dict) and 'labeled' in dataset:
         return {key: dataset[key] for key in ('labeled', 'partition') if key in dataset}
     return dataset
 
 
 def architecture(network: Any) -> Any:
-    """A network without what it is trained by: its losses are a method's to choose.
+    """A network without its losses, which a method may choose.
 
     Args:
         network: config of a segmentor.
@@ -211,7 +211,7 @@ def _fitted_to_seconds(run: Run) -> bool:
 
 
 def _is_length(key: str) -> bool:
-    """Whether a key says how long to train: where seconds are given, a slower machine has another value."""
+    """Whether a key is about the length of training, which depends on the machine if the budget is in seconds."""
     return key == 'train_cfg.max_iters' or (
         key.startswith('param_scheduler.') and key.endswith(('.begin', '.end', '.T_max'))
     )

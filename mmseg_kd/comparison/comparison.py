@@ -1,4 +1,4 @@
-"""Runs, compared: by candidate, over seeds, with the student alone."""
+"""Comparison of runs: grouped by candidate, averaged over seeds, and set against the baseline."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -21,26 +21,26 @@ from .comparability import (
 )
 from .statistics import PairedDifference, Spread, as_good_as_best, paired_difference, spread
 
-ALONE, TEACHER = 'student alone', 'teacher'
+BASELINE, TEACHER = 'baseline', 'teacher'
 NAMED_KEYS = 3
 
 
 @dataclass
 class Row:
-    """Runs that differ in nothing but the seed.
+    """Runs that differ only in the seed.
 
     Args:
-        name: unique in the comparison.
-        role: ``'alone'``, ``'distilled'``, ``'teacher'``, or ``'other'`` for a network that is neither.
-        runs: ordered by seed.
-        settings: of the config, by dotted key.
-        miou: in percent.
-        class_iou: of every class that the logs tell of, in percent.
-        lift: mean mIoU above that of the student alone; None without one, and for itself.
-        paired: the same by seed; None if no seed is in both.
-        standing: ``'best'``, ``'within'`` one deviation of the best, or ``''``.
-        class_standing: likewise for every class.
-        chosen: what a sweep varied for this candidate, and the value that is shown here.
+        name: name of the row, unique in the comparison.
+        role: ``'baseline'`` (the student without a teacher), ``'distilled'``, ``'teacher'``, or ``'other'``.
+        runs: runs ordered by seed.
+        settings: settings of the config, by dotted key.
+        miou: mIoU in percent.
+        class_iou: IoU of every class in the logs, in percent.
+        gain: mean mIoU minus that of the baseline; None without a baseline, and for the baseline.
+        paired: paired difference from the baseline by seed; None without a common seed.
+        standing: ``'best'``, ``'within'`` one std of the best, or ``''``.
+        class_standing: standing in the IoU of every class.
+        chosen: settings that a sweep varied for this candidate, with the chosen values.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Row:
     settings: dict[str, Any]
     miou: Spread
     class_iou: dict[str, Spread]
-    lift: float | None = None
+    gain: float | None = None
     paired: PairedDifference | None = None
     standing: str = ''
     class_standing: dict[str, str] = field(default_factory=dict)
@@ -57,53 +57,53 @@ class Row:
 
     @property
     def fscore(self) -> Spread | None:
-        """Mean F1, in percent; None unless all runs measured it."""
+        """Mean F1 in percent; None unless all runs measured it."""
         values = [run.fscore for run in self.runs]
         return None if None in values else spread(values)
 
     @property
     def iterations(self) -> float:
-        """Mean of the runs."""
+        """Mean number of iterations."""
         return sum(run.iterations for run in self.runs) / len(self.runs)
 
     @property
     def seconds(self) -> float | None:
-        """Of training, mean of the runs that logged it."""
+        """Mean training time of the runs that logged it."""
         return _mean(run.seconds for run in self.runs)
 
     @property
     def memory(self) -> float | None:
-        """Peak of all runs on the GPU, in MiB."""
+        """Peak GPU memory over all runs, in MiB."""
         return max((run.memory for run in self.runs if run.memory is not None), default=None)
 
 
 class Variation(NamedTuple):
-    """What became of one candidate when some of its settings were varied.
+    """Results of one candidate for several values of some settings.
 
     Args:
-        name: of the candidate, and of the sweep's stage.
-        keys: of the config that were varied.
-        points: a value for each key, and the mIoU that came out, in percent.
+        name: name of the candidate, and of the sweep's stage.
+        keys: config keys of the varied settings.
+        results: a value for each key, and the mIoU in percent.
     """
 
     name: str
     keys: list[str]
-    points: list[tuple[tuple[Any, ...], Spread]]
+    results: list[tuple[tuple[Any, ...], Spread]]
 
 
 @dataclass
 class Comparison:
-    """What came out.
+    """The result of :func:`compare`.
 
     Args:
-        rows: the student alone first, then the others, the best first; the teacher last.
-        baseline: the row that the others are compared with; None if the student alone is not among them.
-        differences: what should have been the same and is not.
+        rows: the baseline first, then the others with the best first; the teacher last.
+        baseline: row that the others are compared with; None without a baseline.
+        differences: settings that should be equal, but are not.
         left_out: runs that are in no row, with the reason.
-        tried: rows that a sweep tried and did not choose.
-        variations: of the settings that were varied.
-        facts: what the runs have in common, as label and text.
-        confidence: of the intervals.
+        tried: rows of a sweep that were not chosen.
+        variations: results by varied settings.
+        facts: common settings of the runs, as label and text.
+        confidence: confidence of the intervals, in (0, 1).
     """
 
     rows: list[Row]
@@ -117,32 +117,32 @@ class Comparison:
 
     @property
     def ranked(self) -> list[Row]:
-        """The rows that compete: all but the teacher."""
+        """The rows that are ranked: all except the teacher."""
         return [row for row in self.rows if row.role != 'teacher']
 
     @property
     def classes(self) -> list[str]:
-        """The classes that the logs tell of, in their order."""
+        """The classes in the logs, in their order."""
         return list(dict.fromkeys(name for row in self.rows for name in row.class_iou))
 
 
 def compare(runs: Sequence[Run], anyway: bool = False, confidence: float = 0.95) -> Comparison:
     """Group runs by config, and compare the groups.
 
-    Runs that differ only in the seed are one row. The student alone is known by its config: a plain segmentor that is
-    built like the student of the distillers. Another plain segmentor whose folder holds the teacher's checkpoint is the
-    teacher; it is shown, and takes no part. Of a sweep, each candidate is one row: of its settings that were run with
-    the most seeds in one stage, the one with the highest mean, without the runs of other stages; the student alone that
-    the others are compared with is chosen in the same way.
+    Runs that differ only in the seed form one row. The baseline is recognized by its config: a plain segmentor with the
+    architecture of the distillers' student. A plain segmentor with another architecture is the teacher if a distiller
+    names a checkpoint in its folder; the teacher is shown, but not ranked. Each candidate of a sweep is one row: its
+    settings with the most seeds in one stage are considered, and of these, the settings with the highest mean are
+    chosen. The runs of other stages do not count. Of several baselines, one is chosen in the same way.
 
     Args:
-        runs: those with a problem are listed in ``left_out``.
-        anyway: compare even what should not be compared.
-        confidence: of the intervals.
+        runs: all runs; those with a problem are listed in ``left_out``.
+        anyway: whether to compare runs that are not comparable.
+        confidence: confidence of the intervals, in (0, 1).
 
     Raises:
-        ValueError: if no run is complete; or if they have other data, crops, iterations, batches, students or teachers;
-            the message has a line for every key that differs.
+        ValueError: if no run is complete; or if the runs differ in data, crop, iterations, batch, student or teacher.
+            The message then has one line for each different key.
     """
     left_out = [(run, run.problem) for run in runs if run.problem]
     complete = [run for run in runs if not run.problem]
@@ -156,7 +156,7 @@ def compare(runs: Sequence[Run], anyway: bool = False, confidence: float = 0.95)
     differences = find_differences(competing)
     if differences and not anyway:
         raise ValueError(
-            'these runs cannot be compared (--anyway does it nevertheless):\n' + '\n'.join(map(str, differences))
+            'these runs are not comparable (--anyway compares them nevertheless):\n' + '\n'.join(map(str, differences))
         )
     groups: list[tuple[str, dict[str, Any], list[Run]]] = []
     for run, role in zip(complete, roles):
@@ -172,12 +172,12 @@ def compare(runs: Sequence[Run], anyway: bool = False, confidence: float = 0.95)
     rows, tried = _choose(every)
     _name(rows)
     _name(tried)
-    baseline = _representative([row for row in rows if row.role == 'alone'])
+    baseline = _representative([row for row in rows if row.role == 'baseline'])
     for row in rows:
         if baseline is not None and row is not baseline and row.role != 'teacher':
-            row.lift = row.miou.mean - baseline.miou.mean
+            row.gain = row.miou.mean - baseline.miou.mean
             row.paired = paired_difference(_by_seed(row), _by_seed(baseline), confidence)
-    order = {'alone': 0, 'teacher': 2}
+    order = {'baseline': 0, 'teacher': 2}
     rows.sort(key=lambda row: (order.get(row.role, 1), row is not baseline, -row.miou.mean))
     comparison = Comparison(
         rows,
@@ -194,7 +194,7 @@ def compare(runs: Sequence[Run], anyway: bool = False, confidence: float = 0.95)
 
 
 def _roles(runs: Sequence[Run], every: Sequence[Run]) -> list[str]:
-    """What each run is, judged by all of them: one that was killed still tells who teaches whom."""
+    """The role of each run. Incomplete runs are read too, because their configs name students and teachers."""
     models = [run.config.get('model', {}) for run in every]
     students = [flatten(architecture(model['student']), '') for model in models if 'student' in model]
     teachers = {path for model in models for path in _checkpoints(model.get('teacher'))}
@@ -204,14 +204,14 @@ def _roles(runs: Sequence[Run], every: Sequence[Run]) -> list[str]:
         if 'student' in model:
             roles.append('distilled')
         elif not students or flatten(architecture(model), '') in students:
-            roles.append('alone')
+            roles.append('baseline')
         else:
             roles.append('teacher' if any(folder in path.parents for path in teachers) else 'other')
     return roles
 
 
 def _checkpoints(teacher: Any) -> list[Path]:
-    """The files of a teacher, of an ensemble, or of teachers by name. A run names them from where it was started."""
+    """The checkpoints of all teachers, relative to the folder where the run was started."""
     return [
         Path(value).resolve()
         for key, value in flatten(teacher, 'teacher').items()
@@ -231,13 +231,13 @@ def _row(role: str, settings: dict[str, Any], runs: list[Run]) -> Row:
 
 
 def _one_stage(runs: list[Run], left_out: list[tuple[Run, str]]) -> list[Run]:
-    """The stage of a sweep that repeated these settings most often; the seed that chose them flatters them."""
+    """The stage with the most runs of these settings. The seeds that chose the settings would bias the mean."""
     stages: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         stages[run.sweep['stage'] if run.sweep else ''].append(run)
     kept = max(stages, key=lambda stage: (len(stages[stage]), max(run.started for run in stages[stage])))
     left_out += [
-        (run, f'its settings were repeated in the stage {kept}')
+        (run, f'the stage {kept} has more runs of these settings')
         for stage, members in stages.items()
         if stage != kept
         for run in members
@@ -246,7 +246,7 @@ def _one_stage(runs: list[Run], left_out: list[tuple[Run, str]]) -> list[Run]:
 
 
 def _one_a_seed(runs: list[Run], left_out: list[tuple[Run, str]]) -> list[Run]:
-    """A seed counts once: the same training again is no further sample."""
+    """The newest run of each seed: a repeated training is not a further sample."""
     kept: dict[Any, Run] = {}
     for run in sorted(runs, key=lambda run: run.started):
         key = run.folder if run.seed is None else run.seed
@@ -257,7 +257,7 @@ def _one_a_seed(runs: list[Run], left_out: list[tuple[Run, str]]) -> list[Run]:
 
 
 def _choose(rows: list[Row]) -> tuple[list[Row], list[Row]]:
-    """Every row that no sweep made, and one for each candidate of a sweep; and the others."""
+    """The chosen rows (all rows outside sweeps, and one for each candidate of a sweep), and the others."""
     candidates: dict[Any, list[Row]] = defaultdict(list)
     for row in rows:
         sweep = row.runs[0].sweep
@@ -294,32 +294,32 @@ def _title(run: Run) -> str:
 
 
 def _name(rows: list[Row]) -> None:
-    """Short names, and different ones: what all methods have in common goes, what tells namesakes apart is added."""
+    """Short and unique names: a common ending is removed, and different settings are added to equal names."""
     files = {row.name for row in rows if row.role == 'distilled' and not row.runs[0].sweep}
     common = _common_end(sorted(files)) if len(files) > 1 else ''
-    namesakes: dict[str, list[Row]] = defaultdict(list)
+    same_name: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        if row.role == 'teacher' or (row.role == 'alone' and not row.runs[0].sweep):
-            row.name = TEACHER if row.role == 'teacher' else ALONE
+        if row.role == 'teacher' or (row.role == 'baseline' and not row.runs[0].sweep):
+            row.name = TEACHER if row.role == 'teacher' else BASELINE
         elif row.role == 'distilled' and not row.runs[0].sweep:
             row.name = row.name.removesuffix(common)
-        namesakes[row.name].append(row)
-    for name, members in namesakes.items():
+        same_name[row.name].append(row)
+    for name, members in same_name.items():
         if len(members) < 2:
             continue
         keys = varied_keys([row.settings for row in members])
         short = short_keys(keys)
         seen: dict[str, int] = defaultdict(int)
         for row in members:
-            told = [f'{short[key]} {shown(row.settings.get(key))}' for key in keys[:NAMED_KEYS]]
-            row.name = f'{name} ({", ".join(told)}{", ..." * (len(keys) > NAMED_KEYS)})'
+            parts = [f'{short[key]} {shown(row.settings.get(key))}' for key in keys[:NAMED_KEYS]]
+            row.name = f'{name} ({", ".join(parts)}{", ..." * (len(keys) > NAMED_KEYS)})'
             seen[row.name] += 1
             if seen[row.name] > 1:
                 row.name += f' #{seen[row.name]}'
 
 
 def _common_end(names: list[str]) -> str:
-    """What the names have in common at their end, from an underscore on, without emptying one."""
+    """The common ending of the names, from an underscore on; no name is shortened to nothing."""
     parts = [name.split('_') for name in names]
     same = 0
     while all(len(one) > same + 1 and one[-same - 1] == parts[0][-same - 1] for one in parts):
@@ -328,7 +328,7 @@ def _common_end(names: list[str]) -> str:
 
 
 def _variations(runs: Sequence[Run], rows: Sequence[Row]) -> list[Variation]:
-    """What a sweep varied in each stage, as it says itself; and what rows of the same config file differ in."""
+    """The settings that a sweep varied in each stage, and the settings that rows of the same config file differ in."""
     stages: dict[Any, list[tuple[dict[str, Any], Run]]] = defaultdict(list)
     for run in runs:
         if run.sweep:
@@ -339,20 +339,22 @@ def _variations(runs: Sequence[Run], rows: Sequence[Row]) -> list[Variation]:
     found = []
     for key, members in stages.items():
         keys = varied_keys([settings for settings, _ in members])
-        # A config that differs in many keys is another experiment, not one setting at several values.
+        # A config with many different keys is another experiment, not a variation of one setting.
         if not keys or (len(key) == 2 and len(keys) > 2):
             continue
-        points: dict[tuple[Any, ...], list[float]] = defaultdict(list)
+        results: dict[tuple[Any, ...], list[float]] = defaultdict(list)
         for settings, run in members:
             values = tuple(settings.get(name) for name in keys)
-            points[tuple(str(value) if isinstance(value, (list, dict)) else value for value in values)].append(run.miou)
-        name = f'{key[2]}, {key[1]}' if len(key) == 3 else ALONE if key[1] == 'alone' else key[0]
-        found.append(Variation(name, keys, [(values, spread(mious)) for values, mious in points.items()]))
+            results[tuple(str(value) if isinstance(value, (list, dict)) else value for value in values)].append(
+                run.miou
+            )
+        name = f'{key[2]}, {key[1]}' if len(key) == 3 else BASELINE if key[1] == 'baseline' else key[0]
+        found.append(Variation(name, keys, [(values, spread(mious)) for values, mious in results.items()]))
     return found
 
 
 def _facts(runs: Sequence[Run], differences: Sequence[Difference]) -> list[tuple[str, str]]:
-    """What the competing runs have in common."""
+    """The common settings of the ranked runs."""
     conditions = [fixed_settings(run) for run in runs]
     first = conditions[0]
     teachers = {
@@ -367,7 +369,7 @@ def _facts(runs: Sequence[Run], differences: Sequence[Difference]) -> list[tuple
     if runs[0].processes > 1:
         batch += f' in each of {runs[0].processes} processes'
     parts = ('student].type', 'student].backbone.type', 'student].decode_head.type')
-    told = {
+    values_by_kind = {
         'data': _ends(
             first['data'],
             *(
@@ -385,13 +387,13 @@ def _facts(runs: Sequence[Run], differences: Sequence[Difference]) -> list[tuple
     differing = {difference.kind for difference in differences}
     return [
         (kind, 'differs' if kind in differing else ', '.join(map(shown, values)))
-        for kind, values in told.items()
+        for kind, values in values_by_kind.items()
         if values or kind in differing
     ]
 
 
 def _ends(settings: dict[str, Any], *ends: str) -> list[Any]:
-    """The values of the keys that end so, in the order of the ends."""
+    """The values of the keys with these endings, in the order of the endings."""
     return [value for end in ends for key, value in settings.items() if key.endswith(end)]
 
 

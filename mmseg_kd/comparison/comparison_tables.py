@@ -1,4 +1,7 @@
-"""A comparison as tables: text, Markdown, LaTeX, CSV."""
+"""Tables of a comparison, as text, Markdown, LaTeX and CSV.
+
+Text and LaTeX are written here, because prettytable needs unique column names and its LaTeX does not escape names.
+"""
 
 import csv
 import io
@@ -37,8 +40,8 @@ COLUMNS = (
     'role',
     'seeds',
     'miou_mean',
-    'miou_deviation',
-    'lift',
+    'miou_std',
+    'gain',
     'paired_difference',
     'interval_low',
     'interval_high',
@@ -48,17 +51,17 @@ COLUMNS = (
     'peak_memory_mib',
     'standing',
     'fscore_mean',
-    'fscore_deviation',
+    'fscore_std',
 )
 
 
 class Cell(NamedTuple):
-    """One entry of a table.
+    """One cell of a table.
 
     Args:
-        text: what it says.
-        standing: ``'best'`` is bold, ``'within'`` one deviation of the best underlined.
-        value: the number behind the text, if there is one.
+        text: content of the cell.
+        standing: ``'best'`` for bold, ``'within'`` (one std of the best) for underlined, or ``''``.
+        value: number in the text, if there is one.
     """
 
     text: str
@@ -68,12 +71,12 @@ class Cell(NamedTuple):
 
 @dataclass
 class Table:
-    """A table with a line of names above it. The first column holds names too.
+    """A table with a header. The first column holds the names of the rows.
 
     Args:
-        title: what it shows.
+        title: title of the table.
         header: names of the columns.
-        rows: as many cells each.
+        rows: cells of each row, as many as columns.
     """
 
     title: str
@@ -82,8 +85,8 @@ class Table:
 
 
 def main_table(comparison: Comparison) -> Table:
-    """One line a row: mIoU, what is gained over the student alone, and what it cost."""
-    compared = any(row.lift is not None for row in comparison.rows)
+    """mIoU, gain over the baseline and cost of each row."""
+    compared = any(row.gain is not None for row in comparison.rows)
     measured = any(row.memory is not None for row in comparison.rows)
     scored = any(row.fscore is not None for row in comparison.rows)
     interval = f'{comparison.confidence * 100:g} % interval'
@@ -92,7 +95,7 @@ def main_table(comparison: Comparison) -> Table:
         'seeds',
         f'{METRIC}, %',
         *(['mean F1, %'] if scored else []),
-        *(['lift', 'paired', interval, 'pairs'] if compared else []),
+        *(['gain', 'paired', interval, 'pairs'] if compared else []),
         'iterations',
         'seconds',
         *(['memory, MiB'] if measured else []),
@@ -103,14 +106,14 @@ def main_table(comparison: Comparison) -> Table:
         if scored:
             cells.append(_spread_cell(row.fscore, 2, ''))
         if compared:
-            cells += [Cell(_number(row.lift, '+.2f')), *_paired_cells(row)]
+            cells += [Cell(_number(row.gain, '+.2f')), *_paired_cells(row)]
         cells += [Cell(_number(row.iterations, '.0f')), Cell(_number(row.seconds, '.0f'))]
         rows.append(cells + ([Cell(_number(row.memory, '.0f'))] if measured else []))
     return Table('Comparison', header, rows)
 
 
 def class_table(comparison: Comparison) -> Table | None:
-    """IoU by class; the longer side goes down. None where no log told of it."""
+    """IoU by class, with the longer side vertical; None if no log has it."""
     classes, rows = comparison.classes, [row for row in comparison.rows if row.class_iou]
     if not classes:
         return None
@@ -124,7 +127,7 @@ def class_table(comparison: Comparison) -> Table | None:
 
 
 def run_table(comparison: Comparison) -> Table:
-    """One line a run of the rows."""
+    """All runs of the rows."""
     names = _names(comparison)
     lines = []
     for row in comparison.rows:
@@ -144,13 +147,13 @@ def run_table(comparison: Comparison) -> Table:
             )
     return Table(
         'Runs',
-        ['run', 'candidate', 'seed', f'{METRIC}, %', 'best on the way, %', 'iterations', 'seconds', 'memory, MiB'],
+        ['run', 'candidate', 'seed', f'{METRIC}, %', 'best validation, %', 'iterations', 'seconds', 'memory, MiB'],
         lines,
     )
 
 
 def left_out_table(comparison: Comparison) -> Table:
-    """One line a run that is in no row, with the reason."""
+    """The runs that are in no row, each with the reason."""
     names = _names(comparison)
     return Table(
         'Left out', ['run', 'reason'], [[Cell(names[run.folder]), Cell(reason)] for run, reason in comparison.left_out]
@@ -158,7 +161,7 @@ def left_out_table(comparison: Comparison) -> Table:
 
 
 def chosen_table(comparison: Comparison) -> Table:
-    """One line a candidate of a sweep: what was varied, and the values that are shown."""
+    """The varied settings of each candidate of a sweep, with the chosen values."""
     return Table(
         'Chosen',
         ['candidate', 'settings'],
@@ -171,7 +174,7 @@ def chosen_table(comparison: Comparison) -> Table:
 
 
 def tried_table(comparison: Comparison) -> Table:
-    """One line a setting that a sweep tried and did not choose, the best first."""
+    """The settings that a sweep tried but did not choose, the best first."""
     rows = sorted(comparison.tried, key=lambda row: -row.miou.mean)
     return Table(
         'Tried',
@@ -181,44 +184,44 @@ def tried_table(comparison: Comparison) -> Table:
 
 
 def how_to_read(comparison: Comparison) -> list[str]:
-    """What has to be known to read the tables, one sentence or two each."""
-    said = [
-        'Mean ± sample deviation over seeds, of the last validation. Best: the highest mean. Within: no more than '
-        'one deviation of the best below it.'
+    """Explanations of the tables, one or two sentences each."""
+    texts = [
+        'Mean ± std over seeds, from the last validation. Best: the highest mean. Within: at most one std of the best '
+        'below it.'
     ]
     best = next((row for row in comparison.ranked if row.standing == 'best'), None)
-    if best is not None and best.miou.deviation is None:
-        said.append(f'{best.name} was run with one seed, so its deviation is not known, nor what is within it.')
-    said += _about_lift(comparison)
-    said.append(
-        'Seconds: mean logged time of an iteration, waiting for data included, times the iterations, without '
+    if best is not None and best.miou.std is None:
+        texts.append(f'{best.name} has one seed, so its std is unknown, and no row can be within it.')
+    texts += _about_gain(comparison)
+    texts.append(
+        'Seconds: mean logged time of an iteration (with data loading) times the number of iterations, without '
         'validation.'
     )
     if not any(row.memory is not None for row in comparison.rows):
-        said.append('Peak memory is not in the logs: MMEngine logs that of GPUs only.')
+        texts.append('Peak memory is not in the logs: MMEngine logs GPU memory only.')
     if comparison.tried:
-        said.append(
-            'Of each candidate of a sweep, the setting with the most seeds, and of these the highest mean, is '
-            f'shown; tried besides: {len(comparison.tried)}.'
+        texts.append(
+            'For each candidate of a sweep, the highest mean of the settings with the most seeds '
+            f'is shown. Other settings tried: {len(comparison.tried)}.'
         )
-    return said
+    return texts
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """What goes below the tables: how to read them, what a sweep chose, what does not fit, and what was left out."""
-    said = how_to_read(comparison)
-    said += [f'Settings of {name.text}: {settings.text}.' for name, settings in chosen_table(comparison).rows]
+    """Notes below the tables: explanations, chosen settings, differences and runs that were left out."""
+    texts = how_to_read(comparison)
+    texts += [f'Settings of {name.text}: {settings.text}.' for name, settings in chosen_table(comparison).rows]
     if comparison.differences:
-        said.append('NOT COMPARABLE: ' + '; '.join(map(str, comparison.differences)) + '.')
+        texts.append('NOT COMPARABLE: ' + '; '.join(map(str, comparison.differences)) + '.')
     reasons: dict[str, list[str]] = defaultdict(list)
     for name, reason in left_out_table(comparison).rows:
         reasons[reason.text].append(name.text)
-    said += [f'Left out, {reason}: {", ".join(names)}.' for reason, names in reasons.items()]
-    return said
+    texts += [f'Left out, {reason}: {", ".join(names)}.' for reason, names in reasons.items()]
+    return texts
 
 
 def as_text(table: Table) -> str:
-    """Aligned columns; ``*`` stands behind the best, ``~`` behind what is within one deviation of it."""
+    """Aligned columns, with ``*`` after the best result and ``~`` after results within one std of it."""
     marks = {'best': ' *', 'within': ' ~'}
     marked = {i for line in table.rows for i, cell in enumerate(line) if cell.standing}
     lines = [[name + '  ' * (i in marked) for i, name in enumerate(table.header)]]
@@ -234,7 +237,7 @@ def as_text(table: Table) -> str:
 
 
 def as_markdown(table: Table) -> str:
-    """A table with the best in bold and what is within one deviation of it underlined."""
+    """A Markdown table, with the best result in bold and results within one std of it underlined."""
     marks = {'best': '**{}**', 'within': '<u>{}</u>', '': '{}'}
     lines = [[_escape_markdown(name) for name in table.header], ['---'] + ['---:'] * (len(table.header) - 1)]
     lines += [[marks[cell.standing].format(_escape_markdown(cell.text)) for cell in line] for line in table.rows]
@@ -242,7 +245,7 @@ def as_markdown(table: Table) -> str:
 
 
 def as_latex(table: Table) -> str:
-    """A ``tabular`` for the package booktabs, the best in bold and what is within one deviation of it underlined."""
+    """A ``tabular`` for the package booktabs, with the marks of :func:`as_markdown`."""
     marks = {'best': r'\textbf{%s}', 'within': r'\underline{%s}', '': '%s'}
     lines = [[marks[cell.standing] % _escape_latex(cell.text) for cell in line] for line in table.rows]
     return '\n'.join(
@@ -261,19 +264,19 @@ def as_latex(table: Table) -> str:
 
 
 def main_csv(comparison: Comparison) -> str:
-    """The comparison with all digits: always the same columns, empty where nothing is known."""
+    """The comparison with all digits. The columns are always the same; unknown values are empty."""
     lines: list[Sequence[Any]] = [COLUMNS]
     for row in comparison.rows:
         paired = (row.paired.mean, row.paired.low, row.paired.high, row.paired.pairs) if row.paired else (None,) * 4
-        fscore = (row.fscore.mean, row.fscore.deviation) if row.fscore else (None, None)
+        fscore = (row.fscore.mean, row.fscore.std) if row.fscore else (None, None)
         lines.append(
             (
                 row.name,
                 row.role,
                 row.miou.count,
                 row.miou.mean,
-                row.miou.deviation,
-                row.lift,
+                row.miou.std,
+                row.gain,
                 *paired,
                 row.iterations,
                 row.seconds,
@@ -286,11 +289,11 @@ def main_csv(comparison: Comparison) -> str:
 
 
 def class_csv(comparison: Comparison) -> str:
-    """IoU by class with all digits, one line a row and class."""
-    lines: list[Sequence[Any]] = [('candidate', 'class', 'iou_mean', 'iou_deviation', 'seeds', 'standing')]
+    """IoU by class with all digits, one line for each row and class."""
+    lines: list[Sequence[Any]] = [('candidate', 'class', 'iou_mean', 'iou_std', 'seeds', 'standing')]
     for row in comparison.rows:
         lines += [
-            (row.name, name, iou.mean, iou.deviation, iou.count, row.class_standing.get(name, ''))
+            (row.name, name, iou.mean, iou.std, iou.count, row.class_standing.get(name, ''))
             for name, iou in row.class_iou.items()
         ]
     return _csv(lines)
@@ -302,30 +305,30 @@ def _names(comparison: Comparison) -> dict[Path, str]:
     return dict(zip([run.folder for run in runs], run_names(runs)))
 
 
-def _about_lift(comparison: Comparison) -> list[str]:
-    baseline, rows = comparison.baseline, [row for row in comparison.rows if row.lift is not None]
+def _about_gain(comparison: Comparison) -> list[str]:
+    baseline, rows = comparison.baseline, [row for row in comparison.rows if row.gain is not None]
     if baseline is None:
-        return ['The student alone is not among the runs, so there is no lift: train the student by itself, too.']
+        return ['No gain is shown, because there is no baseline: train the student without a teacher too.']
     if not rows:
         return []
-    said = [
-        f'Lift: mean above that of {baseline.name}. Paired: mean difference of runs with the same seed, with '
-        "Student's interval; one pair has none."
+    texts = [
+        f'Gain: difference of the means from {baseline.name}. Paired: mean difference of runs with the same seed, with '
+        "Student's t interval, which needs two pairs."
     ]
-    chance, single = baseline.miou.deviation, [row for row in rows if row.miou.count == 1]
+    chance, single = baseline.miou.std, [row for row in rows if row.miou.count == 1]
     if single and chance:
-        small = sum(abs(row.lift) <= chance for row in single)
-        said.append(
-            f'Lifts from one seed that are no more than the deviation of {baseline.name} over its seeds, '
-            f'{chance:.2f}: {small} of {len(single)}.'
+        small = sum(abs(row.gain) <= chance for row in single)
+        texts.append(
+            f'Gains from one seed that are at most the std of {baseline.name} over its seeds ({chance:.2f}): '
+            f'{small} of {len(single)}.'
         )
     intervals = sum(row.paired is not None and row.paired.low is not None for row in rows)
     if intervals > 1:
-        said.append(
+        texts.append(
             f'Of {intervals} intervals at {comparison.confidence * 100:g} %, '
-            f'{intervals * (1 - comparison.confidence):.2g} are expected to leave out the true difference.'
+            f'{intervals * (1 - comparison.confidence):.2g} are expected to miss the true difference.'
         )
-    return said
+    return texts
 
 
 def _csv(lines: Sequence[Sequence[Any]]) -> str:
@@ -337,13 +340,13 @@ def _csv(lines: Sequence[Sequence[Any]]) -> str:
 def _spread_cell(one: Spread | None, digits: int, standing: str) -> Cell:
     if one is None:
         return Cell(NOTHING)
-    deviation = '' if one.deviation is None else f' ± {one.deviation:.{digits}f}'
-    return Cell(f'{one.mean:.{digits}f}{deviation}', standing, one.mean)
+    std = '' if one.std is None else f' ± {one.std:.{digits}f}'
+    return Cell(f'{one.mean:.{digits}f}{std}', standing, one.mean)
 
 
 def _paired_cells(row: Row) -> list[Cell]:
     if row.paired is None:
-        return [Cell(NOTHING), Cell(NOTHING), Cell(NOTHING if row.lift is None else '0')]
+        return [Cell(NOTHING), Cell(NOTHING), Cell(NOTHING if row.gain is None else '0')]
     low, high = row.paired.low, row.paired.high
     interval = NOTHING if low is None or high is None else f'[{low:+.2f}, {high:+.2f}]'
     return [Cell(f'{row.paired.mean:+.2f}'), Cell(interval), Cell(str(row.paired.pairs))]
@@ -360,5 +363,5 @@ def _escape_markdown(text: str) -> str:
 def _escape_latex(text: str) -> str:
     if text == NOTHING:
         return '--'
-    # In text mode, the hyphen of a negative number would stay a hyphen.
+    # In text mode, LaTeX would show the minus of a negative number as a hyphen.
     return re.sub(r'(?<![\w-])-(?=\d)', '$-$', ''.join(LATEX.get(character, character) for character in text))

@@ -1,4 +1,4 @@
-"""What the networks of a comparison see, from their checkpoints."""
+"""Predictions of the networks in a comparison, from their checkpoints."""
 
 import re
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ from .comparison import Comparison
 
 @dataclass
 class Predictions:
-    """A few validation images through several networks.
+    """Predictions of several networks for a few validation images.
 
     Args:
-        images: (H, W, 3), uint8, RGB, as the pipeline loads them, before they are resized.
-        truth: label maps (H, W), 255 = void.
-        labels: label maps (H, W) of every row of the comparison that could be run, by its name.
-        classes: names.
-        palette: red, green and blue in 0..255 of every class.
-        missing: names of the other rows, with the reason.
+        images: images (H, W, 3), uint8, RGB, as loaded, before resizing.
+        truth: label maps (H, W); 255 marks ignored pixels.
+        labels: predicted label maps (H, W) by the name of the row.
+        classes: names of the classes.
+        palette: red, green and blue of every class, in 0..255.
+        missing: names of the rows without predictions, each with the reason.
     """
 
     images: list[np.ndarray]
@@ -42,11 +42,11 @@ class Predictions:
 
 
 def predict(comparison: Comparison, count: int) -> Predictions:
-    """Run one network of every row, that of the first seed with a checkpoint, over a few images.
+    """Predict a few images with one network of every row: the first seed that has a checkpoint.
 
     Args:
-        comparison: its runs say where checkpoints and data are.
-        count: of validation images, spread over the data set.
+        comparison: comparison whose runs name checkpoints and data.
+        count: number of validation images, spread over the data set.
     """
     found = Predictions([], [], {}, [], [], [])
     for row in comparison.rows:
@@ -54,7 +54,7 @@ def predict(comparison: Comparison, count: int) -> Predictions:
         if run is None:
             found.missing.append((row.name, 'no checkpoint is left'))
             continue
-        # Data or modules of the user may be gone, or not be what they were: the rest is shown all the same.
+        # Data or modules of the user may be missing or changed: the other networks are shown nevertheless.
         try:
             _predict_one(run, row.name, count, found)
         except Exception as error:
@@ -63,10 +63,10 @@ def predict(comparison: Comparison, count: int) -> Predictions:
 
 
 def last_checkpoint(run: Run) -> Path | None:
-    """The newest checkpoint in a work directory, and else its exported student.
+    """The newest checkpoint in the folder of a run, or else its exported student.
 
     Args:
-        run: whose folder may have been moved since.
+        run: run whose folder may have been moved.
     """
     named = pointed_checkpoint(run.folder)
     counted = sorted(
@@ -88,7 +88,7 @@ def _predict_one(run: Run, name: str, count: int, found: Predictions) -> None:
         raise ValueError('there is no validation image')
     with torch.no_grad():
         samples = [model.test_step(pseudo_collate([dataset[i]]))[0] for i in even_subset(len(dataset), count)]
-    # The prediction of a network of one channel is made of floats.
+    # A network with one output channel predicts floats.
     labels = [sample.pred_sem_seg.data[0].long().cpu().numpy() for sample in samples]
     if not found.images:
         found.images = list(map(Pictures(dataset, model), (sample.img_path for sample in samples)))

@@ -1,4 +1,4 @@
-"""A comparison as files: tables, and one page that needs nothing else."""
+"""Output files of a comparison: tables, and one self-contained HTML page."""
 
 import base64
 import io
@@ -44,25 +44,23 @@ PICTURE_SIDE = 360
 
 
 def text_report(comparison: Comparison) -> str:
-    """The tables and what has to be known to read them, for a terminal."""
+    """The tables and their explanations, for a terminal."""
     tables = [table for table in (main_table(comparison), class_table(comparison)) if table is not None]
-    said = [as_text(table) for table in tables]
-    said[1:] = [f'{table.title}\n\n{text}' for table, text in zip(tables[1:], said[1:])]
+    texts = [as_text(table) for table in tables]
+    texts[1:] = [f'{table.title}\n\n{text}' for table, text in zip(tables[1:], texts[1:])]
     facts = [f'{label}: {text}' for label, text in comparison.facts]
-    return '\n'.join(
-        ['\n'.join(facts) + '\n', *said, '* best   ~ within one deviation of the best', *notes(comparison), '']
-    )
+    return '\n'.join(['\n'.join(facts) + '\n', *texts, '* best   ~ within one std of the best', *notes(comparison), ''])
 
 
 def write_tables(comparison: Comparison, folder: str | Path) -> list[Path]:
     """Write ``comparison.{txt,md,csv,tex}`` and ``class_iou.{md,csv,tex}``.
 
     Args:
-        comparison: what came out.
-        folder: made if it does not exist.
+        comparison: comparison to write.
+        folder: output folder, created if needed.
 
     Returns:
-        list: the files; none for IoU by class, where no log told of it.
+        list: paths of the written files; without ``class_iou`` if no log has the IoU by class.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,12 +85,12 @@ def write_tables(comparison: Comparison, folder: str | Path) -> list[Path]:
 
 
 def page(comparison: Comparison, predictions: Predictions | None = None, title: str = 'Comparison') -> str:
-    """One HTML page with tables, charts and pictures inside; it loads nothing.
+    """One HTML page that contains its tables, charts and pictures, and loads no other file.
 
     Args:
-        comparison: what came out.
-        predictions: to be shown side by side; None for none.
-        title: of the page.
+        comparison: comparison to show.
+        predictions: predictions to show side by side; None for none.
+        title: title of the page.
 
     Raises:
         ImportError: if jinja2 is not installed.
@@ -126,7 +124,7 @@ def page(comparison: Comparison, predictions: Predictions | None = None, title: 
 def _overview(comparison: Comparison) -> str:
     estimates = []
     for row in comparison.ranked:
-        reach = row.miou.deviation
+        reach = row.miou.std
         low, high = (None, None) if reach is None else (row.miou.mean - reach, row.miou.mean + reach)
         estimates.append(
             Estimate(
@@ -136,7 +134,7 @@ def _overview(comparison: Comparison) -> str:
                 row.miou.mean,
                 low,
                 high,
-                f'{row.name}: {_told(row.miou)}',
+                f'{row.name}: {_mean_and_std(row.miou)}',
             )
         )
     return dot_chart(estimates, f'{METRIC}, %', comparison.baseline and comparison.baseline.miou.mean)
@@ -158,7 +156,7 @@ def _paired_chart(comparison: Comparison) -> str | None:
         )
         for row, paired in known
     ]
-    return dot_chart(estimates, f'difference in {METRIC}, points', 0.0)
+    return dot_chart(estimates, f'difference in {METRIC}, percentage points', 0.0)
 
 
 def _curves(comparison: Comparison) -> list[dict[str, Any]]:
@@ -169,21 +167,21 @@ def _curves(comparison: Comparison) -> list[dict[str, Any]]:
         dict(
             title=f'{METRIC} of the validations',
             panels=_panels(comparison, _validations, f'{METRIC}, %') if validated else [],
-            absent='Left out: every run was validated once, at its end.',
+            absent='Not shown: every run was validated once, at its end.',
         ),
         dict(
             title="The decode head's own loss in training",
             panels=_panels(comparison, _losses, 'loss') if logged else [],
-            absent='Left out: no log holds a loss of the decode head.',
+            absent='Not shown: no log has a loss of the decode head.',
         ),
     ]
 
 
 def _panels(comparison: Comparison, get: Callable[[Run], Curve], label: str) -> list[tuple[str, str]]:
-    """One small chart a row, all on the same axes, with the student alone behind."""
-    points = [point for row in comparison.ranked for run in row.runs for point in get(run)]
-    x_range = 0, max(x for x, _ in points)
-    y_range = min(y for _, y in points), max(y for _, y in points)
+    """One small chart for each row, all with the same axes, and with the baseline in the background."""
+    samples = [sample for row in comparison.ranked for run in row.runs for sample in get(run)]
+    x_range = 0, max(x for x, _ in samples)
+    y_range = min(y for _, y in samples), max(y for _, y in samples)
     base = _lines(comparison.baseline, get) if comparison.baseline else []
     panels = []
     for row in comparison.ranked:
@@ -211,9 +209,9 @@ def _finite(curve: Curve) -> Curve:
 def _variation(variation: Variation) -> dict[str, Any]:
     short = short_keys(variation.keys)
     shown: dict[str, Any] = dict(title=variation.name, map=None, charts=[], table=None)
-    sides = [_ordered(values[i] for values, _ in variation.points) for i in range(len(variation.keys))]
+    sides = [_ordered(values[i] for values, _ in variation.results) for i in range(len(variation.keys))]
     if len(sides) == 2 and all(1 < len(side) <= GRID_SIDE for side in sides):
-        means = [one.mean for _, one in variation.points]
+        means = [one.mean for _, one in variation.results]
         low, high = min(means), max(means)
         shown.update(
             map=_heat_map(variation, sides, high),
@@ -223,31 +221,33 @@ def _variation(variation: Variation) -> dict[str, Any]:
         )
         return shown
     for i, key in enumerate(variation.keys):
-        points = [(values[i], one) for values, one in variation.points if _is_number(values[i])]
+        points = [(values[i], one) for values, one in variation.results if _is_number(values[i])]
         if len({value for value, _ in points}) > 1:
             shown['charts'].append(slice_chart(points, short[key], f'{METRIC}, %'))
     if not shown['charts']:
-        lines = [[*(Cell(str(value)) for value in values), Cell(_told(one))] for values, one in variation.points]
+        lines = [
+            [*(Cell(str(value)) for value in values), Cell(_mean_and_std(one))] for values, one in variation.results
+        ]
         shown['table'] = Table('', [*short.values(), f'{METRIC}, %'], lines)
     return shown
 
 
 def _heat_map(variation: Variation, sides: Sequence[Sequence[Any]], high: float) -> Table:
-    found = dict(variation.points)
+    found = dict(variation.results)
     lines = []
     for down in sides[0]:
         line = [Cell(_value(down))]
         for across in sides[1]:
             one = found.get((down, across))
             best = one is not None and one.mean == high
-            line.append(Cell(NOTHING) if one is None else Cell(_told(one), 'best' * best, one.mean))
+            line.append(Cell(NOTHING) if one is None else Cell(_mean_and_std(one), 'best' * best, one.mean))
         lines.append(line)
     return Table('', ['', *map(_value, sides[1])], lines)
 
 
 def _scenes(comparison: Comparison, predictions: Predictions | None) -> dict[str, Any]:
     if predictions is None:
-        return dict(scenes=[], legend=[], no_predictions=['Left out: not asked for (--predictions N shows N images).'])
+        return dict(scenes=[], legend=[], no_predictions=['Not shown: --predictions N adds N images.'])
     palette = predictions.palette
     scenes = []
     for i, (image, truth) in enumerate(zip(predictions.images, predictions.truth)):
@@ -264,12 +264,12 @@ def _scenes(comparison: Comparison, predictions: Predictions | None) -> dict[str
     return dict(
         scenes=scenes,
         legend=legend,
-        no_predictions=[f'Without {", ".join(names)}: {reason}.' for reason, names in reasons.items()],
+        no_predictions=[f'Not shown: {", ".join(names)} ({reason}).' for reason, names in reasons.items()],
     )
 
 
 def _picture(pixels: np.ndarray, kind: str) -> str:
-    """Pixels (H, W, 3) as an address that holds the picture itself."""
+    """Pixels (H, W, 3) as a data URL."""
     picture = Image.fromarray(pixels)
     share = PICTURE_SIDE / max(picture.size)
     if share < 1:
@@ -290,11 +290,11 @@ def _accuracy(labels: np.ndarray, truth: np.ndarray) -> str:
 
 
 def _kind(row: Row) -> str:
-    return 'base' if row.role == 'alone' else 'own'
+    return 'base' if row.role == 'baseline' else 'own'
 
 
-def _told(one: Spread) -> str:
-    return f'{one.mean:.2f}' + ('' if one.deviation is None else f' ± {one.deviation:.2f}')
+def _mean_and_std(one: Spread) -> str:
+    return f'{one.mean:.2f}' + ('' if one.std is None else f' ± {one.std:.2f}')
 
 
 def _ordered(values: Any) -> list[Any]:

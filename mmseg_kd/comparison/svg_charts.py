@@ -1,4 +1,7 @@
-"""Charts as SVG, for a page that brings its own colors: elements have classes, and the page styles them."""
+"""SVG charts whose elements have classes, so that the page sets the colors.
+
+matplotlib's SVG has fixed colors (no dark mode) and no tooltips, and a chart takes 0.1 s instead of 2 ms.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,9 +20,9 @@ class Line(NamedTuple):
     """One line of a chart.
 
     Args:
-        name: shown when the mouse is over it.
-        kind: class of the element: ``'own'`` or ``'base'``.
-        points: x and y, ordered by x.
+        name: tooltip of the line.
+        kind: class of the element, ``'own'`` or ``'base'``.
+        points: pairs of x and y, ordered by x.
     """
 
     name: str
@@ -28,16 +31,16 @@ class Line(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """One line of a :func:`dot_chart`.
+    """One row of a :func:`dot_chart`.
 
     Args:
-        name: written beside it.
-        kind: class of the elements: ``'own'`` or ``'base'``.
+        name: label of the row.
+        kind: class of the elements, ``'own'`` or ``'base'``.
         values: single measurements.
-        center: of the interval.
-        low: its lower end; None if there is none.
-        high: its upper end.
-        text: shown when the mouse is over it.
+        center: center of the interval.
+        low: lower end of the interval; None without an interval.
+        high: upper end of the interval; None without an interval.
+        text: tooltip of the row.
     """
 
     name: str
@@ -52,14 +55,14 @@ class Estimate(NamedTuple):
 def line_chart(
     lines: Sequence[Line], x_range: tuple[float, float], y_range: tuple[float, float], x_label: str, y_label: str
 ) -> str:
-    """Lines over a common grid. Long lines are thinned to means of neighbors; one of a single point is a dot.
+    """Lines over a common grid. Long lines are averaged to fewer points; a line with a single point is a dot.
 
     Args:
-        lines: those behind first.
-        x_range: ends of the axis.
-        y_range: likewise, widened to round numbers.
-        x_label: name of the axis.
-        y_label: likewise.
+        lines: lines from back to front.
+        x_range: ends of the x axis.
+        y_range: ends of the y axis, which is extended to round numbers.
+        x_label: name of the x axis.
+        y_label: name of the y axis.
     """
     frame = _Frame(320, 190, x_range, y_range)
     parts = frame.axes(x_label, y_label)
@@ -78,19 +81,19 @@ def line_chart(
 
 
 def slice_chart(points: Sequence[tuple[float, Spread]], x_label: str, y_label: str) -> str:
-    """Results over the values of one setting, with their deviations.
+    """Results over the values of one setting, with error bars of one std.
 
-    A few values stand side by side, whatever their distance; many are put on an axis, logarithmic where they span
-    more than a factor of 30.
+    A few values are equally spaced. Many values have an axis, which is logarithmic if they span more than a factor of
+    30.
 
     Args:
-        points: value and result, in any order.
+        points: pairs of value and result, in any order.
         x_label: name of the setting.
         y_label: name of the result.
     """
     points = sorted(points, key=lambda point: point[0])
     values = sorted({value for value, _ in points})
-    spans = [(one.mean - (one.deviation or 0), one.mean + (one.deviation or 0)) for _, one in points]
+    spans = [(one.mean - (one.std or 0), one.mean + (one.std or 0)) for _, one in points]
     y_range = min(low for low, _ in spans), max(high for _, high in spans)
     if len(values) <= ORDINAL:
         frame = _Frame(
@@ -111,26 +114,26 @@ def slice_chart(points: Sequence[tuple[float, Spread]], x_label: str, y_label: s
     best = max(one.mean for _, one in points)
     for (value, one), (low, high) in zip(points, spans):
         x = frame.x(place(value))
-        deviation = '' if one.deviation is None else f' ± {one.deviation:.2f}'
-        if one.deviation:
+        std = '' if one.std is None else f' ± {one.std:.2f}'
+        if one.std:
             parts.append(
                 f'<line class="own stroke" x1="{x:.1f}" x2="{x:.1f}" y1="{frame.y(low):.1f}" y2="{frame.y(high):.1f}"/>'
             )
         parts.append(
             f'<circle class="{"best" if one.mean == best else "own"} fill" cx="{x:.1f}" '
-            f'cy="{frame.y(one.mean):.1f}" r="4"><title>{escape(x_label)} {value:g}: {one.mean:.2f}{deviation}'
+            f'cy="{frame.y(one.mean):.1f}" r="4"><title>{escape(x_label)} {value:g}: {one.mean:.2f}{std}'
             '</title></circle>'
         )
     return frame.svg(parts, f'{y_label} by {x_label}')
 
 
 def dot_chart(estimates: Sequence[Estimate], x_label: str, reference: float | None) -> str:
-    """One line for each estimate, on a common axis: measurements as small dots, the center with its interval over them.
+    """One row for each estimate, on a common axis: measurements as small dots, and the center with its interval.
 
     Args:
-        estimates: from top to bottom.
+        estimates: rows from top to bottom.
         x_label: name of the axis.
-        reference: where a vertical line stands; None for nowhere.
+        reference: position of a vertical line; None for no line.
     """
     names = [one.name if len(one.name) <= NAME_LENGTH else f'{one.name[: NAME_LENGTH - 1]}…' for one in estimates]
     step, left = 24, 14 + 6.6 * max(map(len, names))
@@ -178,11 +181,11 @@ def dot_chart(estimates: Sequence[Estimate], x_label: str, reference: float | No
 
 
 def thin(points: Sequence[tuple[float, float]], most: int) -> list[tuple[float, float]]:
-    """Means of neighboring points, so that no more than so many are left.
+    """Means of groups of neighboring points.
 
     Args:
-        points: x and y.
-        most: how many may be left.
+        points: pairs of x and y.
+        most: maximum number of resulting points.
     """
     size = math.ceil(len(points) / most) if points else 1
     chunks = [points[i : i + size] for i in range(0, len(points), size)]
@@ -190,11 +193,11 @@ def thin(points: Sequence[tuple[float, float]], most: int) -> list[tuple[float, 
 
 
 def nice_ticks(low: float, high: float) -> tuple[float, float, list[float]]:
-    """An axis of round numbers that holds a range: its ends, and the ticks.
+    """An axis of round numbers that contains a range: its ends, and the ticks.
 
     Args:
-        low: the least value.
-        high: the greatest; may be the same.
+        low: smallest value.
+        high: largest value; may equal ``low``.
     """
     if low == high:
         low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
@@ -207,16 +210,16 @@ def nice_ticks(low: float, high: float) -> tuple[float, float, list[float]]:
 
 
 class _Frame:
-    """Where the axes lie, from values to places.
+    """The axes of a chart, which map values to pixels.
 
     Args:
-        width: of the picture, in pixels.
-        height: likewise.
-        x_range: ends of the axis.
-        y_range: likewise, widened to round numbers.
-        x_ticks: places with a text each; round numbers if None.
-        left: room for what is written beside.
-        top: room above.
+        width: width of the chart, in pixels.
+        height: height of the chart, in pixels.
+        x_range: ends of the x axis.
+        y_range: ends of the y axis, which is extended to round numbers.
+        x_ticks: values with their labels; round numbers if None.
+        left: margin for labels on the left, in pixels.
+        top: margin at the top, in pixels.
     """
 
     def __init__(

@@ -84,15 +84,15 @@ def read(folder):
         ),
     ],
 )
-def test_what_is_not_comparable_is_refused_with_key_and_both_values(tmp_path, kind, key, ours, theirs, values):
+def test_different_settings_are_refused_with_key_and_both_values(tmp_path, kind, key, ours, theirs, values):
     write_run(tmp_path / 'ours', ours, [30.0])
     write_run(tmp_path / 'theirs', theirs, [31.0])
     runs = read(tmp_path)
     with pytest.raises(ValueError) as caught:
         compare(runs)
     first, *lines = str(caught.value).splitlines()
-    assert first == 'these runs cannot be compared (--anyway does it nevertheless):'
-    assert lines == [f'other {kind}: {key} is {values[0]} in ours, but {values[1]} in theirs']
+    assert first == 'these runs are not comparable (--anyway compares them nevertheless):'
+    assert lines == [f'different {kind}: {key} is {values[0]} in ours, but {values[1]} in theirs']
     comparison = compare(runs, anyway=True)
     assert list(map(str, comparison.differences)) == lines and len(comparison.rows) == 2
 
@@ -105,10 +105,10 @@ def few_labels(config, kind, **more):
     return config
 
 
-def test_unlabeled_images_and_the_number_of_teachers_are_a_method_s_to_choose(tmp_path):
+def test_a_method_may_choose_unlabeled_images_and_the_number_of_teachers(tmp_path):
     more = dict(unlabeled_pipelines=[PIPELINE], unlabeled=dict(type='UnlabeledFolderDataset'))
     deep, both = (distilled(model__teacher=dict.fromkeys(names, TEACHER)) for names in (['deep'], ['deep', 'wide']))
-    write_run(tmp_path / 'alone', few_labels(alone(), 'LabeledPartDataset'), [30.0])
+    write_run(tmp_path / 'baseline', few_labels(alone(), 'LabeledPartDataset'), [30.0])
     for name, config in (('deep', deep), ('both', both)):
         write_run(tmp_path / name, few_labels(config, 'SemiSupervisedDataset', **more), [31.0])
     comparison = compare(read(tmp_path))
@@ -123,42 +123,42 @@ def test_unlabeled_images_and_the_number_of_teachers_are_a_method_s_to_choose(tm
     [
         (
             dict(train_dataloader__dataset__partition__seed=1),
-            'other data: train_dataloader.dataset.partition.seed is 0 in alone, but 1 in theirs',
+            'different data: train_dataloader.dataset.partition.seed is 0 in baseline, but 1 in theirs',
         ),
         (
             dict(train_dataloader__dataset__labeled__data_root='x'),
-            'other data: train_dataloader.dataset.labeled.data_root is data/camvid in alone, but x in theirs',
+            'different data: train_dataloader.dataset.labeled.data_root is data/camvid in baseline, but x in theirs',
         ),
     ],
 )
-def test_other_labels_of_a_part_are_not_comparable(tmp_path, change, line):
-    write_run(tmp_path / 'alone', few_labels(alone(), 'LabeledPartDataset'), [30.0])
+def test_different_labeled_parts_are_not_comparable(tmp_path, change, line):
+    write_run(tmp_path / 'baseline', few_labels(alone(), 'LabeledPartDataset'), [30.0])
     write_run(tmp_path / 'theirs', changed(few_labels(distilled(), 'SemiSupervisedDataset'), **change), [31.0])
     with pytest.raises(ValueError) as caught:
         compare(read(tmp_path))
     assert str(caught.value).splitlines()[1:] == [line]
 
 
-def test_teachers_of_one_name_must_be_the_same(tmp_path):
+def test_teachers_with_one_name_must_be_equal(tmp_path):
     write_run(tmp_path / 'ours', distilled(model__teacher=dict(deep=TEACHER)), [30.0])
     other = dict(deep=dict(TEACHER, checkpoint='y.pth'), wide=TEACHER)
     write_run(tmp_path / 'theirs', distilled(model__teacher=other), [30.0])
     with pytest.raises(
-        ValueError, match='other teacher deep: model.teacher.deep.checkpoint is .*1200.pth in ours, but y.pth'
+        ValueError, match='different teacher deep: model.teacher.deep.checkpoint is .*1200.pth in ours, but y.pth'
     ):
         compare(read(tmp_path))
 
 
-def test_more_processes_are_another_batch(tmp_path):
+def test_more_processes_are_a_different_batch(tmp_path):
     write_run(tmp_path / 'a', alone(), [30.0])
     write_run(tmp_path / 'b', distilled(), [30.0], processes=4)
     write_run(tmp_path / 'c', distilled(), [30.0], processes=8, seed=1)
-    with pytest.raises(ValueError, match='other batch: processes is 1 in a, but 4 in b, but 8 in c'):
+    with pytest.raises(ValueError, match='different batch: processes is 1 in a, but 4 in b, but 8 in c'):
         compare(read(tmp_path))
     assert len(compare(read(tmp_path), anyway=True).rows) == 3
 
 
-def test_the_value_that_most_runs_have_is_told_first(tmp_path):
+def test_the_most_common_value_is_named_first(tmp_path):
     for seed in range(5):
         write_run(tmp_path / f'run{seed}', distilled(train_cfg__max_iters=100 if seed == 0 else 300), [30.0], seed=seed)
     with pytest.raises(ValueError, match='max_iters is 300 in run1, run2 and 2 more, but 100 in run0$'):
@@ -178,13 +178,13 @@ def test_the_value_that_most_runs_have_is_told_first(tmp_path):
         dict(custom_hooks=[]),
     ],
 )
-def test_what_a_method_may_choose_is_comparable(tmp_path, change):
+def test_settings_that_a_method_may_choose_are_comparable(tmp_path, change):
     write_run(tmp_path / 'ours', alone(), [30.0])
     write_run(tmp_path / 'theirs', distilled(CWD, **change), [31.0])
-    assert [row.role for row in compare(read(tmp_path)).rows] == ['alone', 'distilled']
+    assert [row.role for row in compare(read(tmp_path)).rows] == ['baseline', 'distilled']
 
 
-def test_a_student_without_a_preprocessor_takes_that_of_the_config(tmp_path):
+def test_a_student_without_a_preprocessor_uses_that_of_the_config(tmp_path):
     network = {key: value for key, value in NETWORK.items() if key != 'data_preprocessor'}
     config = changed(distilled(), model__student=network, data_preprocessor=NETWORK['data_preprocessor'])
     write_run(tmp_path / 'a', alone(), [30.0])
@@ -196,7 +196,7 @@ def test_a_student_without_a_preprocessor_takes_that_of_the_config(tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['epochs', 'seconds'])
-def test_equal_budgets_allow_other_iterations(tmp_path, kind):
+def test_equal_budgets_allow_different_iterations(tmp_path, kind):
     budget = dict(kind=kind, value=60)
     write_run(tmp_path / 'a', alone(), [30.0], sweep=sweep_entry('seeds', 'student', {}, budget=budget))
     write_run(
@@ -207,11 +207,11 @@ def test_equal_budgets_allow_other_iterations(tmp_path, kind):
     assert ('budget', f'60 {kind}') in comparison.facts and 'iterations' not in dict(comparison.facts)
 
 
-def test_other_budgets_are_not_comparable(tmp_path):
+def test_different_budgets_are_not_comparable(tmp_path):
     for i, value in enumerate((60, 90)):
         entry = sweep_entry('seeds', f'{i}', {}, budget=dict(kind='seconds', value=value))
         write_run(tmp_path / f'{i}', distilled(optim_wrapper__optimizer__lr=0.1 * i), [30.0], sweep=entry)
-    with pytest.raises(ValueError, match='other budget: budget.value is 60 in 0, but 90 in 1'):
+    with pytest.raises(ValueError, match='different budget: budget.value is 60 in 0, but 90 in 1'):
         compare(read(tmp_path))
 
 
@@ -228,7 +228,7 @@ def test_flattened_keys_are_those_of_cfg_options():
     }
 
 
-def test_short_keys_are_no_shorter_than_tells_them_apart():
+def test_short_keys_are_unique():
     keys = ['terms.loss_pi.weight', 'terms.loss_pa.weight', 'optimizer.lr', 'lr']
     assert short_keys(keys) == {
         keys[0]: 'loss_pi.weight',
@@ -238,7 +238,7 @@ def test_short_keys_are_no_shorter_than_tells_them_apart():
     }
 
 
-def test_names_of_runs_leave_out_what_is_common(tmp_path):
+def test_names_of_runs_leave_out_common_parents(tmp_path):
     assert run_names([Run(tmp_path / 'a' / 'x'), Run(tmp_path / 'b' / 'x')]) == ['a/x', 'b/x']
     assert run_names([Run(tmp_path / 'a')]) == ['a']
     assert run_names([Run(tmp_path / 'a'), Run(tmp_path / 'a' / 'b')]) == ['a', 'a/b']
@@ -247,10 +247,10 @@ def test_names_of_runs_leave_out_what_is_common(tmp_path):
 @pytest.mark.parametrize(
     'values', [([0.1234567], [0.1234568]), (list(range(40)), [*range(39), 40]), (0.1234567, 0.1234568)]
 )
-def test_values_that_look_the_same_are_told_in_full(tmp_path, values):
+def test_values_that_look_equal_are_shown_in_full(tmp_path, values):
     for name, value in zip('ab', values):
         write_run(tmp_path / name, alone(train_dataloader__dataset__indices=value), [30.0])
     with pytest.raises(ValueError) as caught:
         compare(read(tmp_path))
-    key = 'other data: train_dataloader.dataset.indices'
+    key = 'different data: train_dataloader.dataset.indices'
     assert str(caught.value).splitlines()[1] == f'{key} is {values[0]} in a, but {values[1]} in b'

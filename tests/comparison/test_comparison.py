@@ -17,7 +17,7 @@ def by_name(comparison):
 
 @pytest.fixture
 def two_methods(tmp_path):
-    """The student alone, PI and CWD over three seeds; CWD over one more."""
+    """The baseline, PI and CWD over three seeds; CWD over one more."""
     for seed, (student, pi, cwd) in enumerate(zip((60.0, 61.0, 62.0), (61.0, 63.0, 65.0), (70.0, 70.0, 70.0))):
         write_run(
             tmp_path / f'a{seed}',
@@ -51,26 +51,26 @@ def two_methods(tmp_path):
 
 def test_runs_that_differ_in_the_seed_are_one_row(two_methods):
     comparison = compare(read(two_methods))
-    assert [row.name for row in comparison.rows] == ['student alone', 'cwd', 'pi']
+    assert [row.name for row in comparison.rows] == ['baseline', 'cwd', 'pi']
     student, cwd, pi = comparison.rows
-    assert comparison.baseline is student and student.role == 'alone'
-    assert student.lift is None and student.paired is None
-    assert (student.miou.mean, student.miou.deviation, student.miou.count) == (61.0, 1.0, 3)
+    assert comparison.baseline is student and student.role == 'baseline'
+    assert student.gain is None and student.paired is None
+    assert (student.miou.mean, student.miou.std, student.miou.count) == (61.0, 1.0, 3)
     assert [run.seed for run in cwd.runs] == [0, 1, 2, 3]
-    assert (cwd.miou.mean, cwd.miou.deviation, cwd.miou.count) == (67.5, 5.0, 4)
+    assert (cwd.miou.mean, cwd.miou.std, cwd.miou.count) == (67.5, 5.0, 4)
     assert comparison.left_out == [] and comparison.differences == []
 
 
-def test_lift_and_paired_difference_by_hand(two_methods):
+def test_gain_and_paired_difference_by_hand(two_methods):
     _, cwd, pi = compare(read(two_methods)).rows
     # By seed: 1, 2, 3; the interval is that of the test of paired_difference.
-    assert pi.lift == 2.0 and pi.paired.mean == 2.0 and pi.paired.pairs == 3
+    assert pi.gain == 2.0 and pi.paired.mean == 2.0 and pi.paired.pairs == 3
     assert pi.paired.low == pytest.approx(-0.48414, abs=1e-5)
-    # The fourth seed of CWD counts for the mean; the student alone has no partner for it.
-    assert cwd.lift == 6.5 and cwd.paired.mean == 9.0 and cwd.paired.pairs == 3
+    # The fourth seed of CWD counts for the mean only: the baseline has no run with it.
+    assert cwd.gain == 6.5 and cwd.paired.mean == 9.0 and cwd.paired.pairs == 3
 
 
-def test_best_and_within_one_deviation(two_methods):
+def test_best_and_within_one_std(two_methods):
     student, cwd, pi = compare(read(two_methods)).rows
     assert (student.standing, cwd.standing, pi.standing) == ('', 'best', 'within')
     # CWD's mean of Sky is over the one run where the class was there.
@@ -83,7 +83,7 @@ def test_best_and_within_one_deviation(two_methods):
     assert pi.class_standing['Car'] == ''
 
 
-def test_costs_are_told(two_methods):
+def test_costs_are_compared(two_methods):
     student, cwd, pi = compare(read(two_methods)).rows
     assert (student.iterations, student.seconds, student.memory) == (300, 75, None)
     assert pi.seconds == 150 and cwd.memory == 102
@@ -102,39 +102,39 @@ def test_costs_are_told(two_methods):
         (dict(param_scheduler__0__end=200), 2),
     ],
 )
-def test_only_what_decides_the_training_makes_another_row(tmp_path, change, rows):
+def test_only_settings_that_affect_training_make_another_row(tmp_path, change, rows):
     write_run(tmp_path / 'a', distilled(), [30.0], seed=0)
     write_run(tmp_path / 'b', distilled(**change), [31.0], seed=1)
     assert len(compare(read(tmp_path)).rows) == rows
 
 
-def test_the_teacher_is_shown_and_takes_no_part(tmp_path, monkeypatch):
+def test_the_teacher_is_shown_but_not_ranked(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     big = changed(alone(train_cfg__max_iters=600), model=changed(NETWORK, backbone__depth=101))
     write_run(tmp_path / 'work_dirs' / 'r18_camvid', big, [90.0])
-    write_run(tmp_path / 'work_dirs' / 'alone', alone(), [30.0])
+    write_run(tmp_path / 'work_dirs' / 'baseline', alone(), [30.0])
     write_run(tmp_path / 'work_dirs' / 'pi', distilled(), [31.0])
     comparison = compare(read(tmp_path / 'work_dirs'))
     assert [(row.name, row.role, row.standing) for row in comparison.rows] == [
-        ('student alone', 'alone', ''),
+        ('baseline', 'baseline', ''),
         ('pi', 'distilled', 'best'),
         ('teacher', 'teacher', ''),
     ]
-    assert [row.name for row in comparison.ranked] == ['student alone', 'pi'] and comparison.rows[-1].lift is None
+    assert [row.name for row in comparison.ranked] == ['baseline', 'pi'] and comparison.rows[-1].gain is None
 
 
-def test_another_network_is_no_student_alone(tmp_path):
+def test_another_network_is_no_baseline(tmp_path):
     write_run(tmp_path / 'other', changed(alone(), model=changed(NETWORK, backbone__depth=101)), [90.0])
     write_run(tmp_path / 'pi', distilled(), [31.0])
     comparison = compare(read(tmp_path), anyway=True)
     assert comparison.baseline is None
-    assert {row.name: (row.role, row.lift) for row in comparison.rows} == {
+    assert {row.name: (row.role, row.gain) for row in comparison.rows} == {
         'other': ('other', None),
         'pi': ('distilled', None),
     }
 
 
-def test_namesakes_are_told_apart_by_what_differs(tmp_path):
+def test_equal_names_get_the_settings_that_differ(tmp_path):
     for i, (lr, weight) in enumerate([(0.1, 1.0), (0.1, 2.0), (0.2, 1.0)]):
         config = distilled(optim_wrapper__optimizer__lr=lr, model__terms__loss_pi__weight=weight)
         write_run(tmp_path / f'{i}', config, [30.0 + i], name='pi_r18_camvid')
@@ -147,7 +147,7 @@ def test_namesakes_are_told_apart_by_what_differs(tmp_path):
     ]
 
 
-def test_names_stay_different_where_they_are_cut_short(tmp_path):
+def test_shortened_names_stay_unique(tmp_path):
     for i in range(3):
         write_run(
             tmp_path / f'{i}',
@@ -167,7 +167,7 @@ def test_names_stay_different_where_they_are_cut_short(tmp_path):
     assert names[-2:] == ['many (d 0, e 0, f 0, ...)', 'many (d 1, e 1, f 1, ...)']
 
 
-def test_a_name_is_not_cut_to_nothing(tmp_path):
+def test_a_name_is_not_shortened_to_nothing(tmp_path):
     for name in ('pi_camvid', 'camvid'):
         write_run(tmp_path / name, distilled(PI if name == 'camvid' else CWD), [30.0], name=name)
     assert {row.name for row in compare(read(tmp_path)).rows} == {'pi_camvid', 'camvid'}
@@ -183,27 +183,27 @@ def test_a_seed_counts_once(tmp_path):
     ]
 
 
-def test_runs_of_unknown_seeds_are_not_taken_for_one(tmp_path):
+def test_runs_with_unknown_seeds_all_count(tmp_path):
     for name in 'ab':
         write_run(tmp_path / name, alone(), [30.0], seed=None)
         (tmp_path / name / '20261121_114443' / '20261121_114443.log').unlink()
         write_run(tmp_path / f'pi_{name}', distilled(), [31.0], seed=0 if name == 'a' else 1)
     student, pi = compare(read(tmp_path)).rows
-    assert student.miou.count == 2 and pi.lift == 1.0 and pi.paired is None
+    assert student.miou.count == 2 and pi.gain == 1.0 and pi.paired is None
 
 
-def test_without_a_distilled_run_every_network_stands_alone(tmp_path):
+def test_without_a_distilled_run_every_network_is_a_baseline(tmp_path):
     for i, lr in enumerate((0.1, 0.2)):
         write_run(tmp_path / f'{i}', alone(optim_wrapper__optimizer__lr=lr), [30.0 + i])
     comparison = compare(read(tmp_path))
     assert [(row.name, row.role) for row in comparison.rows] == [
-        ('student alone (lr 0.2)', 'alone'),
-        ('student alone (lr 0.1)', 'alone'),
+        ('baseline (lr 0.2)', 'baseline'),
+        ('baseline (lr 0.1)', 'baseline'),
     ]
-    assert comparison.baseline is comparison.rows[0] and comparison.rows[1].lift == -1.0
+    assert comparison.baseline is comparison.rows[0] and comparison.rows[1].gain == -1.0
 
 
-def test_what_is_not_complete_is_listed(tmp_path):
+def test_incomplete_runs_are_listed(tmp_path):
     write_run(tmp_path / 'whole', alone(), [30.0])
     write_run(tmp_path / 'half', distilled(train_cfg__max_iters=100), [30.0], until=50)
     comparison = compare(read(tmp_path))  # and is no reason to refuse
@@ -254,25 +254,25 @@ def test_each_candidate_of_a_sweep_is_one_row_the_one_with_the_most_seeds(tmp_pa
     assert (student.name, student.miou.count, student.miou.mean) == ('student', 3, 62.0)
     assert (pi.name, pi.miou.count, pi.miou.mean) == ('PI', 3, 66.0)
     assert [(run.sweep['candidate'], run.sweep['stage'], reason) for run, reason in comparison.left_out] == [
-        ('student', 'rates', 'its settings were repeated in the stage seeds'),
-        ('PI', 'temperature', 'its settings were repeated in the stage seeds'),
+        ('student', 'rates', 'the stage seeds has more runs of these settings'),
+        ('PI', 'temperature', 'the stage seeds has more runs of these settings'),
     ]
     assert pi.chosen == {'lr': '0.2', 'weight_decay': '0.0001', 'temperature': '2'} and pi.paired.pairs == 3
     assert len(comparison.tried) == 3 + 6 and comparison.tried[0].miou.count == 1
 
 
-def test_a_sweep_gives_its_heat_maps_and_curves(tmp_path):
+def test_a_sweep_has_variations_for_heat_maps_and_curves(tmp_path):
     sweep(tmp_path)
     variations = {variation.name: variation for variation in compare(read(tmp_path)).variations}
     assert list(variations) == ['PI, rates', 'student, rates', 'PI, temperature']
     assert variations['student, rates'].keys == [LR, DECAY]
-    assert {values: one.mean for values, one in variations['student, rates'].points} == {
+    assert {values: one.mean for values, one in variations['student, rates'].results} == {
         (0.1, 1e-4): 50.0,
         (0.1, 1e-5): 51.0,
         (0.2, 1e-4): 60.0,
         (0.2, 1e-5): 99.0,
     }
-    assert {values: one.mean for values, one in variations['PI, temperature'].points} == {
+    assert {values: one.mean for values, one in variations['PI, temperature'].results} == {
         (1.0,): 61.0,
         (2.0,): 64.0,
         (8.0,): 63.0,
@@ -289,17 +289,17 @@ def test_settings_varied_by_hand_are_a_variation_too(tmp_path):
                 seed=seed,
                 name='pi',
             )
-    write_run(tmp_path / 'alone', alone(), [30.0], name='r18')
+    write_run(tmp_path / 'baseline', alone(), [30.0], name='r18')
     (variation,) = compare(read(tmp_path)).variations
     assert variation.name == 'pi' and variation.keys == ['model.terms.loss_pi.weight']
-    assert [(values, one.mean, one.count) for values, one in variation.points] == [
+    assert [(values, one.mean, one.count) for values, one in variation.results] == [
         ((0.1,), 30.5, 2),
         ((1.0,), 31.5, 2),
         ((10.0,), 32.5, 2),
     ]
 
 
-def test_what_differs_in_much_is_another_experiment_and_no_variation(tmp_path):
+def test_configs_with_many_differences_are_no_variation(tmp_path):
     for i in range(2):
         write_run(
             tmp_path / f'{i}',
@@ -310,7 +310,7 @@ def test_what_differs_in_much_is_another_experiment_and_no_variation(tmp_path):
     assert compare(read(tmp_path)).variations == []
 
 
-def test_seconds_on_another_machine_are_other_iterations_of_the_same_row(tmp_path):
+def test_with_a_budget_in_seconds_one_row_may_have_several_numbers_of_iterations(tmp_path):
     budget = dict(kind='seconds', value=60)
     for seed, iterations in enumerate((300, 280)):
         config = alone(train_cfg__max_iters=iterations, param_scheduler__0__end=iterations)
@@ -321,7 +321,7 @@ def test_seconds_on_another_machine_are_other_iterations_of_the_same_row(tmp_pat
     assert row.miou.count == 2 and row.iterations == 290
 
 
-def test_facts_say_what_the_runs_have_in_common(two_methods):
+def test_facts_are_the_common_settings(two_methods):
     assert compare(read(two_methods)).facts == [
         ('data', 'CamVidDataset, data/camvid'),
         ('crop', '128 x 128'),
@@ -334,20 +334,22 @@ def test_facts_say_what_the_runs_have_in_common(two_methods):
     assert ('crop', 'differs') in compare(read(two_methods), anyway=True).facts
 
 
-def test_a_student_that_teaches_itself_is_still_the_student_alone(tmp_path, monkeypatch):
+def test_a_baseline_that_is_also_a_teacher_is_the_baseline(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_run(tmp_path / 'alone', alone(), [30.0])
+    write_run(tmp_path / 'baseline', alone(), [30.0])
     write_run(
-        tmp_path / 'born_again', distilled(model__teacher=dict(model=NETWORK, checkpoint='alone/iter_300.pth')), [31.0]
+        tmp_path / 'born_again',
+        distilled(model__teacher=dict(model=NETWORK, checkpoint='baseline/iter_300.pth')),
+        [31.0],
     )
-    assert [row.role for row in compare(read(tmp_path)).rows] == ['alone', 'distilled']
+    assert [row.role for row in compare(read(tmp_path)).rows] == ['baseline', 'distilled']
 
 
-def test_a_run_that_was_killed_still_tells_who_the_teacher_is(tmp_path, monkeypatch):
+def test_an_incomplete_run_still_names_the_teacher(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_run(
         tmp_path / 'work_dirs' / 'r18_camvid', changed(alone(), model=changed(NETWORK, backbone__depth=101)), [90.0]
     )
-    write_run(tmp_path / 'work_dirs' / 'alone', alone(), [30.0])
+    write_run(tmp_path / 'work_dirs' / 'baseline', alone(), [30.0])
     write_run(tmp_path / 'work_dirs' / 'pi', distilled(), [31.0], until=100)
-    assert [row.role for row in compare(read(tmp_path / 'work_dirs')).rows] == ['alone', 'teacher']
+    assert [row.role for row in compare(read(tmp_path / 'work_dirs')).rows] == ['baseline', 'teacher']

@@ -42,23 +42,23 @@ def comparison(tmp_path):
 
 
 def test_text_is_aligned_and_marks_the_best(comparison):
-    # Deviation 2 of 61, 63, 65; the single run at 62.5 and the student at 61 are within it. Intervals: 2 +- 2.484.
+    # The std of 61, 63, 65 is 2; the single run at 62.5 and the student at 61 are within it. Intervals: 2 +- 2.484.
     assert (
         as_text(main_table(comparison))
         == """\
-               seeds       mIoU, %     lift  paired   95 % interval  pairs  iterations  seconds  memory, MiB
-student alone      3  61.00 ± 1.00 ~      -       -               -      -         300       75            -
-pi                 3  63.00 ± 2.00 *  +2.00   +2.00  [-0.48, +4.48]      3         300      150         2048
-a_50%|b*           1         62.50 ~  +1.50   +2.50               -      1         300       75            -
+          seeds       mIoU, %     gain  paired   95 % interval  pairs  iterations  seconds  memory, MiB
+baseline      3  61.00 ± 1.00 ~      -       -               -      -         300       75            -
+pi            3  63.00 ± 2.00 *  +2.00   +2.00  [-0.48, +4.48]      3         300      150         2048
+a_50%|b*      1         62.50 ~  +1.50   +2.50               -      1         300       75            -
 """
     )
 
 
 def test_markdown_is_bold_and_underlined_and_escaped(comparison):
     assert as_markdown(main_table(comparison)).splitlines() == [
-        '|  | seeds | mIoU, % | lift | paired | 95 % interval | pairs | iterations | seconds | memory, MiB |',
+        '|  | seeds | mIoU, % | gain | paired | 95 % interval | pairs | iterations | seconds | memory, MiB |',
         '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
-        '| student alone | 3 | <u>61.00 ± 1.00</u> | - | - | - | - | 300 | 75 | - |',
+        '| baseline | 3 | <u>61.00 ± 1.00</u> | - | - | - | - | 300 | 75 | - |',
         r'| pi | 3 | **63.00 ± 2.00** | +2.00 | +2.00 | \[-0.48, +4.48\] | 3 | 300 | 150 | 2048 |',
         r'| a\_50%\|b\* | 1 | <u>62.50</u> | +1.50 | +2.50 | - | 1 | 300 | 75 | - |',
     ]
@@ -71,7 +71,7 @@ def test_latex_is_bold_and_underlined_and_escaped(comparison):
         and lines[-1] == r'\end{tabular}'
     )
     assert lines[5:8] == [
-        r'student alone & 3 & \underline{61.00 $\pm$ 1.00} & -- & -- & -- & -- & 300 & 75 & -- \\',
+        r'baseline & 3 & \underline{61.00 $\pm$ 1.00} & -- & -- & -- & -- & 300 & 75 & -- \\',
         r'pi & 3 & \textbf{63.00 $\pm$ 2.00} & +2.00 & +2.00 & [$-$0.48, +4.48] & 3 & 300 & 150 & 2048 \\',
         r'a\_50\%\textbar{}b* & 1 & \underline{62.50} & +1.50 & +2.50 & -- & 1 & 300 & 75 & -- \\',
     ]
@@ -85,48 +85,45 @@ def test_every_special_character_of_latex_is_escaped():
     )
 
 
-def test_a_hyphen_in_a_name_stays_one():
+def test_a_hyphen_in_a_name_is_no_minus():
     table = Table('', ['x', 'y'], [[Cell('r50-d8'), Cell('-1.5')]])
     assert as_latex(table).splitlines()[5] == r'r50-d8 & $-$1.5 \\'
 
 
 def test_csv_has_all_digits(comparison):
     student, pi, odd = csv.DictReader(io.StringIO(main_csv(comparison)))
-    assert (student['candidate'], student['role'], student['lift'], student['pairs']) == (
-        'student alone',
-        'alone',
+    assert (student['candidate'], student['role'], student['gain'], student['pairs']) == (
+        'baseline',
+        'baseline',
         '',
         '',
     )
-    assert float(pi['miou_mean']) == 63.0 and float(pi['miou_deviation']) == 2.0 and pi['pairs'] == '3'
+    assert float(pi['miou_mean']) == 63.0 and float(pi['miou_std']) == 2.0 and pi['pairs'] == '3'
     assert float(pi['interval_low']) == pytest.approx(2 - 2.48414, abs=1e-5)
-    assert (pi['standing'], odd['standing'], odd['miou_deviation'], odd['interval_low']) == ('best', 'within', '', '')
+    assert (pi['standing'], odd['standing'], odd['miou_std'], odd['interval_low']) == ('best', 'within', '', '')
     assert odd['candidate'] == 'a_50%|b*' and float(pi['peak_memory_mib']) == 2048
 
 
-def test_iou_by_class_has_the_longer_side_down(comparison):
+def test_iou_by_class_has_the_longer_side_vertical(comparison):
     assert (
         as_text(class_table(comparison))
         == """\
-                      Sky    Sign_1 & 2
-student alone  61.0 ± 1.0 ~   1.0 ± 0.0
-pi             63.0 ± 2.0 *   2.0 ± 0.0 *
+                 Sky    Sign_1 & 2
+baseline  61.0 ± 1.0 ~   1.0 ± 0.0
+pi        63.0 ± 2.0 *   2.0 ± 0.0 *
 """
     )
     for row in comparison.rows:
         row.class_iou.update({f'more {i}': row.miou for i in range(4)} if row.class_iou else {})
     table = class_table(comparison)
-    assert table.header == ['', 'student alone', 'pi'] and [line[0].text for line in table.rows][:2] == [
-        'Sky',
-        'Sign_1 & 2',
-    ]
+    assert table.header == ['', 'baseline', 'pi'] and [line[0].text for line in table.rows][:2] == ['Sky', 'Sign_1 & 2']
 
 
-def test_iou_by_class_in_csv_is_one_line_each(comparison):
+def test_iou_by_class_in_csv_has_one_line_for_each_class(comparison):
     lines = list(csv.DictReader(io.StringIO(class_csv(comparison))))
     assert [(line['candidate'], line['class']) for line in lines] == [
-        ('student alone', 'Sky'),
-        ('student alone', 'Sign_1 & 2'),
+        ('baseline', 'Sky'),
+        ('baseline', 'Sign_1 & 2'),
         ('pi', 'Sky'),
         ('pi', 'Sign_1 & 2'),
     ]
@@ -140,16 +137,16 @@ def test_every_run_is_listed(comparison):
     assert texts[3][1:] == ['pi', '0', '61.00', '70.00', '300', '150', '2048'] and texts[3][0].endswith('p0')
 
 
-def test_notes_say_how_to_read_the_tables(comparison):
-    said = '\n'.join(notes(comparison))
-    assert 'Lift: mean above that of student alone.' in said
-    chance = 'Lifts from one seed that are no more than the deviation of student alone over its seeds, 1.00: 0 of 1.'
-    assert chance in said
-    assert 'half' in said and 'Left out, stopped at iteration 140 of 300: ' in said
-    assert 'are expected to leave out' not in said  # there is one interval
+def test_the_notes_explain_the_tables(comparison):
+    text = '\n'.join(notes(comparison))
+    assert 'Gain: difference of the means from baseline.' in text
+    chance = 'Gains from one seed that are at most the std of baseline over its seeds (1.00): 0 of 1.'
+    assert chance in text
+    assert 'half' in text and 'Left out, stopped at iteration 140 of 300: ' in text
+    assert 'are expected to miss' not in text  # there is one interval
 
 
-def test_the_mean_f1_is_shown_where_it_was_measured(tmp_path):
+def test_the_mean_f1_is_shown_if_it_was_measured(tmp_path):
     for seed, score in enumerate((70.0, 72.0)):
         folder = write_run(tmp_path / f'a{seed}', alone(), [60.0], seed=seed)
         (scalars,) = folder.glob('*/vis_data/scalars.json')
@@ -158,28 +155,28 @@ def test_the_mean_f1_is_shown_where_it_was_measured(tmp_path):
     comparison = compare([read_run(path) for path in find_runs([tmp_path])])
     table = main_table(comparison)
     column = table.header.index('mean F1, %')
-    # Of 70 and 72: the mean 71, and the sample deviation, the root of 2.
-    assert {line[0].text: line[column].text for line in table.rows} == {'student alone': '71.00 ± 1.41', 'pi': '-'}
+    # Of 70 and 72: the mean is 71, and the sample std is the root of 2.
+    assert {line[0].text: line[column].text for line in table.rows} == {'baseline': '71.00 ± 1.41', 'pi': '-'}
     rows = {row['candidate']: row for row in csv.DictReader(io.StringIO(main_csv(comparison)))}
-    assert rows['student alone']['fscore_mean'] == '71.0' and rows['pi']['fscore_mean'] == ''
+    assert rows['baseline']['fscore_mean'] == '71.0' and rows['pi']['fscore_mean'] == ''
 
 
-def test_without_the_student_alone_there_is_no_lift(tmp_path):
+def test_without_a_baseline_there_is_no_gain(tmp_path):
     write_run(tmp_path / 'a', distilled(), [60.0])
     comparison = compare([read_run(tmp_path / 'a')])
     assert main_table(comparison).header == ['', 'seeds', 'mIoU, %', 'iterations', 'seconds']
-    said = '\n'.join(notes(comparison))
-    assert 'The student alone is not among the runs' in said and 'MMEngine logs that of GPUs only' in said
+    text = '\n'.join(notes(comparison))
+    assert 'No gain is shown, because there is no baseline' in text and 'MMEngine logs GPU memory only' in text
 
 
-def test_what_should_not_have_been_compared_is_said(tmp_path):
+def test_the_notes_name_differences(tmp_path):
     write_run(tmp_path / 'a', alone(), [60.0])
     write_run(tmp_path / 'b', distilled(train_cfg__max_iters=200), [61.0])
     comparison = compare([read_run(tmp_path / name) for name in 'ab'], anyway=True)
-    assert 'NOT COMPARABLE: other iterations: train_cfg.max_iters is 300 in a, but 200 in b.' in notes(comparison)
+    assert 'NOT COMPARABLE: different iterations: train_cfg.max_iters is 300 in a, but 200 in b.' in notes(comparison)
 
 
-def test_what_a_sweep_chose_is_said(tmp_path):
+def test_the_notes_name_the_settings_that_a_sweep_chose(tmp_path):
     for i, lr in enumerate((0.1, 0.2)):
         write_run(
             tmp_path / f'{i}',
@@ -187,5 +184,5 @@ def test_what_a_sweep_chose_is_said(tmp_path):
             [60.0 + i],
             sweep=sweep_entry('rates', 'student', {'optim_wrapper.optimizer.lr': lr}),
         )
-    said = '\n'.join(notes(compare([read_run(tmp_path / name) for name in '01'])))
-    assert 'Settings of student: lr 0.2.' in said and 'tried besides: 1.' in said
+    text = '\n'.join(notes(compare([read_run(tmp_path / name) for name in '01'])))
+    assert 'Settings of student: lr 0.2.' in text and 'Other settings tried: 1.' in text

@@ -63,7 +63,7 @@ def train(folder, model, seed):
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
-    """A student alone and a distilled one, whose folders are moved afterwards."""
+    """A baseline and a distilled student, whose folders are moved afterwards."""
     from mmengine.registry import init_default_scope
 
     init_default_scope('mmseg')
@@ -83,7 +83,7 @@ def trained(tmp_path_factory):
     return [read_run(folder / 'moved' / run.name) for run in runs]
 
 
-def test_what_mmengine_writes_is_read(trained):
+def test_logs_of_mmengine_are_read(trained):
     for run in trained:
         assert run.problem is None and run.seed == 0 and run.iterations == 4 and run.processes == 1
         assert [iteration for iteration, _ in run.validations] == [2, 4] and len(run.losses) == 4
@@ -92,10 +92,10 @@ def test_what_mmengine_writes_is_read(trained):
         assert run.seconds > 0
 
 
-def test_a_student_and_its_distilled_self_are_comparable(trained):
+def test_a_baseline_and_its_distilled_student_are_comparable(trained):
     comparison = compare(trained)
-    assert [row.role for row in comparison.rows] == ['alone', 'distilled']
-    assert comparison.rows[1].paired.pairs == 1 and 'student alone' in text_report(comparison)
+    assert [row.role for row in comparison.rows] == ['baseline', 'distilled']
+    assert comparison.rows[1].paired.pairs == 1 and 'baseline' in text_report(comparison)
 
 
 def test_every_network_predicts_the_same_images(trained):
@@ -107,7 +107,7 @@ def test_every_network_predicts_the_same_images(trained):
     assert not np.array_equal(found.truth[0], found.truth[1])  # the first and the last image, not one of them twice
 
 
-def test_predictions_are_those_that_were_validated(trained):
+def test_predictions_agree_with_the_validation(trained):
     """Over all images, the IoU of the shown label maps is the IoU in the log."""
     found = predict(compare(trained), 3)
     truth = np.stack(found.truth)
@@ -120,7 +120,7 @@ def test_predictions_are_those_that_were_validated(trained):
                 assert 100 * overlap / union == pytest.approx(run.class_iou[name], abs=0.01), name
 
 
-def test_predictions_stand_on_the_page(trained):
+def test_the_page_shows_predictions(trained):
     comparison = compare(trained)
     text = page(comparison, predict(comparison, 2))
     assert (
@@ -137,14 +137,14 @@ def test_a_network_without_a_checkpoint_is_named(trained, tmp_path):
     for path in copies[1].folder.glob('*.pth'):
         path.unlink()
     found = predict(compare(copies), 1)
-    assert found.missing == [('student alone', 'no checkpoint is left')]
+    assert found.missing == [('baseline', 'no checkpoint is left')]
     assert list(found.labels) == ['distilled_0']  # from the exported student
     (copies[1].folder / 'student' / 'student.pth').write_text('no checkpoint')
     (_, reason), (name, other) = predict(compare(copies), 1).missing
     assert name == 'distilled_0' and 'not a readable checkpoint' in other
 
 
-def test_the_last_checkpoint_is_taken_wherever_the_folder_is(tmp_path):
+def test_the_last_checkpoint_is_found_in_a_moved_folder(tmp_path):
     run = Run(tmp_path)
     assert last_checkpoint(run) is None
     (tmp_path / 'student').mkdir()

@@ -23,7 +23,7 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.tables, self.said, self.addresses = [], [], [], []
+        self.open, self.tables, self.texts, self.addresses = [], [], [], []
         self.feed(text)
         assert not self.open, self.open
 
@@ -49,7 +49,7 @@ class Page(HTMLParser):
         if self.open and self.open[-1] in ('td', 'th'):
             self.tables[-1][-1][-1][0] += data.strip()
         elif self.open and self.open[-1] != 'style' and data.strip():
-            self.said.append(data.strip())
+            self.texts.append(data.strip())
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def comparison(folder):
     return compare([read_run(path) for path in find_runs([folder / 'sweep'])])
 
 
-def test_the_page_needs_nothing_else(comparison):
+def test_the_page_is_self_contained(comparison):
     text = page(comparison)
     assert Page(text).addresses == []
     assert not re.search(r'https?://|@import|url\(|<link|<script|<iframe', text)
@@ -103,9 +103,9 @@ def test_names_are_escaped(comparison):
     assert 'loss_&lt;pi&gt;' in text and '&lt;Sign&gt; &amp; Post' in text
 
 
-def test_the_table_stands_on_the_page(comparison):
+def test_the_page_has_the_table(comparison):
     header, student, pi = Page(page(comparison)).tables[0]
-    # Alone 60, 61, 62; distilled 65, 66, 67: five each time, so that the interval is a point.
+    # Baseline 60, 61, 62; distilled 65, 66, 67: every difference is 5, so the interval has no width.
     assert [cell[0] for cell in student] == ['student', '3', '61.00 ± 1.00', '-', '-', '-', '-', '300', '75']
     assert [cell[0] for cell in pi] == [NAME, '3', '66.00 ± 1.00', '+5.00', '+5.00', '[+5.00, +5.00]', '3', '300', '75']
     assert pi[2][1] == 'best' and student[2][1] == ''
@@ -126,38 +126,36 @@ def test_curves_and_charts_are_there(comparison):
     titles = re.findall(r'aria-label="([^"]*)"', text)
     assert titles == [
         'mIoU, %',
-        'difference in mIoU, points',
+        'difference in mIoU, percentage points',
         *['mIoU, % over iterations'] * 2,
         *['loss over iterations'] * 2,
         'mIoU, % by temperature',
     ]
-    assert (
-        text.count('class="base stroke" points') == 2 * 2 * 3
-    )  # behind every candidate, each seed of the student alone
-    assert 'temperature 4: 65.75 ± 0.96' not in text  # a stage shows its own runs
+    assert text.count('class="base stroke" points') == 2 * 2 * 3  # each seed of the baseline, behind every candidate
+    assert 'temperature 4: 65.75 ± 0.96' not in text  # a stage shows its own runs only
     assert 'temperature 4: 65.00' in text
 
 
-def test_what_is_left_out_is_said_with_the_reason(comparison, folder):
+def test_the_page_names_missing_parts_with_the_reason(comparison, folder):
     page_of_sweep = Page(page(comparison))
-    assert 'Left out: not asked for (--predictions N shows N images).' in page_of_sweep.said
+    assert 'Not shown: --predictions N adds N images.' in page_of_sweep.texts
     assert page_of_sweep.tables[-1][1][1][0] == 'failed: ValueError: loss_<pi> is nan'
     write_run(folder / 'single', distilled(), [60.0])
-    said = Page(page(compare([read_run(folder / 'single')]))).said
-    assert 'Left out: every run was validated once, at its end.' in said
-    assert 'Left out: no log holds the table of IoUMetric.' in said
-    assert 'No heat maps and curves: no setting was varied in these runs. A sweep does that.' in said
+    texts = Page(page(compare([read_run(folder / 'single')]))).texts
+    assert 'Not shown: every run was validated once, at its end.' in texts
+    assert 'Not shown: no log has the table of IoUMetric.' in texts
+    assert 'No heat maps and curves: no setting was varied in these runs. A sweep varies settings.' in texts
 
 
 def test_runs_without_a_loss_in_their_log_have_no_curve(folder):
     write_run(folder / 'single', distilled(), [60.0])
     scalars = folder / 'single' / '20261121_114443' / 'vis_data' / 'scalars.json'
     scalars.write_text('{"mIoU": 60.0, "step": 300}\n')
-    said = Page(page(compare([read_run(folder / 'single')]))).said
-    assert 'Left out: no log holds a loss of the decode head.' in said
+    texts = Page(page(compare([read_run(folder / 'single')]))).texts
+    assert 'Not shown: no log has a loss of the decode head.' in texts
 
 
-def test_settings_that_are_no_grid_are_shown_one_by_one(tmp_path):
+def test_settings_that_are_no_grid_are_shown_separately(tmp_path):
     for i in range(14):
         params = {LR: 10.0 ** (-i / 3), DECAY: 0.1 * i, 'model.backbone.style': f'kind {i % 2}'}
         write_run(
@@ -174,16 +172,16 @@ def test_settings_that_are_no_grid_are_shown_one_by_one(tmp_path):
     assert sorted([cell[0] for cell in line] for line in words[1:]) == [['caffe', '50.00'], ['pytorch', '51.00']]
 
 
-def test_what_is_not_comparable_is_a_warning(folder):
+def test_differences_are_a_warning(folder):
     write_run(folder / 'a', alone(), [60.0])
     write_run(folder / 'b', distilled(train_cfg__max_iters=200), [61.0])
     comparison = compare([read_run(folder / name) for name in 'ab'], anyway=True)
-    said = Page(page(comparison)).said
-    assert 'These runs are not comparable.' in said
-    assert 'other iterations: train_cfg.max_iters is 300 in a, but 200 in b' in said
+    texts = Page(page(comparison)).texts
+    assert 'These runs are not comparable.' in texts
+    assert 'different iterations: train_cfg.max_iters is 300 in a, but 200 in b' in texts
 
 
-def test_predictions_stand_side_by_side(comparison):
+def test_predictions_are_shown_side_by_side(comparison):
     truth = np.array([[0, 1, 255, 1]] * 4)
     maps = [np.ones_like(truth), np.zeros_like(truth)]
     predictions = Predictions(
@@ -197,10 +195,10 @@ def test_predictions_stand_side_by_side(comparison):
     parsed = Page(page(comparison, predictions))
     kinds = [address.split(';')[0] for address in parsed.addresses]
     assert kinds == ['data:image/jpeg', 'data:image/png', 'data:image/png'] * 2
-    # Of the three labeled pixels of each line, two are of class 1 and one of class 0.
-    shares = [text for text in parsed.said if text.startswith(NAME) and text.endswith('%')]
+    # Each line has three labeled pixels: two of class 1 and one of class 0.
+    shares = [text for text in parsed.texts if text.startswith(NAME) and text.endswith('%')]
     assert shares == [f'{NAME}, 67 %', f'{NAME}, 33 %']
-    assert 'Without student: no <checkpoint> is left.' in parsed.said and '<b>' in parsed.said
+    assert 'Not shown: student (no <checkpoint> is left).' in parsed.texts and '<b>' in parsed.texts
 
 
 def test_jinja_is_optional(comparison, monkeypatch):
@@ -228,7 +226,7 @@ def test_tables_are_written(comparison, tmp_path):
     assert written[5].read_text(encoding='utf-8').splitlines()[1] == 'student,Sky,61.0,1.0,3,'
 
 
-def test_no_tables_by_class_where_no_log_tells_of_them(tmp_path):
+def test_without_iou_by_class_in_the_logs_there_is_no_table(tmp_path):
     write_run(tmp_path / 'a', distilled(), [60.0])
     written = write_tables(compare([read_run(tmp_path / 'a')]), tmp_path / 'out')
     assert (
@@ -238,14 +236,14 @@ def test_no_tables_by_class_where_no_log_tells_of_them(tmp_path):
     )
 
 
-def test_text_says_what_is_compared_and_how_to_read_it(comparison):
+def test_text_has_facts_tables_and_explanations(comparison):
     text = text_report(comparison)
     assert text.startswith('data: CamVidDataset, data/camvid\ncrop: 128 x 128\n')
-    assert 'IoU by class, %' in text and '* best   ~ within one deviation of the best' in text
+    assert 'IoU by class, %' in text and '* best   ~ within one std of the best' in text
     assert 'Settings of student: lr 0.2, weight_decay 0.0001.' in text
 
 
-def test_a_validation_that_gave_no_number_leaves_a_gap(tmp_path):
+def test_a_validation_without_a_number_is_a_gap(tmp_path):
     write_run(tmp_path / 'a', alone(), [float('nan'), 40.0, 60.0])
     text = page(compare([read_run(tmp_path / 'a')]))
     assert 'NaN' not in text and 'nan' not in re.findall(r'points="([^"]*)"', text)[0]
@@ -253,7 +251,7 @@ def test_a_validation_that_gave_no_number_leaves_a_gap(tmp_path):
     assert [cell[0] for cell in Page(text).tables[-1][1]][3:5] == ['60.00', '60.00']
 
 
-def test_long_names_are_cut_in_charts_alone(tmp_path):
+def test_long_names_are_shortened_in_charts_only(tmp_path):
     write_run(tmp_path / 'a', distilled(), [60.0], name='x' * 50)
     text = page(compare([read_run(tmp_path / 'a')]))
     assert f'>{"x" * 31}…<' in text and f'>{"x" * 50}<' in text

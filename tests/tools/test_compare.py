@@ -32,13 +32,13 @@ def folder(tmp_path_factory):
 def test_tables_are_printed_and_written_with_the_page(folder):
     code, out, error = compare('runs', 'small', '--anyway', '--out', 'out', cwd=folder)
     assert code == 0, error
-    assert [line.split() for line in out.splitlines() if line.startswith(('student alone', 'pi'))] == [
-        'student alone 2 30.50 ± 0.71 - - - - 300 75'.split(),
+    assert [line.split() for line in out.splitlines() if line.startswith(('baseline', 'pi'))] == [
+        'baseline 2 30.50 ± 0.71 - - - - 300 75'.split(),
         'pi 2 33.50 ± 0.71 * +3.00 +3.00 [+3.00, +3.00] 2 300 75'.split(),
     ]
     written = [line.removeprefix('written: ') for line in out.splitlines() if line.startswith('written: ')]
     assert written == [f'out/comparison.{kind}' for kind in ('txt', 'md', 'csv', 'tex', 'html')]
-    assert 'NOT COMPARABLE: other crop' in out
+    assert 'NOT COMPARABLE: different crop' in out
     assert all((folder / path).stat().st_size for path in written)
     assert out.startswith((folder / 'out' / 'comparison.txt').read_text(encoding='utf-8'))
 
@@ -47,6 +47,6 @@ def test_what_is_not_comparable_ends_in_the_key_that_differs(folder):
     code, out, error = compare('runs', 'small', cwd=folder)
     assert code == 1 and out == ''
     assert error.splitlines()[-1] == (
-        'other crop: train_dataloader.dataset.pipeline.2.crop_size is [128, 128] in runs/alone0, '
+        'different crop: train_dataloader.dataset.pipeline.2.crop_size is [128, 128] in runs/alone0, '
         'runs/alone1 and 2 more, but [64, 64] in small'
     )
