@@ -1,8 +1,6 @@
 """The demo: a teacher, a student that learns alone, and the same student distilled, on scenes of handwritten digits."""
 
 import argparse
-import contextlib
-import io
 import shutil
 import statistics
 import sys
@@ -13,23 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-# What OpenMMLab says while it is imported is of no use here.
-warnings.filterwarnings('ignore')
-with contextlib.redirect_stdout(io.StringIO()):
-    import numpy as np
-    import torch
-    from mmengine.config import Config
-    from mmengine.dataset import pseudo_collate
-    from mmengine.hooks import Hook
-    from mmengine.runner import Runner
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
 
-    from mmseg_kd.datasets import DigitScenesDataset, write_digit_scenes
-    from mmseg_kd.distillers import Distiller
-    from mmseg_kd.io.configs import config_file
-    from mmseg_kd.io.progress import ProgressLine
-    from mmseg_kd.profiling.complexity import complexity
-    from mmseg_kd.visualization.comparison_picture import comparison_picture
-    from mmseg_kd.visualization.picture_grid import check_matplotlib
+from mmseg_kd.datasets import DigitScenesDataset, write_digit_scenes
+from mmseg_kd.distillers import Distiller
+from mmseg_kd.io.configs import config_file
+from mmseg_kd.io.progress import ProgressLine
+from mmseg_kd.profiling.complexity import complexity
+from mmseg_kd.visualization.comparison_picture import comparison_picture
+from mmseg_kd.visualization.picture_grid import check_matplotlib
 
 RUNS = {'teacher': 'teacher', 'student alone': 'student', 'student distilled': 'distilled'}
 PICTURED = 6
@@ -239,6 +234,7 @@ class ProgressHook(Hook):
 
 
 def main():
+    warnings.filterwarnings('ignore')  # of libraries: this tool prints what matters
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='of training; several: mean and deviation')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'), help='logs, weights, table, picture')

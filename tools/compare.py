@@ -1,21 +1,17 @@
 """Compare training runs by their logs: mIoU over seeds, gain over the baseline, IoU by class, and cost."""
 
 import argparse
-import contextlib
-import io
 import warnings
 from pathlib import Path
 
-# What OpenMMLab says while it is imported is of no use here.
-warnings.filterwarnings('ignore')
-with contextlib.redirect_stdout(io.StringIO()):
-    from mmseg_kd.comparison.comparison import compare
-    from mmseg_kd.comparison.predictions import predict
-    from mmseg_kd.comparison.report import page, text_report, write_tables
-    from mmseg_kd.io.runs import find_runs, read_run
+from mmseg_kd.comparison.comparison import compare
+from mmseg_kd.comparison.predictions import predict
+from mmseg_kd.comparison.report import page, text_report, write_tables
+from mmseg_kd.io.runs import find_runs, read_run
 
 
 def main():
+    warnings.filterwarnings('ignore')  # of libraries: this tool prints what matters
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         'runs', nargs='+', metavar='RUN_DIR', help='work directory of a run, or a folder of work directories'

@@ -1,20 +1,16 @@
 """Check a config before hours of training; the exit status is 1 if a problem would ruin the run."""
 
 import argparse
-import contextlib
-import io
 import warnings
 
-# What OpenMMLab says while it is imported is of no use here.
-warnings.filterwarnings('ignore')
-with contextlib.redirect_stdout(io.StringIO()):
-    from mmengine.config import DictAction
+from mmengine.config import DictAction
 
-    from mmseg_kd.doctor.doctor import examine
-    from mmseg_kd.engine.launch import load_config, prepare_launch
+from mmseg_kd.doctor.doctor import examine
+from mmseg_kd.engine.launch import load_config, prepare_launch
 
 
 def main():
+    warnings.filterwarnings('ignore')  # of libraries: this tool prints what matters
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file, as a path or mmseg_kd::kd/...')
     parser.add_argument(

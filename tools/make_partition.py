@@ -1,27 +1,23 @@
 """Choose the labeled images of a training set, and write list files of them and of the rest."""
 
 import argparse
-import contextlib
-import io
 import sys
 import warnings
 from pathlib import Path
 
-# What OpenMMLab says while it is imported is of no use here.
-warnings.filterwarnings('ignore')
-with contextlib.redirect_stdout(io.StringIO()):
-    from mmengine.config import DictAction
-    from mmengine.registry import init_default_scope
+from mmengine.config import DictAction
+from mmengine.registry import init_default_scope
 
-    from mmseg_kd.datasets.class_shares import balanced_part, count_classes, share_table, write_partition
-    from mmseg_kd.datasets.image_list import ImageList
-    from mmseg_kd.datasets.partitions import labeled_part
-    from mmseg_kd.io.configs import read_config
-    from mmseg_kd.io.progress import ProgressLine
-    from mmseg_kd.io.tables import markdown_table
+from mmseg_kd.datasets.class_shares import balanced_part, count_classes, share_table, write_partition
+from mmseg_kd.datasets.image_list import ImageList
+from mmseg_kd.datasets.partitions import labeled_part
+from mmseg_kd.io.configs import read_config
+from mmseg_kd.io.progress import ProgressLine
+from mmseg_kd.io.tables import markdown_table
 
 
 def main():
+    warnings.filterwarnings('ignore')  # of libraries: this tool prints what matters
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config with a train_dataloader, as a path or mmseg_kd::_base_/datasets/...')
     parser.add_argument('--fraction', type=float, required=True, help='labeled images, such as 0.125')

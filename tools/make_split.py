@@ -1,18 +1,14 @@
 """Divide a folder of images into training, validation and testing, and write the three list files."""
 
 import argparse
-import contextlib
-import io
 import warnings
 from pathlib import Path
 
-# What OpenMMLab says while it is imported is of no use here.
-warnings.filterwarnings('ignore')
-with contextlib.redirect_stdout(io.StringIO()):
-    from mmseg_kd.datasets import write_split
+from mmseg_kd.datasets import write_split
 
 
 def main():
+    warnings.filterwarnings('ignore')  # of libraries: this tool prints what matters
     parser = argparse.ArgumentParser(
         description=__doc__, epilog='70 %% are for training, 20 %% for validation, 10 %% for testing.'
     )

@@ -1,25 +1,21 @@
 """Label a folder of images with any segmentor: PNG class maps, and a report of how the classes fare."""
 
 import argparse
-import contextlib
-import io
 import os
 import sys
 import warnings
 
 from mmengine.dist import is_main_process
 
-# What OpenMMLab says while it is imported is of no use here.
-warnings.filterwarnings('ignore')
-with contextlib.redirect_stdout(io.StringIO()):
-    from mmseg_kd.datasets.partitions import read_ids
-    from mmseg_kd.engine.launch import finish, prepare_launch, start_processes
-    from mmseg_kd.io.configs import read_config
-    from mmseg_kd.io.progress import ProgressLine
-    from mmseg_kd.labeling import Labeler, find_images, images_of_ids, shares_report, write_labels
+from mmseg_kd.datasets.partitions import read_ids
+from mmseg_kd.engine.launch import finish, prepare_launch, start_processes
+from mmseg_kd.io.configs import read_config
+from mmseg_kd.io.progress import ProgressLine
+from mmseg_kd.labeling import Labeler, find_images, images_of_ids, shares_report, write_labels
 
 
 def main():
+    warnings.filterwarnings('ignore')  # of libraries: this tool prints what matters
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config of the segmentor, as a path or mmseg::...; of a distiller, the student')
     parser.add_argument(

@@ -1,8 +1,6 @@
 """Show where a network succeeds and where it fails: the validation images that it segments best and worst."""
 
 import argparse
-import contextlib
-import io
 import sys
 import warnings
 from pathlib import Path
@@ -10,16 +8,14 @@ from pathlib import Path
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
-# What OpenMMLab says while it is imported is of no use here.
-warnings.filterwarnings('ignore')
-with contextlib.redirect_stdout(io.StringIO()):
-    from mmseg_kd.io.configs import read_config
-    from mmseg_kd.io.progress import ProgressLine
-    from mmseg_kd.visualization.picture_grid import check_matplotlib
-    from mmseg_kd.visualization.prediction_picture import draw_examples, examples_report, find_examples
+from mmseg_kd.io.configs import read_config
+from mmseg_kd.io.progress import ProgressLine
+from mmseg_kd.visualization.picture_grid import check_matplotlib
+from mmseg_kd.visualization.prediction_picture import draw_examples, examples_report, find_examples
 
 
 def main():
+    warnings.filterwarnings('ignore')  # of libraries: this tool prints what matters
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config of a segmentor, or of a distiller: its student, beside its teachers')
     parser.add_argument('checkpoint', help='of either')

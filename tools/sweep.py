@@ -1,8 +1,6 @@
 """Tune the settings of every candidate stage by stage, and repeat the best over seeds, with one or more workers."""
 
 import argparse
-import contextlib
-import io
 import signal
 import sys
 import warnings
@@ -10,14 +8,12 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-# What OpenMMLab says while it is imported is of no use here.
-warnings.filterwarnings('ignore')
-with contextlib.redirect_stdout(io.StringIO()):
-    from mmseg_kd.sweep.plan import load_sweep
-    from mmseg_kd.sweep.sweep import dry_run, run_sweep
+from mmseg_kd.sweep.plan import load_sweep
+from mmseg_kd.sweep.sweep import dry_run, run_sweep
 
 
 def main():
+    warnings.filterwarnings('ignore')  # of libraries: this tool prints what matters
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('sweep', help='sweep file, as a path or mmseg_kd::sweeps/...')
     parser.add_argument('--work-dir', help='folder of all runs; overrides work_dir of the sweep file')
