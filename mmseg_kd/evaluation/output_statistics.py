@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..constants import IGNORE_INDEX
 from ..distillers.class_logits import decide
+from ..labeling.class_areas import ClassAreas
 
 CALIBRATION_BINS = 15
 ENTROPY_BINS = 200
@@ -52,7 +53,7 @@ class OutputStatistics:
         self.temperatures = list(temperatures)
         self.images = 0
         self._void, self._threshold = set(void), threshold
-        self._confusion = np.zeros((num_classes, num_classes), np.int64)
+        self._areas = ClassAreas(num_classes)
         self._pixels, self._hits = np.zeros((2, CALIBRATION_BINS), np.int64)
         self._confidence = np.zeros(CALIBRATION_BINS)
         self._histogram = np.zeros((len(temperatures), ENTROPY_BINS), np.int64)
@@ -93,9 +94,7 @@ class OutputStatistics:
         if not torch.isfinite(logits).all():
             raise ValueError("the teacher's logits must be finite, but some are not; check its checkpoint and dtype")
         confidence, predicted = decide(logits.softmax(0), self._threshold)
-        self._confusion += _histogram(labels * self.num_classes + predicted, self.num_classes**2).reshape(
-            self._confusion.shape
-        )
+        self._areas.update(predicted, labels)
         # A bin is open on its left and closed on its right, as in Guo et al.
         bins = (confidence * CALIBRATION_BINS).ceil().long().sub(1).clamp(0, CALIBRATION_BINS - 1)
         self._pixels += _histogram(bins, CALIBRATION_BINS)
@@ -121,19 +120,17 @@ class OutputStatistics:
     @property
     def iou(self) -> np.ndarray:
         """Intersection over union of every class (C,), in [0, 1]; NaN for one that neither occurs nor is predicted."""
-        hits = np.diag(self._confusion)
-        with np.errstate(invalid='ignore'):
-            return hits / (self._confusion.sum(0) + self._confusion.sum(1) - hits)
+        return self._areas.iou
 
     @property
     def miou(self) -> float:
         """Their mean over the classes that occur or are predicted."""
-        return float(np.nanmean(self.iou))
+        return self._areas.miou
 
     @property
     def accuracy(self) -> float:
         """Share of the pixels that are right, in [0, 1]."""
-        return float(np.trace(self._confusion) / self.pixels)
+        return self._areas.accuracy
 
     @property
     def confidence(self) -> float:

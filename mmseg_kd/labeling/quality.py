@@ -9,6 +9,7 @@ from mmengine.dist import all_reduce, get_dist_info
 from torch import Tensor
 
 from ..distillers.class_logits import decide
+from .class_areas import ClassAreas
 
 
 class Quality(NamedTuple):
@@ -39,33 +40,16 @@ def judge(pairs: Iterable[tuple[np.ndarray, np.ndarray]], classes: Sequence[str]
     Raises:
         ValueError: if a map and its truth differ in size, or hold other classes.
     """
-    count = len(classes)
-    confusion, pixels = np.zeros((count, count), dtype=np.int64), 0
+    areas, pixels = ClassAreas(len(classes)), 0
     for labels, truth in pairs:
-        if labels.shape != truth.shape:
-            raise ValueError(f'label map and truth must have one size, but have {labels.shape} and {truth.shape}')
-        valid = (labels != 255) & (truth != 255)
-        if valid.any() and max(labels[valid].max(), truth[valid].max()) >= count:
-            raise ValueError(
-                f'labels must lie in 0..{count - 1} or be 255 (void), but reach '
-                f'{max(labels[valid].max(), truth[valid].max())}'
-            )
-        confusion += np.bincount(truth[valid].astype(np.int64) * count + labels[valid], minlength=count**2).reshape(
-            count, count
-        )
+        areas.update(labels, truth)
         pixels += labels.size
-    hits, total = np.diag(confusion), confusion.sum()
-    union = confusion.sum(0) + confusion.sum(1) - hits
-    iou = np.divide(100.0 * hits, union, out=np.full(count, np.nan), where=union > 0)
-    # F1 is 2 x hits / (labeled + predicted), and labeled + predicted = union + hits.
-    fscore = np.divide(200.0 * hits, union + hits, out=np.full(count, np.nan), where=union > 0)
-    nothing = float('nan')
     return Quality(
-        miou=float(np.nanmean(iou)) if union.any() else nothing,
-        accuracy=100.0 * float(hits.sum()) / float(total) if total else nothing,
-        iou=dict(zip(classes, iou.tolist())),
-        judged=100.0 * float(total) / pixels if pixels else nothing,
-        fscore=float(np.nanmean(fscore)) if union.any() else nothing,
+        miou=100 * areas.miou,
+        accuracy=100 * areas.accuracy,
+        iou=dict(zip(classes, (100 * areas.iou).tolist())),
+        judged=100.0 * areas.pixels / pixels if pixels else float('nan'),
+        fscore=100 * float(np.nanmean(areas.fscore)) if areas.pixels else float('nan'),
     )
 
 

@@ -13,13 +13,13 @@ from mmengine.dataset import pseudo_collate
 from mmseg.registry import DATASETS
 from torch import nn
 
-from ..constants import IGNORE_INDEX
 from ..datasets.reading import Pictures
 from ..distillers.class_logits import decide
 from ..distillers.labels import ignored_label, unify_ignored
 from ..evaluation.teacher_outputs import decision_threshold, full_size_logits, load_teachers
 from ..evaluation.trained_network import trained_network
 from ..io.tables import markdown_table
+from ..labeling.class_areas import ClassAreas
 from .picture_grid import PictureRow, class_legend, color_labels, draw_grid, palette_of
 
 
@@ -79,23 +79,9 @@ def image_iou(predicted: np.ndarray, truth: np.ndarray, num_classes: int) -> flo
     Raises:
         ValueError: if the sizes differ, or a label is no class.
     """
-    if predicted.shape != truth.shape:
-        raise ValueError(
-            f'labels must have the size of the original image, {predicted.shape}, but have {truth.shape}; '
-            "put LoadAnnotations after Resize in val_dataloader's pipeline"
-        )
-    kept = truth != IGNORE_INDEX
-    predicted, truth = predicted[kept].astype(np.int64), truth[kept].astype(np.int64)
-    if truth.size and not 0 <= truth.min() <= truth.max() < num_classes:
-        raise ValueError(
-            f'labels must lie in 0..{num_classes - 1} or be void, but an image holds {truth.min()}..'
-            f'{truth.max()}; check reduce_zero_label and the label files'
-        )
-    counts = np.bincount(truth * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, num_classes)
-    hits = counts.diagonal()
-    union = counts.sum(0) + counts.sum(1) - hits
-    seen = union > 0
-    return float((hits[seen] / union[seen]).mean()) if seen.any() else math.nan
+    areas = ClassAreas(num_classes)
+    areas.update(predicted, truth)
+    return areas.miou
 
 
 def best_and_worst(ious: Sequence[float], count: int) -> tuple[list[int], list[int]]:

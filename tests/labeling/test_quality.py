@@ -23,9 +23,9 @@ def test_nothing_to_judge_is_nan():
 
 
 def test_maps_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match='must have one size'):
+    with pytest.raises(ValueError, match='must have the same size'):
         judge([(np.zeros((1, 2), int), np.zeros((2, 1), int))], ('x',))
-    with pytest.raises(ValueError, match=r'must lie in 0..0 or be 255 \(void\), but reach 3'):
+    with pytest.raises(ValueError, match=r'must lie in 0..0 or be 255 \(ignored\), but an image holds 0..3'):
         judge([(np.zeros((1, 1), int), np.full((1, 1), 3))], ('x',))
 
 

@@ -57,8 +57,8 @@ def test_iou_is_that_of_sets_of_pixels():
 @pytest.mark.parametrize(
     'truth, message',
     [
-        (np.zeros((2, 3), int), r'labels must have the size of the original image, \(2, 2\), but have \(2, 3\)'),
-        (np.full((2, 2), 3), r'labels must lie in 0\.\.2 or be void, but an image holds 3\.\.3'),
+        (np.zeros((2, 3), int), r'labels must have the same size, but have \(2, 2\) and \(2, 3\); in a pipeline'),
+        (np.full((2, 2), 3), r'labels must lie in 0\.\.2 or be 255 \(ignored\), but an image holds 0\.\.3'),
     ],
 )
 def test_labels_that_cannot_be_judged_are_told(truth, message):
