@@ -6,13 +6,14 @@ import warnings
 from mmengine.config import DictAction
 
 from mmseg_kd.doctor.doctor import examine
-from mmseg_kd.engine.launch import load_config, prepare_launch
+from mmseg_kd.engine.launch import CONFIG_HELP, TERMS_HELP, load_config, prepare_launch
 
 
 def main():
     warnings.filterwarnings('ignore')  # of libraries: this tool prints what matters
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file, as a path or mmseg_kd::kd/...')
+    parser.add_argument('config', help=CONFIG_HELP)
+    parser.add_argument('--terms', help=TERMS_HELP)
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}, help='override settings of the config'
     )
@@ -24,10 +25,7 @@ def main():
     parser.add_argument('--distributed', action='store_true', help='the training will have several processes')
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
     args = parser.parse_args()
-    try:
-        cfg = load_config(args)
-    except OSError as error:
-        raise SystemExit(str(error))
+    cfg = load_config(args)
     prepare_launch(cfg)
     raise SystemExit(not examine(cfg, args.images, args.samples, args.seconds, args.distributed))
 

@@ -17,13 +17,16 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
 
-from ..io.configs import config_file, read_config, replaced_entries
+from ..io.configs import config_file, replaced_entries
 from .checks import Problems, check_config, check_loader, training_loop, training_size
 from .partition_runs import follow_partition
+from .setup_terms import SetupError, read_setup, run_name, setup_file
 
 # What MMSegmentation warns of whenever its own defaults are used.
 OF_NO_USE = ('Default ``avg_non_ignore`` is False', 'The draw is False')
 SYNC_BN = ('SyncBN', 'MMSyncBN', 'torch.nn.modules.batchnorm.SyncBatchNorm')
+CONFIG_HELP = 'config file, as a path or mmseg_kd::kd/..., or the name of a setup in configs/_base_/setups'
+TERMS_HELP = 'terms for a setup without terms: the name of a method in configs/_base_/terms, or the path of a file'
 RANKS = dict(
     pytorch=('RANK', 'LOCAL_RANK'),
     slurm=('SLURM_PROCID', 'SLURM_LOCALID'),
@@ -33,11 +36,12 @@ RANKS = dict(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that MMSegmentation's tools have in common."""
-    parser.add_argument('config', help='config file, as a path or mmseg_kd::kd/...')
+    parser.add_argument('config', help=CONFIG_HELP)
+    parser.add_argument('--terms', help=TERMS_HELP)
     parser.add_argument(
         '--work-dir',
-        help='folder for logs and checkpoints; work_dirs/<config> if left out, or work_dirs/<config>_<part> where an '
-        'option sets another partition',
+        help='folder for logs and checkpoints; work_dirs/<config> if left out, with -<terms> where some are named and '
+        '_<part> where an option sets another partition',
     )
     parser.add_argument(
         '--cfg-options',
@@ -53,19 +57,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def load_config(args: argparse.Namespace) -> Config:
     """The config that a command line asks for, its own options merged in.
 
+    Args:
+        args: as of :func:`add_arguments`.
+
     Raises:
-        FileNotFoundError: if there is no such config.
+        SystemExit: in one line, if there is no such config, or it cannot have the terms.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     for message in OF_NO_USE:
         warnings.filterwarnings('ignore', message=message)
-    config = read_config(args.config)
-    for line in replaced_entries(config_file(args.config)):
+    try:
+        config = read_setup(args.config, args.terms)
+        file_name = setup_file(args.config)
+    except (FileNotFoundError, SetupError) as error:
+        raise SystemExit(str(error)) from error
+    for line in replaced_entries(config_file(file_name)):
         print_log(line, 'current', logging.WARNING)
     file = copy.deepcopy(config)
     config.launcher = args.launcher
     config.merge_from_dict(args.cfg_options)
-    name = follow_partition(config, file, os.path.splitext(os.path.basename(args.config))[0])
+    name = follow_partition(config, file, run_name(args.config, args.terms))
     config.work_dir = args.work_dir or config.get('work_dir') or os.path.join('work_dirs', name)
     return config
 

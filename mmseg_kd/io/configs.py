@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import difflib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,26 +22,25 @@ OWN = 'mmseg_kd'
 ALWAYS_REGISTERED = ('mmseg', 'mmengine', 'mmcv', 'torch', OWN)
 
 
-def config_file(name: str) -> Path:
-    """The file of a config.
+def config_file(name: str, what: str = 'config', shown: str | None = None) -> Path:
+    """The file of a config given by path, or as ``package::relative/path.py``.
 
     Args:
-        name: Path of the config, or ``package::relative/path.py``.
+        name: path of the config, or ``package::relative/path.py``.
+        what: word for it in the error.
+        shown: name of it in the error; ``name`` if left out.
 
     Raises:
-        FileNotFoundError: If the file does not exist.
-
-    Example:
-        >>> config_file('mmseg_kd::_base_/schedules/no_such_schedule.py')
-        Traceback (most recent call last):
-        ...
-        FileNotFoundError: no such config: mmseg_kd::_base_/schedules/no_such_schedule.py
+        FileNotFoundError: if it does not exist; the nearest name of the same folder is told.
     """
     package, _, relative = name.rpartition('::')
     path = _mim(package) / 'configs' / relative if package else Path(name)
-    if not path.is_file():
-        raise FileNotFoundError(f'no such config: {name}')
-    return path
+    if path.is_file():
+        return path
+    others = [other.stem for other in path.parent.glob('*.py')]
+    near = difflib.get_close_matches(path.stem, others, n=1, cutoff=0.75 if shown is None else 0.4)
+    hint = '' if not near else near[0] if shown else f'{name.removesuffix(path.name)}{near[0]}.py'
+    raise FileNotFoundError(f'no such {what}: {shown or name}' + (f'; did you mean {hint}?' if hint else ''))
 
 
 def read_config(name: str) -> Config:

@@ -42,7 +42,7 @@ class Board:
             stage, candidate = study.stage, self.sweep.candidates[study.candidate]
             study.open(
                 dict(
-                    config=candidate.config,
+                    **candidate.source,
                     options=candidate.options,
                     space=stage.space,
                     sampler=stage.sampler,

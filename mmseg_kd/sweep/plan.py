@@ -17,6 +17,7 @@ from mmseg.registry import VISBACKENDS
 from ..engine.checks import check_config
 from ..engine.launch import add_arguments
 from ..engine.metric_names import metric_names
+from ..engine.setup_terms import read_setup
 from ..io.configs import read_config
 from .budget import KINDS, stretch, value_at
 
@@ -33,16 +34,23 @@ class Candidate:
         config: training config, as a path or ``package::...``.
         options: changes to the config, by dotted key.
         inherit: other candidates whose best values are used, also from stages without this candidate.
+        terms: name or path of the terms of a method, if the config is a setup.
     """
 
     name: str
     config: str
     options: dict[str, Any] = field(default_factory=dict)
     inherit: tuple[str, ...] = ()
+    terms: str | None = None
+
+    @property
+    def source(self) -> dict[str, str]:
+        """The config and the terms, if any."""
+        return dict(config=self.config, **({} if self.terms is None else dict(terms=self.terms)))
 
     def read(self) -> Config:
         """The config with the options."""
-        config = copy.deepcopy(_parse(self.config))
+        config = copy.deepcopy(_parse(self.config, self.terms))
         config.merge_from_dict(self.options)
         return config
 
@@ -183,9 +191,9 @@ def as_arguments(options: dict[str, Any]) -> list[str]:
 
 
 @functools.cache
-def _parse(config: str) -> Config:
+def _parse(config: str, terms: str | None) -> Config:
     """Cached, because MMEngine reads fifty metafiles for every base of the form ``mmseg::...``."""
-    return read_config(config)
+    return read_setup(config, terms)
 
 
 def _text(value: Any) -> str:
@@ -197,13 +205,14 @@ def _text(value: Any) -> str:
 
 def _candidate(name: str, value: Any, common: dict[str, Any]) -> Candidate:
     value = dict(config=value) if isinstance(value, str) else value
-    _check_keys(f'candidates.{name}', value, {'config', 'options', 'inherit'}, {'config'})
+    _check_keys(f'candidates.{name}', value, {'config', 'terms', 'options', 'inherit'}, {'config'})
     inherit = value.get('inherit', ())
     return Candidate(
         name=_name('candidates', name),
         config=value['config'],
         options={**common, **flatten(value.get('options', {}))},
         inherit=(inherit,) if isinstance(inherit, str) else tuple(inherit),
+        terms=value.get('terms'),
     )
 
 

@@ -147,7 +147,7 @@ class Worker:
             sweep=board.sweep.name,
             stage=study.stage.name,
             candidate=study.candidate,
-            config=candidate.config,
+            **candidate.source,
             options=candidate.options,
             params={**fixed, **trial.params},
             seed=run.seed,
@@ -211,7 +211,9 @@ class Worker:
             **record['params'],
             'randomness.seed': record['seed'],
         }
-        return [*self._trainer, record['config'], '--work-dir', str(folder), '--cfg-options', *as_arguments(options)]
+        terms = ['--terms', record['terms']] if 'terms' in record else []
+        arguments = [record['config'], *terms, '--work-dir', str(folder), '--cfg-options', *as_arguments(options)]
+        return [*self._trainer, *arguments]
 
     def _watch(self, process: TrainingProcess, run: Run, trial: Any, record: dict, lease: Lease) -> int | None:
         """Wait until a training ends; its exit code, or None if it was pruned."""

@@ -98,6 +98,23 @@ def test_options_of_a_candidate_override_the_common_ones(write, tmp_path):
     assert Config.fromfile(tmp_path / 'alone.py').optim_wrapper.optimizer.lr == 0.1
 
 
+def test_a_candidate_may_be_a_setup_with_the_terms_of_a_method(write):
+    candidates = {
+        name: dict(config='r18_compact_digits', terms=name, options={'model.teacher.checkpoint': 'teacher.pth'})
+        for name in ('cwd', 'compact')
+    }
+    sweep = write(candidates=candidates, stages=[dict(name='final', candidates=list(candidates))])
+    cwd = sweep.candidates['cwd']
+    assert cwd.source == dict(config='r18_compact_digits', terms='cwd')
+    assert list(cwd.read().model.terms) == ['loss_cwd'] and cwd.read().model.teacher.checkpoint == 'teacher.pth'
+    assert list(sweep.candidates['compact'].read().model.terms) == ['loss_response', 'loss_feature']
+    with pytest.raises(FileNotFoundError, match='no such terms: cdw; did you mean cwd'):
+        write(
+            candidates=dict(cwd=dict(config='r18_compact_digits', terms='cdw')),
+            stages=[dict(name='final', candidates=['cwd'])],
+        )
+
+
 STAGE = dict(name='s', candidates=['alone'])
 
 
