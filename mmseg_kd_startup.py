@@ -1,8 +1,8 @@
-"""Make ``mmseg_kd::`` and ``mmseg::`` known to MMEngine before any config is parsed, whichever tool parses it.
+"""Make ``mmseg_kd::`` and ``mmseg::`` known to MMEngine before any config is parsed, in every tool.
 
-Python runs this at startup, by a ``.pth`` file beside the installed package: the ``_base_`` of a config is read before
-its ``custom_imports``, so that stock ``tools/train.py`` would learn of this package too late. Nothing is imported here;
-a finder waits for ``mmengine.config.utils``, fills in its table, and goes away.
+Python runs this module at startup, by a ``.pth`` file beside the installed package. The ``_base_`` of a config is read
+before its ``custom_imports``, so the stock ``tools/train.py`` would otherwise learn of this package too late. Nothing
+is imported here: a finder waits for ``mmengine.config.utils``, extends its table, and removes itself.
 """
 
 import sys
@@ -31,10 +31,10 @@ class _Finder:
 
 
 def fill(module):
-    """Module names in place of distribution names: right for OpenMMLab's own packages and for their continuation.
+    """Set module names in place of distribution names, which is right for both publishers of the OpenMMLab packages.
 
-    For ``mmseg_kd`` it is a submodule's: the name of the package is taken for that of the distribution, whose location
-    is misleading after an editable install.
+    For ``mmseg_kd`` it is the name of a submodule: the package's own name would be read as that of the distribution,
+    whose location is wrong after an editable install.
     """
     module.MODULE2PACKAGE.update(mmseg='mmseg', mmpretrain='mmpretrain', mmseg_kd='mmseg_kd.stack')
 

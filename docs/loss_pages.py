@@ -230,7 +230,7 @@ class _Docstring:
             return f'**{label[1]}:** ' + self._inline(block[label.end() :]) if label else self._inline(block)
         kind, body = section[1], textwrap.dedent(section[2])
         if kind == 'Example':
-            return '**Example:**\n\n```python\n' + re.sub(r'^(>>>|\.\.\.) ?', '', body, flags=re.MULTILINE) + '\n```'
+            return f'**Example:**\n\n```pycon\n{body}\n```'
         if kind == 'Shape':
             return f'**Shape:** {self._inline(body)}'
         entries = self._entries(kind, body)

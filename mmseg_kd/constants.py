@@ -1,3 +1,3 @@
-"""Numbers that every room agrees on."""
+"""Constants that all rooms share."""
 
 IGNORE_INDEX = 255  # the label of ignored pixels

@@ -1,8 +1,9 @@
-"""Registries of the scope that MMEngine writes into what a config inherits from ``mmseg_kd::``.
+"""Registries of the scope that MMEngine writes into a config that inherits from ``mmseg_kd::``.
 
-All modules of this package register in MMSegmentation's registries, so that configs need no scope. These are empty
-children of those, which MMEngine looks up by the name of this module, and in which it finds all that the parents have.
-Without a location, MMEngine would look for one that does not exist, and say that this package is not installed.
+All modules of this package register in MMSegmentation's registries, so that configs need no scope. The registries here
+are empty children of those: MMEngine looks them up by the name of this module, and finds everything that their parents
+have. Without a location, MMEngine would search for one that does not exist, and report that this package is not
+installed.
 """
 
 from mmengine.registry import Registry

@@ -1,8 +1,8 @@
-"""Make the two OpenMMLab distributions look alike.
+"""Make the two OpenMMLab distributions interchangeable.
 
 The packages ``mmengine``, ``mmcv`` and ``mmseg`` are published twice: by OpenMMLab (``mmsegmentation``, ...) and by its
-maintained continuation (``onedl-mmsegmentation``, ...). Import names are equal, distribution names are not, and
-MMEngine resolves ``mmseg::...`` in ``_base_`` through distribution names. :func:`prepare` mends that table.
+maintained continuation (``onedl-mmsegmentation``, ...). Their import names are equal, their distribution names are not,
+and MMEngine resolves ``mmseg::...`` in ``_base_`` through distribution names. :func:`prepare` corrects that table.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ STACKS = {
 
 
 def installed_stack() -> str:
-    """Name of the stack that is installed: ``'onedl'`` or ``'openmmlab'``.
+    """Name of the installed stack: ``'onedl'`` or ``'openmmlab'``.
 
     Raises:
         ImportError: if neither is complete, or parts of both are installed (they overwrite each other's files).
@@ -45,10 +45,15 @@ def installed_stack() -> str:
 def prepare() -> str:
     """Check the stack, import it, and make ``mmseg::``, ``mmpretrain::`` and ``mmseg_kd::`` resolvable in ``_base_``.
 
-    What MMSegmentation says of missing optional packages while it is imported is not shown.
+    MMSegmentation's warnings of missing optional packages are not shown.
 
     Returns:
-        str: the installed stack, ``'onedl'`` or ``'openmmlab'``.
+        str: The installed stack, ``'onedl'`` or ``'openmmlab'``.
+
+    Example:
+        >>> from mmseg_kd.stack import prepare
+        >>> prepare() in ('onedl', 'openmmlab')
+        True
     """
     stack = installed_stack()
     from mmengine.config import utils

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 import mmseg_kd
 
 ROOT = Path(mmseg_kd.__file__).parent
-ROOMS = ['datasets', 'io', 'labeling']
+ROOMS = ['adapters', 'datasets', 'io', 'labeling', 'losses', 'masks', 'models']
+# Rooms in which every public class has an example.
+COMPLETE = ['adapters', 'losses', 'masks', 'models']
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -27,3 +30,12 @@ def test_example(example, tmp_path, monkeypatch):
     report = []
     failed = doctest.DocTestRunner(optionflags=OPTIONS).run(example, out=report.append).failed
     assert not failed, ''.join(report)
+
+
+@pytest.mark.parametrize('room', COMPLETE)
+def test_every_public_class_has_an_example(room):
+    package = importlib.import_module(f'mmseg_kd.{room}')
+    public = [getattr(package, name) for name in package.__all__]
+    missing = [cls.__name__ for cls in public if inspect.isclass(cls) and '>>> ' not in (cls.__doc__ or '')]
+    # An abstract mask needs a subclass, whose examples show it.
+    assert [name for name in missing if name != 'MaskedLoss'] == []

@@ -1,4 +1,4 @@
-"""The class maps of a decode head: those that its prediction starts from, with a logit for every class."""
+"""The logits of a decode head from which its prediction is made, with one channel per class."""
 
 import copy
 import functools
@@ -29,29 +29,39 @@ MASK_CLASSIFIERS = (Mask2FormerHead, MaskFormerHead, SideAdapterCLIPHead)
 
 
 class PathError(ValueError):
-    """A path of a term that cannot be read."""
+    """A path of a term that cannot be read.
+
+    Example:
+        >>> from mmseg_kd.distillers import PathError, Taps
+        >>> from torch import nn
+        >>> try:
+        ...     Taps(nn.Sequential(nn.ReLU()), ['1'])
+        ... except PathError as error:
+        ...     print(error)
+        "1" names no module or parameter of Sequential; closest are: none
+    """
 
 
 def class_logits(head: nn.Module, output: Any) -> Tensor:
-    r"""Logits (N, C, h, w) of all classes, before they are resized: what the head's prediction starts from.
+    r"""Logits (N, C, h, w) of all classes, before they are resized: the map from which the head predicts.
 
-    - A head with one output gives it as it is.
-    - Of several outputs, the one that the head's own ``predict`` takes: the first of DANet, EncNet and, in training,
+    - The output of a head with one output, unchanged.
+    - For several outputs, the one that the head's own ``predict`` takes: the first of DANet, EncNet and, in training,
       DDRNet; the second of PIDNet in training; the last of K-Net in training.
-    - A mask classifier (Mask2Former, MaskFormer, SAN) gives :math:`\log (s_c / \sum_k s_k)` of its scores
-      :math:`s_{cp} = \sum_q \mathrm{softmax}_c(z_q)\, \sigma(m_{qp})`, at the resolution of its masks. Prediction
-      resizes the masks before the sum; the largest class is that of the scores.
-    - One channel z, whose sigmoid is the probability of class 1, becomes the two logits (-z/2, z/2). Their softmax at
+    - For a mask classifier (Mask2Former, MaskFormer, SAN), :math:`\log (s_c / \sum_k s_k)` of its scores :math:`s_{cp}
+      = \sum_q \mathrm{softmax}_c(z_q)\, \sigma(m_{qp})`, at the resolution of its masks. Prediction resizes the masks
+      before the sum; the largest class is that of the scores.
+    - For one channel z, whose sigmoid is the probability of class 1, the two logits (-z/2, z/2). Their softmax at
       temperature T is the Bernoulli distribution of :math:`\sigma(z / T)`. Unlike (0, z), both channels carry the map,
-      so that losses that compare channels over space, or raw logits, see both classes alike.
+      so that losses that compare channels over space, or raw logits, treat both classes alike.
 
     Args:
-        head: a decode head.
-        output: what its ``forward`` returned.
+        head: The decode head.
+        output: The return value of its ``forward``.
 
     Raises:
-        PathError: if the head predicts from something else than its forward's output, or it cannot be told which of
-            several outputs predicts.
+        PathError: if the head predicts from something other than the output of its forward, or if it is unclear which
+            of several outputs predicts.
     """
     check_head(head)
     queries = _queries(output)
@@ -67,7 +77,7 @@ def class_logits(head: nn.Module, output: Any) -> Tensor:
 
 
 def check_head(head: nn.Module) -> None:
-    """Raise PathError if the outputs of a head are no class maps."""
+    """Raise PathError if the outputs of a head are not class maps."""
     if isinstance(head, PointHead):
         raise PathError(
             '"logits" means nothing for PointRend, whose PointHead classifies single points and refines in '
@@ -80,10 +90,11 @@ def check_head(head: nn.Module) -> None:
 
 
 def count_classes(network: nn.Module | dict) -> int:
-    """How many classes the labels of a segmentor, or of a head, distinguish: two for one channel; 0 if it does not say.
+    """Number of classes in the labels of a segmentor or a head: two for one channel; 0 if it is unknown.
 
     Args:
-        network: with the attributes ``num_classes`` and ``out_channels`` of MMSegmentation; or the config of a head.
+        network: A network with the attributes ``num_classes`` and ``out_channels`` of MMSegmentation, or the config of
+            a head.
     """
     read = network.get if isinstance(network, dict) else functools.partial(getattr, network)
     classes = int(read('num_classes', None) or 0)
@@ -91,23 +102,23 @@ def count_classes(network: nn.Module | dict) -> int:
 
 
 def prediction_logits(segmentor: nn.Module, maps: Tensor) -> Tensor:
-    """Logits (N, C, H, W), C >= 2, from the maps that MMSegmentation takes a prediction from.
+    """Logits (N, C, H, W), C >= 2, from the maps from which MMSegmentation makes a prediction.
 
     Args:
-        segmentor: whose they are.
-        maps: what its ``encode_decode`` or ``inference`` gives: logits, of one channel maybe, or a mask classifier's
-            scores.
+        segmentor: The segmentor of the maps.
+        maps: The result of its ``encode_decode`` or ``inference``: logits, with one or more channels, or the scores of
+            a mask classifier.
     """
     return log_shares(maps) if _is_mask_classifier(segmentor) else two_classes(maps)
 
 
 def prediction_shares(segmentor: nn.Module, maps: Tensor) -> Tensor:
-    """Probabilities (C, H, W), C >= 2, from the ``seg_logits`` of a data sample that a segmentor predicted.
+    """Probabilities (C, H, W), C >= 2, from the ``seg_logits`` of a predicted data sample.
 
     Args:
-        segmentor: which left logits there, the probability of class 1 if it has one channel, or scores if it is a mask
+        segmentor: The segmentor that predicted.
+        maps: Its ``seg_logits`` (C, H, W): logits, the probability of class 1 for one channel, or the scores of a mask
             classifier.
-        maps: (C, H, W).
     """
     maps = maps.float()
     if len(maps) == 1:
@@ -116,22 +127,22 @@ def prediction_shares(segmentor: nn.Module, maps: Tensor) -> Tensor:
 
 
 def prediction_threshold(segmentor: nn.Module) -> float | None:
-    """Above which probability of class 1 a segmentor of one channel predicts it; None for others: the most probable
-    class.
+    """The probability above which a segmentor of one channel predicts class 1; None for other segmentors, which predict
+    the most probable class.
 
     Args:
-        segmentor: of MMSegmentation.
+        segmentor: A segmentor of MMSegmentation.
     """
     head = _output_head(segmentor)
     return getattr(head, 'threshold', None) if getattr(head, 'out_channels', None) == 1 else None
 
 
 def decide(shares: Tensor, threshold: float | None = None) -> tuple[Tensor, Tensor]:
-    """The predicted class of every pixel and its probability, (...) each.
+    """The probability of the predicted class of every pixel, and that class, (...) each.
 
     Args:
-        shares: probabilities (C, ...).
-        threshold: as of :func:`prediction_threshold`.
+        shares: The probabilities (C, ...).
+        threshold: The threshold of :func:`prediction_threshold`.
     """
     if threshold is None:
         return tuple(shares.max(0))
@@ -140,7 +151,7 @@ def decide(shares: Tensor, threshold: float | None = None) -> tuple[Tensor, Tens
 
 
 def _queries(output: Any) -> tuple[Tensor, Tensor] | None:
-    """The last layer's classes (N, Q, C + 1) and masks (N, Q, h, w) of a mask classifier, which come in either order.
+    """The last layer's classes (N, Q, C + 1) and masks (N, Q, h, w) of a mask classifier, in whichever order they come.
 
     Layers are a list (Mask2Former, SAN) or the first dimension of a tensor (MaskFormer).
     """
@@ -183,7 +194,7 @@ def _chosen(head: nn.Module, output: Any) -> Tensor:
 
 
 def _asked(head: nn.Module, output: Any) -> Any:
-    """What the head's own ``predict`` makes of the output before it resizes it; None if that cannot be had."""
+    """The result of the head's own ``predict`` for the output, before resizing; None if it cannot be had."""
     # A shallow copy shares the weights, and leaves the head itself as it is.
     asked = copy.copy(head)
     asked.__dict__['forward'] = lambda *args, **kwargs: output

@@ -22,30 +22,43 @@ class CrossPseudoSupervision(SemiSupervisedDistiller):
 
     .. math:: L = \sum_{a \ne b} \Big( L_a(x_l) + \sum_k w_k L_k(a, b; x_l) + \sum_j w_j L_j(a, b; x_u) \Big)
 
-    with :math:`L_a` the own losses of network a, ``terms`` k on labeled and ``unlabeled_terms`` j on unlabeled
-    images. Every term counts twice, with the networks in turn as student and as the one, unnamed teacher, which gets no
-    gradient from it. The two differ by their random initialization. What is tested and exported is the first,
-    ``student``; in the log, the losses of the second begin with ``peer.``.
+    with :math:`L_a` the own losses of network a, ``terms`` k on labeled and ``unlabeled_terms`` j on unlabeled images.
+    Every term counts twice: each network is once the student and once the single, unnamed teacher, which gets no
+    gradient from the term. The two differ by their random initialization. The first network, ``student``, is tested and
+    exported; in the log, the losses of the second begin with ``peer.``.
 
-    Each network runs once on the labeled and once on the unlabeled images, for both its parts; and once on each of
-    the images before they are mixed where terms read ``unmixed.`` paths: in train mode, as published, without gradient.
+    Each network runs once on the labeled and once on the unlabeled images, for both roles. Where terms read
+    ``unmixed.`` paths, it also runs once on each of the images before they are mixed: in train mode, as published,
+    without gradient.
 
     Args:
-        student: as of :class:`SemiSupervisedDistiller`; both networks are built from it.
-        terms: as there; what has parameters or a memory serves both directions.
-        unlabeled_terms: likewise.
-        mix: as there.
-        data_preprocessor: as there.
-        init_cfg: as there.
+        student: The config of the segmentor; both networks are built from it.
+        terms: The terms on labeled images, as for :class:`SemiSupervisedDistiller`; a term with parameters or a memory
+            serves both directions.
+        unlabeled_terms: The terms on unlabeled images.
+        mix: The config of a :class:`CutMix`, which needs two unlabeled branches.
+        data_preprocessor: The data preprocessor for a student that has none.
+        init_cfg: The config of the initialization, as in any MMEngine module.
 
     Raises:
-        ValueError: as there.
+        ValueError: in the cases of :class:`SemiSupervisedDistiller`.
 
-    Paper: Chen et al., "Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision" (CVPR 2021,
-    arXiv 2106.01226): :class:`~mmseg_kd.losses.PseudoLabelLoss` between ``logits``, on labeled and unlabeled images
-    with weight 1.5 (VOC) or 6 (Cityscapes); or with CutMix between ``logits`` and ``unmixed.logits``, on unlabeled
-    images alone, with weight 1 or 5. Deviations: those of :class:`SemiSupervisedDistiller` and of the loss, except for
-    the modes; and without CutMix, labeled and unlabeled images have a mean each, there they share one.
+    Example:
+        >>> from mmengine.registry import init_default_scope
+        >>> from mmseg_kd.distillers import CrossPseudoSupervision
+        >>> from mmseg_kd.testing.toys import toy_branch_batch, toy_segmentor
+        >>> init_default_scope('mmseg')  # a Runner does this
+        >>> term = dict(student='logits', teacher='logits', loss=dict(type='PseudoLabelLoss'), weight=1.5)
+        >>> model = CrossPseudoSupervision(toy_segmentor(auxiliary=False), unlabeled_terms=dict(loss_cps=term))
+        >>> batch = model.data_preprocessor(toy_branch_batch(), training=True)
+        >>> sorted(model.loss(**batch))
+        ['decode.acc_seg', 'decode.loss_ce', 'loss_cps', 'peer.decode.acc_seg', 'peer.decode.loss_ce', 'peer.loss_cps']
+
+    Paper: Chen et al., "Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision" (CVPR 2021, arXiv
+    2106.01226): :class:`~mmseg_kd.losses.PseudoLabelLoss` between ``logits``, on labeled and unlabeled images with
+    weight 1.5 (VOC) or 6 (Cityscapes); or with CutMix between ``logits`` and ``unmixed.logits``, on unlabeled images
+    alone, with weight 1 or 5. Deviations: those of :class:`SemiSupervisedDistiller` (except for the modes) and of the
+    loss; and without CutMix, labeled and unlabeled images have a mean each, where the code takes one mean over both.
     """
 
     teachers_train = True
@@ -82,7 +95,7 @@ class CrossPseudoSupervision(SemiSupervisedDistiller):
     def _run(
         self, network: torch.nn.Module, inputs: Tensor, data_samples: list[Any], mixture: Mixture | None
     ) -> '_Said':
-        """All that one network does in a step, as student and as teacher."""
+        """One network's step, as student and as teacher."""
         paths = student_paths(self.terms.values()) + wanted_paths(self.terms.values())
         with Taps(network, paths, inputs) as labeled:
             losses = network(inputs, data_samples, mode='loss')
@@ -96,7 +109,7 @@ class CrossPseudoSupervision(SemiSupervisedDistiller):
 
 
 class _Said(NamedTuple):
-    """The losses of a network, and what it holds for labeled and unlabeled images, by path."""
+    """The losses of a network, and its values for labeled and unlabeled images, by path."""
 
     losses: dict[str, Tensor]
     labeled: dict[str, Any]

@@ -1,4 +1,4 @@
-"""The segmentor that trains a student under a teacher's eyes."""
+"""The segmentor that trains a student with one or more teachers."""
 
 import copy
 import logging
@@ -23,36 +23,43 @@ from .term import Term, student_paths, teacher_paths, wanted_paths
 
 @MODELS.register_module()
 class Distiller(BaseSegmentor):
-    """Trains a student segmentor with its own losses and any number of terms that compare it with frozen teachers.
+    r"""Train a student segmentor with its own losses and any number of terms that compare it with frozen teachers.
 
-    .. math:: L = L_{student} + \\sum_k w_k L_k(student, teacher)
+    .. math:: L = L_{student} + \sum_k w_k L_k(student, teacher)
 
-    In testing, exporting and counting it is the student alone; the teachers are not even built.
+    In testing, exporting and counting it behaves like the student alone; the teachers are not even built.
 
     Args:
-        student: config of the segmentor to train, as it stands in an MMSegmentation config; its ``data_preprocessor``
-            serves the whole.
-        teacher: arguments of a :class:`~mmseg_kd.distillers.FrozenTeacher`, such as
+        student: The config of the segmentor to train, as it stands in an MMSegmentation config; its
+            ``data_preprocessor`` is used for the whole model.
+        teacher: The arguments of a :class:`~mmseg_kd.distillers.FrozenTeacher`, such as
             ``dict(config='mmseg::pspnet/...', checkpoint='auto')``; a list of them for an ensemble; or a dict of either
             by name.
-        terms: arguments of a :class:`~mmseg_kd.distillers.Term` each, by their name in the log.
-        data_preprocessor: serves a student or an inline teacher that has none; MMEngine's Runner hands over that of the
-            config here.
-        init_cfg: as in any MMEngine module.
+        terms: The arguments of one :class:`~mmseg_kd.distillers.Term` each, by their name in the log.
+        data_preprocessor: The data preprocessor for a student or an inline teacher that has none; MMEngine's Runner
+            passes that of the config.
+        init_cfg: The config of the initialization, as in any MMEngine module.
 
     Raises:
-        ValueError: in one line that names the key, if a path names nothing, shapes or classes cannot be compared, or a
+        ValueError: in one line that names the key, if a path does not exist, shapes or classes cannot be compared, or a
             name is taken.
 
     Example:
-        >>> model = dict(
-        ...     type='Distiller',
-        ...     student=_base_.model,
-        ...     teacher=dict(config='mmseg::pspnet/pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py', checkpoint='auto'),
+        >>> from mmengine.registry import init_default_scope
+        >>> from mmseg_kd.distillers import Distiller
+        >>> from mmseg_kd.testing.toys import toy_batch, toy_segmentor
+        >>> init_default_scope('mmseg')  # a Runner does this
+        >>> model = Distiller(
+        ...     student=toy_segmentor(base_channels=8, auxiliary=False),
+        ...     teacher=dict(model=toy_segmentor(base_channels=16, auxiliary=False)),
         ...     terms=dict(
-        ...         loss_pi=dict(
-        ...             student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=3.0),
-        weight=0.1)))
+        ...         loss_pi=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'), weight=0.1),
+        ...         loss_hint=dict(student='backbone[3]', teacher='backbone[3]', loss=dict(type='HintLoss'))))
+        >>> batch = model.data_preprocessor(toy_batch(), training=True)
+        >>> sorted(model.loss(**batch))
+        ['decode.acc_seg', 'decode.loss_ce', 'loss_hint', 'loss_pi']
+        >>> model.terms['loss_hint'].adapters[0]  # from the student's channels to the teacher's
+        ConvAdapter(64, 128, kernel_size=(1, 1), stride=(1, 1), bias=False)
     """
 
     def __init__(
@@ -77,7 +84,7 @@ class Distiller(BaseSegmentor):
         data_preprocessor: dict | None,
         init_cfg: dict | None,
     ) -> None:
-        """What constructors have in common: networks, and ``groups`` of terms by the attribute that holds them."""
+        """The common part of constructors: the networks, and ``groups`` of terms by the attribute that holds them."""
         if student.get('data_preprocessor') is None:
             student = dict(student, data_preprocessor=data_preprocessor)
         network = MODELS.build(copy.deepcopy(student))
@@ -113,8 +120,8 @@ class Distiller(BaseSegmentor):
         """The student's own losses and the weighted terms, by name.
 
         Args:
-            inputs: preprocessed images (N, 3, H, W).
-            data_samples: one ``SegDataSample`` per image, with its label map.
+            inputs: The preprocessed images (N, 3, H, W).
+            data_samples: One ``SegDataSample`` per image, with its label map.
 
         Raises:
             FileNotFoundError: if the teacher's config is missing.
@@ -130,7 +137,7 @@ class Distiller(BaseSegmentor):
         return losses
 
     def resting_parameters(self) -> list[nn.Parameter]:
-        """Parameters of the critics that do not learn in this iteration."""
+        """Parameters of the auxiliary modules that do not learn in this iteration."""
         return [
             p
             for term in self.all_terms.values()
@@ -139,7 +146,9 @@ class Distiller(BaseSegmentor):
         ]
 
     def state_dict(self, *args: Any, prefix: str = '', **kwargs: Any) -> dict[str, Tensor]:
-        """All weights, those included that a network leaves out of its own (LoRA keeps the weights of its base out)."""
+        """All weights, including those that a network omits from its own state dict (LoRA omits the weights of its
+        base).
+        """
         state = super().state_dict(*args, prefix=prefix, **kwargs)
         saved = {tensor.data_ptr() for tensor in state.values() if isinstance(tensor, Tensor)}
         for name, weight in all_weights(self).items():
@@ -149,7 +158,7 @@ class Distiller(BaseSegmentor):
         return state
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Take the checkpoint of a plain student for the student's, and refuse one that holds nothing of it."""
+        """Load a plain student's checkpoint into the student, and refuse a checkpoint without any of its weights."""
         own = {name.removeprefix(prefix): value for name, value in state_dict.items() if name.startswith(prefix)}
         if own and not any(name.startswith('student.') for name in own):
             for name in own:
@@ -175,11 +184,11 @@ class Distiller(BaseSegmentor):
         return self.student(inputs, data_samples, mode='tensor')
 
     def _answers(self, inputs: Tensor, data_samples: list[Any], paths: Iterable[str]) -> dict[str, Any]:
-        """What the paths of the terms hold in the teachers, for labeled images."""
+        """The teacher outputs at the paths of the terms, for labeled images."""
         return self._read_teachers(inputs, paths)
 
     def _read_teachers(self, inputs: Tensor, paths: Iterable[str]) -> dict[str, Any]:
-        """Each teacher runs once, for all the paths in it, and not at all if there is none."""
+        """Teacher outputs by path. Each teacher runs once for all its paths, and not at all if it has none."""
         answers = {}
         for name, own in self._split(paths).items():
             read = self.teachers[name].read(inputs, own, self.data_preprocessor)
@@ -195,7 +204,7 @@ class Distiller(BaseSegmentor):
         labels: Tensor | None,
         prefix: str = '',
     ) -> None:
-        """Compute the terms and put them into ``losses``."""
+        """Compute the terms and add them to ``losses``."""
         for term in terms.values():
             for name, value in term(values, answers, labels).items():
                 if prefix + name in losses:
@@ -204,11 +213,11 @@ class Distiller(BaseSegmentor):
 
     @staticmethod
     def _network_path(path: str) -> str:
-        """What is to be read in the teachers' networks for a path of a term."""
+        """The path in the teachers' networks for a path of a term."""
         return path
 
     def _split(self, paths: Iterable[str]) -> dict[str, list[str]]:
-        """Paths by the teacher that they start with."""
+        """Paths by the name of the teacher with which they start."""
         wanted: dict[str, list[str]] = {}
         for path in paths:
             name, rest = ('', path) if '' in self.teachers else path.split('.', 1) if '.' in path else (path, '')
@@ -221,7 +230,7 @@ class Distiller(BaseSegmentor):
         return wanted
 
     def _fit_terms(self, student: dict) -> None:
-        """Check all paths and build the adapters, by a dry run of the architectures; no weights are needed for it."""
+        """Check all paths and build the adapters by a dry run of the architectures, which needs no weights."""
         terms = self.all_terms.values()
         paths = {path: self._network_path(path) for path in teacher_paths(terms)}
         wanted = self._split(dict.fromkeys(paths.values()))
@@ -263,7 +272,7 @@ class Distiller(BaseSegmentor):
     def _labels(self, data_samples: list[Any]) -> Tensor | None:
         """Label maps (N, H, W) with 255 for ignored pixels, if a term needs them.
 
-        In the first step, all labels must be classes, or be what the student's own loss ignores.
+        In the first step, all labels must be classes, or the label that the student's own loss ignores.
         """
         if self._labels_checked and not any(term.loss.needs_labels for term in self.terms.values()):
             return None

@@ -170,7 +170,7 @@ class SemiSupervisedDistiller(Distiller):
         if self.mix is None:
             return Mixture(branches[0], (), None, labels and labels[0])
         first, second = branches[:2]
-        mask = self.mix.draw(len(first), first.shape[2:], first.device)
+        mask = self.mix.sample(len(first), first.shape[2:], first.device)
         return Mixture(
             self.mix.mix(first, second, mask),
             (first, second),

@@ -8,43 +8,53 @@ from .base import DistillLoss
 
 @MODELS.register_module()
 class AfDCDLoss(DistillLoss):
-    r"""Rebuild the teacher's features from masked ones of the student, and contrast the two place by place and channel
-    group by channel group (augmentation-free dense contrastive distillation).
+    r"""Rebuild the teacher's features from masked features of the student, and contrast the two by place and channel
+    group (augmentation-free dense contrastive distillation).
 
     .. math:: L = \lambda_f \frac{1}{N} \sum (R - f^t)^2 - \lambda_c \frac{1}{N P} \sum_n \sum_a
         \log \frac{e_{aa}}{e_{aa} + \sum_{b \in B(a)} e_{ab}}, \qquad e_{ab} = \exp(-\|r_a - t_b\|_1 / \tau)
 
-    with :math:`R = G(m f^s)`, m zero in a random ``masked`` share of the places and one elsewhere, and G two 3x3
-    convolutions with a ReLU between, which :meth:`setup` creates; it trains with the student. For the contrast, R and
-    :math:`f^t` are reduced to P places by maxima over ``pool`` x ``pool`` pixels, and cut into patches of ``patch`` x
-    ``patch`` places and ``groups`` blocks of neighboring channels. Anchor a is one block of R at one place, its
-    positive the same of the teacher, its negatives B(a) the other blocks of the teacher at all places of the patch; the
-    same block at other places is neither. At the right and lower edge nodes and patches hold what exists. In eval mode
-    nothing is masked.
+    with :math:`R = G(m f^s)`. The mask m is 0 in a random ``masked`` share of the places and 1 elsewhere. The generator
+    G consists of two 3x3 convolutions with a ReLU between them; :meth:`setup` creates it, and it trains with the
+    student.
+
+    For the contrast, R and :math:`f^t` are reduced to P places by the maximum over ``pool`` x ``pool`` pixels, and cut
+    into patches of ``patch`` x ``patch`` places and ``groups`` blocks of neighboring channels. Anchor a is one block of
+    R at one place. Its positive is the same block of the teacher. Its negatives B(a) are the other blocks of the
+    teacher at all places of the patch; the same block at other places is left out. Places and patches at the right and
+    lower edge may be smaller. In eval mode nothing is masked.
 
     Args:
-        reconstruction: the weight :math:`\lambda_f`; published between 1e-6 and 8e-6.
-        contrast: the weight :math:`\lambda_c`; published between 0.005 and 0.04.
-        masked: share of masked places, 0 to less than 1.
-        groups: number of channel blocks; the channels must be a multiple of it.
-        patch: side of a patch in places.
-        pool: side of a place in pixels of the features.
-        temperature: divides the L1 distances.
+        reconstruction: The weight :math:`\lambda_f`; published between 1e-6 and 8e-6.
+        contrast: The weight :math:`\lambda_c`; published between 0.005 and 0.04.
+        masked: The share of masked places, from 0 to less than 1.
+        groups: The number of channel blocks, a divisor of the number of channels.
+        patch: The side of a patch, in places.
+        pool: The side of a place, in pixels of the features.
+        temperature: The divisor :math:`\tau` of the L1 distances.
 
     Shape:
-        features (N, C, H, W) of student and teacher, equal shapes. A scalar. The first part is a sum over channels and
+        Features (N, C, H, W) of student and teacher, equal shapes. A scalar. The first part is a sum over channels and
         pixels and grows with the map, as its weights expect; the second is a sum over the blocks, in nats.
 
     Raises:
         ValueError: if an argument is out of range, C is not a multiple of ``groups``, or shapes differ.
 
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import AfDCDLoss
+        >>> loss, features = AfDCDLoss(groups=2), torch.rand(1, 4, 8, 8)
+        >>> loss.setup(features, features)  # a Distiller does this
+        >>> loss(features, features).shape
+        torch.Size([])
+
     Paper: Fan et al., "Augmentation-free Dense Contrastive Knowledge Distillation for Efficient Semantic Segmentation"
-    (NeurIPS 2023, arXiv 2312.04168), whose published code this follows, with random masks and the plain generator; it
-    draws no negatives across images. Deviations: maps need not be multiples of the patch (there they are cropped or
-    fail), the mask rests in eval mode, and pixelwise distillation is a term of its own (:class:`PixelWiseKDLoss`).
+    (NeurIPS 2023, arXiv 2312.04168). This follows the published code, with random masks and the plain generator; the
+    code draws no negatives across images. Deviations: maps need not be multiples of the patch (the code crops them or
+    fails), nothing is masked in eval mode, and pixel-wise distillation is a term of its own (:class:`PixelWiseKDLoss`).
     """
 
-    chunk = 2**26  # numbers at a time
+    chunk = 2**26  # numbers processed at a time
 
     def __init__(
         self,
@@ -90,14 +100,14 @@ class AfDCDLoss(DistillLoss):
         return self.weights[0] * reconstruction + self.weights[1] * self.contrast(rebuilt, teacher)
 
     def contrast(self, rebuilt: Tensor, teacher: Tensor) -> Tensor:
-        """The contrastive part, unweighted."""
+        """The contrastive part, without its weight."""
         maps = [F.max_pool2d(x, self.pool, ceil_mode=True) for x in (rebuilt, teacher)]
         exists = self._blocks(torch.ones_like(maps[0][:, :1]).expand(-1, self.groups, -1, -1))[..., 0] > 0
         blocks = [self._blocks(x) for x in maps]
         number = torch.arange(exists.shape[-1], device=teacher.device)
         same_block = number[:, None] % self.groups == number % self.groups
         left_out = (same_block & (number[:, None] != number)) | ~exists[..., None, :]
-        # In chunks: the backward pass of L1 distances holds all differences of what one call compares.
+        # In chunks: the backward pass of an L1 distance keeps all differences of its call.
         patches = max(1, self.chunk // (blocks[0][0].numel() * len(number)))
         distances = torch.cat([torch.cdist(s, t, p=1) for s, t in zip(*(x.split(patches) for x in blocks))])
         similarities = (-distances / self.temperature).masked_fill(left_out, -torch.inf)
@@ -105,7 +115,7 @@ class AfDCDLoss(DistillLoss):
         return -torch.where(exists, scores, 0).sum() / maps[0][:, 0].numel()
 
     def _blocks(self, x: Tensor) -> Tensor:
-        """Cut (N, C, H, W) into (patches, places * groups, channels of a group), zero where nothing is."""
+        """Cut (N, C, H, W) into (patches, places * groups, channels of a group), with zeros beyond the map."""
         side, (height, width) = self.patch, x.shape[2:]
         x = F.pad(x, (0, -width % side, 0, -height % side))
         x = x.unflatten(3, (-1, side)).unflatten(2, (-1, side)).unflatten(1, (self.groups, -1))

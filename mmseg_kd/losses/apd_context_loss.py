@@ -9,31 +9,39 @@ from .prototypes import prototype_cosines
 
 @MODELS.register_module()
 class APDContextLoss(DistillLoss):
-    r"""Match how every pixel would be classified by prototypes of the classes in the batch (adaptive perspective).
+    r"""Match how the prototypes of the classes in the batch would classify every pixel (adaptive perspective).
 
     .. math:: L = \frac{1}{K |V|} \sum_{p \in V} \mathrm{KL}\big(\mathrm{softmax}_k(s\, v_p \cdot c^t_k) \,\|\,
         \mathrm{softmax}_k(s\, u_p \cdot c^s_k)\big)
 
-    with u and v the features of student and teacher, scaled to length one, :math:`c_k` the mean of those of class k in
-    the batch, scaled to length one, k the K classes that occur in it, and V the pixels that are not void. The batch is
-    that of one process.
+    with u and v the features of student and teacher, scaled to length one; :math:`c_k` the mean of the scaled features
+    of class k in the batch, again scaled to length one; k the K classes that occur in the batch; and V the pixels that
+    are not ignored. The batch is that of one process.
 
     Args:
-        scale: multiplies the cosines.
+        scale: The factor s of the cosines.
 
     Shape:
-        features (N, C, H, W) of student and teacher, equal channels; labels (N, h, w). A scalar in nats; 0 if fewer
+        Features (N, C, H, W) of student and teacher, equal channels; labels (N, h, w). A scalar in nats; 0 if fewer
         than two classes occur.
 
     Raises:
         ValueError: if ``scale`` is not positive, shapes differ, or labels are missing.
 
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import APDContextLoss
+        >>> student, teacher = torch.eye(2).view(1, 2, 1, 2), -torch.eye(2).view(1, 2, 1, 2)
+        >>> loss = APDContextLoss()(student, teacher, labels=torch.tensor([[[0, 1]]]))
+        >>> round(loss.item(), 4)  # each pixel resembles the prototype of its class in both networks
+        0.0
+
     Paper: Tian et al., "Adaptive Perspective Distillation for Semantic Segmentation" (TPAMI 2023, DOI
-    10.1109/TPAMI.2022.3159581), weight 10 on the features before the classifier. As in the published code the
-    prototypes are of the batch of one process, and the divergence is divided by the number K of classes that occur in
-    that batch, not by the number that the data set has; the abstract speaks of single samples. The features are
-    compared as they come; :class:`APDLoss` has the heads of the paper. Deviation: void pixels count for nothing, where
-    the code counts them.
+    10.1109/TPAMI.2022.3159581), weight 10 on the features before the classifier. As in the published code, the
+    prototypes are those of the batch of one process, and the divergence is divided by the number K of classes that
+    occur in the batch, not by the number of all classes; the abstract speaks of single samples. The features are
+    compared without further layers; :class:`APDLoss` adds the heads of the paper. Deviation: ignored pixels are left
+    out; the code counts them.
     """
 
     needs_labels = True

@@ -13,36 +13,46 @@ from .prototypes import prototype_cosines
 
 @MODELS.register_module()
 class APDLoss(AdversarialLoss):
-    r"""Match the prototypes of the classes, and what they say of each pixel, behind a head that the teacher learns for
-    it.
+    r"""Match the prototypes of the classes, and their scores for each pixel, behind a head that learns from the labels
+    on top of the teacher.
 
     .. math:: L = \beta\, L_{context}(f^s, H(f^t)) + \gamma\, L_{prototype}(f^s, H(f^t)), \qquad
         L_H = \mathrm{CE}\big(s_H\, h_p \cdot c_k,\; y_p\big)
 
-    with :class:`APDContextLoss` and :class:`APDPrototypeLoss`; H two 1x1 convolutions with a ReLU between them; h the
-    features behind it, scaled to length one, c the prototypes of the classes in the batch (0 for one that does not
-    occur), and the cross-entropy over all classes, on the pixels that are not void. H is the ``critic`` of the term: it
-    learns :math:`L_H` under an optimizer of its own, while the teacher stays as it is. The student's head is the term's
-    adapter: ``dict(type='MLPAdapter')``.
+    with :class:`APDContextLoss` and :class:`APDPrototypeLoss`. H consists of two 1x1 convolutions with a ReLU between
+    them; h are the features behind it, scaled to length one; c are the prototypes of the classes in the batch (0 for a
+    class that does not occur). The cross-entropy covers all classes, on the pixels that are not ignored. H is the
+    auxiliary module of the term (``critic``): it learns :math:`L_H` with an optimizer of its own, while the teacher
+    does not change. The student's head is the adapter of the term: ``dict(type='MLPAdapter')``.
 
     Args:
-        context: the weight :math:`\beta`.
-        prototype: the weight :math:`\gamma`.
-        scale: multiplies the cosines of the context.
-        head_scale: multiplies those of the cross-entropy, :math:`s_H`.
+        context: The weight :math:`\beta` of the context.
+        prototype: The weight :math:`\gamma` of the prototypes.
+        scale: The factor of the cosines in the context.
+        head_scale: The factor :math:`s_H` of the cosines in the cross-entropy.
 
     Shape:
-        features (N, C, H, W) of student and teacher, equal channels; labels (N, h, w). A scalar; 0 if all is void.
+        Features (N, C, H, W) of student and teacher, equal channels; labels (N, h, w). A scalar; 0 if all pixels are
+        ignored.
 
     Raises:
         ValueError: if an argument is negative or a scale is 0, the shapes differ, labels are missing, or the head does
             not exist yet or was set up for other channels.
 
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import APDLoss
+        >>> loss, labels = APDLoss(), torch.tensor([[[0, 1]]])
+        >>> student, teacher = torch.rand(1, 4, 1, 2), torch.rand(1, 4, 1, 2)
+        >>> loss.setup(student, teacher)  # a Distiller does this
+        >>> loss(student, teacher, labels).shape, loss.critic_loss(student, teacher, labels).requires_grad
+        (torch.Size([]), True)
+
     Paper: Tian et al., "Adaptive Perspective Distillation for Semantic Segmentation" (TPAMI 2023, DOI
-    10.1109/TPAMI.2022.3159581), whose published code has both scales at 10, divides the context by the number of
-    classes that occur in the batch of the process, and has Adam at 1e-5 for H and a student's head at ten times the
-    learning rate. Deviations: its cross-entropy is taken on the grid of the features, where the code resizes the scores
-    to the labels; and those of :class:`APDContextLoss`.
+    10.1109/TPAMI.2022.3159581). Its published code has both scales at 10, divides the context by the number of classes
+    that occur in the batch of the process, trains H with Adam at 1e-5 and the student's head at ten times the learning
+    rate. Deviations: the cross-entropy is computed on the grid of the features, where the code resizes the scores to
+    the labels; and those of :class:`APDContextLoss`.
     """
 
     needs_labels = True
@@ -69,7 +79,7 @@ class APDLoss(AdversarialLoss):
         if known != teacher.shape[1]:
             raise ValueError(
                 f'APDLoss was set up for {known} channels, but got {teacher.shape[1]}; call setup(student, '
-                'teacher) with maps as those of the loss'
+                'teacher) with the maps of the loss'
             )
 
     def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:

@@ -16,11 +16,18 @@ class APDPrototypeLoss(DistillLoss):
     with the prototypes c of :class:`APDContextLoss` and K the number of classes that occur.
 
     Shape:
-        features (N, C, H, W) of student and teacher, equal channels; labels (N, h, w). A scalar in 0 to 1; 0 if all
-        is void.
+        Features (N, C, H, W) of student and teacher, equal channels; labels (N, h, w). A scalar in 0 to 1; 0 if all
+        pixels are ignored.
 
     Raises:
         ValueError: if shapes differ, or labels are missing.
+
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import APDPrototypeLoss
+        >>> student, teacher = torch.eye(2).view(1, 2, 1, 2), -torch.eye(2).view(1, 2, 1, 2)
+        >>> APDPrototypeLoss()(student, teacher, labels=torch.tensor([[[0, 1]]])).item()  # opposite directions
+        1.0
 
     Paper: as :class:`APDContextLoss`, weight 10.
     """

@@ -12,23 +12,31 @@ class AttnFDLoss(DistillLoss):
 
     .. math:: L = \sum_l \Big\| \frac{A_l(f^s_l)}{\|A_l(f^s_l)\|_2} - \frac{f^t_l}{\|f^t_l\|_2} \Big\|_2^2
 
-    with norms over the whole batch, and A a :class:`~mmseg_kd.losses.cbam.CBAM` followed by a 1x1 convolution without
-    bias and batch normalization to the teacher's channels. :meth:`setup` creates one per level; they train with the
-    student from the first step, and are used by the loss only.
+    with norms over the whole batch. A is a :class:`~mmseg_kd.losses.cbam.CBAM`, followed by a 1x1 convolution without
+    bias to the teacher's channels and a batch normalization. :meth:`setup` creates one per level; they train with the
+    student from the first step, and only the loss uses them.
 
     Shape:
-        features (N, C, H, W) of student and teacher, channels may differ, or tuples of such maps, one per level. A
+        Features (N, C, H, W) of student and teacher, channels may differ, or tuples of such maps, one per level. A
         scalar, at most 4 for each level, whatever the size of the batch.
 
     Raises:
         ValueError: if batch or spatial sizes, or the numbers of maps, differ.
 
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import AttnFDLoss
+        >>> loss, student, teacher = AttnFDLoss(), torch.rand(2, 4, 3, 3), torch.rand(2, 6, 3, 3)
+        >>> loss.setup(student, teacher)  # a Distiller does this
+        >>> 0 <= loss(student, teacher).item() <= 4
+        True
+
     Paper: Mansourian et al., "Attention-guided Feature Distillation for Semantic Segmentation" (arXiv 2403.05451),
-    weight 2 at the last stage (before its ReLU), after ASPP, and in the decoder. Deviations from the published code,
-    whose teacher passes through attention that is never trained, is read in training mode, and whose connectors train
-    in the first epoch alone: the teacher's features are taken as they are, and all of A trains throughout. The code
-    divides this loss by the number of images, and its cross-entropy, a mean over pixels, once more by the same. Here
-    neither is divided, so that the published weight means the same at every batch size.
+    weight 2 at the last stage (before its ReLU), after ASPP, and in the decoder. Deviations from the published code:
+    there, the teacher passes through attention that is never trained and is read in training mode, and the connectors
+    train in the first epoch only; here, the teacher's features are used directly, and all of A trains throughout. The
+    code divides this loss by the number of images, and its cross-entropy, which is a mean over pixels, by the same
+    number once more. Here neither is divided, so that the published weight means the same at every batch size.
     """
 
     needs_equal_channels = False
@@ -59,6 +67,6 @@ class AttnFDLoss(DistillLoss):
 
 
 def _distance(student: Tensor, teacher: Tensor) -> Tensor:
-    # One sum over so many float32 numbers loses digits on CPU; a sum of the sums over maps does not.
+    # On a CPU, one sum over so many float32 numbers loses digits; a sum of the sums of the maps does not.
     student, teacher = (x / x.flatten(2).norm(dim=2).norm().clamp_min(1e-12) for x in (student, teacher))
     return (student - teacher).square().sum()

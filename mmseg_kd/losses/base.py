@@ -12,21 +12,32 @@ Maps = Tensor | tuple[Tensor, ...]
 
 
 class DistillLoss(nn.Module, ABC):
-    """A function of what the student and the teacher computed for the same images.
+    """A function of the student's and the teacher's maps of the same images.
 
-    A subclass writes :meth:`compute`; calling the loss checks the shapes, cuts the teacher's gradient, leaves autocast
-    (half precision is raised to float32), samples the labels to the student's grid, and then computes.
+    A subclass implements :meth:`compute`. Calling the loss checks the shapes, detaches the teacher's maps, disables
+    autocast (half precision is raised to float32), samples the labels to the student's grid, and then computes.
 
-    A loss knows nothing of weights (:class:`mmseg_kd.distillers.Term`), of feature resizing
-    (:mod:`mmseg_kd.adapters`), of hooks or of configs.
+    A loss knows nothing of weights (:class:`mmseg_kd.distillers.Term`), of resized features (:mod:`mmseg_kd.adapters`),
+    of hooks or of configs.
 
     Attributes:
-        needs_labels: ``compute`` takes the labels (N, h, w) third; 255 is void and counts for nothing.
-        needs_equal_channels: student and teacher must have the same number of channels. The default 1x1 adapter sees to
-            it for features; for logits a difference is an error.
-        least_channels: the fewest that there is something to learn from; more than 1 where channels are classes.
-        classes: how many the labels distinguish. The distiller sets it before :meth:`setup`; without one, it is the
-            most that label maps can hold, which only costs memory.
+        needs_labels: Whether ``compute`` takes labels (N, h, w) as its third argument; the label 255 marks ignored
+            pixels.
+        needs_equal_channels: Whether student and teacher must have the same number of channels. The default 1x1 adapter
+            makes those of features equal; for logits, a difference is an error.
+        least_channels: The smallest number of channels from which a student can learn; more than 1 where channels are
+            classes.
+        classes: The number of classes in the labels. The distiller sets it before :meth:`setup`. The default is the
+            largest number that label maps can hold, which costs nothing but memory.
+
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import DistillLoss
+        >>> class MeanLoss(DistillLoss):
+        ...     def compute(self, student, teacher):
+        ...         return (student.mean() - teacher.mean()).abs()
+        >>> MeanLoss()(torch.zeros(1, 2, 3, 3), torch.ones(1, 2, 3, 3)).item()
+        1.0
     """
 
     needs_labels = False
@@ -36,28 +47,29 @@ class DistillLoss(nn.Module, ABC):
 
     @abstractmethod
     def compute(self, student: Maps, teacher: Maps, labels: Tensor | None = None) -> Tensor:
-        """The formula: float32 (or float64) maps in, a scalar out. Losses without labels take two arguments."""
+        """The formula: from maps in float32 (or float64) to a scalar. Losses without labels take two arguments."""
 
     def setup(self, student: Maps, teacher: Maps) -> None:
-        """Create what can be created only when the shapes are known (a critic, a generator, a queue).
+        """Create the parts that depend on shapes (an auxiliary module, a generator, a queue).
 
-        Called once with example tensors, after adapters and before the optimizer is built. They may lie on the meta
-        device: only their shapes count. Most losses need nothing.
+        The distiller calls it once, with example tensors, after the adapters and before the optimizer are built. The
+        tensors may lie on the meta device: only their shapes count. Most losses need nothing.
         """
 
     def forward(self, student: Maps, teacher: Maps, labels: Tensor | None = None) -> Tensor:
         """Compute the loss.
 
         Args:
-            student: a map (N, C, H, W), or a tuple of maps if the loss reads several.
-            teacher: the same of the teacher; no gradient reaches it.
-            labels: (N, H, W) integers at any resolution, 255 = void; only for losses with ``needs_labels``.
+            student: A map (N, C, H, W) of the student, or a tuple of maps if the loss reads several.
+            teacher: A map of the teacher, or a tuple of maps; no gradient reaches it.
+            labels: Integers (N, H, W) at any resolution, with 255 for ignored pixels; only for losses with
+                ``needs_labels``.
 
         Returns:
-            Tensor: a scalar.
+            Tensor: A scalar.
 
         Raises:
-            ValueError: if shapes disagree, or labels are missing, or not wanted.
+            ValueError: if shapes disagree, or labels are missing or not expected.
         """
         student, teacher = self.prepare(student, teacher)
         if self.needs_labels != (labels is not None):
@@ -77,23 +89,23 @@ class DistillLoss(nn.Module, ABC):
             return self.compute(student, teacher, self.sample(labels, reference.shape[-2:]))
 
     def sample(self, labels: Tensor, size: torch.Size) -> Tensor:
-        """Labels (N, H, W) for :meth:`compute`: at the student's ``size`` (h, w), unless a loss overrides this."""
+        """Sample labels (N, H, W) for :meth:`compute` to the student's ``size`` (h, w); subclasses may override it."""
         return sample_labels(labels, size)
 
     def prepare(self, student: Maps, teacher: Maps) -> tuple[Maps, Maps]:
-        """Raise half precision to float32, cut the teacher's gradient, and check the shapes."""
+        """Raise half precision to float32, detach the teacher's maps, and check the shapes."""
         student, teacher = _map(_raise_precision, student), _map(_raise_precision, _map(Tensor.detach, teacher))
         self.check(student, teacher)
         return student, teacher
 
     def check(self, student: Maps, teacher: Maps) -> None:
-        """Raise ValueError where the maps cannot be compared. A loss that reads unlike maps overrides this."""
+        """Raise ValueError if the maps cannot be compared. A loss that reads unlike maps overrides this."""
         for s, t in pairs(student, teacher, type(self).__name__):
             check_same_shape(type(self).__name__, s, t, channels=self.needs_equal_channels)
             self.check_channels(s)
 
     def check_channels(self, student: Tensor) -> None:
-        """Raise ValueError where a map has too few channels to learn from."""
+        """Raise ValueError if a map has too few channels to learn from."""
         if student.dim() > 1 and student.shape[1] < self.least_channels:
             advice = (
                 'read "logits", which has two channels for a network of one'
@@ -101,37 +113,48 @@ class DistillLoss(nn.Module, ABC):
                 else 'take PixelWiseKDLoss, which learns from two classes'
             )
             raise ValueError(
-                f'{type(self).__name__} compares the classes of a pixel and has nothing to learn from less '
+                f'{type(self).__name__} compares the classes of a pixel and cannot learn from less '
                 f'than {self.least_channels} channels, but got {student.shape[1]}; {advice}'
             )
 
 
 def pairs(student: Maps, teacher: Maps, name: str = 'the loss') -> tuple[tuple[Tensor, Tensor], ...]:
-    """The maps of student and teacher two by two, whether one or several. Raise ValueError if the numbers differ."""
+    """Pair the maps of student and teacher, whether one or several. Raise ValueError if their numbers differ."""
     students = (student,) if isinstance(student, Tensor) else student
     teachers = (teacher,) if isinstance(teacher, Tensor) else teacher
     if len(students) != len(teachers):
         raise ValueError(
             f'{name} compares maps in pairs, but got {len(students)} of the student and {len(teachers)} '
-            f'of the teacher; give the term as many paths for the one as for the other'
+            f'of the teacher; give the term equally many paths of both'
         )
     return tuple(zip(students, teachers))
 
 
 class AdversarialLoss(DistillLoss):
-    """A loss that a critic judges, and which trains that critic.
+    """A loss with an auxiliary module that has an objective and an optimizer of its own, such as a discriminator.
 
-    :meth:`compute` is the student's loss, with the critic frozen; :meth:`critic_loss` is the critic's, with student and
-    teacher detached. The two reach disjoint parameters, so that one backward pass of their sum serves both updates.
+    :meth:`compute` is the student's loss, with the auxiliary module frozen. :meth:`critic_loss` is the objective of the
+    auxiliary module, with student and teacher detached. The two reach disjoint parameters, so that one backward pass of
+    their sum serves both updates.
 
-    The critic need not be an adversary: a part that learns from the teacher alone, as the auto-encoder of
-    :class:`~mmseg_kd.losses.KATranslatorLoss`, is trained in the same way.
+    The auxiliary module need not be an adversary: a part that learns from the teacher alone, such as the auto-encoder
+    of :class:`~mmseg_kd.losses.KATranslatorLoss`, is trained in the same way.
 
     Attributes:
-        critic_first: the critic learns before the term begins, while its weight is still 0, and rests from then on;
-            false for one that learns beside the student.
-        critic: the network that judges; its parameters get an optimizer of their own
-            (:class:`mmseg_kd.engine.DistillOptimWrapperConstructor`). None until :meth:`setup`.
+        critic_first: Whether the auxiliary module learns before the term begins, while the weight of the term is 0, and
+            is fixed from then on. If false, it learns together with the student.
+        critic: The auxiliary module; None before :meth:`setup`. Its parameters get an optimizer of their own
+            (:class:`mmseg_kd.engine.DistillOptimWrapperConstructor`), which the config names ``optim_wrapper.critic``.
+
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import HolisticKDLoss
+        >>> loss, logits = HolisticKDLoss(), torch.zeros(1, 2, 4, 4)
+        >>> loss.critic is None
+        True
+        >>> loss.setup(logits, logits)
+        >>> loss.critic_loss(logits, logits).requires_grad
+        True
     """
 
     critic_first = False
@@ -142,11 +165,13 @@ class AdversarialLoss(DistillLoss):
 
     @abstractmethod
     def critic_loss(self, student: Maps, teacher: Maps, labels: Tensor | None = None) -> Tensor:
-        """What the critic minimizes, a scalar; reaches its parameters only. Takes what :meth:`forward` takes."""
+        """The objective of the auxiliary module, a scalar; the gradient reaches its parameters only. Arguments as in
+        :meth:`forward`.
+        """
 
 
 def check_same_shape(name: str, student: Tensor, teacher: Tensor, channels: bool = True) -> None:
-    """Raise ValueError unless two maps have equal shape (in all but the channels if ``channels`` is false)."""
+    """Raise ValueError unless two maps have equal shapes (in all but the channels if ``channels`` is false)."""
     same = (
         student.dim() == teacher.dim()
         and len(student) == len(teacher)
@@ -157,7 +182,7 @@ def check_same_shape(name: str, student: Tensor, teacher: Tensor, channels: bool
         what = 'shapes' if channels else 'batch and spatial sizes'
         raise ValueError(
             f'{name} needs equal {what}, but student is {tuple(student.shape)} and teacher is '
-            f'{tuple(teacher.shape)}; give the term an adapter or other paths'
+            f'{tuple(teacher.shape)}; give the term an adapter, or other paths'
         )
 
 

@@ -3,7 +3,8 @@ from torch import Tensor, nn
 
 
 class CBAM(nn.Module):
-    r"""Gate the channels of a map, and then its places, by what they hold (convolutional block attention).
+    r"""Scale the channels of a map, and then its places, by gates computed from the map (convolutional block
+    attention).
 
     .. math:: y = x \cdot \sigma(m(\mathrm{mean}_p x) + m(\mathrm{max}_p x)), \qquad
         z = y \cdot \sigma(\mathrm{BN}(k * [\mathrm{max}_c y, \mathrm{mean}_c y]))
@@ -11,11 +12,11 @@ class CBAM(nn.Module):
     with m two linear layers with a ReLU between, and k a 7 x 7 convolution.
 
     Args:
-        channels: of the map.
-        reduction: the hidden layer of m has ``channels`` // ``reduction`` units, at least one.
+        channels: The number of channels of the map.
+        reduction: The divisor of the channels that gives the units of the hidden layer of m, at least one.
 
     Shape:
-        (N, channels, H, W) to the same.
+        (N, channels, H, W), equal in and out.
 
     Paper: Woo et al., "CBAM: Convolutional Block Attention Module" (ECCV 2018, arXiv 1807.06521).
     """

@@ -19,36 +19,46 @@ class ChannelFAKDLoss(FAKDLoss):
         \frac{z_{ncp}}{\tau} \big) + \log \sum_p \exp\Big( \frac{z_{ncp}}{\tau} +
         \frac{\lambda}{2 \tau^2} \sum_d \sigma_{y_p d}^2 w_{cd}^2 \Big) \Big)
 
-    with q the softmax of the teacher's logits over the places p of one class map, and the rest as in
-    :class:`FAKDLoss`. Both sums over p leave out void pixels.
+    with q the softmax of the teacher's logits over the places p of one class map, and the other symbols as in
+    :class:`FAKDLoss`. Both sums over p leave out ignored pixels.
 
     Args:
-        strength: :math:`\lambda`; 0 is :class:`CWDLoss` on the pixels that are not void.
-        temperature: divides the logits of both networks.
+        strength: The factor :math:`\lambda` of the variances; 0 gives :class:`CWDLoss` on the pixels that are not
+            ignored.
+        temperature: The divisor :math:`\tau` of the logits of both networks.
 
     Shape:
-        as :class:`FAKDLoss`; a scalar in nats. An image of void alone adds 0.
+        The inputs of :class:`FAKDLoss`; a scalar in nats. An image of ignored pixels adds 0.
 
     Raises:
         ValueError: as :class:`FAKDLoss`.
 
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import ChannelFAKDLoss
+        >>> features, weight, bias = torch.zeros(1, 3, 1, 2), torch.zeros(2, 3, 1, 1), torch.zeros(2)
+        >>> loss, teacher, labels = ChannelFAKDLoss(), torch.zeros(1, 2, 1, 2), torch.tensor([[[0, 1]]])
+        >>> loss.setup((features, weight, bias), teacher)  # a Distiller does this
+        >>> loss((features, weight, bias), teacher, labels).item() < 1e-6  # constant maps in both networks
+        True
+
     Paper: Yuan et al., "FAKD: Feature Augmented Knowledge Distillation for Semantic Segmentation" (WACV 2024, arXiv
-    2208.14143), whose pixel loss a survey (arXiv 2309.03659) lists as channel-wise. The formula is a reconstruction, as
-    that of :class:`FAKDLoss`.
+    2208.14143), whose pixel loss a survey (arXiv 2309.03659) lists as channel-wise. The formula is a reconstruction,
+    like that of :class:`FAKDLoss`.
     """
 
     def compute(self, student: Student, teacher: Tensor, labels: Tensor) -> Tensor:
         student = of_two_classes(student)
         variances, weight = self.variances(student, labels), student[1].flatten(1)
-        void = (labels == IGNORE_INDEX)[:, None]
-        spread = (variances @ weight.square().T)[labels.long().masked_fill(void[:, 0], 0)].permute(0, 3, 1, 2)
+        ignored = (labels == IGNORE_INDEX)[:, None]
+        spread = (variances @ weight.square().T)[labels.long().masked_fill(ignored[:, 0], 0)].permute(0, 3, 1, 2)
         logits = F.conv2d(*student) / self.temperature
         augmented = logits + spread * (self.strength / (2 * self.temperature**2))
-        # The smallest number has no share, and unlike minus infinity no gradient that is not a number.
+        # The lowest number gets the share 0; unlike minus infinity, its gradient is not NaN.
         targets, augmented = (
-            x.masked_fill(void, torch.finfo(x.dtype).min).flatten(2) for x in (teacher / self.temperature, augmented)
+            x.masked_fill(ignored, torch.finfo(x.dtype).min).flatten(2) for x in (teacher / self.temperature, augmented)
         )
         logs = targets.log_softmax(2)
         bounds = (logs.exp() * (logs - logits.flatten(2))).sum(2) + augmented.logsumexp(2)
-        counted = ~void.flatten(1).all(1, keepdim=True)
+        counted = ~ignored.flatten(1).all(1, keepdim=True)
         return torch.where(counted, bounds, 0).mean() * self.temperature**2

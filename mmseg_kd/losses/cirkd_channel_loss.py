@@ -12,38 +12,49 @@ from .relations import ProjectionHead, check_head, relation_divergence
 
 @MODELS.register_module()
 class CIRKDChannelLoss(DistillLoss):
-    r"""Match which channels, of the batch and of past batches, a channel resembles, and the channels themselves.
+    r"""Match the similarity of each channel to the channels of the batch and of past batches, and the channels
+    themselves.
 
     .. math:: L = \frac{1}{N^2 C} \sum_{nm} \sum_c \mathrm{KL}\big(\mathrm{softmax}_d(t_{nc} \cdot t_{md} / \tau) \,\|\,
         \mathrm{softmax}_d(s_{nc} \cdot s_{md} / \tau)\big) + \frac{\alpha}{N C} \sum_{nc}
         \mathrm{KL}\big(\mathrm{softmax}_{k \in K}(t_{nc} \cdot k / \tau) \,\|\,
         \mathrm{softmax}_{k \in K}(s_{nc} \cdot k / \tau)\big) + \frac{\beta}{N C P} \sum_{nc} \|s_{nc} - t_{nc}\|^2
 
-    with t and s the channels of the teacher's features and of the student's, averaged over 4 x 4 pixels (at the right
-    and lower edge over those that exist), the student's then behind a projection head: vectors over the P cells, scaled
-    to length one. K is a draw from a memory, which in training mode first receives random channels of the batch, from
-    all processes alike (their batches must be of one size). In eval mode it stays as it is.
+    with t and s the channels of teacher and student, as vectors of length one over P cells. The features are averaged
+    over 4 x 4 pixels (fewer at the right and lower edge); the student's then pass a projection head. K is a random
+    sample from a memory. In training mode the memory first receives random channels of the batch, the same on all
+    processes (whose batches must have one size). In eval mode it does not change.
 
     Args:
-        temperature: divides the cosines of both networks.
-        memory_weight: the weight :math:`\alpha` of the memory.
-        mse_weight: the weight :math:`\beta` of the squares, whose sum is at most 4 / P.
-        size: channels that are remembered.
-        contrast: how many of them are compared with.
-        pushed: how many channels a batch adds, over all processes (rounded up to a multiple of them).
+        temperature: The divisor :math:`\tau` of the cosines of both networks.
+        memory_weight: The weight :math:`\alpha` of the memory.
+        mse_weight: The weight :math:`\beta` of the squares, whose sum is at most 4 / P.
+        size: The number of channels in the memory.
+        contrast: The number of remembered channels in K.
+        pushed: The number of channels that a batch adds, over all processes (rounded up to a multiple of their number).
 
     Shape:
-        features (N, C, H, W) of student and teacher, channels may differ; H and W are those of the setup, since
+        Features (N, C, H, W) of student and teacher, channels may differ; H and W must be those of the setup, since
         remembered channels have P numbers. A scalar.
 
     Raises:
-        ValueError: if an argument is not positive (weights: is negative), batch or spatial sizes differ, or the loss
-            was not set up, or for other channels or another size.
+        ValueError: if an argument is not positive (or a weight is negative), batch or spatial sizes differ, or the loss
+            was not set up, or was set up for other channels or another size.
+
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import CIRKDChannelLoss
+        >>> loss = CIRKDChannelLoss(size=8, contrast=4)
+        >>> student, teacher = torch.rand(2, 3, 8, 8), torch.rand(2, 5, 8, 8)
+        >>> loss.setup(student, teacher)  # a Distiller does this
+        >>> loss(student, teacher).shape, loss.memory.rows.shape  # 8 channels of 2 x 2 cells, and a spare row
+        (torch.Size([]), torch.Size([9, 4]))
 
     Paper: the technical report and code of CIRKD version 2 (2025), on the input of the classifier. Deviations from the
-    code, which fails where sides are no multiples of 4, drops new channels where the memory ends, and draws noise until
-    the memory is full: here P is that of the averaged map, the memory is written round, and noise goes with the first
-    batch. As there, the second temperature is 1, and the batch is that of the process.
+    code, which fails where sides are no multiples of 4, drops new channels at the end of the memory, and samples noise
+    until the memory is full: here P is the number of cells of the averaged map, the memory is a ring, and the noise is
+    no longer used after the first batch. As in the code, the second temperature is 1, and the batch is that of the
+    process.
     """
 
     needs_equal_channels = False
@@ -88,7 +99,7 @@ class CIRKDChannelLoss(DistillLoss):
         if self.training:
             chosen = torch.randperm(len(t), device=t.device)[: -(-self.pushed // get_world_size())]
             self.memory.push(t[chosen], torch.zeros_like(chosen))
-        keys = self.memory.draw(self.contrast).to(t.dtype)
+        keys = self.memory.sample(self.contrast).to(t.dtype)
         weights = s.new_full((len(s),), 1 / len(s))
         batch = relation_divergence(s, t, s, t, weights / len(student), self.temperature, groups=len(student))
         memory = relation_divergence(s, t, keys, keys, weights, self.temperature)

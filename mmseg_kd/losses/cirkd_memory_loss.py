@@ -10,43 +10,53 @@ from .relations import ProjectionHead, check_head, relation_divergence
 
 @MODELS.register_module()
 class CIRKDMemoryLoss(DistillLoss):
-    r"""Match which pixels and regions of past batches a pixel resembles (cross-image relations with a memory).
+    r"""Match the similarity of each pixel to pixels and regions of past batches (cross-image relations with a memory).
 
     .. math:: L = \sum_{K} \frac{1}{|V|} \sum_{p \in V} \mathrm{KL}\big(
         \mathrm{softmax}_{k \in K}(t_p \cdot k / \tau) \,\|\, \mathrm{softmax}_{k \in K}(s_p \cdot k / \tau)\big)
 
-    with t the teacher's features and s those of the student behind a projection head, scaled to length one; V the
-    pixels that are not void; and K a draw from the memory of pixels, then one from the memory of regions, equally many
-    vectors of each class.
+    with t the teacher's features and s the student's features behind a projection head, scaled to length one; V the
+    pixels that are not ignored; and K a random sample from the memory of pixels, then one from the memory of regions,
+    with equally many vectors of each class.
 
-    In training mode, the memories first receive the teacher's features of the batch, of all processes: of each class in
-    each image its mean (regions) and some random pixels. The choice is made before features are exchanged, so that all
-    processes hold the same memories whatever their random numbers; their batches must be of one size. In eval mode the
-    memories stay as they are. See :class:`~mmseg_kd.losses.memory_queue.MemoryQueue` for how they fill and are saved.
+    In training mode, the memories first receive the teacher's features of the batch, of all processes: for each class
+    in each image, its mean (a region) and some random pixels. These are chosen before processes exchange features, so
+    that all processes hold the same memories whatever their random numbers; their batches must have one size. In eval
+    mode the memories do not change. :class:`~mmseg_kd.losses.memory_queue.MemoryQueue` says how they fill and are
+    saved.
 
     Args:
-        temperature: divides the cosines of both networks.
-        pixel_size: pixels that are remembered of each class.
-        region_size: regions that are remembered of each class.
-        pixel_contrast: how many pixels are compared with, over all classes (rounded up to a multiple of them).
-        region_contrast: how many regions are compared with.
-        pixels_per_class: the most pixels of one class in one image that are remembered.
+        temperature: The divisor :math:`\tau` of the cosines of both networks.
+        pixel_size: The number of remembered pixels per class.
+        region_size: The number of remembered regions per class.
+        pixel_contrast: The number of pixels in K, over all classes (rounded up to a multiple of their number).
+        region_contrast: The number of regions in K, over all classes (rounded up in the same way).
+        pixels_per_class: The largest number of pixels that one class in one image adds.
 
     Shape:
-        features (N, C, H, W) of student and teacher, channels may differ; labels (N, h, w) below ``classes`` or
-        255. A scalar in nats; 0 if all pixels are void. The memories hold classes * (pixel_size + region_size) * C
-        numbers of half precision: 408 MiB for 19 classes and 512 channels.
+        Features (N, C, H, W) of student and teacher, channels may differ; labels (N, h, w) below ``classes`` or 255. A
+        scalar in nats; 0 if all pixels are ignored. The memories hold classes * (pixel_size + region_size) * C numbers
+        of half precision: 408 MiB for 19 classes and 512 channels.
 
     Raises:
         ValueError: if an argument is not positive, batch or spatial sizes differ, labels are missing, or the loss was
-            not set up, or for other channels.
+            not set up, or was set up for other channels.
+
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import CIRKDMemoryLoss
+        >>> loss, labels = CIRKDMemoryLoss(pixel_size=8, region_size=4), torch.zeros(1, 2, 2, dtype=torch.long)
+        >>> loss.classes, student, teacher = 2, torch.rand(1, 3, 2, 2), torch.rand(1, 5, 2, 2)
+        >>> loss.setup(student, teacher)  # a Distiller sets the classes and does this
+        >>> loss(student, teacher, labels).shape, loss.pixels.filled, loss.regions.filled
+        (torch.Size([]), tensor([4, 0]), tensor([1, 0]))
 
     Paper: Yang et al., "Cross-Image Relational Knowledge Distillation for Semantic Segmentation" (CVPR 2022, arXiv
-    2204.06986), on the input of the classifier, with weight 0.1 for each sum; its second temperature is 1 throughout
-    and left out. Deviations from its code, which remembers pixels of any class and void for those of a class, drops new
-    vectors where a ring ends, draws noise until a ring is full, and is undefined for a batch of void: here a ring holds
-    its class, is written round, and gives noise only until the class was seen. The head's BatchNorm is that of one
-    process unless the Runner's ``sync_bn`` is set.
+    2204.06986), on the input of the classifier, with weight 0.1 for each sum; its second temperature is always 1 and
+    left out. Deviations from its code, which remembers pixels of any class, and ignored ones, under the name of a
+    class, drops new vectors at the end of a ring, samples noise until a ring is full, and is undefined for a batch of
+    ignored pixels: here a ring holds its class, is written round, and gives noise only until the class has been seen.
+    The head's BatchNorm is that of one process unless the Runner's ``sync_bn`` is set.
     """
 
     needs_labels = True
@@ -87,7 +97,7 @@ class CIRKDMemoryLoss(DistillLoss):
         valid = labels.flatten() != IGNORE_INDEX
         weights = valid.to(t.dtype) / valid.sum().clamp_min(1)
         drawn = [
-            queue.draw(contrast // self.classes + 1).to(t.dtype)
+            queue.sample(contrast // self.classes + 1).to(t.dtype)
             for queue, contrast in zip((self.pixels, self.regions), self.contrasts)
         ]
         s, t = s.flatten(0, 1), t.flatten(0, 1)
@@ -96,11 +106,20 @@ class CIRKDMemoryLoss(DistillLoss):
 
 @MODELS.register_module()
 class StrayCIRKDMemoryLoss(CIRKDMemoryLoss):
-    """:class:`CIRKDMemoryLoss` with the memory of pixels that CIRKD's published code has, and its results come from.
+    """:class:`CIRKDMemoryLoss` with the memory of pixels of CIRKD's published code, from which its results come.
 
-    Of a class with n pixels in an image, it remembers random ones among the first n of the image in reading order,
-    whatever their class, void included: the code permutes the class's pixels and then indexes the image with the
-    permutation.
+    For a class with n pixels in an image, it remembers random ones among the first n pixels of the image in reading
+    order, whatever their class, ignored ones included: the code permutes the pixels of the class and then indexes the
+    image with the permutation.
+
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import StrayCIRKDMemoryLoss
+        >>> loss, labels = StrayCIRKDMemoryLoss(pixel_size=8, region_size=4), torch.ones(1, 2, 2, dtype=torch.long)
+        >>> loss.classes, student, teacher = 2, torch.rand(1, 3, 2, 2), torch.rand(1, 5, 2, 2)
+        >>> loss.setup(student, teacher)  # a Distiller sets the classes and does this
+        >>> loss(student, teacher, labels).shape, loss.pixels.filled
+        (torch.Size([]), tensor([0, 4]))
     """
 
     choose = staticmethod(stray_pixel_keys)

@@ -9,30 +9,37 @@ from .relations import relation_divergence
 
 @MODELS.register_module()
 class CIRKDMiniBatchLoss(DistillLoss):
-    r"""Match which pixels of every image of the batch a pixel resembles (cross-image relations).
+    r"""Match the similarity of each pixel to the pixels of every image of the batch (cross-image relations).
 
     .. math:: L = \frac{1}{N^2 P} \sum_{nm} \sum_p \mathrm{KL}\big(\mathrm{softmax}_q(t_{np} \cdot t_{mq} / \tau) \,\|\,
         \mathrm{softmax}_q(s_{np} \cdot s_{mq} / \tau)\big)
 
     with s and t the features scaled to length one, and p, q the P pixels of an image. Similarities are computed for
-    ``rows`` pixels at a time and again in the backward pass, so that no (N P) x (N P) map is ever held.
+    ``rows`` pixels at a time, and the gradient together with the value, so that no (N P) x (N P) map is kept.
 
     Args:
-        temperature: divides the cosines of both networks.
-        kernel: side in pixels of the cells that are averaged before all else; 1 compares pixels.
-        rows: how many pixels are compared at a time; changes memory and time, not the value.
+        temperature: The divisor :math:`\tau` of the cosines of both networks.
+        kernel: The side, in pixels, of the cells over which features are first averaged; 1 compares pixels.
+        rows: The number of pixels processed at a time; it changes memory and time, not the value.
 
     Shape:
-        features (N, C, H, W) of student and teacher; channels may differ. A scalar in nats.
+        Features (N, C, H, W) of student and teacher; channels may differ. A scalar in nats.
 
     Raises:
         ValueError: if ``temperature`` is not positive, ``kernel`` or ``rows`` is less than 1, or batch or spatial sizes
             differ.
 
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import CIRKDMiniBatchLoss
+        >>> student, teacher = torch.ones(1, 2, 1, 2), torch.eye(2).view(1, 2, 1, 2)
+        >>> round(CIRKDMiniBatchLoss(temperature=1.0)(student, teacher).item(), 4)
+        0.1109
+
     Paper: Yang et al., "Cross-Image Relational Knowledge Distillation for Semantic Segmentation" (CVPR 2022, arXiv
-    2204.06986), on the input of the classifier. As in its code there is no factor of :math:`\tau^2`, void pixels count,
-    and the images of other processes are not seen. The code of version 2 averages over 4 x 4 pixels on maps of 256
-    pixels or more; here ``kernel`` is the same at all sizes.
+    2204.06986), on the input of the classifier. As in its code there is no factor of :math:`\tau^2`, ignored pixels
+    count, and the images of other processes are not seen. The code of version 2 averages over 4 x 4 pixels on maps of
+    256 pixels or more; here ``kernel`` is the same at all sizes.
     """
 
     needs_equal_channels = False

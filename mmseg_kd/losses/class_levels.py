@@ -1,4 +1,4 @@
-"""Log-sums over tables, of which every class has one: what the bound of FAKD is made of."""
+"""Log-sums over tables, one table per class: the core of the bound of FAKD."""
 
 import torch
 from torch import Tensor
@@ -8,22 +8,26 @@ from torch.autograd.function import once_differentiable
 def class_levels(logits: Tensor, tables: Tensor, labels: Tensor, rows: int) -> Tensor:
     r"""Levels :math:`l_{pc} = \log \sum_j \exp(z_{pj} + T_{y_p c j})`.
 
-    M x C x C numbers are formed for ``rows`` pixels at a time, and again in the backward pass.
+    The M x C x C summands are formed for ``rows`` pixels at a time, and again in the backward pass.
 
     Args:
-        logits: z, (M, C).
-        tables: T, (K, C, C).
-        labels: y, (M,), each less than K.
-        rows: how many pixels are taken at a time; changes memory and time, not the value.
+        logits: The logits z, (M, C).
+        tables: The tables T, (K, C, C).
+        labels: The class y of each pixel, (M,), less than K.
+        rows: The number of pixels processed at a time; it changes memory and time, not the value.
 
     Returns:
-        Tensor: (M, C).
+        Tensor: The levels, (M, C).
     """
     return _ClassLevels.apply(logits, tables, labels, rows)
 
 
 class _ClassLevels(torch.autograd.Function):
-    """The gradient by hand: autograd would form one of all tables for each chunk of pixels."""
+    """A gradient by hand: autograd would form one for all tables in each chunk of pixels."""
+
+    # l_pc = log sum_j exp(z_pj + T_ycj), with y the class of pixel p.
+    # Hence d l_pc / d z_pj = d l_pc / d T_ycj = exp(z_pj + T_ycj - l_pc) =: w_pcj.
+    # With the incoming gradient g, z_pj gets sum_c g_pc w_pcj, and T_ycj the sum of g_pc w_pcj over the pixels of y.
 
     @staticmethod
     def forward(ctx, logits: Tensor, tables: Tensor, labels: Tensor, rows: int) -> Tensor:

@@ -5,20 +5,23 @@ from torch import Tensor, nn
 
 
 class ClassStatistics(nn.Module):
-    r"""Mean and variance of the features of each class over all that was ever shown, over all processes.
+    r"""Mean and variance of the features of each class over all updates and all processes.
 
     .. math:: w = \frac{n'}{n + n'}, \quad
         \sigma^2 \leftarrow (1 - w) \sigma^2 + w \sigma'^2 + w (1 - w) (\mu' - \mu)^2, \quad \mu \leftarrow \mu + w
         (\mu' - \mu), \quad n \leftarrow n + n'
 
-    with n, mean and variance (divided by n) of a class so far, and n', those of the batch. Nothing is forgotten.
+    with n, :math:`\mu` and :math:`\sigma^2` (divided by n) the count, mean and variance of a class so far, and n',
+    :math:`\mu'` and :math:`\sigma'^2` those of the batch. Nothing is forgotten.
 
     Args:
-        classes: number of classes.
-        channels: number of features.
+        classes: The number of classes.
+        channels: The number of features.
 
     Attributes:
-        count, mean, variance: buffers (classes, 1), (classes, channels), (classes, channels); zeros until shown.
+        count: A buffer (classes, 1), zero before the first update.
+        mean: A buffer (classes, channels), zero before the first update.
+        variance: A buffer (classes, channels), zero before the first update.
     """
 
     def __init__(self, classes: int, channels: int) -> None:
@@ -29,13 +32,13 @@ class ClassStatistics(nn.Module):
 
     @torch.no_grad()
     def update(self, features: Tensor, labels: Tensor) -> None:
-        """Show features (M, channels) of pixels and their classes (M,); M may differ by process.
+        """Add the features (M, channels) of pixels of the classes ``labels`` (M,); M may differ between processes.
 
         Pixels of the class ``len(self.count)`` are left out.
         """
-        # That class has a row too: to pick the other pixels would wait for the GPU to count them.
+        # That class has a row too: to drop its pixels, the CPU would have to wait for the GPU to count them.
         count, sums, squares = (F.pad(torch.zeros_like(x), (0, 0, 0, 1)) for x in (self.count, self.mean, self.mean))
-        # Differences to the mean so far, which all processes share, keep the digits that plain squares would lose.
+        # Differences from the mean so far, which all processes share, keep digits that plain squares would lose.
         difference = features.to(self.mean.dtype) - F.pad(self.mean, (0, 0, 0, 1))[labels]
         for total, values in (
             (count, torch.ones_like(difference[:, :1])),

@@ -8,25 +8,32 @@ from .base import DistillLoss
 
 @MODELS.register_module()
 class ConsistencyKDLoss(DistillLoss):
-    r"""Match how much every pixel differs from its neighbors: small inside an object, large at its edge.
+    r"""Match how much every pixel differs from its neighbors: little inside an object, much at its edge.
 
     .. math:: L = \frac{1}{|V|} \sum_{p \in V} (c^s_p - c^t_p)^2, \qquad
         c_p = \frac{1}{|B_p|} \sum_{q \in B_p} \|z_p - z_q\|_2
 
-    with V all pixels of the batch and :math:`B_p` the up to 8 neighbors of p that lie in the map. A pixel equal to its
+    with V all pixels of the batch and :math:`B_p` the up to 8 neighbors of p in the map. A pixel that equals its
     neighbor gets no gradient from it.
 
     Shape:
-        logits (N, C, H, W) of student and teacher; channels may differ, as of features. A scalar in squared units of
-        the logits; 0 for a map of one pixel.
+        Logits (N, C, H, W) of student and teacher, or features; channels may differ. A scalar in squared units of the
+        logits; 0 for a map of one pixel.
 
     Raises:
         ValueError: if batch or spatial sizes differ.
 
-    Paper: Xie et al., "Improving Fast Segmentation With Teacher-student Learning" (BMVC 2018, arXiv 1810.08476), whose
-    first-order consistency this is; the zeroth-order part is a :class:`PixelWiseKDLoss` (temperature 1) in a term of
-    its own. No code is known and only the abstract and notes were read: the norm, the square, and that logits and not
-    probabilities are compared are a reconstruction; the weights are unknown.
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import ConsistencyKDLoss
+        >>> student, teacher = torch.tensor([[[[0.0, 0.0]]]]), torch.tensor([[[[0.0, 3.0]]]])
+        >>> ConsistencyKDLoss()(student, teacher).item()
+        9.0
+
+    Paper: Xie et al., "Improving Fast Segmentation With Teacher-student Learning" (BMVC 2018, arXiv 1810.08476): its
+    first-order consistency. The zeroth-order part is a :class:`PixelWiseKDLoss` (temperature 1) in a term of its own.
+    No code is known, and only the abstract and notes were read: the norm, the square, and the choice of logits instead
+    of probabilities are a reconstruction; the weights are unknown.
     """
 
     needs_equal_channels = False
@@ -43,7 +50,7 @@ def _variation(x: Tensor) -> Tensor:
         (x[..., 1:, 1:], x[..., :-1, :-1]),
         (x[..., 1:, :-1], x[..., :-1, 1:]),
     ]
-    # Left, right, upper, lower: where the distances of the first and of the second of a pair lie in the map.
+    # Padding (left, right, top, bottom) that puts the distances at the first and at the second pixel of a pair.
     places = [
         ((1, 0, 0, 0), (0, 1, 0, 0)),
         ((0, 0, 1, 0), (0, 0, 0, 1)),

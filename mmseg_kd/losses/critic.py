@@ -8,7 +8,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 class HolisticCritic(nn.Module):
-    """Score maps of class probabilities, alone or beside the image: the discriminator of :class:`HolisticKDLoss`.
+    """Score maps of class probabilities, with or without the image: the discriminator of :class:`HolisticKDLoss`.
 
     Four convolutions 4 x 4 of stride 2 under spectral normalization (64, 128, 256, 512 channels, LeakyReLU 0.1) with
     self-attention after the third and the fourth, then one convolution 4 x 4 to the score. There is no batch
@@ -16,11 +16,17 @@ class HolisticCritic(nn.Module):
     advances in training mode only.
 
     Args:
-        in_channels: classes, plus 3 if the image is seen.
+        in_channels: The number of classes, plus 3 if the discriminator sees the image.
 
     Shape:
         (N, in_channels, H, W) to (N, 1, h, w), h = H // 16 - 3. Sides shorter than 64, for which nothing would be left,
         are resized to 64 (bilinear).
+
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import HolisticCritic
+        >>> HolisticCritic(in_channels=2)(torch.zeros(1, 2, 64, 80)).shape
+        torch.Size([1, 1, 1, 2])
 
     Paper: Liu et al., "Structured Knowledge Distillation" (arXiv 1903.04197), after SAGAN (arXiv 1805.08318).
     """
@@ -50,14 +56,14 @@ class HolisticCritic(nn.Module):
 class BatchNormCritic(HolisticCritic):
     """:class:`HolisticCritic` behind a batch normalization: the discriminator of :class:`RawHolisticKDLoss`.
 
-    In training mode each channel is centered and scaled by the mean and std of the batch that is passed, so that the
-    scores of logits do not depend on their scale.
+    In training mode each channel is centered and scaled by the mean and std of the given batch, so that the scores do
+    not depend on the scale of the logits.
 
     Args:
-        in_channels: classes.
+        in_channels: The number of classes.
 
     Shape:
-        as :class:`HolisticCritic`.
+        (N, in_channels, H, W) to (N, 1, h, w), as :class:`HolisticCritic`.
 
     Paper: the published code of Liu et al., "Structured Knowledge Distillation" (arXiv 1903.04197).
     """
@@ -71,9 +77,9 @@ class BatchNormCritic(HolisticCritic):
 
 
 class SelfAttention(nn.Module):
-    r"""Add to every place what it finds alike in the whole map: :math:`x + \gamma\, v\, \mathrm{softmax}(q^T k)^T`.
+    r"""Add to every place what the places similar to it hold: :math:`x + \gamma\, v\, \mathrm{softmax}(q^T k)^T`.
 
-    The gain :math:`\gamma` is learned and starts at 0. Queries and keys have an eighth of the channels.
+    The factor :math:`\gamma` is learned and starts at 0. Queries and keys have an eighth of the channels.
     """
 
     def __init__(self, channels: int) -> None:
@@ -84,7 +90,7 @@ class SelfAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        # Written out: fused attention has no second derivative, which the gradient penalty takes.
+        # Written out: fused attention has no second derivative, which the gradient penalty needs.
         query, key, value = (layer(x).flatten(2) for layer in (self.query, self.key, self.value))
         attention = torch.softmax(query.transpose(1, 2) @ key, dim=2)
         return x + self.gamma * (value @ attention.transpose(1, 2)).reshape(x.shape)
@@ -94,22 +100,25 @@ def _downsample(in_channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(spectral_norm(nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1)), nn.LeakyReLU(0.1))
 
 
-def slope_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
-    """How far the slope of a critic is from 1 between real and fake (N, C, H, W): the gradient penalty of WGAN-GP.
+def slope_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+    """The gradient penalty of WGAN-GP: the squared distance of a discriminator's slope from 1 between real and fake (N,
+    C, H, W).
 
-    At one random place per sample, on the line from ``fake`` to ``real``; the slope is that of the mean of the critic's
-    scores for the sample. It can be differentiated with respect to the critic.
+    The slope is taken at one random place per sample, on the line from ``fake`` to ``real``. It is that of the mean of
+    the scores of the sample, and can be differentiated with respect to the discriminator.
     """
     share = torch.rand(len(real), 1, 1, 1, dtype=real.dtype, device=real.device)
     between = torch.lerp(fake, real, share).requires_grad_()
-    scores = critic(between).flatten(1).mean(1)
+    scores = discriminator(between).flatten(1).mean(1)
     (slope,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """Take the parameters for constants inside the context: what is computed sends no gradient to them."""
+    """Treat the parameters of a module as constants inside the context: they get no gradient from what is computed
+    there.
+    """
     trained = [p for p in module.parameters() if p.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)

@@ -13,18 +13,25 @@ class CWDLoss(DistillLoss):
         \qquad q = \mathrm{softmax}_p(x / \tau)
 
     Args:
-        temperature: divides the activations of both networks; greater looks at wider regions.
+        temperature: The divisor :math:`\tau` of the activations of both networks; a larger one compares wider regions.
 
     Shape:
-        logits or features (N, C, H, W) of student and teacher, equal shapes; a scalar in nats. It does not fall with
+        Logits or features (N, C, H, W) of student and teacher, equal shapes. A scalar in nats. It does not fall with
         the size of the map.
 
     Raises:
         ValueError: if ``temperature`` is not positive, or the shapes differ.
 
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import CWDLoss
+        >>> student, teacher = torch.tensor([[[[0.0, 0.0]]]]), torch.tensor([[[[3.0, 1.0]]]])
+        >>> round(CWDLoss(temperature=1.0)(student, teacher).item(), 4)
+        0.3278
+
     Paper: Shu et al., "Channel-wise Knowledge Distillation for Dense Prediction" (ICCV 2021, arXiv 2011.13256),
     temperature 4 with weight 3 on logits. C is the number of channels compared, those of the teacher; CIRKD's and
-    mmsegmentation-distiller's code divide by the student's channels before the adapter. Void pixels count, as in all
+    mmsegmentation-distiller's code divide by the student's channels before the adapter. Ignored pixels count, as in all
     published code.
     """
 

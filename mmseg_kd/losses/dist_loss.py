@@ -17,26 +17,32 @@ class DISTLoss(DistillLoss):
         + \gamma\, (1 - \mathrm{mean}_c\, \rho(y^s_{\cdot c}, y^t_{\cdot c}))\big], \qquad
         y = \mathrm{softmax}_c(z / \tau)
 
-    with :math:`\rho` Pearson's correlation, p all pixels of the batch and c the classes. What is constant (the
-    probability of a class over the batch, all classes of a pixel) has correlation 0 and gets no gradient from its
-    correlation.
+    with :math:`\rho` Pearson's correlation, p all pixels of the batch and c the classes. A constant (the probability of
+    a class over the batch, or all classes of a pixel) has the correlation 0 and gets no gradient from it.
 
     Args:
-        inter: the weight :math:`\beta` of the relations between the classes of a pixel.
-        intra: the weight :math:`\gamma` of the relations between the pixels of a class.
-        temperature: divides the logits of both networks.
+        inter: The weight :math:`\beta` of the relations between the classes of a pixel.
+        intra: The weight :math:`\gamma` of the relations between the pixels of a class.
+        temperature: The divisor :math:`\tau` of the logits of both networks.
 
     Shape:
-        logits (N, C, H, W) of student and teacher, equal shapes; a scalar in 0 to 2 (inter + intra) temperature^2. With
-        two classes the first term has next to no gradient: a pixel's correlation is then 1 or -1.
+        Logits (N, C, H, W) of student and teacher, equal shapes. A scalar in 0 to 2 (inter + intra) temperature^2. With
+        two classes the first term has almost no gradient: the correlation of a pixel is then 1 or -1.
 
     Raises:
         ValueError: if ``temperature`` is not positive, a weight is negative, or the shapes differ.
 
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import DISTLoss
+        >>> teacher = torch.tensor([[[[2.0, 0.0]], [[0.0, 2.0]]]])
+        >>> round(DISTLoss()(-teacher, teacher).item(), 4)  # all correlations are -1
+        4.0
+
     Paper: Huang et al., "Knowledge Distillation from A Stronger Teacher" (NeurIPS 2022, arXiv 2205.10536), weights 1.
     Deviation from its code, which adds 1e-8 to the product of the two lengths: here only lengths up to 1e-8 count as
     zero, so that a class that hardly occurs weighs as much as the others. mmrazor's code correlates over the batch
-    instead of the pixels. Void pixels count, as in all published code.
+    instead of the pixels. Ignored pixels count, as in all published code.
     """
 
     least_channels = 2
@@ -53,12 +59,11 @@ class DISTLoss(DistillLoss):
         if student.shape[1] == 2 and self.inter:
             if not self.intra:
                 raise ValueError(
-                    'DISTLoss: the relation between two classes is constant, so that inter alone has nothing to '
-                    'learn; set intra > 0'
+                    'DISTLoss: the relation between two classes is constant, so that inter alone has nothing to learn; '
+                    'set intra > 0'
                 )
             print_log(
-                'DISTLoss: the relation between two classes is constant, so that inter adds a number and no gradient; '
-                'set inter=0',
+                'DISTLoss: the relation between two classes is constant, so that inter has no gradient; set inter=0',
                 'current',
                 logging.WARNING,
             )

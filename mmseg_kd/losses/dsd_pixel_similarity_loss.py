@@ -14,17 +14,24 @@ class DSDPixelSimilarityLoss(DistillLoss):
         r_{ijn} = \frac{a_{jn} - a_{in}}{\|a_{jn} - a_{in}\|_2}, \quad a_{ln} = \frac{e_{ln}}{\|e_{ln}\|_2}, \quad
         e_{lnp} = \mathrm{mean}_c f_{lncp}^2
 
-    over the K pairs of layers and the P pixels. At most 4 / P: the published weight is 1000, and the same weight means
-    less on a larger map. Two layers whose attention differs by no more than 1e-6 have a residual of 0, which sends no
+    over the K pairs of layers and the P pixels. The loss is at most 4 / P: the published weight is 1000, and the same
+    weight means less on a larger map. Two layers whose attention differs by 1e-6 or less have the residual 0, without
     gradient.
 
     Shape:
-        tuples of two or more features (N, C, H, W), as many of the teacher as of the student, all of one spatial size;
+        Tuples of two or more features (N, C, H, W), equally many of student and teacher, all of one spatial size;
         channels may differ. A scalar.
 
     Raises:
         ValueError: if there are fewer than two maps, one layer of the student is given twice, or batch sizes, spatial
             sizes or numbers of maps differ.
+
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import DSDPixelSimilarityLoss
+        >>> left, right = torch.tensor([[[[1.0, 0.0]]]]), torch.tensor([[[[0.0, 1.0]]]])
+        >>> round(DSDPixelSimilarityLoss()((left, right), (right, left)).item(), 4)  # opposite changes
+        2.0
 
     Paper: Feng et al., "Double Similarity Distillation for Semantic Image Segmentation" (IEEE TIP 2021, arXiv
     2107.08591). The authors' code is not published; this is the formula of CIRKD's code, for auxiliary logits, the
@@ -42,7 +49,7 @@ class DSDPixelSimilarityLoss(DistillLoss):
             )
         super().check(student, teacher)
         if len({id(x) for x in student}) < len(student):
-            raise ValueError(f'{name} needs different layers, but one of the student is given twice; remove a path')
+            raise ValueError(f'{name} needs different layers, but one student layer is given twice; remove a path')
         if len({x.shape[2:] for x in student}) > 1:
             raise ValueError(
                 f'{name} needs layers of one spatial size, but those of the student are '
@@ -57,5 +64,5 @@ def _residuals(features: Maps) -> Tensor:
     """Unit differences of the attention (N, P) of all pairs of layers, (K, N, P)."""
     attention = torch.stack([unit(x.square().mean(1).flatten(1), eps=1e-12) for x in features])
     first, second = torch.triu_indices(len(features), len(features), offset=1, device=attention.device)
-    # Vectors of length one differ by rounding alone up to about 1e-7; scaled up, that would be noise.
+    # Equal vectors of length one may differ by rounding, up to about 1e-7; scaled up, that would be noise.
     return unit(attention[second] - attention[first], dim=2, eps=1e-6)

@@ -1,4 +1,4 @@
-"""Where the classes of a label map meet."""
+"""Edges between the classes of a label map."""
 
 from collections.abc import Sequence
 
@@ -6,38 +6,39 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BITS = 63  # classes in a word; the sign stays out
+BITS = 63  # classes per word; the sign bit is not used
 
 
 def edge_shares(
     labels: Tensor, classes: int, size: Sequence[int], kernel: int, dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    r"""Share of each cell of a grid that lies on the edge of a class.
+    """Share of each cell of a grid that lies on the edge of a class.
 
-    A pixel lies on the edge of class c if the window ``kernel`` x ``kernel`` around it (cut off at the border of the
-    image, which is no edge) holds c and something else, be it another class or void: the dilation of the class minus
-    its erosion. The share is the mean over the pixels of a cell (adaptive average pooling).
+    A pixel lies on the edge of class c if the window ``kernel`` x ``kernel`` around it holds c and something else,
+    either another class or ignored pixels: the dilation of the class minus its erosion. The window is cut off at the
+    border of the image, which is no edge. The share is the mean over the pixels of a cell (adaptive average pooling).
 
     A class is a bit: one word of a pixel holds the answers for 63 classes, which are found and counted together. No map
     of a class is formed at the resolution of the labels.
 
     Args:
-        labels: (N, H, W) integers, 255 = void. Void has no edge of its own, but what borders on it has.
-        classes: number of classes; all labels but void are less.
-        size: (h, w) of the grid.
-        kernel: odd, in pixels of the labels; a straight edge is ``kernel`` - 1 pixels wide.
-        dtype: of the result.
+        labels: Integers (N, H, W), with 255 for ignored pixels, which have no edge of their own but make one next to
+            them.
+        classes: The number of classes; all labels that are not ignored are less.
+        size: The size (h, w) of the grid.
+        kernel: The odd side of the window, in pixels of the labels; a straight edge is ``kernel`` - 1 pixels wide.
+        dtype: The dtype of the result.
 
     Returns:
-        Tensor: (N, classes, h, w) in 0 to 1.
+        Tensor: The shares (N, classes, h, w), in 0 to 1.
     """
-    # Void is one class more, which is left out in the end.
+    # Ignored pixels are one class more, which is left out in the end.
     labels = labels.long().clamp_max(classes)[:, None]
     words = torch.arange(classes // BITS + 1, device=labels.device)[:, None, None]
     held = torch.where(labels // BITS == words, torch.ones_like(labels) << labels % BITS, 0)
     for dim in (2, 3):
         held = _dilate(held, kernel, dim)
-    # Without its lowest bit, a word of one class is zero.
+    # A word with one class becomes zero without its lowest bit.
     several = ((held & (held - 1)) != 0).any(1, keepdim=True) | ((held != 0).sum(1, keepdim=True) > 1)
     digits, heights = _add_cells([held * several], size[0], 2)
     digits, widths = _add_cells(digits, size[1], 3)
@@ -47,7 +48,7 @@ def edge_shares(
 
 
 def _dilate(words: Tensor, kernel: int, dim: int) -> Tensor:
-    """What the windows of ``kernel`` pixels along ``dim`` hold; they double until they are wide enough."""
+    """The classes in the windows of ``kernel`` pixels along ``dim``; windows double until they are wide enough."""
     words, width = _pad(words, dim, kernel // 2, kernel // 2), 1
     while width < kernel:
         step = min(width, kernel - width)
@@ -59,7 +60,7 @@ def _dilate(words: Tensor, kernel: int, dim: int) -> Tensor:
 def _add_cells(digits: list[Tensor], cells: int, dim: int) -> tuple[list[Tensor], Tensor]:
     """Sums of numbers over the cells along ``dim``, and the lengths of the cells.
 
-    Every bit of a word has a number of its own, the binary digits of which lie in as many words, lowest first.
+    Every bit of a word has a number of its own. Its binary digits lie in as many words, lowest first.
     """
     length = digits[0].shape[dim]
     cell = torch.arange(cells, device=digits[0].device)
@@ -74,7 +75,7 @@ def _add_cells(digits: list[Tensor], cells: int, dim: int) -> tuple[list[Tensor]
 
 
 def _add(x: Sequence[Tensor], y: Sequence[Tensor]) -> list[Tensor]:
-    """The digits of the sum of two numbers of equally many digits."""
+    """The digits of the sum of two numbers with equally many digits."""
     total, carry = [x[0] ^ y[0]], x[0] & y[0]
     for a, b in zip(x[1:], y[1:]):
         differ = a ^ b

@@ -14,14 +14,20 @@ class HintLoss(DistillLoss):
     The regressor of the paper, a 1x1 convolution of the student's features, is the adapter of the term.
 
     Shape:
-        features (N, C, H, W) of student and teacher, equal shapes, or tuples of such maps, one per level l; a scalar.
+        Features (N, C, H, W) of student and teacher, equal shapes, or tuples of such maps, one per level l. A scalar.
 
     Raises:
         ValueError: if the shapes, or the numbers of maps, differ.
 
-    Paper: Romero et al., "FitNets: Hints for Thin Deep Nets" (ICLR 2015, arXiv 1412.6550), which takes half the
-    squared norm, in a stage of its own before distillation; here, as in CIRKD's code, the mean, in joint training.
-    Deviation: the regressor is there only where the numbers of channels differ, unless the term names one.
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import HintLoss
+        >>> HintLoss()(torch.zeros(1, 2, 3, 3), torch.full((1, 2, 3, 3), 2.0)).item()
+        4.0
+
+    Paper: Romero et al., "FitNets: Hints for Thin Deep Nets" (ICLR 2015, arXiv 1412.6550), which takes half the squared
+    norm, in a stage of its own before distillation. Here, as in CIRKD's code, it is the mean, in joint training.
+    Deviation: there is a regressor only where the numbers of channels differ, unless the term names one.
     """
 
     def compute(self, student: Maps, teacher: Maps) -> Tensor:

@@ -8,7 +8,7 @@ from .ops import class_masks
 
 @MODELS.register_module()
 class IDDInterClassDistanceLoss(DistillLoss):
-    r"""Match how far the centers of the classes in an image lie from each other.
+    r"""Match the distances between the centers of the classes in an image.
 
     .. math:: L = \frac{1}{|I|} \sum_{n \in I} \frac{1}{|J_n|} \sum_{(k, l) \in J_n} (e^s_{nkl} - e^t_{nkl})^2, \qquad
         e_{nkl} = \|v_{nk} - v_{nl}\|_2
@@ -17,19 +17,27 @@ class IDDInterClassDistanceLoss(DistillLoss):
     the image, and I the images with at least one pair. Centers that coincide get no gradient from their pair.
 
     Args:
-        min_pixels: a class with fewer pixels (of the features) in an image does not occur there.
+        min_pixels: The smallest number of pixels (of the features) with which a class counts as occurring in an image.
 
     Shape:
-        features (N, C, H, W) of student and teacher, channels may differ; labels (N, h, w). A scalar in squared units
+        Features (N, C, H, W) of student and teacher, channels may differ; labels (N, h, w). A scalar in squared units
         of the features, whose scale therefore matters; 0 if no image has two classes.
 
     Raises:
         ValueError: if ``min_pixels`` is less than 1, batch or spatial sizes differ, or labels are missing.
 
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import IDDInterClassDistanceLoss
+        >>> student, teacher = torch.tensor([[[[0.0, 1.0]]]]), torch.tensor([[[[0.0, 3.0]]]])
+        >>> loss = IDDInterClassDistanceLoss()(student, teacher, labels=torch.tensor([[[0, 1]]]))
+        >>> round(loss.item(), 4)  # distances of 1 and 3
+        4.0
+
     Paper: Zhang et al., "Distilling Inter-Class Distance for Semantic Segmentation" (IJCAI 2022, arXiv 2205.03650). No
-    code of the authors is known and only the abstract was read: the principle is theirs, the averages over pairs and
-    images are a reconstruction. A third party's code takes half the sum over all pairs and counts classes that do not
-    occur, as if their center were 0.
+    code of the authors is known and only the abstract was read: the principle is theirs; the averages over pairs and
+    images are a reconstruction. A third party's code takes half the sum over all pairs, and counts classes that do not
+    occur as if their center were 0.
     """
 
     needs_labels = True
@@ -53,7 +61,7 @@ class IDDInterClassDistanceLoss(DistillLoss):
 
 
 def _distances(features: Tensor, weights: Tensor) -> Tensor:
-    """Distances (N, K, K) of the means of features (N, C, H, W) by weights (N, P, K)."""
+    """Distances (N, K, K) between the means of features (N, C, H, W) under the weights (N, P, K)."""
     centers = (features.flatten(2) @ weights).transpose(1, 2)
-    # From the differences: the product form would lose the digits of centers that lie close together.
+    # From differences: the product form would lose digits where centers lie close together.
     return torch.cdist(centers, centers, compute_mode='donot_use_mm_for_euclid_dist')

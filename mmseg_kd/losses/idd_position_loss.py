@@ -8,27 +8,35 @@ from .critic import frozen
 
 @MODELS.register_module()
 class IDDPositionLoss(AdversarialLoss):
-    r"""Make the student's features tell where a pixel lies as the teacher's do.
+    r"""Match the position of a pixel as read from the student's features to that read from the teacher's.
 
     .. math:: L = \mathrm{mean}\, \big(G(f^s) - G(f^t)\big)^2, \qquad
         L_G = \mathrm{mean}\, \big(G(f^t) - (x, y)\big)^2
 
-    with G a 3x3 convolution to two channels, which reads the position (x, y) in the crop, each from 0 to 1, out of the
-    teacher's features. It has no padding, which would itself tell the border. G is the ``critic`` of the term: it
-    learns :math:`L_G`, under an optimizer of its own, while the term's weight is 0, and rests from then on. So the
-    weight is a schedule, say ``dict(type='DelayedWeight', weight=1.0, begin=2000)``. If :math:`L_G` stays near 1 / 12,
-    the teacher knows no positions and the loss says nothing.
+    with G a 3x3 convolution to two channels, which estimates the position (x, y) in the crop, each from 0 to 1, from
+    the teacher's features. It has no padding, because padding would itself reveal the border. G is the auxiliary module
+    of the term (``critic``): it learns :math:`L_G` with an optimizer of its own while the weight of the term is 0, and
+    is fixed from then on. The weight is therefore a schedule, such as ``dict(type='DelayedWeight', weight=1.0,
+    begin=2000)``. If :math:`L_G` stays near 1 / 12, the teacher holds no positions and the loss teaches nothing.
 
     Shape:
-        features (N, C, H, W) of student and teacher, equal shapes, sides of at least 3; a scalar.
+        Features (N, C, H, W) of student and teacher, equal shapes, sides of at least 3. A scalar.
 
     Raises:
         ValueError: if the shapes differ, a side is less than 3, or G does not exist yet or was set up for other
             channels.
 
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import IDDPositionLoss
+        >>> loss, features = IDDPositionLoss(), torch.rand(1, 4, 5, 5)
+        >>> loss.setup(features, features)  # a Distiller does this
+        >>> loss(features, features).item(), loss.critic_loss(features, features).requires_grad
+        (0.0, True)
+
     Paper: Zhang et al., "Distilling Inter-Class Distance for Semantic Segmentation" (IJCAI 2022, arXiv 2205.03650). No
-    code is known and only the abstract was read, which names the module; its mechanism is a reconstruction after
-    Islam et al., "How Much Position Information Do Convolutional Neural Networks Encode?" (ICLR 2020), unverified.
+    code is known and only the abstract was read, which names the module. Its mechanism is a reconstruction after Islam
+    et al., "How Much Position Information Do Convolutional Neural Networks Encode?" (ICLR 2020), and unverified.
     """
 
     critic_first = True
@@ -48,7 +56,7 @@ class IDDPositionLoss(AdversarialLoss):
         if channels != teacher.shape[1]:
             raise ValueError(
                 f'IDDPositionLoss was set up for {channels} channels, but got {teacher.shape[1]}; call '
-                'setup(student, teacher) with maps as those of the loss'
+                'setup(student, teacher) with the maps of the loss'
             )
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:

@@ -10,25 +10,33 @@ from .ops import class_masks, inverse_norm, squared_lengths
 
 @MODELS.register_module()
 class IFVDLoss(DistillLoss):
-    r"""Match how much every pixel resembles the rest of its class (intra-class feature variation).
+    r"""Match how similar every pixel is to the rest of its class (intra-class feature variation).
 
     .. math:: L = \frac{1}{|V|} \sum_{p \in V} (M^s_p - M^t_p)^2, \qquad
         M_p = \cos\Big(f_p, \sum_{q \in V:\; n_q = n_p,\; y_q = y_p} f_q\Big)
 
-    with V the pixels of the batch that are not void. A prototype is the mean of a class in one image; the cosine does
-    not see its length, so that the sum serves. Gradient reaches the student's features and, through them, its
-    prototypes.
+    with V the pixels of the batch that are not ignored. A prototype is the mean of a class in one image; the sum serves
+    as well, because the cosine does not depend on its length. The gradient reaches the student's features both directly
+    and through its prototypes.
 
     Shape:
-        features (N, C, H, W) of student and teacher, channels may differ; labels (N, h, w). A scalar, at most 4; 0 if
-        all pixels are void.
+        Features (N, C, H, W) of student and teacher, channels may differ; labels (N, h, w). A scalar, at most 4; 0 if
+        all pixels are ignored.
 
     Raises:
         ValueError: if batch or spatial sizes differ, or labels are missing.
 
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import IFVDLoss
+        >>> student, teacher = torch.ones(1, 2, 1, 2), torch.tensor([[[[1.0, -1.0]], [[1.0, 1.0]]]])
+        >>> loss = IFVDLoss()(student, teacher, labels=torch.tensor([[[0, 0]]]))
+        >>> round(loss.item(), 4)  # (1 - cos 45 degrees) ** 2
+        0.0858
+
     Paper: Wang et al., "Intra-class Feature Variation Distillation for Semantic Segmentation" (ECCV 2020). Deviation:
-    the published code divides by all pixels, void included; here void counts for nothing, which makes the value
-    greater by the inverse of the valid fraction.
+    the published code divides by all pixels, ignored ones included; here they are left out, which makes the value
+    greater by the inverse of the share of pixels that are not ignored.
     """
 
     needs_labels = True
@@ -41,10 +49,15 @@ class IFVDLoss(DistillLoss):
 
 
 class _ClassCosine(torch.autograd.Function):
-    """Cosine (N, P) of each pixel of features (N, C, P) with the sum of its class in its image; anything for void.
+    """Cosine (N, P) of each pixel of features (N, C, P) with the sum of its class in its image; undefined for ignored
+    pixels.
 
-    By hand: of maps it keeps none but the features, and its gradient is one product of matrices.
+    The gradient is written by hand: the features are the only map that is kept, and the gradient is one matrix product.
     """
+
+    # m = u . f / |f| with u = S / |S| and S the sum of f over the class; g is the incoming gradient.
+    # Directly, f gets g (u - m f / |f|) / |f|. Through the prototype, u gets a = sum g f / |f| over the class.
+    # So S, and with it every f of the class, gets (a - (a . u) u) / |S|.
 
     @staticmethod
     def forward(ctx, features: Tensor, labels: Tensor, classes: int) -> Tensor:

@@ -16,30 +16,38 @@ class KATranslatorLoss(AdversarialLoss):
     .. math:: L = \beta\, L_{adapt}\big(C_f(f^s), E(f^t)\big) + \gamma\, L_{aff}\big(C_a(f^s), E(f^t)\big), \qquad
         L_E = \mathrm{mean}\, \big(f^t - D(E(f^t))\big)^2 + \alpha\, \mathrm{mean}\, |E(f^t)|
 
-    with :class:`KAAdaptationLoss` and :class:`KAAffinityLoss`; E three 3x3 convolutions with BatchNorm and ReLU that
-    bring the teacher's channels down to the student's; D the same upwards, without a last ReLU; :math:`C_f, C_a` a 3x3
-    convolution with BatchNorm and ReLU each, which train with the student. The auto-encoder is the ``critic`` of the
-    term: it learns
-    :math:`L_E`, under an optimizer of its own, while the term's weight is 0, and rests from then on, its BatchNorm
-    included. So the weight is a schedule, say ``dict(type='DelayedWeight', weight=1.0, begin=372)``: one epoch of
-    Cityscapes at batch 8.
+    with :class:`KAAdaptationLoss` and :class:`KAAffinityLoss`. The encoder E consists of three 3x3 convolutions with
+    BatchNorm and ReLU that reduce the teacher's channels to the student's. The decoder D is its mirror, without a last
+    ReLU. :math:`C_f` and :math:`C_a` are a 3x3 convolution with BatchNorm and ReLU each; they train with the student.
+
+    The auto-encoder is the auxiliary module of the term (``critic``): it learns :math:`L_E` with an optimizer of its
+    own while the weight of the term is 0, and is fixed from then on, its BatchNorm included. The weight is therefore a
+    schedule, such as ``dict(type='DelayedWeight', weight=1.0, begin=372)``: one epoch of Cityscapes at batch 8.
 
     Args:
-        adaptation: the weight :math:`\beta`.
-        affinity: the weight :math:`\gamma`.
-        sparsity: the weight :math:`\alpha` of the mean of the code.
+        adaptation: The weight :math:`\beta` of the adaptation.
+        affinity: The weight :math:`\gamma` of the affinity.
+        sparsity: The weight :math:`\alpha` of the mean of the code.
 
     Shape:
-        features (N, C, H, W) of student and teacher; channels may differ. A scalar.
+        Features (N, C, H, W) of student and teacher; channels may differ. A scalar.
 
     Raises:
         ValueError: if a weight is negative, batch or spatial sizes differ, or the auto-encoder does not exist yet or
             was set up for other channels.
 
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import KATranslatorLoss
+        >>> loss, student, teacher = KATranslatorLoss(), torch.rand(2, 4, 3, 3), torch.rand(2, 16, 3, 3)
+        >>> loss.setup(student, teacher)  # a Distiller does this
+        >>> loss(student, teacher).shape, loss.critic.encoder(teacher).shape
+        (torch.Size([]), torch.Size([2, 4, 3, 3]))
+
     Paper: He et al., "Knowledge Adaptation for Efficient Semantic Segmentation" (CVPR 2019, arXiv 1903.04688): one
     epoch of SGD at learning rate 0.1 for the auto-encoder. No code of the authors is known; layers and weights are
     taken from notes on the paper, where the sparsity is 1e-6 of a sum. Deviations: the distances are means; and the
-    encoder keeps the size of the map, since the distiller has brought the teacher to the student's grid, where the
+    encoder keeps the size of the map, because the distiller has resized the teacher to the student's grid, where the
     paper's encoder strides from the finer grid of its teacher.
     """
 
@@ -76,7 +84,7 @@ class KATranslatorLoss(AdversarialLoss):
         if known != found:
             raise ValueError(
                 f'KATranslatorLoss was set up for {known} channels, but got {found}; call setup(student, '
-                'teacher) with maps as those of the loss'
+                'teacher) with the maps of the loss'
             )
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:

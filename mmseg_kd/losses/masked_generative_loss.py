@@ -7,26 +7,34 @@ from .base import DistillLoss
 
 @MODELS.register_module()
 class MaskedGenerativeLoss(DistillLoss):
-    r"""Rebuild the teacher's whole feature from part of the student's, by a small network (masked generation).
+    r"""Rebuild the teacher's whole feature from a part of the student's, by a small network (masked generation).
 
     .. math:: L = \frac{1}{N} \sum_{n, c, p} \big(G(m_n \cdot f^s_n) - f^t_n\big)_{cp}^2, \qquad
         G = \mathrm{conv}_{3 \times 3} \circ \mathrm{relu} \circ \mathrm{conv}_{3 \times 3}, \quad
         m_{np} = [u_{np} < 1 - \lambda], \; u_{np} \sim U(0, 1)
 
-    One mask serves all channels of a pixel, and what is left is not scaled up. All pixels are rebuilt, masked or not.
-    In eval mode nothing is masked. The generator, which :meth:`setup` builds, belongs to training only; at 2048
-    channels it has 75 million parameters.
+    One mask serves all channels of a pixel, and the remaining pixels are not scaled up. All pixels are rebuilt, masked
+    or not. In eval mode nothing is masked. The generator, which :meth:`setup` creates, is used in training only; for
+    2048 channels it has 75 million parameters.
 
     Args:
-        mask_ratio: the share :math:`\lambda` of pixels that are masked.
+        mask_ratio: The share :math:`\lambda` of masked pixels.
 
     Shape:
-        features (N, C, H, W) of student and teacher, equal shapes (the term's adapter sees to the channels). A scalar,
-        the sum over channels and pixels: it grows with both, and the published weight is 2e-5.
+        Features (N, C, H, W) of student and teacher, equal shapes (the adapter of the term makes the channels equal). A
+        scalar, the sum over channels and pixels: it grows with both, and the published weight is 2e-5.
 
     Raises:
         ValueError: if ``mask_ratio`` is not in 0 to 1, the shapes differ, the generator does not exist yet, or it was
             set up for other channels.
+
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import MaskedGenerativeLoss
+        >>> loss, features = MaskedGenerativeLoss(mask_ratio=0.5), torch.rand(1, 4, 3, 3)
+        >>> loss.setup(features, features)  # a Distiller does this
+        >>> loss(features, features).shape, sum(p.numel() for p in loss.generator.parameters())
+        (torch.Size([]), 296)
 
     Paper: Yang et al., "Masked Generative Distillation" (ECCV 2022, arXiv 2205.01529), for the last stage of the
     backbone. Its released segmentation code adds CWD on logits (weight 3, temperature 4), a term of its own here. The

@@ -1,4 +1,4 @@
-"""What CIRKD remembers of past batches, and what it chooses to remember. Nothing here waits for the GPU."""
+"""The memory of CIRKD: what it keeps of past batches, and how. Nothing here makes the CPU wait for the GPU."""
 
 import torch
 from mmengine.dist import all_gather
@@ -9,22 +9,30 @@ from .ops import inverse_norm, unit
 
 
 class MemoryQueue(nn.Module):
-    """The latest ``size`` vectors of every class, each class a ring of its own.
+    """The latest ``size`` vectors of every class, with one ring buffer per class.
 
-    Vectors of unit length are meant, and kept in half precision, which moves a cosine by less than 1e-3. Rings start as
-    noise, the same on every process. All processes push the same vectors in the same order (:meth:`push` gathers them),
-    and so hold the same rings without being synchronized. Rings are saved and loaded with the model; DDP would
-    broadcast them in every step unless ``broadcast_buffers=False``, MMEngine's default.
+    It is made for vectors of unit length, and keeps them in half precision, which changes a cosine by less than 1e-3.
+    Rings start as noise, the same on every process. All processes push the same vectors in the same order (:meth:`push`
+    gathers them), and so hold the same rings without being synchronized. Rings are saved and loaded with the model. DDP
+    would broadcast them in every step unless ``broadcast_buffers=False``, which is MMEngine's default.
 
     Args:
-        classes: number of rings.
-        size: vectors in a ring.
-        channels: numbers in a vector.
+        classes: The number of rings.
+        size: The number of vectors in a ring.
+        channels: The number of channels of a vector.
 
     Attributes:
-        rows: the rings one after the other, and a last row for what is not to be remembered, always zero.
-        pointers: where each ring writes next.
-        filled: how many vectors each ring has received, ``size`` at most.
+        rows: The rings one after the other, and a last row for vectors that are not kept, always zero.
+        pointers: The next position to write in each ring.
+        filled: The number of vectors that each ring has received, at most ``size``.
+
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses.memory_queue import MemoryQueue
+        >>> queue = MemoryQueue(classes=2, size=4, channels=3)
+        >>> queue.push(torch.eye(3), classes=torch.tensor([0, 0, 1]))
+        >>> queue.filled.tolist(), queue.sample(2).shape
+        ([2, 1], torch.Size([4, 3]))
     """
 
     def __init__(self, classes: int, size: int, channels: int) -> None:
@@ -47,7 +55,7 @@ class MemoryQueue(nn.Module):
         classes = classes[order]
         arrived = self.pointers.new_zeros(self.classes + 1).scatter_add(0, classes, torch.ones_like(classes))
         rank = torch.arange(len(classes), device=classes.device) - (arrived.cumsum(0) - arrived)[classes]
-        # A ring that receives more than it holds keeps the latest; two vectors never meet in one row.
+        # A ring that receives more than it holds keeps the latest, so that no row is written twice.
         kept = (classes < self.classes) & (rank >= arrived[classes] - self.size)
         pointers = torch.cat([self.pointers, self.pointers.new_zeros(1)])
         slots = classes * self.size + (pointers[classes] + rank) % self.size
@@ -56,10 +64,11 @@ class MemoryQueue(nn.Module):
         self.pointers.copy_((self.pointers + arrived[:-1]) % self.size)
         self.filled.copy_((self.filled + arrived[:-1]).clamp_max(self.size))
 
-    def draw(self, count: int) -> Tensor:
-        """``count`` vectors of each ring (all, if it holds fewer), (classes * count, channels), at equal random places.
+    def sample(self, count: int) -> Tensor:
+        """Sample ``count`` vectors of each ring (all, if it holds fewer), (classes * count, channels), at the same
+        random positions.
 
-        A ring that is not full is drawn from the places that are, evenly and with repetition; one that has received
+        A ring that is not full is sampled from its filled part, evenly and with repetition; a ring that has received
         nothing gives its noise.
         """
         places = torch.randperm(self.size, device=self.rows.device)[:count]
@@ -69,7 +78,10 @@ class MemoryQueue(nn.Module):
 
 
 def _count(labels: Tensor, classes: int) -> Tensor:
-    """Pixels of every class in every image, (N, classes), of labels (N, P); a label beyond is an error, void is not."""
+    """The number of pixels of every class in every image, (N, classes), of labels (N, P).
+
+    Ignored pixels are left out; any other label beyond the classes is an error.
+    """
     valid = labels != IGNORE_INDEX
     return labels.new_zeros(len(labels), classes).scatter_add(1, labels.where(valid, 0), valid.to(labels.dtype))
 
@@ -77,12 +89,12 @@ def _count(labels: Tensor, classes: int) -> Tensor:
 def region_keys(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     """The mean of each class in each image, scaled to length one: (N * classes, C), and their classes.
 
-    The class ``classes`` stands for one that the image lacks.
+    The class ``classes`` marks a class that the image lacks.
 
     Args:
-        features: (N, P, C), of length one.
-        labels: (N, P).
-        classes: how many there are.
+        features: The features (N, P, C), of length one.
+        labels: The labels (N, P).
+        classes: The number of classes.
     """
     present = _count(labels, classes) > 0
     valid = (labels != IGNORE_INDEX)[..., None]
@@ -95,17 +107,17 @@ def region_keys(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor,
 def pixel_keys(features: Tensor, labels: Tensor, classes: int, count: int) -> tuple[Tensor, Tensor]:
     """Up to ``count`` random pixels of each class in each image: (N * classes * count, C), and their classes.
 
-    The class ``classes`` stands for a place that is left over.
+    The class ``classes`` marks an unused row.
 
     Args:
-        features: (N, P, C).
-        labels: (N, P).
-        classes: how many there are.
-        count: the most that is taken of one class in one image.
+        features: The features (N, P, C).
+        labels: The labels (N, P).
+        classes: The number of classes.
+        count: The largest number of pixels of one class in one image.
     """
     present = _count(labels, classes)
     shuffled = torch.rand(labels.shape, device=labels.device).argsort(1)
-    # Stable: within a class, pixels stay in random order. Void comes last.
+    # A stable sort keeps the pixels of a class in random order. Ignored pixels come last.
     names = labels.where(labels != IGNORE_INDEX, classes).gather(1, shuffled)
     order = shuffled.gather(1, names.argsort(dim=1, stable=True))
     rank = torch.arange(count, device=labels.device)
@@ -116,10 +128,13 @@ def pixel_keys(features: Tensor, labels: Tensor, classes: int, count: int) -> tu
 
 
 def stray_pixel_keys(features: Tensor, labels: Tensor, classes: int, count: int) -> tuple[Tensor, Tensor]:
-    """As :func:`pixel_keys`, but of a class with n pixels random ones among the first n of the image, of any class."""
+    """The same shapes as :func:`pixel_keys`, with the pixels that CIRKD's published code takes.
+
+    For a class with n pixels, these are random ones among the first n pixels of the image, of any class.
+    """
     present = _count(labels, classes)[..., None]
     shuffled = torch.rand(labels.shape, device=labels.device).argsort(1)[:, None]
-    # Stable: what lies among the first n comes first, in random order.
+    # A stable sort puts the first n pixels of the image first, in random order.
     chosen = (shuffled >= present).to(torch.uint8).argsort(dim=2, stable=True)[..., :count]
     order = shuffled.expand(-1, classes, -1).gather(2, chosen).flatten(1)[..., None].expand(-1, -1, features.shape[2])
     rank = torch.arange(chosen.shape[2], device=labels.device)

@@ -12,22 +12,28 @@ class PairWiseKDLoss(DistillLoss):
 
     .. math:: L = \frac{1}{N P^2} \sum_n \sum_{ij} (a^s_{nij} - a^t_{nij})^2, \qquad a_{nij} = \cos(f_{ni}, f_{nj})
 
-    The P nodes of an image are averages over ``kernel`` x ``kernel`` pixels (at the right and lower edge over the
-    pixels that exist). The P x P similarities are not formed where P is greater than the channels of both networks
-    together.
+    The P nodes of an image are averages over ``kernel`` x ``kernel`` pixels (fewer at the right and lower edge). The P
+    x P similarities are not formed where P is greater than the channels of both networks together.
 
     Args:
-        kernel: side of a node in pixels of the feature map; 1 compares pixels.
+        kernel: The side of a node, in pixels of the feature map; 1 compares pixels.
 
     Shape:
-        features (N, C, H, W) of student and teacher; channels may differ. A scalar, at most 4.
+        Features (N, C, H, W) of student and teacher; channels may differ. A scalar, at most 4.
 
     Raises:
         ValueError: if ``kernel`` is less than 1, or batch or spatial sizes differ.
 
-    Paper: Liu et al., "Structured Knowledge Distillation" (CVPR 2019, arXiv 1903.04197), whose nodes are averages,
-    best at 2 x 2. Only the full graph is compared, as in the code, without the paper's connection range. What the
-    published code computes instead is :class:`HalfMapPairWiseKDLoss`; CIRKD's code is :class:`MaxPairWiseKDLoss`.
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import PairWiseKDLoss
+        >>> student, teacher = torch.ones(1, 2, 1, 2), torch.eye(2).view(1, 2, 1, 2)
+        >>> round(PairWiseKDLoss(kernel=1)(student, teacher).item(), 4)  # two of the four cosines are 1 and 0
+        0.5
+
+    Paper: Liu et al., "Structured Knowledge Distillation" (CVPR 2019, arXiv 1903.04197), whose nodes are averages, best
+    at 2 x 2. Only the full graph is compared, as in the code, without the paper's connection range. The published code
+    computes :class:`HalfMapPairWiseKDLoss` instead; CIRKD's code is :class:`MaxPairWiseKDLoss`.
     """
 
     needs_equal_channels = False
@@ -51,7 +57,16 @@ class PairWiseKDLoss(DistillLoss):
 
 @MODELS.register_module()
 class MaxPairWiseKDLoss(PairWiseKDLoss):
-    """:class:`PairWiseKDLoss` with maxima instead of averages as nodes, as in CIRKD's published code (kernel 2)."""
+    """:class:`PairWiseKDLoss` with maxima instead of averages as nodes, as in CIRKD's published code (kernel 2).
+
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import MaxPairWiseKDLoss
+        >>> student, teacher = torch.ones(1, 2, 2, 4), torch.zeros(1, 2, 2, 4)
+        >>> teacher[0, 0, 0, 0] = teacher[0, 1, 0, 3] = 1.0
+        >>> round(MaxPairWiseKDLoss(kernel=2)(student, teacher).item(), 4)  # two of the four cosines are 1 and 0
+        0.5
+    """
 
     def pool(self, x: Tensor) -> Tensor:
         return F.max_pool2d(x, self.kernel, ceil_mode=True)

@@ -16,18 +16,25 @@ class PixelWiseKDLoss(DistillLoss):
     changes.
 
     Args:
-        temperature: divides the logits of both networks; greater is softer.
+        temperature: The divisor :math:`\tau` of the logits of both networks; a larger one gives softer distributions.
 
     Shape:
-        logits (N, C, H, W) of student and teacher, equal shapes; a scalar in nats.
+        Logits (N, C, H, W) of student and teacher, equal shapes. A scalar in nats.
 
     Raises:
         ValueError: if ``temperature`` is not positive, or the shapes differ.
 
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import PixelWiseKDLoss
+        >>> student, teacher = torch.zeros(1, 2, 1, 1), torch.tensor([0.9, 0.1]).log().view(1, 2, 1, 1)
+        >>> round(PixelWiseKDLoss()(student, teacher).item(), 4)  # 0.9 log(0.9 / 0.5) + 0.1 log(0.1 / 0.5)
+        0.3681
+
     Paper: Hinton et al., "Distilling the Knowledge in a Neural Network" (arXiv 1503.02531); per pixel in Liu et al.,
     "Structured Knowledge Distillation" (CVPR 2019, arXiv 1903.04197), whose published code sums over the batch; IFVD's
     and TorchDistiller's code divide by C and leave out :math:`\tau^2`. Here the mean over pixels is taken. The survey
-    (arXiv 2309.03659) writes a cross-entropy, which differs by a constant: same gradient.
+    (arXiv 2309.03659) writes a cross-entropy, which differs by a constant and has the same gradient.
     """
 
     least_channels = 2

@@ -7,26 +7,35 @@ from .cosine_feature_loss import CosineFeatureLoss
 
 @MODELS.register_module()
 class ProjectedCosineLoss(CosineFeatureLoss):
-    r"""Match the direction of the student's features to the teacher's, brought to the student's channels by a trained
+    r"""Match the direction of the student's features to the teacher's, projected to the student's channels by a trained
     1x1 convolution.
 
     .. math:: L = \frac{1}{|l|} \sum_l \mathrm{mean}_{np} \big(1 - \cos(f^s_{lnp}, W_l f^t_{lnp})\big)
 
-    An adapter of a term projects the student and leaves the target alone. Here the student's own features are compared,
-    and the target moves with the projection. The projections, which :meth:`setup` builds, belong to training only. The
-    teacher's maps come resized to the student's grid; a 1x1 convolution and bilinear resizing commute.
+    The adapter of a term projects the student and leaves the target fixed. Here the student's own features are
+    compared, and the target moves with the projection. The projections, which :meth:`setup` creates, are used in
+    training only. The teacher's maps arrive resized to the student's grid; a 1x1 convolution and bilinear resizing
+    commute.
 
-    A target that moves can be met by saying nothing: where all vectors of a map point the same way, the loss is zero,
-    whatever the teacher sees. Students do go there (docs/benchmarks/compact.md);
-    :class:`~mmseg_kd.losses.CosineFeatureLoss` with the adapter of a term leaves the target where it is.
+    A moving target has a trivial solution: where all vectors of a map have the same direction, the loss is zero,
+    whatever the teacher's features. Students do reach it (docs/benchmarks/compact.md);
+    :class:`~mmseg_kd.losses.CosineFeatureLoss` with the adapter of a term keeps the target fixed.
 
     Shape:
-        features of student (N, C_s, H, W) and teacher (N, C_t, H, W), or tuples of such maps, one per level l; a scalar
-        from 0 to 2. A zero vector counts 1 and gets no gradient.
+        Features of student (N, C_s, H, W) and teacher (N, C_t, H, W), or tuples of such maps, one per level l. A scalar
+        from 0 to 2. A zero vector adds 1 and gets no gradient.
 
     Raises:
         ValueError: if the batch or spatial sizes, or the numbers of maps, differ, the projections do not exist yet, or
             they were set up for other channels.
+
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import ProjectedCosineLoss
+        >>> loss, student, teacher = ProjectedCosineLoss(), torch.rand(1, 4, 3, 3), torch.rand(1, 6, 3, 3)
+        >>> loss.setup(student, teacher)  # a Distiller does this
+        >>> loss.projections[0].weight.shape, 0 <= loss(student, teacher).item() <= 2
+        (torch.Size([4, 6, 1, 1]), True)
 
     Source: the feature distillation of a compact network for VOC 2012 from FCN-ResNet50, on four levels.
     """

@@ -12,7 +12,7 @@ def prototypes(features: Tensor, masks: Tensor) -> Tensor:
 
 
 def prototype_cosines(features: Tensor, masks: Tensor) -> Tensor:
-    """How much each pixel resembles each class, (N, K, P)."""
+    """Cosine of each pixel with the prototype of each class, (N, K, P)."""
     directions, inverse = _directions(features, masks)
     return directions.T.expand(len(features), -1, -1) @ features.flatten(2) * inverse
 

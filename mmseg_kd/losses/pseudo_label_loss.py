@@ -8,25 +8,31 @@ from .base import DistillLoss
 
 @MODELS.register_module()
 class PseudoLabelLoss(DistillLoss):
-    r"""Learn the class that the teacher thinks most likely, as if it were the truth.
+    r"""Learn the teacher's most likely class as if it were the label.
 
     .. math:: L = -\frac{1}{|V|} \sum_{p \in V} \log \mathrm{softmax}_c(z^s_p)_{y_p}, \qquad y_p = \arg\max_c z^t_{pc}
 
-    with V the pixels that are not void. That is all that is read of the labels.
+    with V the pixels that are not ignored. Nothing else is read of the labels.
 
     Shape:
-        logits (N, C, H, W) of student and teacher, equal shapes; labels (N, H, W) at any resolution, 255 where a pixel
-        does         not count (padding) and anything else where it does. A scalar in nats; 0 if no pixel counts.
+        Logits (N, C, H, W) of student and teacher, equal shapes; labels (N, H, W) at any resolution, 255 for ignored
+        pixels (padding) and anything else for those that count. A scalar in nats; 0 if all pixels are ignored.
 
     Raises:
         ValueError: if the shapes differ, or labels are missing.
 
-    Paper: Chen et al., "Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision" (CVPR 2021,
-    arXiv 2106.01226), and Qin et al., "Multi-Granularity Distillation Scheme Towards Lightweight Semi-Supervised
-    Semantic Segmentation" (ECCV 2022, arXiv 2208.10169), the pixel level. Both take every label, however sure the
-    teacher is.
-    Deviations: their code resizes the logits to the images, here the grid is the student's; and it counts all pixels,
-    those of padding and those whose true label is void included.
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import PseudoLabelLoss
+        >>> student, teacher = torch.zeros(1, 2, 1, 2), torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]])
+        >>> round(PseudoLabelLoss()(student, teacher, labels=torch.tensor([[[0, 255]]])).item(), 4)  # log 2
+        0.6931
+
+    Paper: Chen et al., "Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision" (CVPR 2021, arXiv
+    2106.01226), and Qin et al., "Multi-Granularity Distillation Scheme Towards Lightweight Semi-Supervised Semantic
+    Segmentation" (ECCV 2022, arXiv 2208.10169), the pixel level. Both take every pseudo-label, however sure the teacher
+    is. Deviations: their code resizes the logits to the images, here the grid is the student's; and their code counts
+    all pixels, including padding and those whose true label is ignored.
     """
 
     needs_labels = True

@@ -1,4 +1,4 @@
-"""How alike vectors are to others, as distributions: what the losses of CIRKD compare."""
+"""Distributions of the similarity of vectors to other vectors: what the losses of CIRKD compare."""
 
 import torch
 from torch import Tensor, nn
@@ -20,27 +20,31 @@ def relation_divergence(
     .. math:: L = \sum_a w_a \sum_g \mathrm{KL}\big(\mathrm{softmax}_{k \in g}(t_a \cdot k^t / \tau) \,\|\,
         \mathrm{softmax}_{k \in g}(s_a \cdot k^s / \tau)\big)
 
-    No matrix of anchors and keys outlives its use: anchors are taken ``rows`` at a time, and the gradient, which
-    reaches the student's anchors and keys, is formed with the value. Memory is O(A D) between the passes and O(rows K)
-    within.
+    Anchors are processed ``rows`` at a time, and the gradient, which reaches the student's anchors and keys, is
+    computed together with the value. No matrix of anchors and keys is kept: memory is O(A D) between the passes and
+    O(rows K) within.
 
     Args:
-        student: anchors (A, D) of the student.
-        teacher: anchors (A, E) of the teacher.
-        student_keys: what the student's anchors are compared with, (K, D).
-        teacher_keys: what the teacher's anchors are compared with, (K, E).
-        weights: of the anchors, (A,).
-        temperature: :math:`\tau`.
-        groups: how many parts of equal size the keys have, each with a distribution of its own.
-        rows: how many anchors are taken at a time.
+        student: The student's anchors (A, D).
+        teacher: The teacher's anchors (A, E).
+        student_keys: The keys (K, D) for the student's anchors.
+        teacher_keys: The keys (K, E) for the teacher's anchors.
+        weights: One weight per anchor, (A,).
+        temperature: The divisor :math:`\tau` of the similarities.
+        groups: The number of groups of equal size into which the keys are split; each has its own distribution.
+        rows: The number of anchors processed at a time.
 
     Returns:
-        Tensor: a scalar.
+        Tensor: A scalar.
     """
     return _Relations.apply(student, teacher, student_keys, teacher_keys, weights, temperature, groups, rows)
 
 
 class _Relations(torch.autograd.Function):
+    # For one anchor s of weight w, L = w sum_k q_k (log q_k - log p_k), with p = softmax_k(s . k / T) of the student.
+    # By the softmax rule, d L / d (s . k) = w (p_k - q_k) / T =: g_k.
+    # Hence d L / d s = sum_k g_k k, and d L / d k is the sum of g_k s over all anchors s.
+
     @staticmethod
     def forward(
         ctx,
@@ -79,11 +83,11 @@ class _Relations(torch.autograd.Function):
 
 
 class ProjectionHead(nn.Sequential):
-    """1x1 convolution, BatchNorm, ReLU and 1x1 convolution: the student's way into the teacher's space.
+    """1x1 convolution, BatchNorm, ReLU and 1x1 convolution, from the student's space to the teacher's.
 
     Args:
-        in_channels: of the student.
-        out_channels: of the teacher.
+        in_channels: The number of channels of the student.
+        out_channels: The number of channels of the teacher.
 
     Shape:
         (N, in_channels, H, W) to (N, out_channels, H, W).

@@ -10,28 +10,36 @@ from .ops import softened_divergence, unit
 
 @MODELS.register_module()
 class SALCAttentionLoss(DistillLoss):
-    r"""Match to which places of the image each place attends (long-range self-attention).
+    r"""Match the attention of each place of the image over all places (long-range self-attention).
 
     .. math:: L = \frac{1}{N P} \sum_{np} \mathrm{KL}(a^t_{np} \,\|\, a^s_{np}), \qquad
         a_{np} = \mathrm{softmax}_q\big(\cos(f_{np}, f_{nq}) / \tau\big)
 
-    The P places are the pixels, or, of a map with a side longer than that of ``size``, averages over ``size`` cells
-    (adaptive). The P x P maps are formed, which ``size`` bounds.
+    The P places are the pixels, or, for a map with a side longer than that of ``size``, averages over ``size`` cells
+    (adaptive). The P x P maps are formed; ``size`` bounds them.
 
     Args:
-        size: greatest (height, width) of the attended map.
-        temperature: divides the cosines of both networks.
+        size: The largest (height, width) of the attended map.
+        temperature: The divisor :math:`\tau` of the cosines of both networks.
 
     Shape:
-        features (N, C, H, W) of student and teacher; channels may differ. A scalar in nats.
+        Features (N, C, H, W) of student and teacher; channels may differ. A scalar in nats.
 
     Raises:
         ValueError: if ``temperature`` is not positive, a side of ``size`` is less than 1, or batch or spatial sizes
             differ.
 
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import SALCAttentionLoss
+        >>> student, teacher = torch.ones(1, 2, 1, 2), torch.eye(2).view(1, 2, 1, 2)
+        >>> round(SALCAttentionLoss(temperature=1.0)(student, teacher).item(), 4)
+        0.1109
+
     Paper: An et al., "Efficient Semantic Segmentation via Self-Attention and Self-Distillation" (T-ITS 2022, DOI
-    10.1109/TITS.2021.3139001). No code is known and only the abstract was read: that attention is distilled is theirs,
-    the formula is a reconstruction. The usual division by the root of C is left out, since cosines do not grow with C.
+    10.1109/TITS.2021.3139001). No code is known and only the abstract was read: distilling attention is the authors'
+    idea, the formula is a reconstruction. The usual division by the root of C is left out, since cosines do not grow
+    with C.
     """
 
     needs_equal_channels = False

@@ -8,25 +8,33 @@ from .ops import gram_distance, unit
 
 @MODELS.register_module()
 class SALCContextLoss(DistillLoss):
-    r"""Make each stage of the student see the same places as alike as its next, deeper stage does (layer-wise context).
+    r"""Match the similarities of places in each stage of the student to those in its next, deeper stage (layer-wise
+    context).
 
     .. math:: L = \frac{1}{(m - 1) N P^2} \sum_{l < m} \sum_n \sum_{ij} \big(\cos(f_{lni}, f_{lnj})
         - \cos(f_{l + 1, ni}, f_{l + 1, nj})\big)^2
 
-    with m stages, each averaged (adaptive) to the same P places. The student teaches itself: no gradient reaches the
-    deeper of two stages from their pair, and no teacher is read. Early in training deep stages know little; a
-    ``WarmupWeight`` spares the shallow ones.
+    with m stages, each averaged (adaptive) to the same P places. The student teaches itself: the deeper stage of a pair
+    gets no gradient from it, and no teacher is read. Deep stages know little early in training; a ``WarmupWeight``
+    protects the shallow ones.
 
     Args:
-        side: greatest side of the common grid; it is less where a stage has fewer pixels.
+        side: The largest side of the common grid; a stage with fewer pixels makes it smaller.
 
     Shape:
-        student: maps (N, C, H, W) from shallow to deep, whose channels and sizes may differ. teacher: no map, as by
+        student: maps (N, C, H, W) from shallow to deep, whose channels and sizes may differ. teacher: no map, given as
         ``teacher=[]`` in a term. A scalar, at most 4.
 
     Raises:
         ValueError: if ``side`` is less than 1, there are fewer than two maps, their batches differ, or a teacher's map
             is given.
+
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import SALCContextLoss
+        >>> shallow, deep = torch.ones(1, 2, 1, 2), torch.eye(2).view(1, 2, 1, 2)
+        >>> round(SALCContextLoss()((shallow, deep), ()).item(), 4)  # two of the four cosines are 1 and 0
+        0.5
 
     Paper: An et al., "Efficient Semantic Segmentation via Self-Attention and Self-Distillation" (T-ITS 2022, DOI
     10.1109/TITS.2021.3139001). No code is known and only the abstract was read, which says that deep layers pass their

@@ -9,32 +9,39 @@ from .ops import unit
 
 @MODELS.register_module()
 class SSTKDStatisticalTextureLoss(DistillLoss):
-    r"""Match how the intensities of low-level features are distributed, and where each lies.
+    r"""Match the distribution of the intensities of low-level features, and the intensity of each pixel.
 
     .. math:: L = \frac{1}{N} \sum_n \Big( \sum_k |h^s_{nk} - h^t_{nk}|
         + \frac{1}{P} \sum_{pk} (e^s_{npk} - e^t_{npk})^2 \Big), \qquad h_{nk} = \frac{1}{P} \sum_p e_{npk}
 
     The intensity of a pixel is the cosine of its feature with the mean feature of its image. It is quantized to the
-    levels :math:`k = 0 \ldots K - 1` of the teacher, the middles of K equal parts of the teacher's range in the image:
-    :math:`e_{npk}` falls linearly from 1 at the level to 0 at its neighbors, and what lies beyond the first or the
+    levels :math:`k = 0 \ldots K - 1` of the teacher, the centers of K equal parts of the teacher's range in the image:
+    :math:`e_{npk}` falls linearly from 1 at the level to 0 at its neighbors, and an intensity beyond the first or the
     last level counts as that level. A student's pixel beyond the levels gets no gradient from its own intensity.
 
     Args:
-        levels: number K of levels; at least 2.
+        levels: The number K of levels; at least 2.
 
     Shape:
-        features (N, C, H, W) of student and teacher, P pixels, channels may differ. A scalar, at most 4; 0 for maps of
+        Features (N, C, H, W) of student and teacher, P pixels, channels may differ. A scalar, at most 4; 0 for maps of
         one pixel.
 
     Raises:
         ValueError: if ``levels`` is less than 2, or batch or spatial sizes differ.
 
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import SSTKDStatisticalTextureLoss
+        >>> features = torch.eye(3).view(1, 3, 1, 3)
+        >>> SSTKDStatisticalTextureLoss()(features, features).item()  # equal textures
+        0.0
+
     Paper: Ji et al., "Structural and Statistical Texture Knowledge Distillation for Semantic Segmentation" (CVPR 2022,
     arXiv 2305.03944), on the first stage of the backbone. No code is known and only the abstract was read: this is a
     reconstruction from the quantization of STLNet (CVPR 2021), on which the paper builds, unverified. Deviations: no
-    learned layers, sampling of regions, refined levels or limit of intensities; STLNet's soft quantization jumps at the
-    border of a level, which has no useful gradient, so that it falls linearly here; 8 levels as in its
-    two-dimensional variant, not 128, which half precision could not tell apart.
+    learned layers, sampling of regions, refined levels or limit of intensities. STLNet's soft quantization jumps at the
+    border of a level, which has no useful gradient; here it falls linearly. There are 8 levels as in its
+    two-dimensional variant, not 128, which half precision could not distinguish.
     """
 
     needs_equal_channels = False
@@ -54,7 +61,7 @@ class SSTKDStatisticalTextureLoss(DistillLoss):
         return (difference.mean(1).abs() + difference.square().mean(1)).sum(1).mean()
 
     def _quantize(self, position: Tensor) -> Tensor:
-        """Soft levels (N, P, K) of positions (N, P) in units of a level."""
+        """Soft levels (N, P, K) of positions (N, P), which are in units of a level."""
         level = torch.arange(self.levels, dtype=position.dtype, device=position.device)
         return F.relu(1 - (position.clamp(0, self.levels - 1)[..., None] - level).abs())
 

@@ -12,23 +12,31 @@ class SSTKDStructuralTextureLoss(DistillLoss):
     .. math:: L = \sum_{l=1}^{m} \sum_{k=1}^{K} \mathrm{mean}\, \big(b_{lk}(f^s) - b_{lk}(f^t)\big)^2
 
     with :math:`b_{lk}` the band of direction k of the l-th level of a Laplacian pyramid
-    (:mod:`mmseg_kd.losses.contourlet`). All is linear: the bands of the difference are taken, without being formed.
+    (:mod:`mmseg_kd.losses.contourlet`). All steps are linear: the loss is computed from the difference of the features,
+    without forming its bands.
 
     Args:
-        levels: number m of levels; each halves the map.
-        directions: number K of directions.
+        levels: The number m of levels; each halves the map.
+        directions: The number K of directions.
 
     Shape:
-        features (N, C, H, W) of student and teacher, equal shapes; a scalar in squared units of the features.
+        Features (N, C, H, W) of student and teacher, equal shapes. A scalar in squared units of the features.
 
     Raises:
         ValueError: if ``levels`` or ``directions`` is less than 1, or the shapes differ.
 
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.losses import SSTKDStructuralTextureLoss
+        >>> features = torch.rand(1, 2, 8, 8)
+        >>> round(SSTKDStructuralTextureLoss()(features, features + 1.0).item(), 4)  # a constant has no texture
+        0.0
+
     Paper: Ji et al., "Structural and Statistical Texture Knowledge Distillation for Semantic Segmentation" (CVPR 2022,
     arXiv 2305.03944), on the first stage of the backbone. No code is known and only the abstract was read: pyramid and
-    directions are theirs, the rest is a reconstruction. Deviation: the published module has learned layers of unknown
-    form; here the filters are fixed, raised cosines in the spectrum. Since the directions add up, they only change the
-    weight of a frequency by its angle, between one half and one.
+    directions are the authors'; the rest is a reconstruction. Deviation: the published module has learned layers of
+    unknown form; here the filters are fixed, raised cosines in the spectrum. Since the energies of the directions are
+    summed, the directions only change the weight of a frequency by its angle, between one half and one.
     """
 
     def __init__(self, levels: int = 2, directions: int = 8) -> None:

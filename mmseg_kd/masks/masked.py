@@ -12,23 +12,23 @@ from ..losses.ops import sample_labels
 
 
 class MaskedLoss(DistillLoss):
-    r"""Computes another loss on some of the pixels; a subclass says on which.
+    r"""Compute another loss on some of the pixels; a subclass selects them.
 
-    To a loss with labels, the other pixels are void. For one without, the student is taken to agree with the teacher
-    there: :math:`L(m f^s + (1 - m) f^t, f^t) / \bar m`, with m one for the pixels that count and zero elsewhere. So
-    what compares pixels one by one, and averages, gives the mean over those that count; what compares regions still
-    sees the teacher around them.
+    For a loss with labels, the other pixels are ignored. For a loss without labels, the student is replaced by the
+    teacher there: :math:`L(m f^s + (1 - m) f^t, f^t) / \bar m`, with m one for the selected pixels and zero elsewhere.
+    A loss that compares pixels one by one, and averages, thus gives the mean over the selected pixels; a loss that
+    compares regions still sees the teacher around them.
 
     Args:
-        loss: config of a :class:`~mmseg_kd.losses.DistillLoss` that is 0 where student and teacher agree, or that has
-            labels.
+        loss: The config of a :class:`~mmseg_kd.losses.DistillLoss` that is 0 where student and teacher agree, or that
+            has labels.
 
     Shape:
-        maps of student and teacher as the loss takes them; labels (N, H, W) at any resolution. A scalar in the units of
-        the loss; 0 if no pixel counts.
+        Maps of student and teacher in the shapes of the inner loss; labels (N, H, W) at any resolution. A scalar in the
+        units of the inner loss; 0 if no pixel is selected.
 
     Raises:
-        ValueError: if the loss has a critic, which judges whole maps.
+        ValueError: if the inner loss has an auxiliary module, which reads whole maps.
     """
 
     needs_labels = True
@@ -38,19 +38,23 @@ class MaskedLoss(DistillLoss):
         self.loss: DistillLoss = MODELS.build(loss)
         name = type(self).__name__
         if isinstance(self.loss, AdversarialLoss):
-            raise ValueError(f'{name}: the critic of {loss["type"]} judges whole maps; give the term that loss alone')
+            raise ValueError(
+                f'{name}: the auxiliary module of {loss["type"]} reads whole maps; use that loss without a mask'
+            )
 
     @property
     def needs_equal_channels(self) -> bool:
-        """Maps without labels are mixed, for which their channels must be equal."""
+        """Maps without labels are mixed, which needs equal channels."""
         return self.loss.needs_equal_channels or not self.loss.needs_labels
 
     @abstractmethod
     def counted(self, student: Maps, teacher: Maps, labels: Tensor | None) -> Tensor:
-        """Which pixels count, (N, h, w) booleans at any resolution, from maps and labels at full resolution."""
+        """Booleans (N, h, w), at any resolution, of the selected pixels, from the maps and the labels at full
+        resolution.
+        """
 
     def compared(self, student: Maps, teacher: Maps) -> Maps:
-        """The maps of the teacher that the loss compares: all, unless a subclass takes one for itself."""
+        """The teacher's maps that the inner loss compares: all, unless a subclass uses one for the selection."""
         return teacher
 
     def setup(self, student: Maps, teacher: Maps) -> None:
@@ -63,7 +67,7 @@ class MaskedLoss(DistillLoss):
         self.loss.check(student, teacher)
 
     def sample(self, labels: Tensor, size: torch.Size) -> Tensor:
-        """Labels keep their resolution: the loss inside samples them in its own way."""
+        """Labels keep their resolution: the inner loss samples them in its own way."""
         return labels
 
     def compute(self, student: Maps, teacher: Maps, labels: Tensor | None = None) -> Tensor:

@@ -13,15 +13,20 @@ class OnClasses(MaskedLoss):
     """A loss on the pixels of some classes, such as the rare ones.
 
     Args:
-        only: indices of the classes.
-        loss: config of the loss; see :class:`~mmseg_kd.masks.MaskedLoss`.
+        only: The indices of the classes.
+        loss: The config of the inner loss; see :class:`~mmseg_kd.masks.MaskedLoss`.
 
     Raises:
-        ValueError: if ``only`` is empty or holds a class that there is not, the loss has a critic, or labels are
-            missing.
+        ValueError: if ``only`` is empty or holds an index beyond the classes, the inner loss has an auxiliary module,
+            or labels are missing.
 
     Example:
-        >>> loss=dict(type='OnClasses', only=[11, 12, 17, 18], loss=dict(type='PixelWiseKDLoss', temperature=3.0))
+        >>> import torch
+        >>> from mmseg_kd.masks import OnClasses
+        >>> loss = OnClasses(only=[1], loss=dict(type='HintLoss'))
+        >>> student, teacher = torch.tensor([[[[0.0, 0.0]]]]), torch.tensor([[[[1.0, 2.0]]]])
+        >>> loss(student, teacher, labels=torch.tensor([[[0, 1]]])).item()  # the second pixel only
+        4.0
     """
 
     def __init__(self, only: Sequence[int], loss: dict) -> None:

@@ -7,20 +7,25 @@ from .masked import MaskedLoss
 
 @MODELS.register_module()
 class OnConfident(MaskedLoss):
-    r"""A loss on the pixels of whose class the teacher is sure: :math:`\max_c \mathrm{softmax}_c(z^t) \ge \theta`.
+    r"""A loss on the pixels whose class the teacher is sure of: :math:`\max_c \mathrm{softmax}_c(z^t) \ge \theta`.
 
-    The logits :math:`z^t` are the last map of the teacher. Where the loss reads something else, the term names them
-    behind it, as in ``student='decode_head.bottleneck', teacher=['decode_head.bottleneck', 'logits']``.
+    The logits :math:`z^t` are the last map of the teacher. If the inner loss reads something else, the term adds them
+    at the end, as in ``student='decode_head.bottleneck', teacher=['decode_head.bottleneck', 'logits']``.
 
     Args:
-        threshold: the least probability :math:`\theta`, in 0 to 1.
-        loss: config of the loss; see :class:`~mmseg_kd.masks.MaskedLoss`.
+        threshold: The smallest probability :math:`\theta`, in 0 to 1.
+        loss: The config of the inner loss; see :class:`~mmseg_kd.masks.MaskedLoss`.
 
     Raises:
-        ValueError: if ``threshold`` is not in 0 to 1, or the loss has a critic.
+        ValueError: if ``threshold`` is not in 0 to 1, or the inner loss has an auxiliary module.
 
     Example:
-        >>> loss=dict(type='OnConfident', threshold=0.9, loss=dict(type='PixelWiseKDLoss', temperature=3.0))
+        >>> import torch
+        >>> from mmseg_kd.masks import OnConfident
+        >>> loss = OnConfident(threshold=0.9, loss=dict(type='HintLoss'))
+        >>> student, teacher = torch.zeros(1, 2, 1, 2), torch.tensor([[[[4.0, 1.0]], [[0.0, 0.0]]]])
+        >>> loss(student, teacher).item()  # the first pixel only: the mean of 4 ** 2 and 0
+        8.0
     """
 
     def __init__(self, threshold: float, loss: dict) -> None:
@@ -48,5 +53,5 @@ class OnConfident(MaskedLoss):
 
 
 def _judged(teacher: Maps) -> Tensor:
-    """The logits that tell how sure the teacher is."""
+    """The logits that give the teacher's confidence."""
     return teacher if isinstance(teacher, Tensor) else teacher[-1]

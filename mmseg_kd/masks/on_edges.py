@@ -10,20 +10,26 @@ from .masked import MaskedLoss
 
 @MODELS.register_module()
 class OnEdges(MaskedLoss):
-    """A loss on the pixels where classes meet: of the split that BPKD makes, for any loss.
+    """A loss on the pixels where classes meet: the split of BPKD, for any loss.
 
-    A pixel of the labels lies on an edge if the window around it holds more than one value, void included; a pixel of
-    the maps does if one of the labels in its cell does. Void itself counts for nothing.
+    A pixel of the labels lies on an edge if the window around it holds more than one value, the ignored one included. A
+    pixel of the maps lies on an edge if one of the labels in its cell does. Ignored pixels themselves are left out.
 
     Args:
-        loss: config of the loss; see :class:`~mmseg_kd.masks.MaskedLoss`.
-        kernel: side of the window, in pixels of the labels; odd. A straight edge is ``kernel`` - 1 pixels wide.
+        loss: The config of the inner loss; see :class:`~mmseg_kd.masks.MaskedLoss`.
+        kernel: The odd side of the window, in pixels of the labels. A straight edge is ``kernel`` - 1 pixels wide.
 
     Raises:
-        ValueError: if ``kernel`` is not odd and positive, the loss has a critic, or labels are missing.
+        ValueError: if ``kernel`` is not odd and positive, the inner loss has an auxiliary module, or labels are
+            missing.
 
     Example:
-        >>> loss=dict(type='OnEdges', kernel=7, loss=dict(type='PixelWiseKDLoss', temperature=3.0))
+        >>> import torch
+        >>> from mmseg_kd.masks import OnEdges
+        >>> loss = OnEdges(loss=dict(type='HintLoss'), kernel=3)
+        >>> student, teacher = torch.zeros(1, 1, 1, 4), torch.tensor([[[[1.0, 2.0, 2.0, 1.0]]]])
+        >>> loss(student, teacher, labels=torch.tensor([[[0, 0, 1, 1]]])).item()  # the two pixels in the middle
+        4.0
 
     Paper: the split is that of Liu et al., "BPKD: Boundary Privileged Knowledge Distillation For Semantic Segmentation"
     (WACV 2024, arXiv 2306.08075), which makes it class by class (:class:`~mmseg_kd.losses.BPKDLoss`).
@@ -43,13 +49,22 @@ class OnEdges(MaskedLoss):
         return self.side(edges) & (sample_labels(labels, size) != IGNORE_INDEX)
 
     def side(self, edges: Tensor) -> Tensor:
-        """Which side of the split counts, from where the edges are."""
+        """The pixels of the selected side, from those that lie on an edge."""
         return edges
 
 
 @MODELS.register_module()
 class OnBodies(OnEdges):
-    """A loss on the pixels that :class:`OnEdges` leaves out: the inside of objects, without void."""
+    """A loss on the pixels that :class:`OnEdges` leaves out: the inside of objects, without ignored pixels.
+
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.masks import OnBodies
+        >>> loss = OnBodies(loss=dict(type='HintLoss'), kernel=3)
+        >>> student, teacher = torch.zeros(1, 1, 1, 4), torch.tensor([[[[1.0, 2.0, 2.0, 1.0]]]])
+        >>> loss(student, teacher, labels=torch.tensor([[[0, 0, 1, 1]]])).item()  # the two outer pixels
+        1.0
+    """
 
     def side(self, edges: Tensor) -> Tensor:
         return ~edges

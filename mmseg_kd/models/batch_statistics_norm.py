@@ -6,14 +6,21 @@ from torch import Tensor, nn
 
 @MODELS.register_module(name='BatchStatisticsBN')
 class BatchStatisticsNorm(nn.BatchNorm2d):
-    """A ``SyncBN`` that stays in train mode when the network is in eval mode: it goes by the statistics of the batch.
+    """A ``SyncBN`` that uses the statistics of the batch in eval mode too.
 
-    For teachers that some published code never takes out of train mode. The mean and variance of a channel are those of
-    the batches of all processes, which must be equally large; no gradient reaches them. Running statistics, which are
-    loaded and kept as those of ``nn.BatchNorm2d``, are neither read nor moved.
+    It serves teachers that published code never switches to eval mode. The mean and variance of a channel are those of
+    the batches of all processes, which must have one size; no gradient reaches them. Running statistics are loaded and
+    kept like those of ``nn.BatchNorm2d``, but neither used nor updated.
 
     Shape:
-        features (N, C, H, W), and the same out.
+        Features (N, C, H, W), equal in and out.
+
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.models import BatchStatisticsNorm
+        >>> features = BatchStatisticsNorm(1).eval()(torch.tensor([[[[0.0, 2.0]]]]))
+        >>> [round(value, 2) for value in features.flatten().tolist()]  # mean 0 and std 1
+        [-1.0, 1.0]
     """
 
     def forward(self, features: Tensor) -> Tensor:

@@ -14,28 +14,36 @@ CROSS_ENTROPY = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0
 
 @MODELS.register_module()
 class CompactEncoder(BaseModule):
-    """Encoder of the compact network: a stem and four stages of residual blocks, each but the first halving the sides.
+    """Encoder of the compact network: a stem and four stages of residual blocks; each stage but the first halves the
+    sides.
 
-    The stem is a 3x3 convolution of stride 2; a 3x3 max-pool of stride 2 leads from it to the first stage. A block is
-    two 3x3 convolutions, with a 1x1 convolution on the shortcut where the shape changes. With :class:`CompactHead` for
-    21 classes the defaults give 3.66 million parameters.
+    The stem is a 3x3 convolution of stride 2; a 3x3 max-pool of stride 2 leads from it to the first stage. A block
+    consists of two 3x3 convolutions, with a 1x1 convolution on the shortcut where the shape changes. With
+    :class:`CompactHead` for 21 classes the defaults give 3.66 million parameters.
 
     Args:
-        channels: of the stem and of the four stages.
-        blocks: how many each stage has.
-        norm_cfg: kind of the normalization.
-        init_cfg: as in any MMEngine module; by default the weights are drawn as torch does.
-        in_channels: of the images.
+        channels: The numbers of channels of the stem and of the four stages.
+        blocks: The number of blocks of each stage.
+        norm_cfg: The config of the normalization layers.
+        init_cfg: The config of the initialization, as in any MMEngine module; torch's own by default.
+        in_channels: The number of channels of the images.
 
     Shape:
-        images (N, in_channels, H, W), of any H and W, to five maps, stem first, of strides 2, 4, 8, 16 and 32; halves
+        Images (N, in_channels, H, W), of any H and W, to five maps, stem first, of strides 2, 4, 8, 16 and 32; halves
         are rounded up.
 
     Raises:
-        ValueError: if there are not five numbers of channels and four of blocks.
+        ValueError: if ``channels`` does not have five numbers or ``blocks`` four.
 
-    Source: a compact network for VOC 2012, 3.7 million parameters, distilled from FCN-ResNet50. How many blocks its
-    stages have is not known; these give its size.
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.models import CompactEncoder
+        >>> maps = CompactEncoder()(torch.zeros(1, 3, 64, 64))
+        >>> [tuple(x.shape[1:]) for x in maps]
+        [(32, 32, 32), (32, 16, 16), (64, 8, 8), (128, 4, 4), (256, 2, 2)]
+
+    Source: a compact network for VOC 2012, 3.7 million parameters, distilled from FCN-ResNet50. The number of blocks of
+    its stages is not known; the defaults give its size.
     """
 
     def __init__(
@@ -77,30 +85,38 @@ class CompactEncoder(BaseModule):
 
 @MODELS.register_module()
 class CompactHead(BaseDecodeHead):
-    """Decoder of the compact network: one 4x4 transposed convolution of stride 2 for each level that it climbs.
+    r"""Decoder of the compact network: one 4x4 transposed convolution of stride 2 per level.
 
-    .. math:: x_l = \\mathrm{relu}(\\mathrm{up}_l(x_{l+1}) + P_l e_l), \\qquad x_L = e_L
+    .. math:: x_l = \mathrm{relu}(\mathrm{up}_l(x_{l+1}) + P_l e_l), \qquad x_L = e_L
 
     with e the encoder's levels and P a 1x1 convolution, both sides with batch normalization. Where a level has odd
     sides, the last row or column of the upper map is cut off, so that the grids stay aligned. A 1x1 convolution
-    classifies the finest map; to the size of the image the segmentor resizes.
+    classifies the finest map; the segmentor resizes its output to the size of the image.
 
     Args:
-        in_channels: of the levels, the finest first; the decoder is as wide as the level that it adds.
-        channels: of the finest map, which the classifier reads.
-        num_classes: classes.
-        in_index: which maps of the backbone the levels are.
-        dropout_ratio: share of the channels that the classifier does not see in training.
-        norm_cfg: kind of the normalization.
-        align_corners: how the segmentor resizes the logits.
-        ignore_index: label of void.
-        loss_decode: config of the loss, or a list of them.
-        sampler: config of a pixel sampler.
-        init_cfg: as in any MMEngine module; by default the weights are drawn as torch does.
+        in_channels: The numbers of channels of the levels, the finest first; the decoder is as wide as the level that
+            it adds.
+        channels: The number of channels of the finest map, which the classifier reads.
+        num_classes: The number of classes.
+        in_index: The indices of the levels among the maps of the backbone.
+        dropout_ratio: The share of channels that are dropped before the classifier in training.
+        norm_cfg: The config of the normalization layers.
+        align_corners: The mode in which the segmentor resizes the logits.
+        ignore_index: The label of ignored pixels.
+        loss_decode: The config of the loss, or a list of such configs.
+        sampler: The config of a pixel sampler.
+        init_cfg: The config of the initialization, as in any MMEngine module; torch's own by default.
 
     Shape:
-        maps (N, C_l, H_l, W_l), each with half the sides of the one before, rounded up, to logits
-        (N, classes, H_0, W_0).
+        Maps (N, C_l, H_l, W_l), each with half the sides of the one before, rounded up, to logits (N, classes, H_0,
+        W_0).
+
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.models import CompactEncoder, CompactHead
+        >>> head = CompactHead(in_channels=(32, 32, 64, 128, 256), channels=32, num_classes=21)
+        >>> head(CompactEncoder()(torch.zeros(1, 3, 64, 64))).shape
+        torch.Size([1, 21, 32, 32])
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Hugging Face's networks that classify masks, as segmentors."""
+"""Mask classifiers of Hugging Face's ``transformers`` as segmentors."""
 
 import difflib
 import re
@@ -24,41 +24,41 @@ LEAST_SCORE = 1e-8
 class HFUniversalSegmentor(EncoderDecoder):
     r"""OneFormer, Mask2Former or MaskFormer of Hugging Face's ``transformers``, for testing, labeling and teaching.
 
-    Such a network answers with queries, each a distribution over the classes and "no object", and a mask. The score of
-    a class at a pixel sums the queries' votes:
+    Such a network predicts queries. Each query has a distribution over the classes and "no object", and a mask. The
+    score of a class at a pixel sums the votes of the queries:
 
     .. math:: s_{cp} = \sum_q \mathrm{softmax}_c(z_q) \, \sigma(m_{qp})
 
-    Scores are no probabilities: a pixel that several queries claim has more than 1 in all, one that none claims has
-    less. What this segmentor gives as logits is the logarithm of the normalized scores,
-    :math:`\log (s_{cp} / \sum_k s_{kp})`. Its softmax gives those shares back, as test-time augmentation, confidence
-    thresholds and distillation terms expect; its largest class is that of the scores. How much a pixel was claimed at
-    all is lost. Scores under 1e-8 count as 1e-8.
+    Scores are not probabilities: their sum is more than 1 at a pixel of several masks, and less at a pixel of none. The
+    logits of this segmentor are the logarithm of the normalized scores, :math:`\log (s_{cp} / \sum_k s_{kp})`. Their
+    softmax gives the normalized scores, as test-time augmentation, confidence thresholds and distillation terms expect,
+    and their largest class is that of the scores. The sum of the scores is lost. Scores under 1e-8 count as 1e-8.
 
-    In a path of a term, ``logits`` is this at the resolution of the masks (stride 4), and the network's modules begin
-    with ``backbone.network``. Predictions resize the scores, as the library does, and then take the logarithm.
-    Mask2Former's own post-processing first squeezes every mask to 384x384; here masks keep their shape.
+    In a path of a term, ``logits`` are these logits at the resolution of the masks (stride 4), and the paths of the
+    network's modules begin with ``backbone.network``. Predictions resize the scores, as the library does, and then take
+    the logarithm. Mask2Former's own post-processing first squeezes every mask to 384x384; here masks keep their shape.
 
-    The images are what the pipeline makes of them: ``Resize`` in it stands for the resizing of the library's image
-    processor. Needs the extra ``hf``.
+    The pipeline prepares the images: its ``Resize`` takes the place of the resizing of the library's image processor.
+    The class needs the extra ``hf``.
 
     Args:
-        pretrained: folder that ``save_pretrained`` wrote, or a name on the hub, such as
+        pretrained: A folder written by ``save_pretrained``, or a name on the hub, such as
             ``shi-labs/oneformer_cityscapes_swin_large``. Weights are loaded here: a teacher needs no ``checkpoint``.
-        classes: names of the classes in the order of the data set, or the name of a registered data set. The network's
-            classes are brought into that order by their names (without case, spaces, punctuation, and synonyms behind
-            a comma); those that are not named are left out. None keeps the network's own.
-        task: the text that tells OneFormer what to do, or the ids of its tokens where ``pretrained`` has no tokenizer.
-            The two others read none.
-        data_preprocessor: by default one with the mean and the deviation of the library's image processor.
-        test_cfg: as in any segmentor, ``mode='whole'`` or ``'slide'``.
-        init_cfg: as in any MMEngine module.
+        classes: The names of the classes in the order of the data set, or the name of a registered data set. The
+            network's classes are brought into that order by their names (without case, spaces, punctuation, and
+            synonyms behind a comma); classes that are not named are left out. None keeps the network's own classes.
+        task: The task text for OneFormer, or the ids of its tokens where ``pretrained`` has no tokenizer. The two other
+            networks read none.
+        data_preprocessor: The config of the data preprocessor; by default one with the mean and std of the library's
+            image processor.
+        test_cfg: The test config of any segmentor, with ``mode='whole'`` or ``'slide'``.
+        init_cfg: The config of the initialization, as in any MMEngine module.
 
     Raises:
         ImportError: if ``transformers`` is not installed.
         FileNotFoundError: if ``pretrained`` cannot be found.
-        ValueError: if it is another kind of network, has no weights for some layer, misses a class, or cannot spell
-            the task.
+        ValueError: if ``pretrained`` is another kind of network, has no weights for some layer, lacks a class, or
+            cannot tokenize the task.
 
     Papers: Jain et al., "OneFormer" (CVPR 2023, arXiv 2211.06220); Cheng et al., "Masked-attention Mask Transformer for
     Universal Image Segmentation" (CVPR 2022, arXiv 2112.01527) and "Per-Pixel Classification is Not All You Need for
@@ -98,7 +98,7 @@ class HFUniversalSegmentor(EncoderDecoder):
         return log_shares(F.interpolate(scores, size=inputs.shape[2:], mode='bilinear', align_corners=False))
 
     def loss(self, inputs: Tensor, data_samples: list[Any]) -> dict[str, Tensor]:
-        """Not available: this network is not trained here.
+        """Not available: this network cannot be trained here.
 
         Raises:
             NotImplementedError: always.
@@ -110,12 +110,12 @@ class HFUniversalSegmentor(EncoderDecoder):
 
 
 class MaskClassifier(nn.Module):
-    """Images in; class logits (N, Q, classes + 1) and mask logits (N, Q, H / 4, W / 4) of the queries out.
+    """From images to class logits (N, Q, classes + 1) and mask logits (N, Q, H / 4, W / 4) of the queries.
 
     Args:
-        config: of the network, as the library reads it.
-        pretrained: see :class:`HFUniversalSegmentor`.
-        task: likewise.
+        config: The config of the network, as the library reads it.
+        pretrained: The folder or name of the weights; see :class:`HFUniversalSegmentor`.
+        task: The task text or its token ids; see :class:`HFUniversalSegmentor`.
     """
 
     def __init__(self, config: Any, pretrained: str, task: str | Sequence[int]) -> None:
@@ -128,15 +128,15 @@ class MaskClassifier(nn.Module):
         task = {}
         if self.task_ids is not None:
             task['task_inputs'] = torch.tensor([self.task_ids], device=images.device).expand(len(images), -1)
-        answer = self.network(pixel_values=images, **task)
-        return answer.class_queries_logits, answer.masks_queries_logits
+        outputs = self.network(pixel_values=images, **task)
+        return outputs.class_queries_logits, outputs.masks_queries_logits
 
 
 class MaskVotes(nn.Module):
-    """The classes' scores from the queries' classes and masks; stands where other segmentors have their decode head.
+    """Scores of the classes from the classes and masks of the queries; takes the place of a decode head.
 
     Args:
-        order: the network's class for each class of the data set.
+        order: The network's class for each class of the data set.
     """
 
     align_corners = False
@@ -159,7 +159,7 @@ class MaskVotes(nn.Module):
 
 
 def log_shares(scores: Tensor) -> Tensor:
-    """Logarithm of every class's share in the scores (N, C, H, W) of its pixel."""
+    """Logarithm of the share of every class in the scores (N, C, H, W) of its pixel."""
     return F.log_softmax(scores.clamp_min(LEAST_SCORE).log(), dim=1)
 
 
@@ -186,21 +186,21 @@ def _read_config(pretrained: str) -> Any:
         raise ValueError(
             f'model.pretrained must hold one of {", ".join(NETWORKS)}, but {pretrained} is a {config.model_type}'
         )
-    config.is_training = False  # OneFormer would ask for texts to contrast with
+    config.is_training = False  # in training, OneFormer needs texts for its contrastive loss
     return config
 
 
 def _load_network(config: Any, pretrained: str) -> nn.Module:
     kind = getattr(_library(), NETWORKS[config.model_type])
     if torch.empty(0).is_meta:
-        return kind(config)  # a dry run asks for shapes only
+        return kind(config)  # a dry run needs shapes only
     network, found = kind.from_pretrained(pretrained, config=config, dtype=torch.float32, output_loading_info=True)
-    # The criterion's buffer of class weights takes no part in an answer.
+    # The criterion's buffer of class weights has no effect on outputs.
     missing = sorted(name for name in found['missing_keys'] if not name.startswith('criterion.'))
     if missing:
         raise ValueError(
             f'model.pretrained: {pretrained} has no weights for {len(missing)} parameters of a '
-            f'{config.model_type} ({", ".join(missing[:3])}, ...); its config.json is of another network'
+            f'{config.model_type} ({", ".join(missing[:3])}, ...); its config.json is that of another network'
         )
     return network
 
@@ -226,14 +226,14 @@ def _read_preprocessing(pretrained: str) -> dict:
 
 
 def _task_ids(task: str | Sequence[int], pretrained: str, length: int) -> list[int]:
-    """As the library's processor makes them: zeros behind the last token."""
+    """Token ids as the library's processor makes them, with zeros behind the last token."""
     if not isinstance(task, str):
         if len(task) > length:
             raise ValueError(f'model.task must have at most {length} token ids, but has {len(task)}')
         return [*task, *[0] * (length - len(task))]
     tokenizer = _library().CLIPTokenizer.from_pretrained(pretrained)
     words = tokenizer(task, add_special_tokens=False)['input_ids']
-    # Without its files, the library makes a tokenizer that knows no word, and says nothing.
+    # Without its files, the library silently makes a tokenizer that knows no word.
     if not words or tokenizer.unk_token_id in words:
         raise ValueError(
             f'model.task: the tokenizer in {pretrained} cannot spell "{task}"; add its vocab.json and '
@@ -261,7 +261,7 @@ def _class_order(labels: dict[int, str], classes: str | Sequence[str] | None, pr
         close = difflib.get_close_matches(missing[0], labels.values(), n=3, cutoff=0.4)
         raise ValueError(
             f'model.classes: {pretrained} has no class {", ".join(missing)} (closest to the first: '
-            f'{", ".join(close) or "none"}); give the names of classes that it knows, or take another network'
+            f'{", ".join(close) or "none"}); give names of its classes, or take another network'
         )
     return [known[_plain(name)] for name in classes]
 

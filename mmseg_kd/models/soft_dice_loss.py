@@ -12,21 +12,28 @@ class SoftDiceLoss(nn.Module):
     .. math:: L = \frac{1}{|C|} \sum_{c \in C} \left(1 - \frac{2 \sum_{p \in V} q_{pc} y_{pc}}
         {\sum_{p \in V} q_{pc} + \sum_{p \in V} y_{pc}}\right)
 
-    with q the softmax of the logits, y the labels as 0 and 1, V the pixels of the batch that are not void, and C the
+    with q the softmax of the logits, y the labels as 0 and 1, V the pixels of the batch that are not ignored, and C the
     classes that occur in V. Each class counts alike, however few pixels it has; a batch without a labeled pixel gives
     0.
 
-    It takes the place of MMSegmentation's ``DiceLoss``, in which void pixels count as predictions that miss: a perfect
-    prediction of an image that is half void costs 1/3 there (its ``ignore_index`` is the index of a class to leave
+    It replaces MMSegmentation's ``DiceLoss``, in which ignored pixels count as wrong predictions: there, a perfect
+    prediction of an image of which half is ignored costs 1/3 (its ``ignore_index`` is the index of a class to leave
     out, not a label). That loss also joins all classes into one region, where a rare class weighs as little as its
     pixels.
 
     Args:
-        loss_weight: of this loss beside others of the head.
-        loss_name: key in the log; begins with ``loss_``.
+        loss_weight: The weight of this loss beside others of the head.
+        loss_name: The key in the log; it begins with ``loss_``.
 
     Shape:
-        logits (N, C, H, W), labels (N, H, W); a scalar.
+        Logits (N, C, H, W), labels (N, H, W). A scalar.
+
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.models import SoftDiceLoss
+        >>> logits, labels = torch.zeros(1, 2, 1, 2), torch.tensor([[[0, 1]]])
+        >>> round(SoftDiceLoss()(logits, labels).item(), 4)
+        0.5
 
     Paper: Milletari et al., "V-Net" (arXiv 1606.04797), for two classes and with squares in the denominator.
     """
@@ -39,10 +46,10 @@ class SoftDiceLoss(nn.Module):
         """Compute the loss.
 
         Args:
-            logits: at the size of the labels; one channel stands for two classes.
-            labels: classes.
-            weight: of every pixel, (N, H, W), from a pixel sampler of the head.
-            ignore_index: the label of void.
+            logits: The logits at the size of the labels; one channel stands for two classes.
+            labels: The labels (N, H, W).
+            weight: The weight of every pixel, (N, H, W), from a pixel sampler of the head.
+            ignore_index: The label of ignored pixels.
         """
         known = labels != ignore_index
         classes = labels.where(known, 0)

@@ -1,4 +1,4 @@
-"""Weights of torchvision's FCN for MMSegmentation's."""
+"""Conversion of the weights of torchvision's FCN to MMSegmentation's names."""
 
 import re
 
@@ -10,17 +10,22 @@ PARTS = {'0': 'convs.0.conv', '1': 'convs.0.bn', '4': 'conv_seg'}
 
 
 def convert_torchvision_fcn(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Name the weights of ``torchvision.models.segmentation.fcn_resnet50`` (or 101) as MMSegmentation does.
+    """Rename the weights of ``torchvision.models.segmentation.fcn_resnet50`` (or 101) to MMSegmentation's names.
 
-    The network that takes them has a plain ``ResNet`` (7x7 stem, ``style='pytorch'``, ``contract_dilation=True``) and
-    heads of one convolution without a shortcut (``FCNHead``, ``num_convs=1``, ``concat_input=False``), as
+    The network that loads them has a plain ``ResNet`` (7x7 stem, ``style='pytorch'``, ``contract_dilation=True``) and
+    heads of one convolution without a shortcut (``FCNHead``, ``num_convs=1``, ``concat_input=False``), as in
     ``configs/_base_/models/fcn_r50_torchvision.py``. Its logits equal those of torchvision before they are resized.
 
     Args:
-        weights: state dict of torchvision's model, with or without auxiliary classifier.
+        weights: The state dict of torchvision's model, with or without auxiliary classifier.
 
     Raises:
         ValueError: if a name in it does not belong to such a model.
+
+    Example:
+        >>> from mmseg_kd.models.torchvision_fcn import convert_torchvision_fcn
+        >>> list(convert_torchvision_fcn({'backbone.conv1.weight': 0, 'classifier.4.weight': 1}))
+        ['backbone.conv1.weight', 'decode_head.conv_seg.weight']
     """
     converted = {_name(key): value for key, value in weights.items()}
     if 'backbone.conv1.weight' not in converted or 'decode_head.conv_seg.weight' not in converted:

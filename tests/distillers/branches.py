@@ -12,7 +12,7 @@ from mmseg_kd.testing.toys import toy_branch_batch, toy_segmentor
 class Halves:
     """Mixes as CutMix does, but always the left half of the first image with the right half of the second."""
 
-    def draw(self, num, size, device='cpu'):
+    def sample(self, num, size, device='cpu'):
         return (torch.arange(size[1], device=device) >= size[1] // 2).expand(num, 1, *size)
 
     @staticmethod

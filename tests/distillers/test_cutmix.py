@@ -29,7 +29,7 @@ def published_masks(values, area, size):
 )
 def test_masks_are_those_of_the_published_code(boxes, area, size):
     torch.manual_seed(3)
-    masks = CutMix(boxes, area).draw(50, size)
+    masks = CutMix(boxes, area).sample(50, size)
     torch.manual_seed(3)
     expected = published_masks(torch.rand(4, 50, boxes), area, size)
     assert masks.dtype == torch.bool and masks.shape == (50, 1, *size)
@@ -37,14 +37,14 @@ def test_masks_are_those_of_the_published_code(boxes, area, size):
 
 
 def test_a_quarter_is_pasted_on_average():
-    coverage = CutMix().draw(4000, (64, 64)).float().mean((1, 2, 3))
+    coverage = CutMix().sample(4000, (64, 64)).float().mean((1, 2, 3))
     assert abs(coverage.mean() - 0.25) < 0.01
     low, high = coverage.quantile(torch.tensor([0.01, 0.99]))
     assert abs(low - 0.11) < 0.02 and abs(high - 0.42) < 0.02
 
 
 def test_a_single_box_has_its_area_within_rounding_and_is_a_rectangle():
-    for mask in CutMix(boxes=1, area=(0.3, 0.3)).draw(100, (60, 90))[:, 0]:
+    for mask in CutMix(boxes=1, area=(0.3, 0.3)).sample(100, (60, 90))[:, 0]:
         rows, columns = mask.any(1).sum().item(), mask.any(0).sum().item()
         assert mask.sum() == rows * columns
         # Each side is rounded by half a pixel at most.
@@ -55,7 +55,7 @@ def test_a_box_of_three_is_a_third_as_large(monkeypatch):
     # The second and third box lie upon each other, and so cancel.
     values = torch.tensor([[0.5, 0.2, 0.2], [0.5, 0.1, 0.1], [0.0, 1.0, 1.0], [0.0, 1.0, 1.0]])[:, None]
     monkeypatch.setattr(torch, 'rand', lambda *shape: values)
-    mask = CutMix().draw(1, (300, 300))[0, 0]
+    mask = CutMix().sample(1, (300, 300))[0, 0]
     assert abs(mask.float().mean() - 0.375 / 3) < 0.005
     side = round(math.sqrt(0.375 / 3) * 300)
     assert mask[:side, :side].all() and mask.sum() == side * side
@@ -63,14 +63,14 @@ def test_a_box_of_three_is_a_third_as_large(monkeypatch):
 
 def test_the_global_generator_of_the_cpu_decides():
     state = torch.get_rng_state()
-    first, second = CutMix().draw(4, (16, 16)), CutMix().draw(4, (16, 16))
+    first, second = CutMix().sample(4, (16, 16)), CutMix().sample(4, (16, 16))
     torch.set_rng_state(state)
-    assert torch.equal(CutMix().draw(4, (16, 16)), first) and not torch.equal(first, second)
+    assert torch.equal(CutMix().sample(4, (16, 16)), first) and not torch.equal(first, second)
     assert not torch.equal(first[0], first[1])
 
 
 def test_images_and_label_maps_are_taken_from_where_the_mask_says():
-    mask = CutMix().draw(2, (16, 24))
+    mask = CutMix().sample(2, (16, 24))
     first, second = torch.randn(2, 2, 3, 16, 24)
     mixed = CutMix.mix(first, second, mask)
     assert torch.equal(mixed, first * ~mask + second * mask)
@@ -81,7 +81,7 @@ def test_images_and_label_maps_are_taken_from_where_the_mask_says():
 
 
 def test_mixing_logits_and_deciding_commute():
-    mask = CutMix().draw(2, (16, 24))
+    mask = CutMix().sample(2, (16, 24))
     first, second = torch.randn(2, 2, 5, 16, 24)
     assert torch.equal(CutMix.mix(first, second, mask).argmax(1), CutMix.mix(first.argmax(1), second.argmax(1), mask))
 

@@ -206,7 +206,7 @@ def test_it_mixes_by_cutmix():
     torch.manual_seed(5)
     losses = model.loss(inputs, samples)
     torch.manual_seed(5)
-    mask = CutMix().draw(2, (32, 32))
+    mask = CutMix().sample(2, (32, 32))
     first, second = inputs['unlabeled']
     assert torch.equal(runs[-1], torch.where(mask, second, first)) and 0 < mask.float().mean() < 1
     assert all(value.isfinite() for value in losses.values())

@@ -244,7 +244,7 @@ def test_a_loss_of_a_loss_says_so(monkeypatch):
     monkeypatch.setattr(losses, '__all__', ['HalfOf', 'HintLoss'])
     assert section(losses_page({}), 'HalfOf') == (
         '`HalfOf(loss)` · computes another loss · [source]()\n\nHalf of a loss.\n\n**Arguments:**\n\n'
-        "- `loss`: config of it.\n\n**Example:**\n\n```python\nloss=dict(\n    type='HalfOf')\n```"
+        "- `loss`: config of it.\n\n**Example:**\n\n```pycon\n>>> loss=dict(\n...     type='HalfOf')\n```"
     )
 
 

@@ -53,7 +53,7 @@ def expected(projection, teacher, keys, tau, memory_weight, mse_weight):
 
 def keys_of_next_call(loss):
     torch.manual_seed(1)
-    return loss.memory.draw(loss.contrast)
+    return loss.memory.sample(loss.contrast)
 
 
 @pytest.mark.parametrize('dtype, tolerance', [(torch.float64, 1e-9), (torch.float32, 1e-5)])

@@ -52,8 +52,8 @@ def contrasts_of_next_call(loss):
     """What the loss will draw, if the seed is set to 1 before it is called in eval mode."""
     torch.manual_seed(1)
     return [
-        loss.pixels.draw(loss.contrasts[0] // loss.classes + 1),
-        loss.regions.draw(loss.contrasts[1] // loss.classes + 1),
+        loss.pixels.sample(loss.contrasts[0] // loss.classes + 1),
+        loss.regions.sample(loss.contrasts[1] // loss.classes + 1),
     ]
 
 
@@ -175,7 +175,7 @@ def test_published_numbers_of_contrasts(classes, draws):
     student, teacher, y = example(1, 2, 2, 2)
     loss, seen = ready(student, teacher, classes=classes, pixel_contrast=4096, region_contrast=1024), []
     for queue in (loss.pixels, loss.regions):
-        queue.draw = lambda count, queue=queue: seen.append(count) or MemoryQueue.draw(queue, count)
+        queue.sample = lambda count, queue=queue: seen.append(count) or MemoryQueue.sample(queue, count)
     loss(student, teacher, y)
     assert seen == draws
 

@@ -79,7 +79,7 @@ def test_layers_that_attend_alike_have_a_finite_gradient():
 
 def test_the_same_layer_twice_is_refused():
     a, b = layers(2, 3, 4, (2, 3))
-    with pytest.raises(ValueError, match='DSDPixelSimilarityLoss needs different layers, but one of the student'):
+    with pytest.raises(ValueError, match='DSDPixelSimilarityLoss needs different layers, but one student layer'):
         DSDPixelSimilarityLoss()((a, b, a), (a, b, a))
 
 

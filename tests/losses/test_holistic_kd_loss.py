@@ -211,7 +211,7 @@ def test_autocast_does_not_reach_the_critic(cls):
 
 @pytest.mark.parametrize('call', ['__call__', 'critic_loss'])
 def test_it_must_be_set_up(call):
-    with pytest.raises(ValueError, match='has no critic yet: call setup'):
+    with pytest.raises(ValueError, match='has no discriminator yet: call setup'):
         getattr(HolisticKDLoss(), call)(*maps(1, 3, 4, 4))
 
 

@@ -35,7 +35,7 @@ def test_rings_start_as_noise_of_unit_length_the_same_everywhere():
 def test_vectors_take_two_bytes_a_number_and_their_cosines_hardly_change():
     queue, keys = MemoryQueue(1, 200, 64), F.normalize(torch.randn(200, 64), dim=1)
     queue.push(keys, torch.zeros(200, dtype=torch.long))
-    drawn = queue.draw(200)
+    drawn = queue.sample(200)
     assert queue.rows.element_size() == 2 and not torch.equal(rings(queue)[0].float(), keys)
     other = F.normalize(torch.randn(64, 50), dim=0)
     exact, kept = ((x.float() @ other).sort(dim=0)[0] for x in (keys, drawn))
@@ -112,26 +112,26 @@ def test_a_long_history_equals_that_of_lists():
 def test_a_full_ring_is_drawn_without_repetition_at_the_same_places_of_all_classes():
     queue = MemoryQueue(2, 50, 1)
     queue.push(numbered(*range(100)), torch.arange(100) // 50)
-    drawn = queue.draw(20)
+    drawn = queue.sample(20)
     assert drawn.shape == (40, 1)
     first, second = drawn[:, 0].chunk(2)
     assert len(first.unique()) == 20 and torch.equal(second, first + 50)
-    assert not torch.equal(queue.draw(20), drawn)
-    assert sorted(queue.draw(1000)[:, 0].tolist()) == list(range(100))
+    assert not torch.equal(queue.sample(20), drawn)
+    assert sorted(queue.sample(1000)[:, 0].tolist()) == list(range(100))
 
 
 def test_a_ring_is_drawn_where_it_is_full_and_evenly():
     queue = MemoryQueue(2, 60, 1)
     queue.push(numbered(1, 2, 3), torch.zeros(3, dtype=torch.long))
-    first, second = queue.draw(60).chunk(2)
+    first, second = queue.sample(60).chunk(2)
     assert torch.bincount(first[:, 0].long()).tolist() == [0, 20, 20, 20]
     assert sorted(second[:, 0].tolist()) == sorted(rings(queue)[1, :, 0].tolist())
-    assert set(queue.draw(10)[:10, 0].tolist()) <= {1.0, 2.0, 3.0}
+    assert set(queue.sample(10)[:10, 0].tolist()) <= {1.0, 2.0, 3.0}
 
 
 def test_what_was_drawn_stays():
     queue = MemoryQueue(1, 3, 1)
-    drawn = queue.draw(3)
+    drawn = queue.sample(3)
     before = drawn.clone()
     queue.push(numbered(7, 8, 9), torch.zeros(3, dtype=torch.long))
     assert torch.equal(drawn, before)

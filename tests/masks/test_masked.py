@@ -81,5 +81,5 @@ def test_what_the_loss_learns_is_built_for_it():
 
 
 def test_a_critic_judges_whole_maps():
-    with pytest.raises(ValueError, match='OnLabeled: the critic of HolisticKDLoss judges whole maps'):
+    with pytest.raises(ValueError, match='OnLabeled: the auxiliary module of HolisticKDLoss reads whole maps'):
         OnLabeled(dict(type='HolisticKDLoss'))
