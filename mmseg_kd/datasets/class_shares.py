@@ -1,4 +1,4 @@
-"""How much of each class a labeled part of a data set holds, and how to choose one that holds the rare ones too."""
+"""Class frequencies in the labeled part of a data set, and a choice of images that includes rare classes."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,14 +16,23 @@ CANDIDATES = 32
 
 
 def count_classes(images: ImageList, report: Callable[[int], None] | None = None) -> np.ndarray:
-    """Pixels of each class in each image, (M, C), without void; every label map is read.
+    """Number of pixels by image and class, (M, C), without ignored pixels. Every label map is read.
 
     Args:
-        images: of the data set; its pipeline loads labels.
-        report: is called after every image with the number of those that are read.
+        images: Images of a data set whose pipeline loads labels.
+        report: Function that is called after every image with the number of label maps read so far.
 
     Raises:
-        ValueError: if the data set names no classes, loads no labels, or holds others than its classes.
+        ValueError: If the data set names no classes or loads no labels, or if a label map holds a number that is no
+            class.
+
+    Example:
+        >>> from mmseg_kd.testing.trees import write_camvid_tree
+        >>> root = write_camvid_tree('camvid', images=2, size=(8, 8))
+        >>> dataset = dict(type='CamVidDataset', data_root=str(root), pipeline=[dict(type='LoadAnnotations')],
+        ...                data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'))
+        >>> count_classes(ImageList(dataset, 'train_dataloader.dataset')).shape
+        (2, 11)
     """
     classes = len(images.metainfo.get('classes') or ())
     if not classes:
@@ -36,7 +45,7 @@ def count_classes(images: ImageList, report: Callable[[int], None] | None = None
         number[[value for value in (IGNORE_INDEX, ignored) if value < len(number)]] = 0
         if number[classes:].any():
             raise ValueError(
-                f'labels must lie in 0..{classes - 1} or be {IGNORE_INDEX} (void), but {path} holds '
+                f'labels must lie in 0..{classes - 1} or be {IGNORE_INDEX} (ignored), but {path} holds '
                 f'{np.flatnonzero(number[classes:])[0] + classes}; check reduce_zero_label and the label '
                 'files'
             )
@@ -47,24 +56,30 @@ def count_classes(images: ImageList, report: Callable[[int], None] | None = None
 
 
 def balanced_part(counts: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    r"""Choose images that hold much of every class, also of the rare ones.
+    r"""Choose images that hold many pixels of every class, including rare classes.
 
-    With :math:`s_{ic}` the share of all pixels of class c that image i holds, images are chosen one after the other to
-    raise :math:`\sum_c \sqrt{\sum_{i\ \mathrm{chosen}} s_{ic}}`: what a class gains by an image falls with what is
-    chosen of it already, and every class counts the same, however rare. Each is the best of 32 random ones, which
-    leaves the part random; of two fractions with one seed, the greater contains the smaller. Classes without a pixel
-    count for nothing.
+    Let :math:`s_{ic}` be the share of all pixels of class c that image i holds. Images are chosen one by one to
+    increase :math:`\sum_c \sqrt{\sum_{i\ \mathrm{chosen}} s_{ic}}`. Every class has the same weight, and an image adds
+    less for a class that is already well represented. Each chosen image is the best of 32 random candidates, so the
+    choice still depends on the seed. With the same seed, a larger fraction contains a smaller one. Classes without
+    pixels have no influence.
 
     Args:
-        counts: pixels (M, C), as :func:`count_classes` gives them; the order of the images matters.
-        fraction: of the images, in (0, 1); rounded up.
-        seed: of the random ones.
+        counts: Number of pixels by image and class (M, C), as :func:`count_classes` returns them. The order of the
+            images matters.
+        fraction: Fraction of the images to choose, in (0, 1); the number of images is rounded up.
+        seed: Seed of the random candidates.
 
     Returns:
-        np.ndarray: places of the chosen images, ascending.
+        np.ndarray: indices of the chosen images in ascending order.
 
-    The greedy choice from a random few is that of Mirzasoleiman et al., "Lazier than lazy greedy" (AAAI 2015, arXiv
+    The greedy choice from random candidates follows Mirzasoleiman et al., "Lazier than lazy greedy" (AAAI 2015, arXiv
     1409.7938).
+
+    Example:
+        >>> counts = np.array([[90, 0], [80, 0], [70, 30], [60, 0]])  # only the third image holds class 1
+        >>> balanced_part(counts, fraction=0.25, seed=0)
+        array([2])
     """
     shares = counts / np.maximum(counts.sum(0), 1)
     random = np.random.default_rng(seed)
@@ -80,12 +95,18 @@ def balanced_part(counts: np.ndarray, fraction: float, seed: int) -> np.ndarray:
 
 
 def share_table(counts: np.ndarray, labeled: np.ndarray, classes: Sequence[str]) -> Rows:
-    """Rows of a table: each class among the labeled pixels and images, beside all of them.
+    """Rows of a table that compares class frequencies in the labeled images with those in all images.
 
     Args:
-        counts: pixels (M, C).
-        labeled: places of the labeled images.
-        classes: names.
+        counts: Number of pixels by image and class (M, C).
+        labeled: Indices of the labeled images.
+        classes: Class names.
+
+    Example:
+        >>> for row in share_table(np.array([[50, 50], [100, 0]]), np.array([0]), ['road', 'car'])[1:]:
+        ...     print(*row)
+        road 75.00 50.00 100.00 100.00 33.33
+        car 25.00 50.00 50.00 100.00 100.00
     """
     rows: list[tuple[str, ...]] = [('class', 'pixels %, all', 'labeled', 'images %, all', 'labeled', 'of class, %')]
     part = counts[labeled]
@@ -102,12 +123,21 @@ def share_table(counts: np.ndarray, labeled: np.ndarray, classes: Sequence[str])
 
 
 def write_partition(folder: str | Path, images: ImageList, labeled: np.ndarray) -> tuple[Path, Path]:
-    """Write ``labeled.txt`` and ``unlabeled.txt``, an id a line, each seen whole or not at all.
+    """Write ``labeled.txt`` and ``unlabeled.txt`` atomically, with one id per line.
 
     Args:
-        folder: where to; it and its parents are created.
-        images: of the data set.
-        labeled: places of the labeled images.
+        folder: Folder for both files; it is created with its parents.
+        images: Images of the data set.
+        labeled: Indices of the labeled images.
+
+    Example:
+        >>> from mmseg_kd.testing.trees import write_camvid_tree
+        >>> root = write_camvid_tree('camvid', images=2, size=(8, 8))
+        >>> dataset = dict(type='CamVidDataset', data_root=str(root), data_prefix=dict(img_path='img_dir/train'))
+        >>> images = ImageList(dataset, 'train_dataloader.dataset')
+        >>> labeled, unlabeled = write_partition('partition', images, np.array([1]))
+        >>> labeled.read_text(), unlabeled.read_text()
+        ('0001TP_000001\\n', '0001TP_000000\\n')
     """
     folder, ids = Path(folder), np.array(images.ids())
     folder.mkdir(parents=True, exist_ok=True)

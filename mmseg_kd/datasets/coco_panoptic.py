@@ -145,21 +145,26 @@ STUFF = (
 
 @DATASETS.register_module()
 class CocoPanopticSemDataset(BaseSegDataset):
-    """COCO 2017 with the 133 classes of its panoptic labels, each pixel by its class alone.
+    """COCO 2017 for semantic segmentation, with the 133 classes of its panoptic labels.
 
-    The 80 kinds of things come first, then the 53 kinds of stuff, each in the order of COCO's category ids; names and
+    The 80 thing classes come first, then the 53 stuff classes, each in the order of COCO's category ids. Names and
     colors are those of the panoptic API. ``ann_file`` is the JSON of one split
-    (``annotations/panoptic_val2017.json``); ``data_prefix.img_path`` holds its images (``val2017``) and
-    ``data_prefix.seg_map_path`` its PNG files (``annotations/panoptic_val2017``), which the pipeline reads with
-    :class:`~mmseg_kd.datasets.LoadPanopticSemAnnotations`. test2017 has images but no labels: it is an
+    (``annotations/panoptic_val2017.json``), ``data_prefix.img_path`` the folder of its images (``val2017``), and
+    ``data_prefix.seg_map_path`` the folder of its PNG files (``annotations/panoptic_val2017``). The pipeline reads them
+    with :class:`~mmseg_kd.datasets.LoadPanopticSemAnnotations`. For test2017, which has no labels, use
     :class:`~mmseg_kd.datasets.UnlabeledFolderDataset`. The arguments are those of
     :class:`mmseg.datasets.BaseSegDataset`.
 
     Raises:
-        ValueError: if ``ann_file`` is missing or no panoptic JSON, or has a category that is none of the classes.
+        ValueError: If ``ann_file`` is missing or no panoptic JSON, or if it has a category outside the 133 classes.
 
     Paper: Kirillov et al., "Panoptic Segmentation" (CVPR 2019, arXiv 1801.00868); images and stuff: Lin et al. (arXiv
     1405.0312), Caesar et al. (arXiv 1612.03716).
+
+    Example:
+        >>> classes = CocoPanopticSemDataset.METAINFO['classes']
+        >>> len(classes), classes[0], classes[80]
+        (133, 'person', 'banner')
     """
 
     METAINFO = dict(
@@ -327,12 +332,12 @@ class CocoPanopticSemDataset(BaseSegDataset):
         if not all('segments_info' in record for record in content.get('annotations', [{}])):
             raise ValueError(
                 f'CocoPanopticSemDataset: ann_file must list segments_info, but {self.ann_file} does not; '
-                'take the panoptic_*.json of COCO, not the instances_*.json'
+                'use the panoptic_*.json of COCO, not the instances_*.json'
             )
         return content
 
     def _labels(self, categories: list[dict]) -> dict[int, int]:
-        """The class of each category id; 255 where that class is left out."""
+        """The class of each category id; 255 for classes that are left out."""
         classes = {name: index for index, name in enumerate(self.METAINFO['classes'])}
         unknown = [category['name'] for category in categories if category['name'] not in classes]
         if unknown:

@@ -1,4 +1,4 @@
-"""Scenes composed of the handwritten digits that scikit-learn ships: real handwriting, no download."""
+"""Scenes composed of the handwritten digits in scikit-learn, which need no download."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 STAMP = 'digit_scenes.json'
-RECIPE = 1  # counts the changes of what is drawn from the same arguments
+RECIPE = 1  # version of the scenes; raised when the same arguments give other scenes
 TRAIN_SHARE = 0.6
 SCENES_AT_ONCE = 64
 
@@ -23,9 +23,13 @@ SCENES_AT_ONCE = 64
 class DigitScenesDataset(BaseSegDataset):
     """Scenes of overlapping handwritten digits among clutter, written by :func:`write_digit_scenes`.
 
-    Images are ``img_dir/{train,val}/*.png`` (set ``img_suffix='.png'``), labels ``ann_dir/{train,val}/*.png``: one byte
-    a pixel, 0 = background, 1..10 = the digits 0..9, and no void. The arguments are those of
+    Images are ``img_dir/{train,val}/*.png`` (set ``img_suffix='.png'``). Labels are ``ann_dir/{train,val}/*.png`` with
+    one byte per pixel: 0 for background and 1..10 for the digits 0..9. No pixel is ignored. The arguments are those of
     :class:`mmseg.datasets.BaseSegDataset`.
+
+    Example:
+        >>> DigitScenesDataset.METAINFO['classes'][:2]
+        ('background', 'zero')
     """
 
     METAINFO = dict(
@@ -54,26 +58,32 @@ def write_digit_scenes(
     size: int = 64,
     report: Callable[[int, int], None] | None = None,
 ) -> bool:
-    """Compose scenes and write them as a tree that :class:`DigitScenesDataset` reads.
+    """Compose scenes and write them to a folder that :class:`DigitScenesDataset` reads.
 
-    The tree is written beside its place and then moved there, so that a killed run leaves no half-written tree. A tree
-    of the same arguments whose files are all intact is kept; one that differs or is damaged is replaced. The digits of
-    the training scenes and those of the validation scenes are different samples.
+    The folder gets its name only when it is complete, so an interrupted call leaves no partial data. A complete folder
+    that was written with the same arguments is kept; other or damaged scenes are replaced. Training and validation
+    scenes use different samples of the digits.
 
     Args:
-        root: the folder of the tree; its parents are created.
-        seed: of everything that is drawn.
-        num_train: training scenes.
-        num_val: validation scenes.
-        size: height and width of a scene in pixels.
-        report: is called after every scene with the number of scenes that are written, and of all.
+        root: Folder of the scenes; its parents are created.
+        seed: Seed of the scenes.
+        num_train: Number of training scenes.
+        num_val: Number of validation scenes.
+        size: Height and width of a scene in pixels.
+        report: Function that is called after every scene with the number of scenes written so far, and in total.
 
     Returns:
-        bool: whether the tree was written (False: it was there already).
+        bool: True if the scenes were written, False if they existed already.
 
     Raises:
-        ImportError: if scikit-learn is not installed.
-        ValueError: if a number is too small, or ``root`` is or holds anything else than such a tree.
+        ImportError: If scikit-learn is not installed.
+        ValueError: If a number is too small, or if ``root`` is a file or holds other files.
+
+    Example:
+        >>> write_digit_scenes('scenes', num_train=2, num_val=1, size=32)
+        True
+        >>> write_digit_scenes('scenes', num_train=2, num_val=1, size=32)
+        False
     """
     root = Path(root)
     if num_train < 1 or num_val < 1 or size < 32:
@@ -119,17 +129,31 @@ def write_digit_scenes(
 
 
 def split_samples(count: int, seed: int) -> dict[str, np.ndarray]:
-    """Indices of the digit samples, out of ``count``, for training (60 %) and for validation scenes; disjoint."""
+    """Disjoint indices of the digit samples for training scenes (60 %) and for validation scenes (40 %).
+
+    Args:
+        count: Number of digit samples.
+        seed: Seed of the division.
+
+    Example:
+        >>> {name: len(indices) for name, indices in split_samples(10, seed=0).items()}
+        {'train': 6, 'val': 4}
+    """
     order = np.random.default_rng(seed).permutation(count)
     cut = round(TRAIN_SHARE * count)
     return dict(train=order[:cut], val=order[cut:])
 
 
 def load_digit_samples() -> tuple[np.ndarray, np.ndarray]:
-    """Scikit-learn's 1797 handwritten digits: gray values (M, 8, 8) in [0, 1], and what they show (M,) in 0..9.
+    """Scikit-learn's 1797 handwritten digits: gray values (M, 8, 8) in [0, 1], and the digits (M,) in 0..9.
 
     Raises:
-        ImportError: if scikit-learn is not installed.
+        ImportError: If scikit-learn is not installed.
+
+    Example:
+        >>> glyphs, digits = load_digit_samples()
+        >>> glyphs.shape, digits[:3].tolist()
+        ((1797, 8, 8), [0, 1, 2])
     """
     try:
         from sklearn.datasets import load_digits
@@ -142,17 +166,22 @@ def load_digit_samples() -> tuple[np.ndarray, np.ndarray]:
 def compose_scenes(
     rng: np.random.Generator, glyphs: np.ndarray, classes: np.ndarray, count: int, size: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Draw scenes: layers of digits, of shapes mixed from digits, and of strokes; a later layer hides an earlier one.
+    """Compose scenes of layers: digits, shapes mixed from digits, and strokes. Later layers hide earlier ones.
 
     Args:
-        rng: source of everything that is drawn.
-        glyphs: gray values (M, 8, 8) in [0, 1] of the digits to choose from.
-        classes: what they show, (M,) in 0..9.
-        count: scenes.
-        size: height and width in pixels.
+        rng: Random generator.
+        glyphs: Gray values (M, 8, 8) in [0, 1] of the digits to choose from.
+        classes: Digits (M,) in 0..9 that the glyphs show.
+        count: Number of scenes.
+        size: Height and width of a scene in pixels.
 
     Yields:
-        the image (size, size, 3), RGB, and the labels (size, size), 0 = background, 1 + the digit; both uint8.
+        the image (size, size, 3) in RGB and the labels (size, size), 0 for background and 1 + digit; both uint8.
+
+    Example:
+        >>> scenes = compose_scenes(np.random.default_rng(0), *load_digit_samples(), count=2, size=32)
+        >>> [(image.shape, labels.shape) for image, labels in scenes]
+        [((32, 32, 3), (32, 32)), ((32, 32, 3), (32, 32))]
     """
     for start in range(0, count, SCENES_AT_ONCE):
         images, labels = _compose(rng, glyphs, classes, min(SCENES_AT_ONCE, count - start), size)
@@ -172,7 +201,7 @@ def _compose(rng, glyphs, classes, n, size):
                 continue
             cover, label = draw(rng, glyphs, classes, centers[rows, layer], size)
             labels[rows] = np.where(cover >= 0.5, label[:, None, None], labels[rows])
-            # Near the threshold the edge is a ramp one or two pixels wide, as a lens would draw it.
+            # The edge is a ramp of one or two pixels around the threshold, as in a photograph.
             alpha = np.clip((cover - 0.5) * 3 + 0.5, 0, 1)[..., None]
             image[rows] += alpha * (_paint(rng, ground[rows], size) - image[rows])
     light = 1 + _smooth_noise(rng, n, size, cells=2, scale=0.15)
@@ -181,10 +210,10 @@ def _compose(rng, glyphs, classes, n, size):
 
 
 def _order_layers(rng, n):
-    """What the layers of n scenes are and where their centers are.
+    """Kinds and centers of the layers of n scenes.
 
-    Kinds (n, layers) are indices into LAYERS, or -1 where a scene has no more layers. Centers (n, layers, 2) are in
-    [-1, 1]: jittered quarters of the scene, so that layers overlap but seldom cover each other.
+    Kinds (n, layers) are indices into LAYERS, or -1 where a scene has fewer layers. Centers (n, layers, 2) in [-1, 1]
+    are jittered quarters of the scene, so that layers overlap but seldom cover each other.
     """
     layers = np.full((n, sum(most for _, _, most in LAYERS)), -1)
     centers = np.empty((*layers.shape, 2))
@@ -202,7 +231,7 @@ def _draw_digits(rng, glyphs, classes, centers, size):
 
 
 def _draw_mixtures(rng, glyphs, classes, centers, size):
-    """Shapes that look like handwriting but are no digit: quadrants of four digits, each turned."""
+    """Shapes that look like handwriting but are no digit: rotated quadrants of four digits."""
     n = len(centers)
     turned = np.stack([np.rot90(glyphs, quarters, axes=(1, 2)) for quarters in (1, 2, 3)])
     parts = turned[rng.integers(3, size=(4, n)), rng.integers(len(glyphs), size=(4, n))]
@@ -213,7 +242,7 @@ def _draw_mixtures(rng, glyphs, classes, centers, size):
 
 
 def _draw_strokes(rng, glyphs, classes, centers, size):
-    """Bent strokes, 2 to 5 pixels wide: quadratic Bezier curves through the scene."""
+    """Curved strokes, 2 to 5 pixels wide: quadratic Bezier curves through the scene."""
     n = len(centers)
     a, b, c = rng.uniform(0, size, (3, n, 1, 2)).astype(np.float32)
     t = np.linspace(0, 1, 9, dtype=np.float32)[:, None]
@@ -221,7 +250,7 @@ def _draw_strokes(rng, glyphs, classes, centers, size):
     pixels = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).astype(np.float32)
     nearest = np.full((n, size, size), np.inf, np.float32)
     for start, end in zip(curve.swapaxes(0, 1)[:-1], curve.swapaxes(0, 1)[1:]):
-        # The distance of every pixel to one chord; eight chords are smooth enough.
+        # Distance of every pixel to one chord of the curve. Eight chords look smooth.
         start, chord = start[:, None, None], (end - start)[:, None, None]
         along = ((pixels - start) * chord).sum(-1) / np.maximum((chord**2).sum(-1), 1e-6)
         offset = pixels - start - np.clip(along, 0, 1)[..., None] * chord
@@ -230,12 +259,12 @@ def _draw_strokes(rng, glyphs, classes, centers, size):
     return np.clip((width - np.sqrt(nearest)) * 0.5 + 0.5, 0, 1), np.zeros(n, np.uint8)
 
 
-# What a scene is made of: how it is drawn, and the least and greatest number of it in a scene.
+# Kinds of layers: the function that paints one, and the smallest and largest number of them in a scene.
 LAYERS = ((_draw_digits, 2, 4), (_draw_mixtures, 0, 1), (_draw_strokes, 0, 2))
 
 
 def _paint(rng, ground, size):
-    """Colors (n, size, size, 3), brighter than the ground by little or by much."""
+    """Colors (n, size, size, 3) that are slightly or clearly brighter than the background."""
     n = len(ground)
     plain = ground + rng.uniform(0.2, 0.55, (n, 1, 1, 1)) + rng.normal(0, 0.12, (n, 1, 1, 3))
     return plain.astype(np.float32) + _smooth_noise(rng, n, size, cells=4, scale=0.05)
@@ -248,15 +277,15 @@ def _smooth_noise(rng, n, size, cells, scale):
 
 
 def _place(rng, shapes, centers, size):
-    """Enlarge, turn, shear and move shapes (n, 8, 8) into a canvas: how much of every pixel they cover, (n, S, S)."""
+    """Scale, rotate, shear and move shapes (n, 8, 8) on a canvas; returns their coverage of every pixel (n, S, S)."""
     n = len(shapes)
-    # On a log axis, so that small digits are as common as large ones.
+    # Sampled on a log axis, so that small digits are as common as large ones.
     half = np.exp(rng.uniform(np.log(0.32), np.log(0.6), n))
     turn, shear, stretch = rng.normal(0, 0.2, n), rng.normal(0, 0.15, n), np.exp(rng.normal(0, 0.12, n))
     forward = np.empty((n, 2, 2))
     forward[:, 0, 0], forward[:, 0, 1] = np.cos(turn) * stretch, -np.sin(turn) + shear
     forward[:, 1, 0], forward[:, 1, 1] = np.sin(turn), np.cos(turn) / stretch
-    # Two empty pixels around the glyph let its outer strokes end inside the enlarged picture.
+    # Two empty pixels around the glyph keep its outer strokes inside the enlarged picture.
     inverse = np.linalg.inv(forward * half[:, None, None]) * (8 / 12)
     theta = torch.from_numpy(np.concatenate([inverse, -inverse @ centers[:, :, None]], axis=2)).float()
     glyph = F.pad(torch.from_numpy(np.ascontiguousarray(shapes))[:, None], (2, 2, 2, 2))

@@ -1,4 +1,4 @@
-"""The images of a data set under one numbering, with ids to name them by."""
+"""The images of a data set, numbered and named by ids."""
 
 import os.path as osp
 from collections import Counter
@@ -15,17 +15,27 @@ NAMED = 3  # ids in a message
 
 
 class ImageList:
-    """The images of a data set, or of those that ``ConcatDataset`` joins, in their order.
+    """The images of a data set, or of the data sets that ``ConcatDataset`` joins, in their order.
 
-    The id of an image is its path below its data set's ``data_prefix.img_path``, without ``img_suffix``. The last part
-    of it will do where no other image shares it: both ``jena/jena_000078_000019`` and ``jena_000078_000019``.
+    The id of an image is its path relative to ``data_prefix.img_path``, without ``img_suffix``, such as
+    ``jena/jena_000078_000019``. Its last part, ``jena_000078_000019``, is also accepted if it is unique.
 
     Args:
-        config: of the data set.
-        key: where that stands in the config, for messages.
+        config: Config of the data set.
+        key: Key of the data set in the config, for error messages.
 
     Raises:
-        ValueError: if it is empty, or no such data set.
+        ValueError: If the data set is empty or does not list images.
+
+    Example:
+        >>> from mmseg_kd.testing.trees import write_camvid_tree
+        >>> root = write_camvid_tree('camvid', images=2, size=(8, 8))
+        >>> dataset = dict(type='CamVidDataset', data_root=str(root), data_prefix=dict(img_path='img_dir/train'))
+        >>> images = ImageList(dataset, 'train_dataloader.dataset')
+        >>> images.ids()
+        ['0001TP_000000', '0001TP_000001']
+        >>> images.find(['0001TP_000001'], 'labeled.txt')
+        array([1])
     """
 
     def __init__(self, config: dict, key: str) -> None:
@@ -41,14 +51,14 @@ class ImageList:
 
     @classmethod
     def within(cls, config: dict, key: str) -> 'ImageList':
-        """The images within whatever repeats, balances, mixes or divides them, each once; the labeled ones alone.
+        """The labeled images of a data set, each once, also within wrappers that repeat, balance, mix or divide it.
 
         Args:
-            config: of any data set.
-            key: where that stands in the config, for messages.
+            config: Config of any data set.
+            key: Key of the data set in the config, for error messages.
 
         Raises:
-            ValueError: if it is empty, or lists no images.
+            ValueError: If the data set is empty or lists no images.
         """
         images = cls.__new__(cls)
         images._take(build_dataset(config, key), key)
@@ -58,17 +68,17 @@ class ImageList:
         self.key, self.metainfo = key, getattr(dataset, 'metainfo', None) or {}
         self._images = listed_images(dataset)
         if not self._images:
-            raise ValueError(f'{key} must hold at least one image, but is empty or lists none; check its ann_file')
+            raise ValueError(f'{key} must hold at least one image, but is empty; check its ann_file')
 
     def __len__(self) -> int:
         return len(self._images)
 
     def locate(self, index: int) -> tuple[Dataset, int]:
-        """The data set that an image belongs to, and its number there."""
+        """The data set that an image belongs to, and the image's index in that data set."""
         return self._images[index]
 
     def info(self, index: int) -> dict:
-        """What its data set knows of an image before it is loaded."""
+        """The data set's entry of an image (paths and so on), before the image is loaded."""
         part, index = self.locate(index)
         return part.get_data_info(index)
 
@@ -77,24 +87,24 @@ class ImageList:
         return self.locate(index)[0].pipeline.transforms
 
     def paths(self) -> list[str]:
-        """The image files."""
+        """The paths of the image files."""
         return [self.info(index)['img_path'] for index in range(len(self))]
 
     def ids(self) -> list[str]:
-        """The ids of all images: the last part of the path where that tells them apart, and the whole elsewhere."""
+        """The ids of all images: the last part of the path if it is unique among all, else the whole path."""
         whole = self._whole_ids()
         last = [osp.basename(name) for name in whole]
         return last if len(set(last)) == len(last) else whole
 
     def find(self, ids: Sequence[str], source: str) -> np.ndarray:
-        """The places of images, given by their ids, in ascending order.
+        """The indices of images with the given ids, in ascending order.
 
         Args:
-            ids: each once.
-            source: where they come from, for messages.
+            ids: Ids of the images, without repetition.
+            source: Origin of the ids, for error messages.
 
         Raises:
-            ValueError: if one does not exist, is ambiguous or is repeated; the first few are named.
+            ValueError: If an id does not exist, is ambiguous or is repeated; the first few are named.
         """
         places: dict[str, int | None] = {}
         whole = self._whole_ids()
@@ -106,19 +116,19 @@ class ImageList:
             example = min(places)
             raise ValueError(
                 f'{source}: {len(unknown)} of {len(ids)} ids are not among the {len(self)} images of '
-                f'{self.key} ({_some(unknown)}); an id there is such as {example}: check the list, or '
+                f'{self.key} ({_some(unknown)}); its ids look like {example}: check the list, or '
                 f'data_root, data_prefix, img_suffix and ann_file of {self.key}'
             )
         ambiguous = [name for name in ids if places[name] is None]
         if ambiguous:
             raise ValueError(
-                f'{source}: {len(ambiguous)} of {len(ids)} ids stand for more than one image of '
+                f'{source}: {len(ambiguous)} of {len(ids)} ids match more than one image of '
                 f'{self.key} ({_some(ambiguous)}); write them with their folder, as <folder>/<name>'
             )
         found, counts = np.unique([places[name] for name in ids], return_counts=True)
         if (counts > 1).any():
             raise ValueError(
-                f'{source}: {np.count_nonzero(counts > 1)} images stand in it more than once '
+                f'{source}: {np.count_nonzero(counts > 1)} images are listed more than once '
                 f'({_some([whole[index] for index in found[counts > 1]])}); list each once'
             )
         return found
@@ -128,21 +138,29 @@ class ImageList:
 
 
 def build_dataset(config: dict, key: str) -> Dataset:
-    """Build a data set, and see that it finds an image.
+    """Build a data set, and check that it finds images.
 
     Args:
-        config: of the data set.
-        key: where that stands in the config, for messages.
+        config: Config of the data set.
+        key: Key of the data set in the config, for error messages.
 
     Raises:
-        ValueError: if it finds none.
+        ValueError: If the data set finds no images.
+
+    Example:
+        >>> import mmseg_kd.datasets
+        >>> from mmseg_kd.testing.trees import write_camvid_tree
+        >>> root = write_camvid_tree('camvid', images=2, size=(8, 8))
+        >>> config = dict(type='CamVidDataset', data_root=str(root), data_prefix=dict(img_path='img_dir/train'))
+        >>> len(build_dataset(config, 'train_dataloader.dataset'))
+        2
     """
     try:
         dataset = DATASETS.build(config)
         if hasattr(dataset, 'full_init'):
             dataset.full_init()
     except (AssertionError, ValueError) as error:
-        # What MMEngine says of a data set without an image, and MMSegmentation of one without its files.
+        # MMEngine's message for a data set without images, and MMSegmentation's for one without its files.
         empty = 'need at least one array' in str(error) or not str(error)
         if isinstance(error, ValueError) and not empty:
             raise
@@ -154,10 +172,17 @@ def build_dataset(config: dict, key: str) -> Dataset:
 
 
 def endings_beside(config: dict) -> str:
-    """What the files in the folder of the images end in, for a message that none was found; empty if there are none.
+    """Endings of the files in the folder of the images, for the message that no images were found; empty without files.
 
     Args:
-        config: of a data set.
+        config: Config of a data set.
+
+    Example:
+        >>> import pathlib
+        >>> pathlib.Path('images').mkdir()
+        >>> pathlib.Path('images/1.tif').touch()
+        >>> endings_beside(dict(data_prefix=dict(img_path='images')))
+        '; the files in images end in .tif'
     """
     folder = (config.get('data_prefix') or {}).get('img_path', '')
     folder = osp.join(config.get('data_root') or '', folder)
@@ -169,16 +194,25 @@ def endings_beside(config: dict) -> str:
 
 
 def listed_images(dataset: Dataset) -> list[tuple[Dataset, int]]:
-    """The images within a data set, each once: the data set that lists an image, and its number there.
+    """The images of a data set, each once, as pairs of the data set that lists the image and its index there.
 
-    Data sets that join, repeat, balance or mix others are looked through; one that chooses among images says which by a
-    method of this name.
+    Wrappers that join, repeat, balance or mix data sets are looked through. A data set that uses only some images
+    names them with a method ``listed_images``.
 
     Args:
-        dataset: built.
+        dataset: Data set that is already built.
 
     Returns:
-        list: empty where a data set does not say what it lists.
+        list: pairs of data set and index; empty if the data set does not list its images.
+
+    Example:
+        >>> from mmengine.dataset import RepeatDataset
+        >>> from mmseg_kd.testing.trees import write_camvid_tree
+        >>> from mmseg_kd.datasets import CamVidDataset
+        >>> root = write_camvid_tree('camvid', images=2, size=(8, 8))
+        >>> camvid = CamVidDataset(data_root=str(root), data_prefix=dict(img_path='img_dir/train'))
+        >>> [index for _, index in listed_images(RepeatDataset(camvid, times=3))]
+        [0, 1]
     """
     if hasattr(dataset, 'listed_images'):
         return dataset.listed_images()
@@ -191,7 +225,16 @@ def listed_images(dataset: Dataset) -> list[tuple[Dataset, int]]:
 
 
 def overlap(paths: Sequence[str], others: Sequence[str]) -> list[str]:
-    """The files that are among both, under whatever path or link, sorted."""
+    """The files that both lists contain, sorted. Links and different spellings of a path are resolved.
+
+    Args:
+        paths: Paths of files.
+        others: Paths of files to compare with.
+
+    Example:
+        >>> [osp.basename(path) for path in overlap(['a/../1.png', '2.png'], ['1.png', '3.png'])]
+        ['1.png']
+    """
     return sorted({osp.realpath(path) for path in paths} & {osp.realpath(path) for path in others})
 
 

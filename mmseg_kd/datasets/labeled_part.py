@@ -9,14 +9,22 @@ from .partitions import Partition, labeled_part
 
 @DATASETS.register_module()
 class LabeledPartDataset(Dataset):
-    """The labeled part of a data set, alone: what a network learns without the unlabeled images.
+    """Only the labeled part of a data set, for baselines without the unlabeled images.
 
     Args:
-        labeled: config of the training set, as of :class:`SemiSupervisedDataset`.
-        partition: as there.
+        labeled: Config of the training set, with its pipeline.
+        partition: Choice of the labeled images; see :func:`~mmseg_kd.datasets.partitions.labeled_part`.
 
     Raises:
-        ValueError: as there.
+        ValueError: If the partition's ids do not exist in the data set, or if its list is empty.
+
+    Example:
+        >>> from mmseg_kd.datasets import CamVidDataset
+        >>> from mmseg_kd.testing.trees import write_camvid_tree
+        >>> root = write_camvid_tree('camvid', images=8, size=(8, 8))
+        >>> camvid = dict(type='CamVidDataset', data_root=str(root), data_prefix=dict(img_path='img_dir/train'))
+        >>> len(LabeledPartDataset(camvid, dict(fraction=0.25, seed=0)))
+        2
     """
 
     def __init__(self, labeled: dict, partition: Partition) -> None:
@@ -25,11 +33,11 @@ class LabeledPartDataset(Dataset):
 
     @property
     def metainfo(self) -> dict:
-        """That of the labeled data set: classes and palette."""
+        """Classes and palette of the labeled data set."""
         return self._images.metainfo
 
     def listed_images(self) -> list[tuple[Dataset, int]]:
-        """The labeled images: the data set that lists each, and its number there."""
+        """The labeled images, as pairs of the data set that lists the image and its index there."""
         return [self._images.locate(index) for index in self.labeled]
 
     def __len__(self) -> int:

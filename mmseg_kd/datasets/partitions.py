@@ -1,4 +1,4 @@
-"""Which images of a training set are labeled: published lists, list files, and draws by fraction and seed."""
+"""Choice of the labeled images of a training set: published lists, list files, and random samples."""
 
 import math
 from pathlib import Path
@@ -13,16 +13,16 @@ LISTS = Path(__file__).with_name('partition_lists')
 PARTITIONS: tuple[str, ...] = tuple(
     f'{protocol}/1_{part}' for protocol in ('cityscapes', 'voc12aug', 'voc12_few') for part in (16, 8, 4, 2)
 )
-"""Names of the published partitions, ``<protocol>/1_<r>`` for every r-th image labeled.
+"""Names of the published partitions, ``<protocol>/1_<r>``; one of r images is labeled.
 
 ``cityscapes``: 186, 372, 744 or 1,488 of the 2,975 training images; ``voc12aug``: 662, 1,323, 2,646 or 5,291 of the
-10,582 of VOC 2012 with SBD; ``voc12_few``: 92, 183, 366 or 732 of VOC 2012's own 1,464. In the first two each part
-contains the smaller ones; the lists of the third are separate draws.
+10,582 of VOC 2012 with SBD; ``voc12_few``: 92, 183, 366 or 732 of VOC 2012's own 1,464. In the first two protocols,
+each part contains the smaller ones; the lists of the third were sampled separately.
 
 The first two were published with CPS (Chen et al., CVPR 2021, arXiv 2106.01226), the third with PseudoSeg (Zou et al.,
-ICLR 2021, arXiv 2010.09713); the ids are those in the folder DATA of github.com/charlesCXK/TorchSemiSeg. The third's
-published lists of unlabeled images each repeat one labeled image. Here what is unlabeled is the rest of the data
-set that is given, so no image is both: of VOC's 1,464 images, or of the 10,582.
+ICLR 2021, arXiv 2010.09713). The ids are those in the folder DATA of github.com/charlesCXK/TorchSemiSeg. In the third
+protocol, each published list of unlabeled images repeats one labeled image. Here, the unlabeled images are the rest of
+the data set (1,464 or 10,582 images for VOC), so no image is both.
 """
 
 
@@ -30,10 +30,14 @@ def published_ids(name: str) -> list[str]:
     """The labeled ids of a published partition: ``<city>_<sequence>_<frame>`` or ``<year>_<number>``.
 
     Args:
-        name: one of :data:`PARTITIONS`.
+        name: Name in :data:`PARTITIONS`.
 
     Raises:
-        ValueError: if it is not.
+        ValueError: If the name is unknown.
+
+    Example:
+        >>> len(published_ids('cityscapes/1_8'))
+        372
     """
     if name not in PARTITIONS:
         raise ValueError(f'the name of a partition must be one of {", ".join(PARTITIONS)}, but is {name}')
@@ -41,13 +45,19 @@ def published_ids(name: str) -> list[str]:
 
 
 def read_ids(name: str) -> list[str]:
-    """The ids of a published partition, or of a list file: one id a line, as :class:`ImageList` names images.
+    """The ids of a published partition or of a list file, which has one id of :class:`ImageList` per line.
 
     Args:
-        name: one of :data:`PARTITIONS`, or a path.
+        name: Name in :data:`PARTITIONS`, or path of a list file.
 
     Raises:
-        ValueError: if it is neither, or the file holds nothing or no text.
+        ValueError: If the name is neither, or if the file is empty or no text file.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path('labeled.txt').write_text('a\\nb\\n')
+        >>> read_ids('labeled.txt')
+        ['a', 'b']
     """
     if name in PARTITIONS:
         return published_ids(name)
@@ -56,21 +66,30 @@ def read_ids(name: str) -> list[str]:
         raise ValueError(f'partition must name a list file, or one of {", ".join(PARTITIONS)}, but there is no {name}')
     ids = read_list(path)
     if not ids:
-        raise ValueError(f'partition: the list file {name} must hold one id a line, but is empty')
+        raise ValueError(f'partition: the list file {name} must hold one id per line, but is empty')
     return ids
 
 
 def labeled_part(images: ImageList, partition: Partition) -> np.ndarray:
-    """The places of the labeled images, in ascending order.
+    """The indices of the labeled images, in ascending order.
 
     Args:
-        images: of the whole training set.
-        partition: the name of a published partition or of a list file; ``dict(labeled=<name>)``, the same; or
-            ``dict(fraction=..., seed=...)``, a draw that depends on the ids of the images, the fraction and the seed (0
-            if left out) alone. Of two fractions with one seed, the greater contains the smaller.
+        images: Images of the whole training set.
+        partition: Name of a published partition or of a list file, also as ``dict(labeled=<name>)``; or
+            ``dict(fraction=..., seed=...)`` for a random sample. The sample depends only on the ids of the images, the
+            fraction and the seed (default 0). With the same seed, a larger fraction contains a smaller one.
 
     Raises:
-        ValueError: if it is none of these, or does not fit the images.
+        ValueError: If the partition has another form, or if its ids are not among the images.
+
+    Example:
+        >>> import mmseg_kd.datasets
+        >>> from mmseg_kd.testing.trees import write_camvid_tree
+        >>> root = write_camvid_tree('camvid', images=8, size=(8, 8))
+        >>> camvid = dict(type='CamVidDataset', data_root=str(root), data_prefix=dict(img_path='img_dir/train'))
+        >>> images = ImageList(camvid, 'labeled')
+        >>> len(labeled_part(images, dict(fraction=0.25, seed=0)))
+        2
     """
     if isinstance(partition, str):
         return images.find(read_ids(partition), f'partition {partition}')
@@ -92,10 +111,14 @@ def labeled_part(images: ImageList, partition: Partition) -> np.ndarray:
 
 
 def part_name(partition: Partition) -> str:
-    """A short name of a partition, for folders: ``1_8`` of ``cityscapes/1_8``, ``0.125_seed0`` of a draw.
+    """A short name of a partition, for folders.
 
     Args:
-        partition: as of :func:`labeled_part`.
+        partition: Partition in a form that :func:`labeled_part` accepts.
+
+    Example:
+        >>> part_name('cityscapes/1_8'), part_name(dict(fraction=0.125))
+        ('1_8', '0.125_seed0')
     """
     if isinstance(partition, dict) and 'fraction' in partition:
         return f'{partition["fraction"]:.4g}_seed{partition.get("seed", 0)}'
@@ -104,12 +127,20 @@ def part_name(partition: Partition) -> str:
 
 
 def part_size(total: int, fraction: float) -> int:
-    """How many of ``total`` images a fraction is, rounded up, as in the published partitions.
+    """The number of images in a fraction, rounded up, as in the published partitions.
+
+    Args:
+        total: Number of all images.
+        fraction: Fraction of the images, in (0, 1).
 
     Raises:
-        ValueError: if ``fraction`` is not between 0 and 1.
+        ValueError: If ``fraction`` is not between 0 and 1.
+
+    Example:
+        >>> part_size(2975, 1 / 8)
+        372
     """
     if not 0 < fraction < 1:
         raise ValueError(f'partition: fraction must lie between 0 and 1, but is {fraction}')
-    # 0.1 * 30 may be a little more than 3.
+    # Because of rounding, 0.1 * 30 is slightly greater than 3.
     return math.ceil(fraction * total - 1e-9)

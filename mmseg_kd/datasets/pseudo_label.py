@@ -7,28 +7,37 @@ from mmseg.registry import DATASETS
 from ..labeling import read_summary
 from .partitions import read_ids
 
-LEAST_SHARE = 1e-3  # of an image's pixels; less of a class is noise more often than an object
+LEAST_SHARE = 1e-3  # of an image's pixels; a smaller share of a class is more often noise than an object
 
 
 @DATASETS.register_module()
 class PseudoLabelDataset(BaseSegDataset):
-    """Images with the labels that a network gave them (``tools/pseudo_label.py``).
+    """Images with the pseudo-labels of a network (``tools/pseudo_label.py``).
 
-    Classes and palette are those of the labels. Wrapped in MMEngine's ``ClassBalancedDataset``, images of rare classes
-    are
-    repeated: a class counts as present where it has at least a thousandth of the pixels.
+    Classes and palette are those of the labels. MMEngine's ``ClassBalancedDataset`` around this data set repeats the
+    images of rare classes. A class counts as present in an image if it has at least a thousandth of its pixels.
 
     Args:
-        images: folder of the images, as they were labeled.
-        labels: folder of the labels; or several, of which each image is in one.
-        ids: list file of the images to take, one a line: the path below ``images``, without suffix. None: all.
-        pipeline: transforms, beginning with ``LoadImageFromFile`` and ``LoadAnnotations``; for soft labels,
-            :class:`LoadSoftLabels` follows, and :class:`PackSoftSegInputs` takes the place of ``PackSegInputs``.
-        backend_args: as in :class:`mmseg.datasets.BaseSegDataset`.
-        lazy_init: likewise; the classes are known without the list of the images.
+        images: Folder of the images that were labeled.
+        labels: Folder of the labels, or several folders that each hold the labels of other images.
+        ids: List file of the images to use, with one id per line: the path relative to ``images``, without suffix.
+            None for all images.
+        pipeline: Transforms, beginning with ``LoadImageFromFile`` and ``LoadAnnotations``. Soft labels also need
+            :class:`LoadSoftLabels` next, and :class:`PackSoftSegInputs` instead of ``PackSegInputs``.
+        backend_args: Arguments of MMEngine's file backend.
+        lazy_init: Whether to read the list of images only when it is needed; classes are available before.
 
     Raises:
-        ValueError: if the labels are not complete, an id has none, or no image is left.
+        ValueError: If the labels are incomplete, an id has no label, or no image is left.
+
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.labeling import write_labels
+        >>> probabilities = torch.tensor([[[0.9, 0.4]], [[0.1, 0.6]]])
+        >>> _ = write_labels(lambda path: probabilities, ['1.jpg', '2.jpg'], 'images', 'labels', ['road', 'car'])
+        >>> dataset = PseudoLabelDataset('images', 'labels')
+        >>> len(dataset), dataset.metainfo['classes'], dataset.get_cat_ids(0)
+        (2, ('road', 'car'), [0, 1])
     """
 
     def __init__(
@@ -76,12 +85,14 @@ class PseudoLabelDataset(BaseSegDataset):
         missing = [name for name in wanted if name not in known]
         if missing:
             raise ValueError(
-                f'PseudoLabelDataset: {len(missing)} of {len(wanted)} ids have no label in '
-                f'{", ".join(self._summaries)}, such as {missing[0]}; an id there is such as '
+                f'PseudoLabelDataset: {len(missing)} of {len(wanted)} ids have no labels in '
+                f'{", ".join(self._summaries)}, such as {missing[0]}; the labeled ids look like '
                 f'{next(iter(known), "none")}'
             )
         if not wanted:
-            raise ValueError(f'PseudoLabelDataset: no image is left; there are {len(known)} labels')
+            raise ValueError(
+                f'PseudoLabelDataset: no image is left of {len(known)} labeled ones; check the list of ids'
+            )
         return [self._entry(name, *known[name]) for name in wanted]
 
     def _entry(self, name: str, folder: str, image: dict) -> dict:
@@ -96,5 +107,5 @@ class PseudoLabelDataset(BaseSegDataset):
         )
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """The classes of an image, as ``ClassBalancedDataset`` asks for them."""
+        """The classes that are present in an image; ``ClassBalancedDataset`` calls this."""
         return self.get_data_info(idx)['present']

@@ -1,4 +1,4 @@
-"""Single images and label maps, as the pipeline of their data set reads them, and as they lie on the disk."""
+"""Single images and label maps, as the pipeline of their data set loads them and as they are stored on disk."""
 
 import io
 from collections.abc import Sequence
@@ -16,20 +16,30 @@ from torch.utils.data import Dataset
 from ..distillers.normalization import swaps_channels
 from .image_list import listed_images
 
-ORIENTATION = 0x0112  # the EXIF tag; 1 is upright, 5 to 8 exchange height and width
+ORIENTATION = 0x0112  # the EXIF tag; 1 is upright, 5 to 8 swap height and width
 UPRIGHT = 1
-# What 255 is called in files of more than 8 bits; a byte keeps 255 of each.
+# Values for 255 in files with more than 8 bits. Each becomes 255 when only the low byte is kept.
 ALL_ONES = (255, 2**16 - 1, 2**32 - 1, -1)
 NAMED = 3  # values in a message
 
 
 class Pictures:
-    """The images of a data set by their path, to be looked at, as its pipeline loads them.
+    """Images of a data set by path, as viewable RGB pictures of what the pipeline loads.
 
     Args:
-        dataset: built; the images of one that does not say what it lists are read as color pictures.
-        network: that sees them, or whatever holds it as ``module`` or ``student``; its preprocessor tells the order of
-            channels.
+        dataset: Data set that is already built. If it does not list its images, they are read as color images.
+        network: Network that reads the images, also within a wrapper (``module``) or a distiller (``student``). Its
+            data preprocessor defines the channel order.
+
+    Example:
+        >>> from torch import nn
+        >>> from mmseg_kd.datasets import CamVidDataset
+        >>> from mmseg_kd.testing.trees import write_camvid_tree
+        >>> root = write_camvid_tree('camvid', images=1, size=(8, 16))
+        >>> prefix = dict(img_path='img_dir/train', seg_map_path='ann_dir/train')
+        >>> dataset = CamVidDataset(data_root=str(root), data_prefix=prefix, pipeline=[dict(type='LoadImageFromFile')])
+        >>> Pictures(dataset, nn.Identity())(dataset.get_data_info(0)['img_path']).shape
+        (8, 16, 3)
     """
 
     def __init__(self, dataset: Dataset, network: nn.Module) -> None:
@@ -41,7 +51,7 @@ class Pictures:
         self._swaps_channels = swaps_channels(getattr(network, 'data_preprocessor', None))
 
     def __call__(self, path: str) -> np.ndarray:
-        """The picture, (H, W, 3), uint8, RGB; see :func:`read_picture`."""
+        """The image at a path as an RGB picture (H, W, 3), uint8; see :func:`read_picture`."""
         if path not in self._images:
             return mmcv.imread(path, channel_order='rgb')
         leaf, index = self._images[path]
@@ -49,13 +59,13 @@ class Pictures:
 
 
 class LabelMap(NamedTuple):
-    """A label map as the transforms of its pipeline load it, before any that moves pixels.
+    """A label map after the pipeline's loading transforms, before any transform that moves pixels.
 
     Args:
-        labels: classes (H, W).
-        path: of its file.
-        stored: the different numbers in the file; those of ``labels`` where a transform of the user reads it.
-        doubt: something that the numbers cannot settle, as a sentence; empty if there is nothing.
+        labels: Classes (H, W).
+        path: Path of the label file.
+        stored: Distinct numbers in the file, or in ``labels`` if a custom transform reads the file.
+        doubt: Sentence about a possible mistake that the numbers alone do not show; empty if there is none.
     """
 
     labels: np.ndarray
@@ -65,17 +75,22 @@ class LabelMap(NamedTuple):
 
 
 def read_image(transforms: Sequence, info: dict) -> tuple[np.ndarray, object]:
-    """An image as the first transforms of a pipeline load it, and the transform that did.
+    """An image as the pipeline loads it, and the transform that loaded it.
 
     Args:
-        transforms: of the pipeline.
-        info: what the data set says of the image, with ``img_path``.
+        transforms: Transforms of the pipeline.
+        info: Entry of the image in the data set, with ``img_path``.
 
     Returns:
-        tuple: (H, W) or (H, W, C), of whatever type and order of channels, before it is resized; the transform.
+        tuple: the image (H, W) or (H, W, C) before resizing, with any type and channel order; and the transform.
 
     Raises:
-        ValueError: naming the image, if it cannot be read, or no transform loads it.
+        ValueError: If the image cannot be read, or no transform loads it; the message names the image.
+
+    Example:
+        >>> image, transform = read_image([lambda info: dict(info, img=np.zeros((4, 6, 3)))], dict(img_path='1.npy'))
+        >>> image.shape
+        (4, 6, 3)
     """
     path, results = info.get('img_path', 'the image'), info
     for transform in transforms:
@@ -88,16 +103,21 @@ def read_image(transforms: Sequence, info: dict) -> tuple[np.ndarray, object]:
 
 
 def read_picture(transforms: Sequence, info: dict, swaps_channels: bool) -> np.ndarray:
-    """The same image, to be looked at: (H, W, 3), uint8, RGB.
+    """An image as the pipeline loads it, converted to a viewable RGB picture (H, W, 3), uint8.
 
     Args:
-        transforms: of the pipeline.
-        info: what the data set says of the image.
-        swaps_channels: whether the network's preprocessor exchanges the first and the third channel to get RGB; the
-            only hint at the order of channels where a transform of the user loads the image.
+        transforms: Transforms of the pipeline.
+        info: Entry of the image in the data set, with ``img_path``.
+        swaps_channels: Whether the network's preprocessor swaps the first and third channel to get RGB. It is the only
+            hint at the channel order if a custom transform loads the image.
 
     Raises:
-        ValueError: as :func:`read_image`.
+        ValueError: If the image cannot be read, or no transform loads it; the message names the image.
+
+    Example:
+        >>> blue = np.full((1, 1, 3), (255, 0, 0), np.uint8)
+        >>> read_picture([lambda info: dict(info, img=blue)], dict(img_path='1.npy'), swaps_channels=True).tolist()
+        [[[0, 0, 255]]]
     """
     image, transform = read_image(transforms, info)
     if isinstance(transform, LoadImageFromFile):
@@ -106,14 +126,18 @@ def read_picture(transforms: Sequence, info: dict, swaps_channels: bool) -> np.n
 
 
 def as_picture(image: np.ndarray, bgr: bool) -> np.ndarray:
-    """An image of any type and number of channels as (H, W, 3), uint8, RGB.
+    """An image of any type and number of channels as a viewable RGB picture (H, W, 3), uint8.
 
-    Of more than three channels, the first three are shown; of fewer, the first in gray. Values beyond 0..255, and
-    values of at most 1, are stretched to 0..255 between their least and their greatest.
+    With more than three channels, the first three are shown; with fewer, the first one in gray. If values lie outside
+    0..255 or do not exceed 1, the range from the minimum to the maximum is stretched to 0..255.
 
     Args:
-        image: (H, W) or (H, W, C).
-        bgr: whether blue comes first.
+        image: Image (H, W) or (H, W, C).
+        bgr: Whether the channel order is BGR.
+
+    Example:
+        >>> as_picture(np.array([[0.0, 0.5, 1.0]]), bgr=False)[0, :, 0].tolist()
+        [0, 128, 255]
     """
     image = image.reshape(*image.shape[:2], -1)
     shown = image[..., :3] if image.shape[-1] >= 3 else image[..., :1].repeat(3, -1)
@@ -127,16 +151,25 @@ def as_picture(image: np.ndarray, bgr: bool) -> np.ndarray:
 
 
 def read_labels(dataset: Dataset, index: int, key: str) -> LabelMap:
-    """A whole label map, and what becomes of its file on the way.
+    """A complete label map, checked for mistakes that loading would hide.
 
     Args:
-        dataset: that lists the image.
-        index: of the image in it.
-        key: of the data set in the config, for messages.
+        dataset: Data set that lists the image.
+        index: Index of the image in the data set.
+        key: Key of the data set in the config, for error messages.
 
     Raises:
-        ValueError: naming the file and the remedy, if the pipeline loads no labels, the file cannot be read, holds no
-            number for each pixel or numbers that loading changes, or is of another size than its image.
+        ValueError: If the pipeline loads no labels, the file cannot be read, it does not hold one number per pixel,
+            loading changes its numbers, or its size differs from the image's. The message names the file and a remedy.
+
+    Example:
+        >>> from mmseg_kd.datasets import CamVidDataset
+        >>> from mmseg_kd.testing.trees import write_camvid_tree
+        >>> root = write_camvid_tree('camvid', images=1, size=(8, 16))
+        >>> prefix = dict(img_path='img_dir/train', seg_map_path='ann_dir/train')
+        >>> dataset = CamVidDataset(data_root=str(root), data_prefix=prefix, pipeline=[dict(type='LoadAnnotations')])
+        >>> read_labels(dataset, 0, 'train_dataloader.dataset').labels.shape
+        (8, 16)
     """
     image, results = None, dataset.get_data_info(index)
     info = dict(results)
@@ -149,7 +182,7 @@ def read_labels(dataset: Dataset, index: int, key: str) -> LabelMap:
     if not results or 'gt_seg_map' not in results:
         raise ValueError(f"no transform loads labels; add dict(type='LoadAnnotations') to {key}.pipeline")
     labels, path = results['gt_seg_map'], info.get('seg_map_path') or f'image {index}'
-    # A loader of the user's own may give the numbers of a file any meaning.
+    # A custom loader may give the numbers of a file any meaning.
     own = any(
         getattr(type(transform), name, None) is not getattr(LoadAnnotations, name)
         for name in ('transform', '_load_seg_map')
@@ -157,7 +190,7 @@ def read_labels(dataset: Dataset, index: int, key: str) -> LabelMap:
     stored, doubt = ([], '') if own else _stored(path, transform, getattr(dataset, 'metainfo', None) or {})
     if labels.ndim != 2:
         raise ValueError(
-            f'{path} must give one number for each pixel, (H, W), but gives {labels.shape}; see '
+            f'{path} must give one number per pixel, (H, W), but gives {labels.shape}; check '
             f'{type(transform).__name__} in {key}.pipeline'
         )
     size, tag = results.get('ori_shape'), _orientation(info)
@@ -165,17 +198,17 @@ def read_labels(dataset: Dataset, index: int, key: str) -> LabelMap:
         remedy = f'check {key}.data_prefix'
         if tag >= 5 and tuple(size[:2]) == labels.shape[::-1]:
             remedy = (
-                f'its EXIF orientation ({tag}) turns the image as it is loaded, and not the labels: set '
+                f'loading rotates the image by its EXIF orientation ({tag}), but not the labels: set '
                 f"color_type='color_ignore_orientation' of LoadImageFromFile in {key}.pipeline, or save "
-                'the image turned'
+                'the rotated image'
             )
         raise ValueError(
             f'{path} is {labels.shape[0]}x{labels.shape[1]}, but its image is {size[0]}x{size[1]}; {remedy}'
         )
     if tag != UPRIGHT and image is not None and _turned(info, np.asarray(image)):
         doubt = (
-            f'{info["img_path"]} has the EXIF orientation {tag} and is turned as it is loaded; see that its labels '
-            f"are turned too, or set color_type='color_ignore_orientation' of LoadImageFromFile in {key}.pipeline"
+            f'{info["img_path"]} has the EXIF orientation {tag} and is rotated by loading; check that its labels '
+            f"are rotated too, or set color_type='color_ignore_orientation' of LoadImageFromFile in {key}.pipeline"
         )
     return LabelMap(labels, path, np.unique(labels).tolist() if own else stored, doubt)
 
@@ -184,40 +217,39 @@ def _apply(transform: object, results: dict, path: str) -> dict | None:
     try:
         return transform(results)
     except Exception as error:
-        # What is written for people names the file and the remedy already.
+        # This package's own messages already name the file and the remedy.
         if isinstance(error, ValueError) and path in str(error):
             raise
         reason = ' '.join(str(error).split()) or type(error).__name__
         raise ValueError(
-            f"{path} can't be loaded by {type(transform).__name__} ({reason}); mend the file or the "
-            'transform, or take the file out of the list'
+            f"{path} can't be loaded by {type(transform).__name__} ({reason}); repair the file or the "
+            'transform, or remove the file from the list'
         ) from error
 
 
 def _stored(path: str, transform: LoadAnnotations, metainfo: dict) -> tuple[list[int], str]:
-    """The different numbers in a label file that LoadAnnotations reads, and a doubt about its palette.
+    """The distinct numbers in a label file that LoadAnnotations reads, and a doubt about its palette.
 
     Raises:
-        ValueError: if what it reads is not what the file means.
+        ValueError: If LoadAnnotations misreads the file.
     """
     content = fileio.get(path, backend_args=transform.backend_args)
     mode, kind = _form(content)
     pixels = mmcv.imfrombytes(content, flag='unchanged', backend=transform.imdecode_backend).squeeze()
     if kind == 'JPEG':
         raise ValueError(
-            f'{path} is a JPEG, whose compression changes the numbers of labels; save labels as PNG, from '
-            'what the JPEG was made of'
+            f'{path} is a JPEG, whose compression changes the class numbers; save the original labels as PNG'
         )
     if pixels.ndim != 2:
         if mode == 'P':
             raise ValueError(
-                f'{path} holds class numbers with a palette, which imdecode_backend='
-                f"'{transform.imdecode_backend}' of LoadAnnotations turns into colors; leave "
-                'imdecode_backend out'
+                f'{path} holds class numbers with a palette, but imdecode_backend='
+                f"'{transform.imdecode_backend}' of LoadAnnotations converts them to colors; remove "
+                'imdecode_backend'
             )
         raise ValueError(
             f'{path} holds colors ({mode or f"{pixels.shape[-1]} channels"}), but a label map must hold '
-            f'one class number for each pixel; save it as an 8-bit PNG with the number of each color'
+            f'one class number per pixel; save it as an 8-bit PNG with class numbers instead of colors'
             f'{_known_colors(pixels, metainfo)}'
         )
     values = np.unique(pixels)
@@ -227,14 +259,14 @@ def _stored(path: str, transform: LoadAnnotations, metainfo: dict) -> tuple[list
     if changed:
         told = ', '.join(f'{values[index]:g} becomes {kept[index]}' for index in changed[:NAMED])
         raise ValueError(
-            f'{path} holds numbers that need more than 8 bits ({pixels.dtype}), of which LoadAnnotations '
-            f'keeps 8: {told}; save the class numbers as an 8-bit PNG'
+            f'{path} holds numbers with more than 8 bits ({pixels.dtype}), but LoadAnnotations keeps only '
+            f'8 bits: {told}; save the class numbers as an 8-bit PNG'
         )
     return kept.tolist(), _other_palette(path, content, kept.tolist(), metainfo) if mode == 'P' else ''
 
 
 def _other_palette(path: str, content: bytes, values: list[int], metainfo: dict) -> str:
-    """A doubt, if the colors of a file's numbers are those of other classes."""
+    """A doubt, if the file's palette gives its class numbers the colors of other classes."""
     known = [tuple(color) for color in metainfo.get('palette') or ()]
     if metainfo.get('label_map') or len(set(known)) < len(known):
         return ''
@@ -247,8 +279,8 @@ def _other_palette(path: str, content: bytes, values: list[int], metainfo: dict)
         return ''
     value, other = next((value, other) for value, other in others.items() if value != other)
     return (
-        f'{path} draws the number {value} in the color that metainfo.palette gives to {other}, and numbers count, '
-        'not colors; save it with the number of each color, or bring metainfo.palette into the order of the numbers'
+        f'{path} shows the number {value} in the color that metainfo.palette gives to {other}. The numbers are used, '
+        'not the colors; save the file with the right numbers, or sort metainfo.palette by the numbers'
     )
 
 
@@ -261,7 +293,7 @@ def _known_colors(pixels: np.ndarray, metainfo: dict) -> str:
 
 
 def _form(content: bytes) -> tuple[str, str]:
-    """Mode and format of an image file, empty where Pillow does not know it."""
+    """Mode and format of an image file; empty if Pillow cannot read it."""
     try:
         with Image.open(io.BytesIO(content)) as picture:
             return picture.mode, picture.format or ''
@@ -273,13 +305,13 @@ def _orientation(info: dict) -> int:
     try:
         with Image.open(info['img_path']) as picture:
             return picture.getexif().get(ORIENTATION) or UPRIGHT
-    # Not a file of this machine, or none that Pillow knows: it is turned by no EXIF tag.
+    # Files on remote backends, and files that Pillow cannot read, are not rotated by an EXIF tag.
     except Exception:
         return UPRIGHT
 
 
 def _turned(info: dict, image: np.ndarray) -> bool:
-    """Whether an image was loaded as its EXIF tag says, and not as its pixels are stored."""
+    """Whether loading rotated an image by its EXIF tag."""
     with Image.open(info['img_path']) as picture:
         gray = picture.convert('L')
         upright, stored = (np.asarray(each, np.float64) for each in (ImageOps.exif_transpose(gray), gray))

@@ -1,4 +1,4 @@
-"""Labeled and unlabeled images side by side, as a pure function of a seed and a number."""
+"""Pairs of labeled and unlabeled images; each item depends only on a seed and the item's number."""
 
 import logging
 import random
@@ -19,44 +19,58 @@ from .image_list import NAMED, ImageList, overlap
 from .partitions import Partition, labeled_part, read_ids
 from .transforms import LoadBlankAnnotations
 
-LABELED = 0  # numbers of the streams that things are drawn from; the unlabeled branches follow
+LABELED = 0  # number of the random stream of labeled images; the unlabeled branches follow
 
 
 @DATASETS.register_module()
 class SemiSupervisedDataset(Dataset):
-    """One labeled image, and one unlabeled image for each unlabeled branch.
+    """One labeled image with one unlabeled image for each unlabeled branch.
 
-    Item n is ``dict(labeled=..., unlabeled=[..., ...])``, each entry what ``PackSegInputs`` gives. It depends on the
-    files, :attr:`seed` and n alone, for n without end (:class:`StreamSampler`): the labeled image is
-    ``permutation(seed, n // L)[n % L]`` of the L labeled ones, so that each is drawn equally often however many more
-    unlabeled ones there are. Every branch has such permutations of its own; those of two branches differ in every
-    place, so an item never has the same image twice (the published code of CPS pairs every image with itself).
-    Augmentations draw from Python's, NumPy's and torch's global generators, which are seeded for it by ``seed``, n and
-    the branch, and are restored afterwards.
+    Item n is ``dict(labeled=..., unlabeled=[..., ...])`` with entries in the format of ``PackSegInputs``. It depends
+    only on the files, on :attr:`seed` and on n, which has no upper limit (:class:`StreamSampler`). Of L labeled images,
+    item n holds number ``permutation(seed, n // L)[n % L]``, so each labeled image is used equally often, even if there
+    are many more unlabeled ones. Each branch has its own permutations. Those of two branches differ at every position,
+    so an item never holds the same image twice (the published code of CPS pairs every image with itself).
+    Augmentations use the global generators of Python, NumPy and torch. These are seeded by ``seed``, n and the branch
+    for each item, and restored afterwards.
 
-    An unlabeled branch is told neither labels nor where they are. An image that cannot be read is named and ends the
-    run; an unlabeled one is passed over, with a warning and with the next of the permutation in its place, where the
-    branch loads with ``dict(type='LoadImageFromFile', ignore_empty=True)``.
+    Unlabeled branches get neither labels nor paths of labels. An image that cannot be read ends the run with an error
+    that names it. Unlabeled images that cannot be read are skipped with a warning, and replaced by the next one of the
+    permutation, if the branch uses ``dict(type='LoadImageFromFile', ignore_empty=True)``.
 
     Args:
-        labeled: config of the training set, with its pipeline: any data set that lists images, or a ``ConcatDataset``
-            of such.
-        unlabeled_pipelines: of the unlabeled branches, one or two; each has ``LoadBlankAnnotations`` where labeled
-            images have ``LoadAnnotations``.
-        partition: which images of ``labeled`` are labeled: the name of a published partition (``'cityscapes/1_8'``),
-            a list file, ``dict(fraction=..., seed=...)``, or two list files, ``dict(labeled=..., unlabeled=...)``; see
-            :mod:`mmseg_kd.datasets.partitions`. None: all.
-        unlabeled: config of a data set whose images, all or those listed, are the unlabeled ones, such as
-            ``dict(type='UnlabeledFolderDataset', folder='...')``; its pipeline and labels are not used. None: they are
-            the rest of ``labeled``, or those of it that are listed.
+        labeled: Config of the training set, with its pipeline: any data set that lists images, or a ``ConcatDataset``
+            of such data sets.
+        unlabeled_pipelines: Pipelines of the unlabeled branches, one or two, with ``LoadBlankAnnotations`` instead of
+            ``LoadAnnotations``.
+        partition: Choice of the labeled images in ``labeled``: name of a published partition (``'cityscapes/1_8'``),
+            list file, ``dict(fraction=..., seed=...)``, or two list files, ``dict(labeled=..., unlabeled=...)``; see
+            :mod:`mmseg_kd.datasets.partitions`. None for all images.
+        unlabeled: Config of a data set with the unlabeled images, such as
+            ``dict(type='UnlabeledFolderDataset', folder='...')``; its pipeline and labels are not used. None for the
+            remaining or listed images of ``labeled``.
 
     Attributes:
-        seed: of all that is drawn; set by the sampler.
-        labeled: places of the labeled images in the data set ``labeled``, ascending.
-        unlabeled: places of the unlabeled ones in the data set ``unlabeled``, or in ``labeled`` if there is none.
+        seed: Seed of the order and the augmentations; set by the sampler.
+        labeled: Indices of the labeled images in the data set ``labeled``, ascending.
+        unlabeled: Indices of the unlabeled images in the data set ``unlabeled``, or in ``labeled`` if there is none.
 
     Raises:
-        ValueError: if ids do not exist, a list is empty, or an image is both labeled and unlabeled.
+        ValueError: If ids do not exist, a list is empty, or an image is both labeled and unlabeled.
+
+    Example:
+        >>> from mmseg_kd.datasets import CamVidDataset
+        >>> from mmseg_kd.testing.trees import write_camvid_tree
+        >>> root = write_camvid_tree('camvid', images=8, size=(8, 8))
+        >>> load, pack = dict(type='LoadImageFromFile'), dict(type='PackSegInputs')
+        >>> prefix = dict(img_path='img_dir/train', seg_map_path='ann_dir/train')
+        >>> camvid = dict(type='CamVidDataset', data_root=str(root), data_prefix=prefix,
+        ...               pipeline=[load, dict(type='LoadAnnotations'), pack])
+        >>> dataset = SemiSupervisedDataset(
+        ...     camvid, [[load, dict(type='LoadBlankAnnotations'), pack]], dict(fraction=0.25, seed=0)
+        ... )
+        >>> len(dataset.labeled), len(dataset.unlabeled), sorted(dataset[0])
+        (2, 6, ['labeled', 'unlabeled'])
     """
 
     def __init__(
@@ -84,19 +98,19 @@ class SemiSupervisedDataset(Dataset):
 
     @property
     def metainfo(self) -> dict:
-        """That of the labeled data set: classes and palette."""
+        """Classes and palette of the labeled data set."""
         return self._labeled_images.metainfo
 
     def listed_images(self) -> list[tuple[Dataset, int]]:
-        """The labeled images: the data set that lists each, and its number there."""
+        """The labeled images, as pairs of the data set that lists the image and its index there."""
         return [self._labeled_images.locate(index) for index in self.labeled]
 
     def unlabeled_paths(self) -> list[str]:
-        """The files of the unlabeled images."""
+        """The paths of the unlabeled images."""
         return [self._unlabeled_images.info(index)['img_path'] for index in self.unlabeled]
 
     def __len__(self) -> int:
-        """The longer list; numbers beyond it go on with the next permutation."""
+        """The length of the longer list. Items with higher numbers continue with the next permutation."""
         return max(len(self.labeled), len(self.unlabeled))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -110,8 +124,8 @@ class SemiSupervisedDataset(Dataset):
         if labeled is None:
             path = self._labeled_images.info(index)['img_path']
             raise ValueError(
-                f'labeled: {path} was dropped by a transform of its pipeline; leave ignore_empty=True '
-                'out, and mend the image or take it out of the list'
+                f'labeled: {path} was dropped by a transform of its pipeline; remove ignore_empty=True, '
+                'and repair the image or remove it from the list'
             )
         taken: set[int] = set()
         return dict(labeled=labeled, unlabeled=[self._draw(n, number, taken) for number in range(len(self._branches))])
@@ -121,7 +135,7 @@ class SemiSupervisedDataset(Dataset):
         epoch, place = divmod(n, total)
         order = branch_orders(self.seed, epoch, total)[number]
         with _seeded(self.seed, LABELED + 1 + number, n):
-            # Only an image that is passed over brings a second round.
+            # Only a skipped image leads to a second iteration.
             for index in (order[(place + step) % total] for step in range(total)):
                 if index in taken and total > 1:
                     continue
@@ -140,41 +154,70 @@ class SemiSupervisedDataset(Dataset):
     def _warn(self, path: str) -> None:
         if path not in self._passed_over:
             self._passed_over.add(path)
-            print_log(
-                f'unlabeled image {path} was passed over: it cannot be read', logger='current', level=logging.WARNING
-            )
+            print_log(f'unlabeled image {path} was skipped: it cannot be read', logger='current', level=logging.WARNING)
 
     def _check_lists(self) -> None:
         if not len(self.unlabeled):
             raise ValueError(
-                f'no image is left unlabeled: all {len(self.labeled)} of labeled are labeled; set a '
-                'smaller partition, or unlabeled to another data set'
+                f'no unlabeled images are left: all {len(self.labeled)} of labeled are labeled; set a '
+                'smaller partition, or set unlabeled to another data set'
             )
         labeled, unlabeled = self._labeled_images.paths(), self._unlabeled_images.paths()
         both = overlap([labeled[index] for index in self.labeled], [unlabeled[index] for index in self.unlabeled])
         if both:
             raise ValueError(
                 f'{len(both)} images are both labeled and unlabeled, such as '
-                f'{", ".join(both[:NAMED])}; take them out of one of the lists, or leave unlabeled out: '
-                'it is then the rest of labeled'
+                f'{", ".join(both[:NAMED])}; remove them from one of the lists, or remove unlabeled: '
+                'the unlabeled images are then the rest of labeled'
             )
 
 
 @lru_cache(maxsize=8)
 def permutation(seed: int, stream: int, epoch: int, size: int) -> np.ndarray:
-    """The order of ``size`` images in a pass over them."""
+    """The order of the images in one pass over them.
+
+    Args:
+        seed: Seed of the run.
+        stream: Number of the random stream.
+        epoch: Number of the pass.
+        size: Number of images.
+
+    Example:
+        >>> sorted(permutation(seed=0, stream=0, epoch=3, size=4).tolist())
+        [0, 1, 2, 3]
+    """
     return np.random.default_rng([seed, stream, epoch]).permutation(size)
 
 
 @lru_cache(maxsize=4)
 def branch_orders(seed: int, epoch: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two orders of the unlabeled images in a pass over them, which differ in every place."""
+    """Orders of the unlabeled images of two branches in one pass; they differ at every position.
+
+    Args:
+        seed: Seed of the run.
+        epoch: Number of the pass.
+        size: Number of images.
+
+    Example:
+        >>> first, second = branch_orders(seed=0, epoch=0, size=5)
+        >>> bool((first == second).any())
+        False
+    """
     first, second = (permutation(seed, LABELED + 1 + number, epoch, size) for number in range(2))
     return first, apart(first, second)
 
 
 def apart(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """A permutation that is ``second`` but for the places where that meets ``first``, where they are exchanged."""
+    """A permutation that differs from ``first`` at every position: ``second`` with the equal positions rotated.
+
+    Args:
+        first: Permutation to differ from.
+        second: Permutation to change where it equals ``first``.
+
+    Example:
+        >>> apart(np.array([0, 1, 2]), np.array([0, 2, 1])).tolist()
+        [2, 0, 1]
+    """
     meeting = np.flatnonzero(first == second)
     if len(meeting) == 1:
         meeting = np.append(meeting, (meeting + 1) % len(first))
@@ -196,16 +239,16 @@ def _build_branches(pipelines: Sequence[Sequence[dict]]) -> list[Sequence]:
         if kinds or not any(isinstance(transform, LoadBlankAnnotations) for transform in transforms):
             raise ValueError(
                 f'unlabeled_pipelines[{number}] must have LoadBlankAnnotations after LoadImageFromFile'
-                f'{f", in place of {kinds[0]}" if kinds else ""}'
+                f'{f", instead of {kinds[0]}" if kinds else ""}'
             )
     return branches
 
 
 def _load(info: dict, transforms: Sequence, key: str) -> dict | None:
-    """What a pipeline makes of an image; None if a transform drops it.
+    """The output of a pipeline for an image; None if a transform drops the image.
 
     Raises:
-        ValueError: naming the image, if it cannot be read.
+        ValueError: If the image cannot be read; the message names it.
     """
     path, results = info['img_path'], info
     for transform in transforms:
@@ -214,12 +257,12 @@ def _load(info: dict, transforms: Sequence, key: str) -> dict | None:
         except Exception as error:
             if 'img' in results:
                 raise
-            # MMCV passes over a file that it cannot open, but not over one that holds no image.
+            # MMCV's ignore_empty skips files that it cannot open, but not files that hold no image.
             if getattr(transform, 'ignore_empty', False):
                 return None
             reason = ' '.join(str(error).split()) or type(error).__name__
             raise ValueError(
-                f"{key}: {path} can't be read ({reason}); mend it or take it out of the list"
+                f"{key}: {path} can't be read ({reason}); repair it or remove it from the list"
                 f'{_REMEDY if key != "labeled" else ""}'
             ) from error
         if results is None:
@@ -227,7 +270,7 @@ def _load(info: dict, transforms: Sequence, key: str) -> dict | None:
     return results
 
 
-_REMEDY = ", or pass over what can't be read with dict(type='LoadImageFromFile', ignore_empty=True)"
+_REMEDY = ", or skip images that can't be read with dict(type='LoadImageFromFile', ignore_empty=True)"
 
 
 @contextmanager
@@ -236,7 +279,7 @@ def _seeded(*words: int) -> Iterator[None]:
     seeds = np.random.SeedSequence(words).generate_state(3)
     random.seed(int(seeds[0]))
     np.random.seed(seeds[1])
-    # Not torch.manual_seed, which would also reach the generators of the GPUs.
+    # torch.manual_seed would also change the generators of the GPUs.
     torch.default_generator.manual_seed(int(seeds[2]))
     try:
         yield

@@ -1,4 +1,4 @@
-"""Divide a folder of images into training, validation and testing."""
+"""Divide a folder of images into training, validation and test sets."""
 
 from pathlib import Path
 
@@ -13,28 +13,28 @@ SHARES = (0.7, 0.2, 0.1)
 def write_split(
     folder: str | Path, out: str | Path, fraction: float = 1.0, seed: int = 0, suffix: str = '.jpg'
 ) -> dict[str, list[str]]:
-    """Draw 70 % of a folder's images for training, 20 % for validation and 10 % for testing.
+    """Sample 70 % of a folder's images for training, 20 % for validation and 10 % for testing.
 
-    ``train.txt``, ``val.txt`` and ``test.txt`` are what ``ann_file`` of MMSegmentation's data sets reads: the path of
-    an image below the folder, without suffix, on each line, sorted. The draw depends on these paths, the fraction and
-    the seed alone, and no image is in two lists. The same lists are written again without harm.
+    The files ``train.txt``, ``val.txt`` and ``test.txt`` have the format of ``ann_file`` in MMSegmentation's data sets:
+    sorted lines with an image's path relative to the folder, without suffix. The sample depends only on these paths,
+    the fraction and the seed. No image is in two lists. Repeating the call writes the same lists.
 
     Args:
-        folder: the images, in it or in folders in it, as :func:`~mmseg_kd.io.files.find_files` lists them.
-        out: folder for the three lists.
-        fraction: of the images, drawn first; the others are in no list.
-        seed: of the draw.
-        suffix: of the images, in whatever case.
+        folder: Folder of the images and their subfolders, searched by :func:`~mmseg_kd.io.files.find_files`.
+        out: Folder for the three lists.
+        fraction: Fraction of the images to use, sampled first; other images are in no list.
+        seed: Seed of the sample.
+        suffix: Suffix of the images, in upper or lower case.
 
     Returns:
-        dict: the lines of each list, by its name.
+        dict: the lines of each list, by the name of the list.
 
     Raises:
-        ValueError: if ``fraction`` is not in (0, 1], two images differ in the case of their suffix alone, there is no
-            such folder, or fewer images are drawn than there are lists to fill.
+        ValueError: If ``fraction`` is not in (0, 1], the folder does not exist, two images differ only in the case of
+            their suffix, or there are fewer images than lists.
 
-    The shares, and the 10 % of COCO test2017, are those of the work that took MCKD (arXiv 2311.08640) to segmentation;
-    its lists are not published.
+    The shares, and the 10 % of COCO test2017, are those of the work that applied MCKD (arXiv 2311.08640) to
+    segmentation; its lists are not published.
 
     Example:
         >>> Path('images').mkdir()
@@ -51,7 +51,7 @@ def write_split(
     if len(set(ids)) < len(ids):
         twice = next(name for name in ids if ids.count(name) > 1)
         raise ValueError(
-            f'write_split: an image must be told by its path without suffix, but {folder} holds two files '
+            f'write_split: paths without suffix must be unique, but {folder} holds two files '
             f'{twice}; rename one of them'
         )
     drawn = np.random.default_rng(seed).permutation(len(ids))[: round(fraction * len(ids))]
@@ -59,8 +59,8 @@ def write_split(
     parts = {name: sorted(ids[index] for index in part) for name, part in zip(SPLITS, np.split(drawn, ends))}
     if not all(parts.values()):
         raise ValueError(
-            f'write_split: every list must get an image, but only {len(drawn)} of the {len(ids)} images '
-            f'(*{suffix}) in {folder} are drawn; check the folder and its suffix, or raise fraction'
+            f'write_split: every list needs an image, but only {len(drawn)} of the {len(ids)} images '
+            f'(*{suffix}) in {folder} are sampled; check the folder and the suffix, or raise fraction'
         )
     Path(out).mkdir(parents=True, exist_ok=True)
     for name, part in parts.items():

@@ -10,19 +10,27 @@ from .semi_supervised import SemiSupervisedDataset
 
 @DATA_SAMPLERS.register_module()
 class StreamSampler(Sampler):
-    """Count: rank, rank + W, rank + 2 W, ... without end, for W processes.
+    """Endless item numbers rank, rank + W, rank + 2 W, ... for W processes.
 
-    :class:`SemiSupervisedDataset` makes its items of the number alone, so W processes with batches of B draw together
-    what one process draws with batches of W B, and a resumed training goes on with the next batch. It is for training
-    by iterations.
+    The items of :class:`SemiSupervisedDataset` depend only on their number. Therefore W processes with batches of B
+    see the same items as one process with batches of W B, and a resumed run continues with the next batch. Training
+    must be counted in iterations.
 
     Args:
-        dataset: whose ``seed`` is set.
-        seed: decides the order of the images and every augmentation; by default that of the run
-            (``randomness=dict(seed=...)``), without which a resumed run cannot draw the same again.
+        dataset: Data set whose ``seed`` the sampler sets.
+        seed: Seed of the order of the images and of all augmentations. None for the run's seed
+            (``randomness=dict(seed=...)``); without a fixed seed, a resumed run reads other images.
 
     Raises:
-        ValueError: if the data set is another.
+        ValueError: If the data set is not a :class:`SemiSupervisedDataset`.
+
+    Example:
+        >>> from itertools import islice
+        >>> dataset = SemiSupervisedDataset.__new__(SemiSupervisedDataset)  # the numbers do not depend on its images
+        >>> sampler = StreamSampler(dataset, seed=0)
+        >>> sampler.skip(10)
+        >>> list(islice(sampler, 3))
+        [10, 11, 12]
     """
 
     def __init__(self, dataset: SemiSupervisedDataset, seed: int | None = None) -> None:
@@ -43,5 +51,5 @@ class StreamSampler(Sampler):
         return len(self.dataset)
 
     def skip(self, num_samples: int) -> None:
-        """Start after ``num_samples`` items of this process; MMEngine calls it to resume without loading them."""
+        """Skip ``num_samples`` items of this process; MMEngine calls this to resume without loading them."""
         self._start = num_samples

@@ -12,16 +12,23 @@ from ..labeling import SUFFIXES
 
 @DATASETS.register_module()
 class UnlabeledFolderDataset(BaseSegDataset):
-    """Images of a folder and of the folders in it, in the order of their paths, without labels.
+    """Unlabeled images of a folder and its subfolders, in the order of their paths.
 
     Args:
-        folder: path of the folder; see :func:`~mmseg_kd.io.files.find_files` for what is found in it.
-        suffixes: of the images, in whatever case.
-        pipeline: transforms; :class:`SemiSupervisedDataset` brings its own.
-        backend_args: as in :class:`mmseg.datasets.BaseSegDataset`.
+        folder: Path of the folder, which :func:`~mmseg_kd.io.files.find_files` searches.
+        suffixes: Suffixes of the images, in upper or lower case.
+        pipeline: Transforms; not used within :class:`SemiSupervisedDataset`, which has its own.
+        backend_args: Arguments of MMEngine's file backend.
 
     Raises:
-        ValueError: if ``folder`` is no folder, or holds no such image.
+        ValueError: If ``folder`` is not a folder, or holds no such images.
+
+    Example:
+        >>> Path('images/city').mkdir(parents=True)
+        >>> for name in ('city/2.png', '1.jpg', 'notes.txt'):
+        ...     Path('images', name).touch()
+        >>> [item['img_path'] for item in UnlabeledFolderDataset('images').load_data_list()]
+        ['images/1.jpg', 'images/city/2.png']
     """
 
     def __init__(
@@ -49,6 +56,6 @@ class UnlabeledFolderDataset(BaseSegDataset):
         ]
 
     def _remote_names(self, folder: str) -> list[str]:
-        """The same of a file backend, which only MMEngine can list."""
+        """The names of the images on a remote file backend, which only MMEngine can list."""
         names = fileio.list_dir_or_file(folder, list_dir=False, recursive=True, backend_args=self.backend_args)
         return sorted(name for name in names if name.lower().endswith(self._suffixes))

@@ -1,4 +1,4 @@
-"""A segmentor that labels single images."""
+"""Class probabilities of single images, predicted by a segmentor."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -21,25 +21,30 @@ LABEL_TRANSFORMS = ('LoadBlankAnnotations', 'LoadPanopticSemAnnotations')  # bes
 
 
 class Labeler:
-    """Class probabilities of single images by a segmentor, as it is tested: sliding windows, resizing and all.
+    """Class probabilities of single images, predicted as in a test: with sliding windows, resizing and so on.
 
     Args:
-        config: of a segmentor, as a path, ``mmseg::...``, or read; of a distiller, the student is taken. Its
-            ``test_dataloader`` says how images are loaded, and its data set what the classes are.
-        checkpoint: path or address of the weights; ``'auto'`` for those that the library's metafile names; None for a
-            segmentor that comes with them, as :class:`~mmseg_kd.models.HFUniversalSegmentor` does.
-        tta: the mean over the views of the config's ``tta_pipeline``.
+        config: Config of a segmentor, or of a distiller whose student is used: a path, ``mmseg::...``, or a config
+            object. Its ``test_dataloader`` defines how images are loaded and which classes there are.
+        checkpoint: Path or address of the weights; ``'auto'`` for the weights that the library's metafile names; None
+            for a segmentor that loads its own weights, such as :class:`~mmseg_kd.models.HFUniversalSegmentor`.
+        tta: Whether to average the predictions over the views of the config's ``tta_pipeline``.
 
     Attributes:
-        classes: names, in the order of the labels.
-        palette: red, green and blue in 0..255 of every class.
-        foreground_threshold: above which probability of class 1 a network of one channel predicts it; None for other
-            networks, which predict the most probable class.
+        classes: Class names in the order of the labels.
+        palette: Red, green and blue in 0..255 of every class.
+        foreground_threshold: Probability above which a network with one output channel predicts class 1; None for
+            other networks, which predict the most probable class.
 
     Raises:
-        FileNotFoundError: if there is no such config.
-        ValueError: if the checkpoint is missing, unsafe or of another network; or if the config names no classes, or
-            has no test-time augmentation and it is asked for.
+        FileNotFoundError: If the config does not exist.
+        ValueError: If the checkpoint is missing, unsafe or belongs to another network, if the config names no classes,
+            or if ``tta`` is set and the config has no ``tta_pipeline``.
+
+    Example:
+        >>> labeler = Labeler('mmseg::segformer/...py', 'segformer.pth')  # doctest: +SKIP
+        >>> labeler('street.png').shape  # doctest: +SKIP
+        torch.Size([19, 1024, 2048])
     """
 
     def __init__(self, config: str | Config, checkpoint: str | None, tta: bool = False) -> None:
@@ -51,7 +56,7 @@ class Labeler:
             if checkpoint is not None:
                 load_weights(model, published_weights(str(self.config_name)) if checkpoint == 'auto' else checkpoint)
             elif not getattr(model, 'comes_with_weights', False):
-                raise ValueError(f'{type(model).__name__} has random weights without one; give its path')
+                raise ValueError(f'{type(model).__name__} needs a checkpoint; pass its path')
         except ValueError as error:
             raise CheckpointError(f"the labeler's checkpoint: {error}") from None
         facts, transforms = data_set_facts(config.test_dataloader.dataset, 'test_dataloader.dataset')
@@ -71,21 +76,21 @@ class Labeler:
             raise ValueError(f'{self.config_name}: test_dataloader.dataset must name its classes')
         if outputs != len(self.classes):
             raise ValueError(
-                f'{self.config_name}: the network tells {outputs} classes apart, but the data set '
+                f'{self.config_name}: the network predicts {outputs} classes, but the data set '
                 f'{config.test_dataloader.dataset.type} has {len(self.classes)}; take the config of the data '
                 'that it was trained on'
             )
 
     @torch.no_grad()
     def __call__(self, path: str) -> Tensor:
-        """Probabilities (C, H, W), float32, on the CPU, of an image at its size on the disk.
+        """Probabilities (C, H, W) of an image at its original size, as float32 on the CPU.
 
         Args:
-            path: of the image.
+            path: Path of the image.
 
         Raises:
-            ValueError: naming the image, if it cannot be read.
-            RuntimeError: naming the image, if a transform or the network fails on it.
+            ValueError: If the image cannot be read; the message names it.
+            RuntimeError: If a transform or the network fails on the image; the message names it.
         """
         results = dict(img_path=path, reduce_zero_label=False, seg_fields=[])
         try:
@@ -95,12 +100,12 @@ class Labeler:
         except Exception as error:
             reason = ' '.join(str(error).split()) or type(error).__name__
             if 'img' not in results:
-                raise ValueError(f"{path} can't be read as an image ({reason}); mend it, or take it away") from error
+                raise ValueError(f"{path} can't be read as an image ({reason}); repair or remove it") from error
             height, width = results['img'].shape[:2]
             raise RuntimeError(
-                f'{path}: the network, or the test pipeline, fails on this image, {height}x{width} pixels '
-                f'when it failed ({type(error).__name__}: {reason}); take it away, or test by windows '
-                "(test_cfg=dict(mode='slide', ...)) if memory is short"
+                f'{path}: the network or the test pipeline failed on this image, which had {height}x{width} pixels '
+                f'at that point ({type(error).__name__}: {reason}); remove the image, or test with sliding windows '
+                "(test_cfg=dict(mode='slide', ...)) if memory ran out"
             ) from error
 
     def _probabilities(self, view: dict) -> Tensor:
@@ -108,7 +113,7 @@ class Labeler:
 
 
 def _without_labels(transforms: Sequence[Callable]) -> list[Callable]:
-    """The transforms, those of ``TestTimeAug`` too, without those that load labels."""
+    """The transforms without those that load labels, also within ``TestTimeAug``."""
     kept = [
         each
         for each in transforms

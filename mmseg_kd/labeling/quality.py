@@ -1,4 +1,4 @@
-"""How good labels are: against the truth where there is one, and against each other."""
+"""Quality of labels: compared with the ground truth, and with each other."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -13,14 +13,14 @@ from .class_areas import ClassAreas
 
 
 class Quality(NamedTuple):
-    """Of label maps against others.
+    """Quality of label maps compared with the ground truth, in percent.
 
     Args:
-        miou: mean over the classes that occur in either, in percent.
-        accuracy: share of the pixels that agree, in percent.
-        iou: of every class, in percent; NaN for one that occurs in neither.
-        judged: share of the pixels that could be judged, in percent: those that are void in neither.
-        fscore: mean F1 over the same classes, in percent, as ``mFscore`` of ``IoUMetric``.
+        miou: Mean IoU over the classes that occur in the labels or in the ground truth.
+        accuracy: Share of the compared pixels with the right class.
+        iou: IoU of every class; NaN for classes that occur in neither.
+        judged: Share of the pixels that were compared, which are ignored in neither map.
+        fscore: Mean F1 over the same classes, as ``mFscore`` of ``IoUMetric``.
     """
 
     miou: float
@@ -31,14 +31,20 @@ class Quality(NamedTuple):
 
 
 def judge(pairs: Iterable[tuple[np.ndarray, np.ndarray]], classes: Sequence[str]) -> Quality:
-    """Compare label maps with the truth, over all images at once.
+    """Compare label maps with the ground truth, accumulated over all images.
 
     Args:
-        pairs: label map and truth of each image, (H, W) both, with classes 0.. and 255 for void.
-        classes: names.
+        pairs: Label map and ground truth of each image, both (H, W) with classes from 0 on and 255 for ignored pixels.
+        classes: Class names.
 
     Raises:
-        ValueError: if a map and its truth differ in size, or hold other classes.
+        ValueError: If a label map and its ground truth differ in size, or hold numbers that are no class.
+
+    Example:
+        >>> labels, truth = np.array([[0, 0, 1, 255]]), np.array([[0, 1, 1, 1]])
+        >>> quality = judge([(labels, truth)], ['road', 'car'])
+        >>> quality.miou, quality.iou, quality.judged
+        (50.0, {'road': 50.0, 'car': 50.0}, 75.0)
     """
     areas, pixels = ClassAreas(len(classes)), 0
     for labels, truth in pairs:
@@ -54,14 +60,20 @@ def judge(pairs: Iterable[tuple[np.ndarray, np.ndarray]], classes: Sequence[str]
 
 
 def agreement(first: Callable[[str], Tensor], second: Callable[[str], Tensor], paths: Sequence[str]) -> float:
-    """Share of the pixels, in percent, that two networks give the same class; each process takes its share of the
-    images.
+    """Share of the pixels, in percent, for which two networks predict the same class.
+
+    The images are divided among the processes.
 
     Args:
-        first: gives the probabilities (C, H, W) of the image at a path; its ``foreground_threshold`` decides, if it has
-            one.
-        second: the same of the other network.
-        paths: of the images.
+        first: Function of an image's path that returns the probabilities (C, H, W), such as a
+            :class:`~mmseg_kd.labeling.Labeler`. Its ``foreground_threshold`` is used if it has one.
+        second: Function of the other network, of the same form.
+        paths: Paths of the images.
+
+    Example:
+        >>> first, second = torch.tensor([[[0.9, 0.2]], [[0.1, 0.8]]]), torch.tensor([[[0.6, 0.7]], [[0.4, 0.3]]])
+        >>> agreement(lambda path: first, lambda path: second, ['image.png'])
+        50.0
     """
     rank, processes = get_dist_info()
     counts = torch.zeros(2, dtype=torch.float64)

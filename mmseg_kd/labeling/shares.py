@@ -1,4 +1,4 @@
-"""How the classes fare in labels: the imbalance that students inherit."""
+"""Class imbalance of labels, which students inherit."""
 
 from typing import Any
 
@@ -10,14 +10,19 @@ RARE = 0.01  # of the pixels
 
 
 def class_shares(summary: dict[str, Any]) -> dict[str, Any]:
-    """How the classes fare over all images.
+    """Frequency of the classes over all labeled images.
 
     Args:
-        summary: of :func:`~mmseg_kd.labeling.write_labels`.
+        summary: Summary that :func:`~mmseg_kd.labeling.write_labels` returns.
 
     Returns:
-        dict: ``share`` of the pixels and ``images`` that hold it, for every class (arrays); ``void`` share and mean
-        ``confidence``, over all pixels.
+        dict: arrays with each class's ``share`` of the pixels and number of ``images``; the share of ignored pixels
+        (``void``) and the mean ``confidence`` over all pixels.
+
+    Example:
+        >>> images = dict(a=dict(size=[2, 2], share=[0.75, 0.0], void=0.25, confidence=0.8))
+        >>> class_shares(dict(classes=['road', 'car'], images=images))['share'].tolist()
+        [0.75, 0.0]
     """
     images = summary['images'].values()
     pixels = np.array([np.prod(image['size']) for image in images], dtype=np.float64)
@@ -32,10 +37,21 @@ def class_shares(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def shares_report(summary: dict[str, Any]) -> str:
-    """The same as a table, the rarest class first, and what follows for training.
+    """The class frequencies as a table, the rarest class first, with advice for training.
 
     Args:
-        summary: of :func:`~mmseg_kd.labeling.write_labels`.
+        summary: Summary that :func:`~mmseg_kd.labeling.write_labels` returns.
+
+    Example:
+        >>> images = dict(a=dict(size=[2, 2], share=[0.75, 0.0], void=0.25, confidence=0.8))
+        >>> print(shares_report(dict(classes=['road', 'car'], images=images, unreadable={})))
+        | class | pixels, % | images |
+        | ----- | --------: | -----: |
+        | car   |     0.000 |      0 |
+        | road  |    75.000 |      1 |
+        <BLANKLINE>
+        1 images; 25.0 % of the pixels are ignored, mean confidence 0.800.
+        1 of 2 classes never occur: students cannot learn them from these labels.
     """
     facts, classes = class_shares(summary), summary['classes']
     rows = [('class', 'pixels, %', 'images')]
@@ -46,13 +62,13 @@ def shares_report(summary: dict[str, Any]) -> str:
     absent = int((facts['images'] == 0).sum())
     rare = int(((facts['share'] < RARE) & (facts['images'] > 0)).sum())
     told = [
-        f'{len(summary["images"])} images; {100 * facts["void"]:.1f} % of the pixels are void, mean confidence '
+        f'{len(summary["images"])} images; {100 * facts["void"]:.1f} % of the pixels are ignored, mean confidence '
         f'{facts["confidence"]:.3f}.'
     ]
     if summary['unreadable']:
-        told.append(f'{len(summary["unreadable"])} images could not be read and have no label.')
+        told.append(f'{len(summary["unreadable"])} images could not be read and have no labels.')
     if absent:
-        told.append(f'{absent} of {len(classes)} classes never occur: no student learns them from these labels.')
+        told.append(f'{absent} of {len(classes)} classes never occur: students cannot learn them from these labels.')
     if rare:
         told.append(
             f'{rare} classes have less than {100 * RARE:.0f} % of the pixels; wrap the PseudoLabelDataset in '

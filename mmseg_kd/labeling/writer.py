@@ -1,4 +1,4 @@
-"""Label maps as files that other tools can read, written once each however often the work is interrupted."""
+"""Label maps in files that other tools can read. Interrupted work continues where it stopped."""
 
 import io
 import json
@@ -36,41 +36,52 @@ def write_labels(
     skip_unreadable: bool = False,
     report: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Label images, and leave ``<out>/<image without suffix>.png`` for each, and ``<out>/labels.json`` about all.
+    """Label images: write ``<out>/<image without suffix>.png`` for each, and ``<out>/labels.json`` with a summary.
 
-    A map holds the predicted class, which is the most probable one, and 255 (void) where its probability is below
-    ``threshold``. Every file is written whole or not at all, and what is there already is not done again: kill it and
-    call it again. With several processes, each takes every n-th image; all must call this, and all return the same.
+    A label map holds the most probable class of each pixel, and 255 (ignored) where its probability is below
+    ``threshold``. Files are written atomically, and existing label maps are kept, so an interrupted call can be
+    repeated. With several processes, each labels every n-th image; all must call the function, and all return the same
+    summary.
 
     Args:
-        label: gives the probabilities (C, H, W) of the image at a path. A ``foreground_threshold`` of it, as that of a
-            :class:`Labeler` of one channel, decides between the two classes in place of the greater probability.
-        images: paths below ``folder``.
-        folder: of the images.
-        out: where to.
-        classes: names, in the order of the probabilities; at most 255.
-        palette: red, green and blue of every class, for viewers of the maps.
-        threshold: in 0..1.
-        top_k: also write ``<image>.npz`` with the ``top_k`` most probable ``classes`` (K, h, w), uint8, their
-            probabilities ``shares`` (K, h, w), and what is left for all others, ``rest`` (h, w), both float16, at every
-            ``stride``-th pixel; 0 for none.
-        stride: in pixels.
-        source: what made the labels, such as config and checkpoint; labels of different sources never share a folder.
-        skip_unreadable: leave out images that cannot be read, and name them in the summary.
-        report: called with how many images this process has done, and of how many.
+        label: Function of an image's path that returns the probabilities (C, H, W), such as a :class:`Labeler`. If it
+            has a ``foreground_threshold``, this threshold decides between two classes instead of the higher
+            probability.
+        images: Paths of the images relative to ``folder``.
+        folder: Folder of the images.
+        out: Folder for the labels.
+        classes: Class names in the order of the probabilities; at most 255.
+        palette: Red, green and blue of every class, stored in the PNG files.
+        threshold: Probability in 0..1 below which a pixel is ignored.
+        top_k: Number of classes in the soft labels, 0 for none. Soft labels are files ``<image>.npz`` with the ``K``
+            most probable ``classes`` (K, h, w) as uint8, their probabilities ``shares`` (K, h, w), and the probability
+            of all other classes ``rest`` (h, w), both as float16, at every ``stride``-th pixel.
+        stride: Distance in pixels between two soft labels.
+        source: Origin of the labels, such as config and checkpoint. One folder never holds labels of two origins.
+        skip_unreadable: Whether to skip images that cannot be read, and to list them in the summary.
+        report: Function that is called with the number of images done, and to do, by this process.
 
     Returns:
-        dict: what ``labels.json`` holds: ``classes``, ``palette``, ``source``, ``images`` (for each its ``size`` (H,
-            W),
-        the ``share`` of its pixels that every class has, of ``void``, and the mean ``confidence``), and ``unreadable``.
+        dict: content of ``labels.json``: ``classes``, ``palette``, ``source``, ``unreadable``, and for every one of
+        ``images`` its ``size`` (H, W), the ``share`` of its pixels by class, the share of its ignored pixels (``void``)
+        and the mean ``confidence``.
 
     Raises:
-        ValueError: if there is no image, two would get the same file, an image cannot be read, ``out`` holds other
-            labels, or there are too many classes.
-        OSError: if a file cannot be written; none is left half-written.
+        ValueError: If there are no images, two images would get the same file, an image cannot be read, ``out`` holds
+            other labels, or there are too many classes.
+        OSError: If a file cannot be written; no partial file remains.
+
+    Example:
+        >>> probabilities = torch.tensor([[[0.9, 0.4]], [[0.1, 0.6]]])
+        >>> summary = write_labels(lambda path: probabilities, ['1.jpg'], 'images', 'labels', ['road', 'car'],
+        ...                        threshold=0.7)
+        >>> np.asarray(Image.open('labels/1.png')).tolist()
+        [[0, 255]]
+        >>> summary['images']['1']['share'], summary['images']['1']['void']
+        ([0.5, 0.0], 0.5)
     """
     if not images:
-        raise ValueError(f'{folder} holds no image to label')
+        raise ValueError(f'{folder} holds no images to label')
     if not 0 <= threshold <= 1:
         raise ValueError(f'threshold must be a probability in 0..1, but is {threshold}')
     if len(classes) > IGNORE_INDEX:
@@ -111,10 +122,20 @@ def write_labels(
 
 
 def find_images(folder: str) -> list[str]:
-    """The images in a folder and in the folders in it, as :func:`~mmseg_kd.io.files.find_files` lists them.
+    """The images in a folder and its subfolders, as :func:`~mmseg_kd.io.files.find_files` lists them.
+
+    Args:
+        folder: Folder of the images.
 
     Raises:
-        ValueError: if it is no folder, or holds no image.
+        ValueError: If the folder does not exist or holds no images.
+
+    Example:
+        >>> Path('images/city').mkdir(parents=True)
+        >>> for name in ('city/2.png', '1.jpg', 'notes.txt'):
+        ...     Path('images', name).touch()
+        >>> find_images('images')
+        ['1.jpg', 'city/2.png']
     """
     if not Path(folder).is_dir():
         raise ValueError(f'there is no folder {folder}')
@@ -125,32 +146,45 @@ def find_images(folder: str) -> list[str]:
 
 
 def by_name(images: Sequence[str]) -> dict[str, str]:
-    """Images by their name, the path without its suffix.
+    """Images by name, which is their path without suffix.
+
+    Args:
+        images: Paths of the images.
 
     Raises:
-        ValueError: if two have one name.
+        ValueError: If two images have the same name.
+
+    Example:
+        >>> by_name(['city/1.jpg', 'city/2.png'])
+        {'city/1': 'city/1.jpg', 'city/2': 'city/2.png'}
     """
     names = {os.path.splitext(image)[0]: image for image in images}
     if len(names) < len(images):
         twice = sorted(image for image in images if names[os.path.splitext(image)[0]] != image)
         raise ValueError(
-            f'{len(twice)} images differ from others in the suffix alone, such as {twice[0]}; rename them, '
-            'since their labels would be one file'
+            f'{len(twice)} images differ from others only in the suffix, such as {twice[0]}; rename them, '
+            'because their labels would share one file'
         )
     return names
 
 
 def images_of_ids(folder: str, ids: Sequence[str], key: str, source: str) -> dict[str, str]:
-    """The images of a list, by id: the path below the folder, without suffix.
+    """The listed images by id, which is their path relative to the folder, without suffix.
 
     Args:
-        folder: of the images, as :func:`find_images` walks it.
-        ids: of the list.
-        key: of the setting that names the list, for the error.
-        source: the list file or files, for the error.
+        folder: Folder of the images, which :func:`find_images` searches.
+        ids: Ids of the listed images.
+        key: Name of the setting that names the list, for the error message.
+        source: Name of the list file, for the error message.
 
     Raises:
-        ValueError: if an id has no image, or as :func:`find_images` and :func:`by_name`.
+        ValueError: If an id has no image, or if :func:`find_images` or :func:`by_name` fails.
+
+    Example:
+        >>> Path('images').mkdir()
+        >>> Path('images/1.jpg').touch()
+        >>> images_of_ids('images', ['1'], '--ids', 'val.txt')
+        {'1': '1.jpg'}
     """
     files = by_name(find_images(folder))
     missing = [name for name in ids if name not in files]
@@ -162,17 +196,27 @@ def images_of_ids(folder: str, ids: Sequence[str], key: str, source: str) -> dic
 
 
 def read_summary(folder: str) -> dict[str, Any]:
-    """What :func:`write_labels` left about all images of a folder.
+    """The summary that :func:`write_labels` wrote.
+
+    Args:
+        folder: Folder of the labels.
 
     Raises:
-        ValueError: if there is none, or the labels are not complete.
+        ValueError: If there is no summary, or the labels are incomplete.
+
+    Example:
+        >>> Path('labels').mkdir()
+        >>> read_summary('labels')
+        Traceback (most recent call last):
+        ...
+        ValueError: labels must hold labels.json, as tools/pseudo_label.py writes it, but does not
     """
     path = Path(folder) / SUMMARY
     if not path.is_file():
         begun = (Path(folder) / SETTINGS).is_file()
         raise ValueError(
             f'{folder} must hold {SUMMARY}, as tools/pseudo_label.py writes it, but '
-            f'{"labeling it was interrupted; start that again" if begun else "holds none"}'
+            f'{"its labeling was interrupted; run it again" if begun else "does not"}'
         )
     summary = json.loads(path.read_text())
     if summary.get('format') != FORMAT:
@@ -193,9 +237,9 @@ def _label_share(
     rank, processes = get_dist_info()
     parts = root / PARTS
     parts.mkdir(exist_ok=True)
-    # All 256: with fewer, a PNG has fewer bits, and void would become another number.
+    # The palette needs all 256 colors. With fewer, the PNG would use fewer bits and could not store 255.
     colors = None if palette is None else [*np.asarray(palette).flatten().tolist(), *[0] * (3 * (256 - len(palette)))]
-    # A line for each image, after its map is there: a line that a kill cut off stands for work to be done again.
+    # Each image's line is written after its label map. An incomplete line means that the image is labeled again.
     with open(parts / f'{rank}_of_{processes}_{os.getpid()}.jsonl', 'a', encoding='utf-8') as record:
         for count, (name, image) in enumerate(todo, start=1):
             try:
@@ -208,7 +252,7 @@ def _label_share(
                 decided = decide(probabilities, getattr(label, 'foreground_threshold', None))
                 if not bool(torch.isfinite(decided[0]).all()):
                     raise FloatingPointError(
-                        'the network gives probabilities that are no numbers for '
+                        'the network predicts NaN or infinite probabilities for '
                         f'{os.path.join(folder, image)}; its weights are broken'
                     )
                 entry = _write_one(probabilities, *decided, root / name, settings, colors)
@@ -228,9 +272,7 @@ def _write_one(
     colors: list[int] | None,
 ) -> dict[str, Any]:
     if len(probabilities) != len(settings['classes']):
-        raise ValueError(
-            f'the network tells {len(probabilities)} classes apart, but {len(settings["classes"])} are named'
-        )
+        raise ValueError(f'the network predicts {len(probabilities)} classes, but {len(settings["classes"])} are named')
     labels = labels.to(torch.uint8)
     labels[confidence < settings['threshold']] = IGNORE_INDEX
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -238,7 +280,7 @@ def _write_one(
         stride = settings['stride']
         sampled = probabilities[:, stride // 2 :: stride, stride // 2 :: stride]
         shares, classes = sampled.topk(settings['top_k'], dim=0)
-        # Not 1 less the shares: next to 1, half precision knows no tail, and a high temperature is all about it.
+        # Summed instead of 1 - shares: float16 would round away the small rest, which high temperatures amplify.
         rest = (sampled.double().sum(0) - shares.double().sum(0)).clamp_min(0)
         content = io.BytesIO()
         np.savez_compressed(
@@ -269,7 +311,7 @@ def _claim(root: Path, settings: dict[str, Any]) -> None:
     path = root / SETTINGS
     if not path.is_file():
         if any(root.iterdir()):
-            raise ValueError(f'{root} must be empty, or hold labels of the same source, but holds other files')
+            raise ValueError(f'{root} must be empty or hold labels of the same source, but holds other files')
         write_atomically(path, json.dumps(settings))
 
 
@@ -279,13 +321,13 @@ def _check_settings(root: Path, settings: dict[str, Any]) -> None:
     if different:
         key = different[0]
         raise ValueError(
-            f'{root} holds labels that were made otherwise: {key} was {before.get(key)}, but is '
-            f'{settings[key]}; take another folder, or remove that'
+            f'{root} holds labels with other settings: {key} was {before.get(key)}, but is now '
+            f'{settings[key]}; choose another folder, or remove this one'
         )
 
 
 def _done(root: Path) -> dict[str, dict[str, Any]]:
-    """What is known of the images that are labeled, by name."""
+    """The entries of the images that are already labeled, by name."""
     found: dict[str, dict[str, Any]] = {}
     for line in _lines(root / PARTS):
         try:

@@ -48,7 +48,7 @@ def test_labels_beyond_the_classes_are_told(tmp_path):
     root = write_camvid_tree(tmp_path, images=1)
     path = root / 'ann_dir/train/0001TP_000000.png'
     Image.fromarray(np.full((72, 96), 12, np.uint8)).save(path)
-    with pytest.raises(ValueError, match=rf'must lie in 0\.\.10 or be 255 \(void\), but {path} holds 12; check'):
+    with pytest.raises(ValueError, match=rf'must lie in 0\.\.10 or be 255 \(ignored\), but {path} holds 12; check'):
         count_classes(camvid(root))
 
 

@@ -131,7 +131,7 @@ def test_the_same_name_in_two_folders_needs_the_folder(tmp_path):
     images = ImageList(camvid(root), 'labeled')
     assert images.ids() == ['0001TP_000000', '0001TP_000001', 'a/x', 'b/x']
     assert list(labeled_part(images, listed(tmp_path, 'b/x', '0001TP_000001'))) == [1, 3]
-    with pytest.raises(ValueError, match=r'1 of 1 ids stand for more than one image of labeled \(x\); write'):
+    with pytest.raises(ValueError, match=r'1 of 1 ids match more than one image of labeled \(x\); write'):
         labeled_part(images, listed(tmp_path, 'x'))
 
 
@@ -140,7 +140,7 @@ def test_ids_that_do_not_exist_are_named_and_counted(tmp_path, images):
         labeled_part(images, listed(tmp_path, '0001TP_000001', 'a', 'b', 'c', 'd'))
     text = str(caught.value)
     assert '4 of 5 ids are not among the 10 images of labeled (a, b, c, ...)' in text and '\n' not in text
-    assert 'an id there is such as 0001TP_000000' in text
+    assert 'its ids look like 0001TP_000000' in text
     with pytest.raises(ValueError, match='186 of 186 ids are not among the 10 images'):
         labeled_part(images, 'cityscapes/1_16')
 
@@ -148,8 +148,8 @@ def test_ids_that_do_not_exist_are_named_and_counted(tmp_path, images):
 @pytest.mark.parametrize(
     'ids,message',
     [
-        ((), 'must hold one id a line, but is empty'),
-        (('0001TP_000001',) * 2, r'1 images stand in it more than once \(0001TP_0'),
+        ((), 'must hold one id per line, but is empty'),
+        (('0001TP_000001',) * 2, r'1 images are listed more than once \(0001TP_0'),
     ],
 )
 def test_empty_and_repeating_lists_are_refused(tmp_path, images, ids, message):

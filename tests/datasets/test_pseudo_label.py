@@ -68,9 +68,11 @@ def test_images_of_rare_classes_are_repeated_by_mmengines_wrapper(folders):
 
 def test_what_does_not_fit_is_said(folders):
     (folders / 'ids.txt').write_text('b/4\nc/9\n')
-    with pytest.raises(ValueError, match='1 of 2 ids have no label in .*all, such as c/9; an id there is such as a/1'):
+    with pytest.raises(
+        ValueError, match='1 of 2 ids have no labels in .*all, such as c/9; the labeled ids look like a/1'
+    ):
         build(folders, ids=str(folders / 'ids.txt'))
-    with pytest.raises(ValueError, match='must hold labels.json, as tools/pseudo_label.py writes it, but holds none'):
+    with pytest.raises(ValueError, match='must hold labels.json, as tools/pseudo_label.py writes it, but does not'):
         build(folders, 'images')
     write_labels(
         lambda path: torch.ones(2, 2, 4) / 2, ['a/1.png'], str(folders / 'images'), str(folders / 'other'), ['x', 'q']

@@ -43,7 +43,7 @@ def folder(tmp_path):
 def write(folder, labels, palette=None, **settings):
     picture = Image.fromarray(labels)
     if palette:
-        # With all of its 256 colors, or Pillow would save fewer bits and make void another number.
+        # With all of its 256 colors, or Pillow would save fewer bits and change the number of ignored pixels.
         picture.putpalette(sum(palette, []) + [0] * (768 - 3 * len(palette)))
     picture.save(folder / 'ann' / 'x.png', **settings)
 
@@ -73,10 +73,10 @@ def test_numbers_of_more_than_a_byte_are_refused_before_they_become_classes(fold
     write(folder, np.array([[0, 256, 7001, 2]], np.uint16).repeat(2, 0))
     refused(
         folder,
-        r'x.png holds numbers that need more than 8 bits \(.*\), of which LoadAnnotations keeps 8: '
+        r'x.png holds numbers with more than 8 bits \(.*\), but LoadAnnotations keeps only 8 bits: '
         r'256 becomes 0, 7001 becomes 89; save the class numbers as an 8-bit PNG',
     )
-    # Sixteen bits that hold classes, and void in all of its bits, lose nothing.
+    # Sixteen bits that hold classes, and ignored pixels with all bits set, lose nothing.
     write(folder, np.array([[0, 1, 2, 65535]], np.uint16).repeat(2, 0))
     assert read_labels(data(folder), 0, 'train_dataloader.dataset').labels[0].tolist() == [0, 1, 2, 255]
 
@@ -85,11 +85,11 @@ def test_colors_are_no_labels(folder):
     write(folder, np.array(PALETTE, np.uint8)[[[0, 1, 2, 1]] * 2])
     refused(
         folder,
-        r'x.png holds colors \(RGB\), .* 8-bit PNG with the number of each color '
+        r'x.png holds colors \(RGB\), .* 8-bit PNG with class numbers instead of colors '
         r'\(its colors are those of metainfo.palette, by place\)',
     )
     write(folder, np.full((2, 4, 4), 7, np.uint8))
-    refused(folder, r'x.png holds colors \(RGBA\).* number of each color$')
+    refused(folder, r'x.png holds colors \(RGBA\).* instead of colors$')
 
 
 def test_a_palette_is_no_color_but_where_the_backend_makes_it_one(folder):
@@ -97,7 +97,7 @@ def test_a_palette_is_no_color_but_where_the_backend_makes_it_one(folder):
     assert read_labels(data(folder), 0, 'train_dataloader.dataset').labels[0].tolist() == [0, 1, 2, 255]
     refused(
         folder,
-        "which imdecode_backend='cv2' of LoadAnnotations turns into colors; leave imdecode_backend out",
+        "but imdecode_backend='cv2' of LoadAnnotations converts them to colors; remove imdecode_backend",
         pipeline=[LOAD[0], dict(LOAD[1], imdecode_backend='cv2')],
     )
 
@@ -105,7 +105,7 @@ def test_a_palette_is_no_color_but_where_the_backend_makes_it_one(folder):
 def test_a_palette_in_another_order_than_that_of_the_classes_is_doubted(folder):
     write(folder, np.array([[0, 1, 2, 255]] * 2, np.uint8), [PALETTE[0], PALETTE[2], PALETTE[1]])
     read = read_labels(data(folder), 0, 'train_dataloader.dataset')
-    assert 'x.png draws the number 1 in the color that metainfo.palette gives to 2' in read.doubt
+    assert 'x.png shows the number 1 in the color that metainfo.palette gives to 2' in read.doubt
     # Of a label that is reduced, the number is one more than the class.
     write(folder, np.array([[0, 1, 2, 3]] * 2, np.uint8), [[9, 9, 9], *PALETTE])
     assert not read_labels(data(folder, reduce_zero_label=True), 0, 'train_dataloader.dataset').doubt
@@ -113,26 +113,26 @@ def test_a_palette_in_another_order_than_that_of_the_classes_is_doubted(folder):
 
 def test_a_jpeg_is_no_label_file(folder):
     write(folder, np.array([[0, 1, 2, 1]] * 2, np.uint8), format='JPEG')
-    refused(folder, 'x.png is a JPEG, whose compression changes the numbers of labels')
+    refused(folder, 'x.png is a JPEG, whose compression changes the class numbers')
 
 
 def test_labels_of_a_turned_image_must_be_turned_like_it(folder):
     turn(folder, 6)  # stored 2 x 4, to be seen 4 x 2
     refused(
         folder,
-        r'x.png is 2x4, but its image is 4x2; its EXIF orientation \(6\) turns the image .* set '
+        r'x.png is 2x4, but its image is 4x2; loading rotates the image by its EXIF orientation \(6\), .* set '
         r"color_type='color_ignore_orientation' of LoadImageFromFile in train_dataloader.dataset.pipeline",
     )
     ignored = [dict(LOAD[0], color_type='color_ignore_orientation'), LOAD[1]]
     assert not read_labels(data(folder, ignored), 0, 'train_dataloader.dataset').doubt
     write(folder, np.zeros((4, 2), np.uint8))
-    assert 'has the EXIF orientation 6 and is turned' in read_labels(data(folder), 0, 'train_dataloader.dataset').doubt
+    assert 'has the EXIF orientation 6 and is rotated' in read_labels(data(folder), 0, 'train_dataloader.dataset').doubt
 
 
 def test_an_image_upside_down_is_doubted_where_sizes_tell_nothing(folder):
     turn(folder, 3)
     doubt = read_labels(data(folder), 0, 'train_dataloader.dataset').doubt
-    assert 'orientation 3 and is turned as it is loaded' in doubt
+    assert 'orientation 3 and is rotated by loading' in doubt
     ignored = [dict(LOAD[0], color_type='color_ignore_orientation'), LOAD[1]]
     assert not read_labels(data(folder, ignored), 0, 'train_dataloader.dataset').doubt
 
@@ -141,7 +141,7 @@ def test_another_size_and_files_that_are_none_are_named(folder):
     write(folder, np.zeros((3, 4), np.uint8))
     refused(folder, 'x.png is 3x4, but its image is 2x4; check train_dataloader.dataset.data_prefix')
     (folder / 'ann' / 'x.png').write_text('no picture')
-    refused(folder, "ann/x.png can't be loaded by LoadAnnotations .*; mend the file")
+    refused(folder, "ann/x.png can't be loaded by LoadAnnotations .*; repair the file")
     (folder / 'img' / 'x.jpg').write_text('no picture')
     refused(folder, "img/x.jpg can't be loaded by LoadImageFromFile")
     refused(folder, r"add dict\(type='LoadAnnotations'\) to train_dataloader.dataset.pipeline", pipeline=[])

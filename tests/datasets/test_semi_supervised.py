@@ -41,8 +41,10 @@ def camvid(root, pipeline=LABELED):
     )
 
 
-def build(root, pipelines=(WEAK, STRONG), partition=None, **settings):
-    partition = partition or dict(fraction=0.25, seed=0)
+QUARTER = dict(fraction=0.25, seed=0)
+
+
+def build(root, pipelines=(WEAK, STRONG), partition=QUARTER, **settings):
     config = dict(labeled=camvid(root), unlabeled_pipelines=list(pipelines), partition=partition)
     return DATASETS.build(dict(type='SemiSupervisedDataset', **{**config, **settings}))
 
@@ -257,21 +259,21 @@ def test_both_parts_may_be_listed(tmp_path, root):
 
 
 def test_overlap_with_another_data_set_is_told(root):
-    with pytest.raises(ValueError, match='3 images are both labeled and unlabeled, such as .*, .*, .*; take them'):
+    with pytest.raises(ValueError, match='3 images are both labeled and unlabeled, such as .*, .*, .*; remove them'):
         build(root, unlabeled=dict(type='UnlabeledFolderDataset', folder=str(root / 'img_dir' / 'train')))
 
 
 @pytest.mark.parametrize(
     'settings,message',
     [
-        (dict(partition=None), 'no image is left unlabeled: all 12 of labeled are labeled; set a smaller partition'),
+        (dict(partition=None), 'no unlabeled images are left: all 12 of labeled are labeled; set a smaller partition'),
         (dict(partition='nowhere.txt'), 'there is no nowhere.txt'),
         (dict(partition=dict(fraction=2)), 'fraction must lie between 0 and 1, but is 2'),
         (dict(pipelines=WEAK), 'unlabeled_pipelines must be a list of one or two pipelines'),
         (dict(pipelines=[WEAK] * 3), 'unlabeled_pipelines must be a list of one or two pipelines'),
         (
             dict(pipelines=[WEAK, LABELED]),
-            r'unlabeled_pipelines\[1\] must have LoadBlankAnnotations .*, in place of LoadAnnotations',
+            r'unlabeled_pipelines\[1\] must have LoadBlankAnnotations .*, instead of LoadAnnotations',
         ),
         (dict(pipelines=[[WEAK[0], *WEAK[2:]]]), r'unlabeled_pipelines\[0\] must have LoadBlankAnnotations after'),
         (dict(unlabeled=dict(type='UnlabeledFolderDataset', folder='nowhere')), 'there is no nowhere'),
@@ -330,7 +332,7 @@ def test_passing_over_is_reported_once(tmp_path, monkeypatch):
     monkeypatch.setattr('mmseg_kd.datasets.semi_supervised.print_log', lambda text, **_: said.append(text))
     for n in range(24):
         data[n]
-    assert said == [f'unlabeled image {path} was passed over: it cannot be read']
+    assert said == [f'unlabeled image {path} was skipped: it cannot be read']
 
 
 def test_if_nothing_can_be_read_that_is_told(tmp_path):

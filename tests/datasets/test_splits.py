@@ -47,7 +47,7 @@ def test_a_list_is_the_ann_file_of_a_data_set(folder, tmp_path):
 
 
 def test_too_few_images_or_a_wrong_fraction_are_refused_and_nothing_is_written(folder, tmp_path):
-    with pytest.raises(ValueError, match=r'only 0 of the 0 images \(\*.png\) in .* are drawn'):
+    with pytest.raises(ValueError, match=r'only 0 of the 0 images \(\*.png\) in .* are sampled'):
         write_split(folder, tmp_path / 'lists', suffix='.png')
     with pytest.raises(ValueError, match='only 2 of the 50 images'):
         write_split(folder, tmp_path / 'lists', fraction=0.04)

@@ -91,10 +91,10 @@ def test_what_does_not_fit_is_said(config, tmp_path):
             labeler(str(tmp_path / name))
     with pytest.raises(ValueError, match='no such checkpoint'):
         Labeler(config, str(tmp_path / 'nowhere.pth'))
-    with pytest.raises(ValueError, match='EncoderDecoder has random weights without one; give its path'):
+    with pytest.raises(ValueError, match='EncoderDecoder needs a checkpoint; pass its path'):
         Labeler(config, None)
     config.test_dataloader.dataset.metainfo = dict(classes=('Sky', 'Road'))
-    with pytest.raises(ValueError, match='tells 11 classes apart, but the data set CamVidDataset has 2'):
+    with pytest.raises(ValueError, match='predicts 11 classes, but the data set CamVidDataset has 2'):
         Labeler(config, str(tmp_path / 'weights.pth'))
 
 
@@ -120,7 +120,7 @@ def test_an_image_that_the_network_fails_on_is_named_and_is_not_called_unreadabl
 
     monkeypatch.setattr(labeler._model, 'encode_decode', full)
     words = (
-        r'image.png: the network, or the test pipeline, fails on this image, 31x48 pixels when it failed '
+        r'image.png: the network or the test pipeline failed on this image, which had 31x48 pixels at that point '
         r'\(OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB\); .*mode=.slide.'
     )
     with pytest.raises(RuntimeError, match=words):

@@ -28,9 +28,9 @@ def test_the_report_says_what_is_rare_and_what_never_occurs():
         ['x', '99.100', '1'],
     ]
     assert told.splitlines() == [
-        '1 images; 0.4 % of the pixels are void, mean confidence 0.875.',
-        '1 images could not be read and have no label.',
-        '1 of 3 classes never occur: no student learns them from these labels.',
+        '1 images; 0.4 % of the pixels are ignored, mean confidence 0.875.',
+        '1 images could not be read and have no labels.',
+        '1 of 3 classes never occur: students cannot learn them from these labels.',
         '1 classes have less than 1 % of the pixels; wrap the PseudoLabelDataset in '
         "dict(type='ClassBalancedDataset', oversample_thr=...) to repeat the images that hold them.",
     ]

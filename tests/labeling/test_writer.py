@@ -93,7 +93,7 @@ def test_what_is_there_is_not_labeled_again(images, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         write(images, tmp_path / 'out', killed)
-    with pytest.raises(ValueError, match='labeling it was interrupted; start that again'):
+    with pytest.raises(ValueError, match='its labeling was interrupted; run it again'):
         read_summary(str(tmp_path / 'out'))
 
     def rest(path):
@@ -114,13 +114,15 @@ def test_a_map_that_is_gone_is_made_again(images, tmp_path):
 
 def test_labels_of_other_sources_do_not_share_a_folder(images, tmp_path):
     write(images, tmp_path / 'out', source=dict(checkpoint='one.pth'))
-    with pytest.raises(ValueError, match="made otherwise: source was {'checkpoint': 'one.pth'}, but is .*two.pth"):
+    with pytest.raises(
+        ValueError, match="with other settings: source was {'checkpoint': 'one.pth'}, but is now .*two.pth"
+    ):
         write(images, tmp_path / 'out', source=dict(checkpoint='two.pth'))
-    with pytest.raises(ValueError, match='made otherwise: threshold was 0.0, but is 0.5'):
+    with pytest.raises(ValueError, match='with other settings: threshold was 0.0, but is now 0.5'):
         write(images, tmp_path / 'out', source=dict(checkpoint='one.pth'), threshold=0.5)
     (tmp_path / 'full').mkdir()
     (tmp_path / 'full' / 'thesis.tex').write_text('x')
-    with pytest.raises(ValueError, match='must be empty, or hold labels'):
+    with pytest.raises(ValueError, match='must be empty or hold labels'):
         write(images, tmp_path / 'full')
 
 
@@ -158,11 +160,13 @@ def test_impossible_settings_are_refused(images, tmp_path):
         write(images, tmp_path / 'out', top_k=4)
     with pytest.raises(ValueError, match='at most 255 classes, but there are 256'):
         write_labels(label, ['a/1.png'], images, str(tmp_path / 'out'), list(map(str, range(256))))
-    with pytest.raises(ValueError, match='differ from others in the suffix alone, such as a/1.jpg'):
+    with pytest.raises(ValueError, match='differ from others only in the suffix, such as a/1.jpg'):
         write_labels(label, ['a/1.jpg', 'a/1.png'], images, str(tmp_path / 'out'), CLASSES)
-    with pytest.raises(ValueError, match='the network tells 3 classes apart, but 2 are named'):
+    with pytest.raises(ValueError, match='the network predicts 3 classes, but 2 are named'):
         write_labels(label, ['a/1.png'], images, str(tmp_path / 'new'), CLASSES[:2])
-    with pytest.raises(FloatingPointError, match=f'no numbers for {images}/a/1.png; its weights are broken'):
+    with pytest.raises(
+        FloatingPointError, match=f'NaN or infinite probabilities for {images}/a/1.png; its weights are broken'
+    ):
         write_labels(lambda path: PROBABILITIES * float('nan'), ['a/1.png'], images, str(tmp_path / 'nan'), CLASSES)
 
 

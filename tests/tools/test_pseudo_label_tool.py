@@ -61,7 +61,9 @@ def test_a_folder_is_labeled_and_the_classes_are_reported(folder):
     run = label(folder, str(folder / 'out'), '--top-k', '2')
     assert run.returncode == 0, run.stderr[-2000:]
     assert 'labeling                 3 images, in' in run.stderr
-    assert run.stdout.startswith('| class ') and '3 images; 0.0 % of the pixels are void, mean confidence' in run.stdout
+    assert (
+        run.stdout.startswith('| class ') and '3 images; 0.0 % of the pixels are ignored, mean confidence' in run.stdout
+    )
     assert sorted(path.name for path in (folder / 'out').iterdir()) == [
         '0.npz',
         '0.png',
@@ -127,5 +129,5 @@ def test_two_processes_make_the_same_labels_as_one(folder):
 def test_what_is_wrong_is_one_line(folder):
     run = label(folder, str(folder / 'images'))
     assert run.returncode == 1 and run.stderr.splitlines()[-1] == (
-        f'{folder / "images"} must be empty, or hold labels of the same source, but holds other files'
+        f'{folder / "images"} must be empty or hold labels of the same source, but holds other files'
     )

@@ -5,13 +5,17 @@ from mmseg.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class LoadBlankAnnotations(BaseTransform):
-    """Give an image without labels a label map of zeros, to know later which pixels are image and which padding.
+    """Add a label map of zeros to an unlabeled image, which later distinguishes the image from its padding.
 
-    It stands where ``LoadAnnotations`` stands for a labeled image, after the image is loaded. Transforms and the data
-    preprocessor carry the map along and pad it with 255 (their ``seg_pad_val``), so that the packed ``gt_sem_seg`` is 0
-    where there is image and 255 where there is none. Whatever labels the image may have are not read.
+    Use it instead of ``LoadAnnotations``, after the image is loaded. Transforms and the data preprocessor pad the map
+    with 255 (their ``seg_pad_val``), so the packed ``gt_sem_seg`` is 0 for pixels of the image and 255 for padding.
+    Labels of the image, if there are any, are not read.
 
-    Leave ``cat_max_ratio`` of ``RandomCrop`` out behind it: a map of one class would only be cropped ten times in vain.
+    Do not set ``cat_max_ratio`` of a following ``RandomCrop``: with one class, it only repeats each crop ten times.
+
+    Example:
+        >>> LoadBlankAnnotations().transform(dict(img=np.ones((2, 3, 3))))['gt_seg_map'].tolist()
+        [[0, 0, 0], [0, 0, 0]]
     """
 
     def transform(self, results: dict) -> dict:

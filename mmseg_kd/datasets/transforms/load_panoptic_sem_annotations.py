@@ -9,19 +9,25 @@ VOID = 255
 
 @TRANSFORMS.register_module()
 class LoadPanopticSemAnnotations(BaseTransform):
-    """Read a panoptic PNG of COCO as a label map, in place of ``LoadAnnotations``.
+    """Read a panoptic PNG of COCO as a label map; use it instead of ``LoadAnnotations``.
 
-    A pixel (R, G, B) belongs to the segment with the id R + 256 G + 256² B, and has the class of that segment; crowds
-    have theirs like all others. What belongs to no listed segment (id 0 in COCO) is void, 255.
+    A pixel (R, G, B) belongs to the segment with the id R + 256 G + 256² B and gets that segment's class; this includes
+    crowds. Pixels of no listed segment (id 0 in COCO) are ignored (255).
 
-    Needs ``seg_map_path`` and ``segments``, pairs of a segment's id and its class, as
-    :class:`~mmseg_kd.datasets.CocoPanopticSemDataset` gives them; adds ``gt_seg_map``, (H, W) in bytes.
+    Required Keys: seg_map_path, and segments (pairs of a segment's id and its class), as
+    :class:`~mmseg_kd.datasets.CocoPanopticSemDataset` provides them. Added Keys: gt_seg_map, (H, W), uint8.
 
     Args:
-        backend_args: of the file backend, as in ``LoadAnnotations``.
+        backend_args: Arguments of MMEngine's file backend, as in ``LoadAnnotations``.
 
     Raises:
-        ValueError: if a listed segment has no pixel, which says that PNG and JSON do not belong together.
+        ValueError: If a listed segment has no pixels, because the PNG then does not belong to the JSON.
+
+    Example:
+        >>> _ = mmcv.imwrite(np.array([[[0, 0, 7], [0, 1, 0]]], np.uint8), 'panoptic.png')  # BGR: ids 7 and 256
+        >>> results = dict(seg_map_path='panoptic.png', segments=[(7, 3)])
+        >>> LoadPanopticSemAnnotations().transform(results)['gt_seg_map'].tolist()
+        [[3, 255]]
     """
 
     def __init__(self, backend_args: dict | None = None) -> None:
@@ -37,7 +43,7 @@ class LoadPanopticSemAnnotations(BaseTransform):
             if not pixels.any():
                 raise ValueError(
                     f'{results["seg_map_path"]} must hold the segments that its JSON lists, but has no pixel '
-                    f'of segment {segment}; check that ann_file and data_prefix.seg_map_path fit together'
+                    f'of segment {segment}; check that ann_file and data_prefix.seg_map_path belong together'
                 )
             labels[pixels] = label
         results['gt_seg_map'] = labels

@@ -9,20 +9,26 @@ VOID = 255
 
 @TRANSFORMS.register_module()
 class LoadSoftLabels(BaseTransform):
-    """Read the soft labels of an image: its labeler's best classes and their probabilities, at every few pixels.
+    """Read the soft labels of an image: the most probable classes and their probabilities, on a grid of cells.
 
-    It stands right behind ``LoadAnnotations``. Transforms do not move the probabilities themselves, which they would
-    mix between classes, nor several maps of them, which takes time: they move one map, ``soft_cells``, that says which
-    of the stored cells each pixel reads, as any label map by the nearest neighbor. :class:`PackSoftSegInputs` looks
-    the rest up for what is left of the image. Transforms that join several images (``RandomMosaic``) cannot be used.
+    Use it directly after ``LoadAnnotations``. Transforms do not move the probabilities themselves: interpolation would
+    mix classes, and moving many maps would take time. Instead they move one map, ``soft_cells``, like a label map. It
+    holds the index of each pixel's cell. :class:`PackSoftSegInputs` then looks up the probabilities of the remaining
+    pixels. Transforms that join several images (``RandomMosaic``) are not supported.
 
-    An image of a data set that knows no soft labels has true ones: each pixel is its class with certainty.
+    Images with ground truth instead of soft labels get one-hot soft labels: probability 1 for each pixel's class.
 
-    Required Keys: gt_seg_map, and soft_label_path where a network gave the labels. Added Keys: soft_labels, with
-    classes (K, P) and shares (K + 1, P), the last for all other classes together; soft_cells (H, W), in seg_fields.
+    Required Keys: gt_seg_map, and soft_label_path if a network labeled the image. Added Keys: soft_labels with classes
+    (K, P) and shares (K + 1, P), whose last entry is the probability of all other classes; soft_cells (H, W), which is
+    added to seg_fields.
 
     Raises:
-        ValueError: if the labels were written without soft ones, or the file is of an image of another size.
+        ValueError: If the labels were written without soft labels, or the file belongs to an image of another size.
+
+    Example:
+        >>> results = LoadSoftLabels().transform(dict(gt_seg_map=np.array([[3, 1]], np.uint8)))
+        >>> results['soft_labels']['classes'].tolist(), results['soft_cells'].tolist()
+        ([[3, 1]], [[0, 1]])
     """
 
     def transform(self, results: dict) -> dict:
@@ -44,9 +50,9 @@ class LoadSoftLabels(BaseTransform):
     def _read(path: str | None, seg_map_path: str, size: Sequence[int]) -> tuple[dict[str, np.ndarray], int]:
         if path is None:
             raise ValueError(
-                f'{seg_map_path} must have soft labels beside it, but was written without; label again with '
-                'top_k (train_cfg.top_k of MCKDLoop, --top-k of tools/pseudo_label.py), or leave '
-                'LoadSoftLabels out'
+                f'{seg_map_path} needs soft labels, but was written without them; label the images again with '
+                'top_k (train_cfg.top_k of MCKDLoop, --top-k of tools/pseudo_label.py), or remove '
+                'LoadSoftLabels'
             )
         with np.load(path) as stored:
             classes, shares, rest, stride = (stored[key] for key in ('classes', 'shares', 'rest', 'stride'))
@@ -54,7 +60,7 @@ class LoadSoftLabels(BaseTransform):
         if classes.shape[1:] != expected:
             raise ValueError(
                 f'{path} must hold {expected[0]}x{expected[1]} cells for a label map of {size[0]}x{size[1]}, '
-                f'but holds {classes.shape[1]}x{classes.shape[2]}; it is of another image'
+                f'but holds {classes.shape[1]}x{classes.shape[2]}; it belongs to another image'
             )
         return dict(
             classes=classes.reshape(len(classes), -1),
@@ -63,6 +69,6 @@ class LoadSoftLabels(BaseTransform):
 
 
 def _cells(side: int, stride: int) -> np.ndarray:
-    """For each pixel of a side, the nearest cell. Cells have their centers at stride // 2, stride // 2 + stride, ..."""
+    """The nearest cell of each pixel along one side. Cell centers are stride // 2, stride // 2 + stride, ..."""
     count = len(range(stride // 2, side, stride))
     return np.minimum(np.arange(side) // stride, count - 1).astype(np.int32)

@@ -9,18 +9,26 @@ from mmseg.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class PackSoftSegInputs(PackSegInputs):
-    """``PackSegInputs`` that packs the soft labels too, as ``soft_labels`` of the data sample.
+    """``PackSegInputs`` that also packs soft labels, as ``soft_labels`` of the data sample.
 
-    They are ``classes`` (K, h, w), uint8, and ``shares`` (K + 1, h, w), float16, the last for all other classes
-    together, at every ``stride``-th pixel of the image as it is now, from the middle of the first ``stride`` on: no
-    more memory than the image itself.
+    Soft labels are ``classes`` (K, h, w), uint8, and ``shares`` (K + 1, h, w), float16, whose last map is the
+    probability of all other classes. They are given for every ``stride``-th pixel of the transformed image, starting at
+    pixel ``stride // 2``, and need no more memory than the image.
 
     Args:
-        stride: in pixels; that of the student's logits is enough.
-        meta_keys: as in ``PackSegInputs``; None for its own.
+        stride: Distance in pixels between two soft labels; the stride of the student's logits is sufficient.
+        meta_keys: Keys to pack as metainfo; None for the defaults of ``PackSegInputs``.
 
     Raises:
-        ValueError: if :class:`LoadSoftLabels` did not run before, or a transform between did not move ``soft_cells``.
+        ValueError: If :class:`LoadSoftLabels` did not run before, or if a later transform did not move ``soft_cells``.
+
+    Example:
+        >>> from mmseg_kd.datasets import LoadSoftLabels
+        >>> image, labels = np.zeros((4, 4, 3), np.uint8), np.arange(16, dtype=np.uint8).reshape(4, 4)
+        >>> results = LoadSoftLabels().transform(dict(img=image, gt_seg_map=labels))
+        >>> packed = PackSoftSegInputs(stride=2, meta_keys=()).transform(results)
+        >>> packed['data_samples'].soft_labels.classes.tolist()
+        [[[5, 7], [13, 15]]]
     """
 
     def __init__(self, stride: int = 4, meta_keys: Sequence[str] | None = None) -> None:
@@ -31,18 +39,18 @@ class PackSoftSegInputs(PackSegInputs):
         if 'soft_labels' not in results:
             raise ValueError(
                 "PackSoftSegInputs needs soft labels, but none were loaded; add dict(type='LoadSoftLabels') "
-                'behind LoadAnnotations'
+                'after LoadAnnotations'
             )
         packed, cells = super().transform(results), results['soft_cells']
         if cells.shape != results['img'].shape[:2]:
             sizes = ['x'.join(map(str, x.shape[:2])) for x in (results['img'], cells)]
             raise ValueError(
-                "PackSoftSegInputs needs soft labels that moved with the image (MMCV's Pad moves gt_seg_map "
-                f'alone), but has an image of {sizes[0]} and soft_cells of {sizes[1]}; take the transform '
-                'out that does not move all seg_fields: data_preprocessor.size pads'
+                "PackSoftSegInputs needs soft labels of the image's size (MMCV's Pad changes only gt_seg_map), "
+                f'but has an image of {sizes[0]} and soft_cells of {sizes[1]}; remove the transform '
+                'that does not change all seg_fields, and pad with data_preprocessor.size'
             )
         cells = cells[self.stride // 2 :: self.stride, self.stride // 2 :: self.stride]
-        # What transforms turned in from outside names no cell; it has no label either.
+        # Pixels that transforms added outside of the image have no cell and no label.
         cells = np.minimum(cells, results['soft_labels']['classes'].shape[1] - 1)
         packed['data_samples'].soft_labels = PixelData(
             metainfo=dict(stride=self.stride),

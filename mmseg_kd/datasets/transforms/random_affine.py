@@ -11,24 +11,30 @@ Range = float | Sequence[float]
 
 @TRANSFORMS.register_module()
 class RandomAffine(BaseTransform):
-    """Turn, shear, scale and move the image and its label maps together, in one resampling.
+    """Rotate, shear, scale and translate the image and its label maps, with one resampling.
 
-    A pixel x goes to c + t + s R H (x - c), with c the middle of the image, t the translation, s the scale, R the
-    rotation and H the shear along the x axis; all are drawn uniformly, anew for every image. The size stays. Images are
-    interpolated bilinearly, label maps take the nearest pixel.
+    A pixel x moves to c + t + s R H (x - c), with the image center c, the translation t, the scale s, the rotation R
+    and the shear H along the x axis. All are sampled uniformly for every image. The image size does not change. Images
+    are interpolated bilinearly, label maps by the nearest pixel.
 
-    Required Keys: img, seg_fields and the maps that it names. Modified Keys: the same.
+    Required Keys: img, seg_fields and the maps that it names. Modified Keys: img and these maps.
 
     Args:
-        degrees: of the rotation, clockwise: a range (least, most), or a number for both directions.
-        translate: the most, as a share of width and height, in both directions.
-        scale: range of the factor; above 1 enlarges.
-        shear: in degrees: a range, or a number for both directions.
-        pad_val: what the image has outside of what was photographed, one number or one for each channel.
-        seg_pad_val: what label maps have there; 255 is void.
+        degrees: Range (min, max) of the clockwise rotation in degrees, or one number for both directions.
+        translate: Maximal translation in both directions, as a fraction of width and height.
+        scale: Range (min, max) of the scale factor; factors above 1 enlarge.
+        shear: Range (min, max) of the shear in degrees, or one number for both directions.
+        pad_val: Value of image pixels outside of the original image, one number or one per channel.
+        seg_pad_val: Value of label maps outside of the original image; 255 for ignored pixels.
 
     Raises:
-        ValueError: if a range is upside down, a scale is not positive, or a shear reaches 90 degrees.
+        ValueError: If a range is reversed, a scale is not positive, or a shear reaches 90 degrees.
+
+    Example:
+        >>> results = dict(img=np.ones((2, 2, 3), np.uint8), gt_seg_map=np.ones((2, 2), np.uint8))
+        >>> results = RandomAffine(scale=(0.5, 0.5)).transform(dict(results, seg_fields=['gt_seg_map']))
+        >>> results['img'].shape, results['gt_seg_map'].shape
+        ((2, 2, 3), (2, 2))
     """
 
     def __init__(
@@ -46,12 +52,12 @@ class RandomAffine(BaseTransform):
         ordered = all(low <= high for low, high in (self.degrees, self.translate, self.scale, self.shear))
         if not ordered or self.scale[0] <= 0 or max(map(abs, self.shear)) >= 90:
             raise ValueError(
-                'RandomAffine: ranges must be (least, most), scale > 0 and shear within 90 degrees, but '
+                'RandomAffine: ranges must be (min, max), scale > 0 and shear within 90 degrees, but '
                 f'degrees is {degrees}, translate {translate}, scale {scale} and shear {shear}'
             )
 
     def transform(self, results: dict) -> dict:
-        """Draw a motion, and move all maps by it."""
+        """Sample a transform, and apply it to the image and all label maps."""
         height, width = results['img'].shape[:2]
         matrix = self._matrix(height, width)
         color = (self.pad_val,) * 4 if isinstance(self.pad_val, (int, float)) else tuple(self.pad_val)

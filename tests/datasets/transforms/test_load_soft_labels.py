@@ -62,10 +62,10 @@ def test_true_labels_are_certain():
 def test_what_does_not_fit_is_said(tmp_path):
     stored(tmp_path, 2, 3)
     with pytest.raises(
-        ValueError, match='image.npz must hold 2x2 cells for a label map of 8x8, but holds 2x3; it is of ano'
+        ValueError, match='image.npz must hold 2x2 cells for a label map of 8x8, but holds 2x3; it belongs to ano'
     ):
         load(tmp_path, np.zeros((8, 8), np.uint8))
     with pytest.raises(
-        ValueError, match='image.png must have soft labels beside it, but was written without; label again'
+        ValueError, match='image.png needs soft labels, but was written without them; label the images again'
     ):
         LoadSoftLabels()(dict(gt_seg_map=np.zeros((8, 8), np.uint8), seg_map_path='image.png', soft_label_path=None))

@@ -87,7 +87,7 @@ def test_an_image_of_few_cells_may_be_turned(tmp_path):
 
 def test_what_does_not_fit_is_said(tmp_path):
     padded = [dict(type='LoadSoftLabels'), dict(type='Pad', size=(64, 50)), dict(type='PackSoftSegInputs')]
-    with pytest.raises(ValueError, match='Pad moves gt_seg_map alone.*an image of 50x64 and soft_cells of 48x64'):
+    with pytest.raises(ValueError, match='Pad changes only gt_seg_map.*an image of 50x64 and soft_cells of 48x64'):
         Compose(padded)(scene(tmp_path))
     with pytest.raises(ValueError, match=r"needs soft labels, but none were loaded; add dict\(type='LoadSoftLabels'\)"):
         PackSoftSegInputs()(dict(img=np.zeros((8, 8, 3), np.uint8)))

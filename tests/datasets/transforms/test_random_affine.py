@@ -115,5 +115,5 @@ def test_images_without_labels_are_moved_too():
 
 @pytest.mark.parametrize('wrong', [dict(degrees=(5, -5)), dict(scale=(0, 1)), dict(shear=90), dict(translate=-0.1)])
 def test_wrong_ranges_are_told(wrong):
-    with pytest.raises(ValueError, match='RandomAffine: ranges must be .least, most., scale > 0 and shear within 90'):
+    with pytest.raises(ValueError, match='RandomAffine: ranges must be .min, max., scale > 0 and shear within 90'):
         RandomAffine(**wrong)
