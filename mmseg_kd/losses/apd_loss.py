@@ -1,3 +1,5 @@
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
@@ -7,7 +9,7 @@ from ..constants import IGNORE_INDEX
 from .apd_context_loss import APDContextLoss
 from .apd_prototype_loss import APDPrototypeLoss
 from .base import AdversarialLoss
-from .ops import class_masks
+from .ops import class_masks, tensor_sum
 from .prototypes import prototype_cosines
 
 
@@ -85,9 +87,10 @@ class APDLoss(AdversarialLoss):
     def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         with torch.no_grad():
             teacher = self.critic(teacher)
-        for loss in self.losses:
+        losses: list[Any] = list(self.losses)
+        for loss in losses:
             loss.classes = self.classes
-        return sum(w * loss.compute(student, teacher, labels) for w, loss in zip(self.weights, self.losses))
+        return tensor_sum(w * loss.compute(student, teacher, labels) for w, loss in zip(self.weights, losses))
 
     def critic_loss(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         """The loss L_H of the teacher's head, a scalar; its gradient reaches the parameters of the head only."""

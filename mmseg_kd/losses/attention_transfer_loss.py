@@ -2,7 +2,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from .base import DistillLoss, Maps, pairs
-from .ops import unit
+from .ops import tensor_sum, unit
 
 
 @MODELS.register_module()
@@ -36,7 +36,7 @@ class AttentionTransferLoss(DistillLoss):
     needs_equal_channels = False
 
     def compute(self, student: Maps, teacher: Maps) -> Tensor:
-        return sum(self.distance(_attention(s), _attention(t)) for s, t in pairs(student, teacher))
+        return tensor_sum(self.distance(_attention(s), _attention(t)) for s, t in pairs(student, teacher))
 
     def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
         return (student - teacher).square().mean()

@@ -3,6 +3,7 @@ from torch import Tensor, nn
 
 from .base import DistillLoss, Maps, pairs
 from .cbam import CBAM
+from .ops import tensor_sum
 
 
 @MODELS.register_module()
@@ -63,7 +64,7 @@ class AttnFDLoss(DistillLoss):
             )
 
     def compute(self, student: Maps, teacher: Maps) -> Tensor:
-        return sum(_distance(refine(s), t) for refine, (s, t) in zip(self.refiners, pairs(student, teacher)))
+        return tensor_sum(_distance(refine(s), t) for refine, (s, t) in zip(self.refiners, pairs(student, teacher)))
 
 
 def _distance(student: Tensor, teacher: Tensor) -> Tensor:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmengine.dist import get_world_size
@@ -77,7 +79,7 @@ class CIRKDChannelLoss(DistillLoss):
             )
         self.temperature, self.memory_weight, self.mse_weight = temperature, memory_weight, mse_weight
         self.size, self.contrast, self.pushed = size, contrast, pushed
-        self.head: ProjectionHead | None = None
+        self.head: Any = None  # a ProjectionHead from setup on
 
     def setup(self, student: Tensor, teacher: Tensor) -> None:
         self.head = ProjectionHead(student.shape[1], teacher.shape[1])

@@ -1,10 +1,12 @@
+from typing import Any
+
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..constants import IGNORE_INDEX
 from .base import DistillLoss
 from .memory_queue import MemoryQueue, pixel_keys, region_keys, stray_pixel_keys
-from .ops import unit
+from .ops import tensor_sum, unit
 from .relations import ProjectionHead, check_head, relation_divergence
 
 
@@ -78,7 +80,7 @@ class CIRKDMemoryLoss(DistillLoss):
             raise ValueError(f'CIRKDMemoryLoss: all arguments must be > 0, but are {arguments}')
         self.temperature, self.pixels_per_class = temperature, pixels_per_class
         self.sizes, self.contrasts = (pixel_size, region_size), (pixel_contrast, region_contrast)
-        self.head: ProjectionHead | None = None
+        self.head: Any = None  # a ProjectionHead from setup on
 
     def setup(self, student: Tensor, teacher: Tensor) -> None:
         self.head = ProjectionHead(student.shape[1], teacher.shape[1])
@@ -101,7 +103,7 @@ class CIRKDMemoryLoss(DistillLoss):
             for queue, contrast in zip((self.pixels, self.regions), self.contrasts)
         ]
         s, t = s.flatten(0, 1), t.flatten(0, 1)
-        return sum(relation_divergence(s, t, keys, keys, weights, self.temperature) for keys in drawn)
+        return tensor_sum(relation_divergence(s, t, keys, keys, weights, self.temperature) for keys in drawn)
 
 
 @MODELS.register_module()

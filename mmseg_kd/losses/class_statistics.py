@@ -24,6 +24,10 @@ class ClassStatistics(nn.Module):
         variance: A buffer (classes, channels), zero before the first update.
     """
 
+    count: Tensor
+    mean: Tensor
+    variance: Tensor
+
     def __init__(self, classes: int, channels: int) -> None:
         super().__init__()
         self.register_buffer('count', torch.zeros(classes, 1))

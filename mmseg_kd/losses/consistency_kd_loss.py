@@ -4,6 +4,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from .base import DistillLoss
+from .ops import tensor_sum
 
 
 @MODELS.register_module()
@@ -58,8 +59,8 @@ def _variation(x: Tensor) -> Tensor:
         ((0, 1, 1, 0), (1, 0, 0, 1)),
     ]
     distances = [(first - second).norm(dim=1) for first, second in pairs]
-    total, neighbors = (
-        sum(F.pad(d, place) for d, both in zip(maps, places) for place in both)
+    distance, neighbors = (
+        tensor_sum(F.pad(d, place) for d, both in zip(maps, places) for place in both)
         for maps in (distances, [torch.ones_like(d[:1]) for d in distances])
     )
-    return total / neighbors.clamp_min(1)
+    return distance / neighbors.clamp_min(1)

@@ -2,7 +2,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from .base import DistillLoss, Maps, pairs
-from .ops import inverse_norm
+from .ops import inverse_norm, tensor_sum
 
 
 @MODELS.register_module()
@@ -32,7 +32,7 @@ class CosineFeatureLoss(DistillLoss):
 
     def compute(self, student: Maps, teacher: Maps) -> Tensor:
         levels = pairs(student, teacher)
-        return sum(_angular(s, t) for s, t in levels) / len(levels)
+        return tensor_sum(_angular(s, t) for s, t in levels) / len(levels)
 
 
 def _angular(student: Tensor, teacher: Tensor) -> Tensor:

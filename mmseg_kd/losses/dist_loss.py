@@ -1,5 +1,4 @@
 import logging
-from collections.abc import Sequence
 
 from mmengine.logging import print_log
 from mmseg.registry import MODELS
@@ -74,6 +73,6 @@ class DISTLoss(DistillLoss):
         return self.temperature**2 * (self.inter * classes + self.intra * pixels)
 
 
-def _correlation(x: Tensor, y: Tensor, dims: Sequence[int]) -> Tensor:
+def _correlation(x: Tensor, y: Tensor, dims: tuple[int, ...]) -> Tensor:
     x, y = (v - v.mean(dims, keepdim=True) for v in (x, y))
     return (x * y).sum(dims, keepdim=True) * inverse_norm(x, dims) * inverse_norm(y, dims)

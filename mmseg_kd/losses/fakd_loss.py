@@ -1,3 +1,5 @@
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
@@ -72,7 +74,7 @@ class FAKDLoss(DistillLoss):
                 f'and {temperature}'
             )
         self.strength, self.temperature = strength, temperature
-        self.statistics: ClassStatistics | None = None
+        self.statistics: Any = None  # ClassStatistics from setup on
 
     def setup(self, student: Student, teacher: Tensor) -> None:
         if isinstance(student, tuple) and len(student) == 3:

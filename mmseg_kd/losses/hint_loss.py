@@ -3,6 +3,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from .base import DistillLoss, Maps, pairs
+from .ops import tensor_sum
 
 
 @MODELS.register_module()
@@ -32,4 +33,4 @@ class HintLoss(DistillLoss):
 
     def compute(self, student: Maps, teacher: Maps) -> Tensor:
         levels = pairs(student, teacher)
-        return sum(F.mse_loss(s, t) for s, t in levels) / len(levels)
+        return tensor_sum(F.mse_loss(s, t) for s, t in levels) / len(levels)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
@@ -55,11 +57,11 @@ class HolisticKDLoss(AdversarialLoss):
             raise ValueError(f'HolisticKDLoss: penalty must be >= 0, but is {penalty}')
         self.penalty = penalty
 
-    def setup(self, student: Maps, teacher: Tensor) -> None:
+    def setup(self, student: Any, teacher: Tensor) -> None:
         maps = (student,) if isinstance(student, Tensor) else student
         self.critic = HolisticCritic(sum(x.shape[1] for x in maps))
 
-    def check(self, student: Maps, teacher: Tensor) -> None:
+    def check(self, student: Any, teacher: Tensor) -> None:
         name = type(self).__name__
         maps = (student,) if isinstance(student, Tensor) else student
         if len(maps) > 2 or not isinstance(teacher, Tensor):

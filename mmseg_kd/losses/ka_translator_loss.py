@@ -79,7 +79,9 @@ class KATranslatorLoss(AdversarialLoss):
 
     def check(self, student: Tensor, teacher: Tensor) -> None:
         check_same_shape('KATranslatorLoss', student, teacher, channels=False)
-        known: tuple | None = self.critic and (self.adapters[0][0].in_channels, self.critic.encoder[0][0].in_channels)
+        known: tuple | None = self.critic and tuple(
+            next(blocks.parameters()).shape[1] for blocks in (self.adapters, self.critic.encoder)
+        )
         found = student.shape[1], teacher.shape[1]
         if known != found:
             raise ValueError(

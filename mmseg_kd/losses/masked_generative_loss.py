@@ -1,3 +1,5 @@
+from typing import Any
+
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -46,7 +48,7 @@ class MaskedGenerativeLoss(DistillLoss):
         if not 0 <= mask_ratio <= 1:
             raise ValueError(f'MaskedGenerativeLoss: mask_ratio must be in 0..1, but is {mask_ratio}')
         self.mask_ratio = mask_ratio
-        self.generator: nn.Module | None = None
+        self.generator: Any = None  # a network from setup on
 
     def setup(self, student: Tensor, teacher: Tensor) -> None:
         channels = teacher.shape[1]

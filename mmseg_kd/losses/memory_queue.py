@@ -35,6 +35,10 @@ class MemoryQueue(nn.Module):
         ([2, 1], torch.Size([4, 3]))
     """
 
+    rows: Tensor
+    pointers: Tensor
+    filled: Tensor
+
     def __init__(self, classes: int, size: int, channels: int) -> None:
         super().__init__()
         self.classes, self.size = classes, size

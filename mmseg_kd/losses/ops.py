@@ -1,6 +1,7 @@
 """Maths that several losses share. Maps have the shape (N, C, H, W), in any memory format."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -44,6 +45,11 @@ def inverse_norm(x: Tensor, dim: int | Sequence[int] = 1, eps: float = 1e-8) -> 
 def unit(x: Tensor, dim: int | Sequence[int] = 1, eps: float = 1e-8) -> Tensor:
     """Scale vectors along ``dim`` to length one; a zero vector stays zero, with zero gradient."""
     return x * inverse_norm(x, dim, eps)
+
+
+def tensor_sum(values: Iterable[Tensor]) -> Tensor:
+    """The sum of one tensor or more. Unlike that of ``sum``, its type is known to be a tensor."""
+    return functools.reduce(torch.add, values)
 
 
 def root(x: Tensor, eps: float = 1e-14) -> Tensor:

@@ -53,10 +53,11 @@ class SALCAttentionLoss(DistillLoss):
         self.size, self.temperature = tuple(size), temperature
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
-        cosines = [self._cosines(x) for x in (student, teacher)]
-        return softened_divergence(*cosines, self.temperature, dim=2) / cosines[0][..., 0].numel()
+        s, t = self._cosines(student), self._cosines(teacher)
+        return softened_divergence(s, t, self.temperature, dim=2) / s[..., 0].numel()
 
     def _cosines(self, x: Tensor) -> Tensor:
-        size = [min(sides) for sides in zip(x.shape[2:], self.size)]
-        x = unit((F.adaptive_avg_pool2d(x, size) if size != list(x.shape[2:]) else x).flatten(2))
+        height, width = (min(sides) for sides in zip(x.shape[2:], self.size))
+        pooled = F.adaptive_avg_pool2d(x, (height, width)) if (height, width) != x.shape[2:] else x
+        x = unit(pooled.flatten(2))
         return x.transpose(1, 2) @ x

@@ -3,7 +3,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from .base import DistillLoss
-from .ops import gram_distance, unit
+from .ops import gram_distance, tensor_sum, unit
 
 
 @MODELS.register_module()
@@ -62,7 +62,7 @@ class SALCContextLoss(DistillLoss):
             )
 
     def compute(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> Tensor:
-        size = [min(self.side, *(x.shape[dim] for x in student)) for dim in (2, 3)]
-        stages = [unit(F.adaptive_avg_pool2d(x, size).flatten(2)) for x in student]
-        distances = sum(gram_distance(x, deeper.detach()).mean() for x, deeper in zip(stages, stages[1:]))
-        return distances / ((len(stages) - 1) * (size[0] * size[1]) ** 2)
+        height, width = (min(self.side, *(x.shape[dim] for x in student)) for dim in (2, 3))
+        stages = [unit(F.adaptive_avg_pool2d(x, (height, width)).flatten(2)) for x in student]
+        distances = tensor_sum(gram_distance(x, deeper.detach()).mean() for x, deeper in zip(stages, stages[1:]))
+        return distances / ((len(stages) - 1) * (height * width) ** 2)

@@ -1,6 +1,7 @@
 """Any loss, on some of the pixels."""
 
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from mmseg.registry import MODELS
@@ -70,7 +71,7 @@ class MaskedLoss(DistillLoss):
         """Labels keep their resolution: the inner loss samples them in its own way."""
         return labels
 
-    def compute(self, student: Maps, teacher: Maps, labels: Tensor | None = None) -> Tensor:
+    def compute(self, student: Maps, teacher: Maps, labels: Any = None) -> Tensor:
         counted, teacher = self.counted(student, teacher, labels), self.compared(student, teacher)
         if self.loss.needs_labels:
             size = (student if isinstance(student, Tensor) else student[0]).shape[-2:]

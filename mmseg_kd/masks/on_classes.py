@@ -29,6 +29,8 @@ class OnClasses(MaskedLoss):
         4.0
     """
 
+    only: Tensor
+
     def __init__(self, only: Sequence[int], loss: dict) -> None:
         super().__init__(loss)
         if not only or min(only) < 0:
