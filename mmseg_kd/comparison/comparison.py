@@ -1,7 +1,7 @@
 """Comparison of runs: grouped by candidate, averaged over seeds, and set against the baseline."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -264,7 +264,7 @@ def _choose(rows: list[Row]) -> tuple[list[Row], list[Row]]:
         candidates[(sweep['sweep'], sweep['candidate']) if sweep else id(row)].append(row)
     chosen = []
     for members in candidates.values():
-        row = _representative(members)
+        row = max(members, key=_evidence)
         keys = short_keys(varied_keys([member.settings for member in members]))
         row.chosen = {short: shown(row.settings.get(key)) for key, short in keys.items()}
         chosen.append(row)
@@ -272,10 +272,14 @@ def _choose(rows: list[Row]) -> tuple[list[Row], list[Row]]:
 
 
 def _representative(rows: list[Row]) -> Row | None:
-    return max(rows, key=lambda row: (row.miou.count, row.miou.mean), default=None)
+    return max(rows, key=_evidence, default=None)
 
 
-def _by_seed(row: Row) -> dict[int, float]:
+def _evidence(row: Row) -> tuple[int, float]:
+    return row.miou.count, row.miou.mean
+
+
+def _by_seed(row: Row) -> dict[Hashable, float]:
     return {run.seed: run.miou for run in row.runs if run.seed is not None}
 
 

@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
+from mmseg.models.segmentors import BaseSegmentor
 from mmseg.registry import DATASETS
 
 from ..datasets.even_subset import even_subset
@@ -82,7 +83,7 @@ def last_checkpoint(run: Run) -> Path | None:
 def _predict_one(run: Run, name: str, count: int, found: Predictions) -> None:
     config = Config.fromfile(run.config_file)
     init_default_scope(config.get('default_scope') or 'mmseg')
-    model = trained_network(config, str(last_checkpoint(run)))
+    model: BaseSegmentor = trained_network(config, str(last_checkpoint(run)))
     dataset = DATASETS.build(config.val_dataloader.dataset)
     if not len(dataset):
         raise ValueError('there is no validation image')

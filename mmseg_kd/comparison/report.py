@@ -137,7 +137,8 @@ def _overview(comparison: Comparison) -> str:
                 f'{row.name}: {_mean_and_std(row.miou)}',
             )
         )
-    return dot_chart(estimates, f'{METRIC}, %', comparison.baseline and comparison.baseline.miou.mean)
+    baseline = comparison.baseline
+    return dot_chart(estimates, f'{METRIC}, %', None if baseline is None else baseline.miou.mean)
 
 
 def _paired_chart(comparison: Comparison) -> str | None:

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from mmengine.dataset import BaseDataset
 from mmseg.registry import DATASETS
-from torch.utils.data import Dataset
 
 from ..io.data_sets import inner_data_sets
 from ..io.files import find_files
@@ -64,7 +64,7 @@ class ImageList:
         images._take(build_dataset(config, key), key)
         return images
 
-    def _take(self, dataset: Dataset, key: str) -> None:
+    def _take(self, dataset: BaseDataset, key: str) -> None:
         self.key, self.metainfo = key, getattr(dataset, 'metainfo', None) or {}
         self._images = listed_images(dataset)
         if not self._images:
@@ -238,7 +238,7 @@ def overlap(paths: Sequence[str], others: Sequence[str]) -> list[str]:
     return sorted({osp.realpath(path) for path in paths} & {osp.realpath(path) for path in others})
 
 
-def _whole_id(dataset: Dataset, path: str) -> str:
+def _whole_id(dataset: BaseDataset, path: str) -> str:
     folder = (getattr(dataset, 'data_prefix', None) or {}).get('img_path') or ''
     name = path[len(folder) :].lstrip('/') if folder and path.startswith(folder) else osp.basename(path)
     suffix = getattr(dataset, 'img_suffix', None)
@@ -247,7 +247,7 @@ def _whole_id(dataset: Dataset, path: str) -> str:
     return osp.splitext(name)[0]
 
 
-def _parts(dataset: Dataset) -> Iterator[Dataset]:
+def _parts(dataset: BaseDataset) -> Iterator[BaseDataset]:
     joined = getattr(dataset, 'datasets', None)
     for part in joined or ():
         yield from _parts(part)

@@ -2,13 +2,14 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..io.files import read_list
 from .image_list import ImageList
 
-Partition = str | dict[str, str | float | int]
+Partition = str | dict[str, Any]
 LISTS = Path(__file__).with_name('partition_lists')
 PARTITIONS: tuple[str, ...] = tuple(
     f'{protocol}/1_{part}' for protocol in ('cityscapes', 'voc12aug', 'voc12_few') for part in (16, 8, 4, 2)

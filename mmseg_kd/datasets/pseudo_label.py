@@ -71,7 +71,7 @@ class PseudoLabelDataset(BaseSegDataset):
         )
 
     def load_data_list(self) -> list[dict]:
-        known = {}
+        known: dict[str, tuple[str, dict]] = {}
         for folder, summary in self._summaries.items():
             twice = known.keys() & summary['images'].keys()
             if twice:

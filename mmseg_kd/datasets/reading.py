@@ -2,16 +2,15 @@
 
 import io
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import mmcv
 import mmengine.fileio as fileio
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
+from mmengine.dataset import BaseDataset
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image, ImageOps
-from torch import nn
-from torch.utils.data import Dataset
 
 from ..distillers.normalization import swaps_channels
 from .image_list import listed_images
@@ -42,7 +41,7 @@ class Pictures:
         (8, 16, 3)
     """
 
-    def __init__(self, dataset: Dataset, network: nn.Module) -> None:
+    def __init__(self, dataset: BaseDataset, network: Any) -> None:
         self._images = {
             leaf.get_data_info(index).get('img_path'): (leaf, index) for leaf, index in listed_images(dataset)
         }
@@ -92,7 +91,8 @@ def read_image(transforms: Sequence, info: dict) -> tuple[np.ndarray, object]:
         >>> image.shape
         (4, 6, 3)
     """
-    path, results = info.get('img_path', 'the image'), info
+    results: dict | None = info
+    path = info.get('img_path', 'the image')
     for transform in transforms:
         results = _apply(transform, results, path)
         if results is None:
@@ -213,7 +213,7 @@ def read_labels(dataset: Dataset, index: int, key: str) -> LabelMap:
     return LabelMap(labels, path, np.unique(labels).tolist() if own else stored, doubt)
 
 
-def _apply(transform: object, results: dict, path: str) -> dict | None:
+def _apply(transform: Any, results: Any, path: str) -> dict | None:
     try:
         return transform(results)
     except Exception as error:
@@ -272,7 +272,7 @@ def _other_palette(path: str, content: bytes, values: list[int], metainfo: dict)
         return ''
     first = int(bool(metainfo.get('reduce_zero_label')))
     with Image.open(io.BytesIO(content)) as picture:
-        palette = np.reshape(picture.getpalette(), (-1, 3)).tolist()
+        palette: Any = np.reshape(picture.getpalette() or [], (-1, 3)).tolist()
     colors = {value: tuple(palette[value]) for value in values if first <= value < min(len(palette), 255)}
     others = {value: known.index(color) + first for value, color in colors.items() if color in known}
     if len(others) < len(colors) or all(value == other for value, other in others.items()):

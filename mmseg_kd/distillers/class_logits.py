@@ -145,7 +145,8 @@ def decide(shares: Tensor, threshold: float | None = None) -> tuple[Tensor, Tens
         threshold: The threshold of :func:`prediction_threshold`.
     """
     if threshold is None:
-        return tuple(shares.max(0))
+        share, labels = shares.max(0)
+        return share, labels
     labels = (shares[1] > threshold).long()
     return shares.gather(0, labels[None])[0], labels
 
@@ -196,7 +197,7 @@ def _chosen(head: nn.Module, output: Any) -> Tensor:
 def _asked(head: nn.Module, output: Any) -> Any:
     """The result of the head's own ``predict`` for the output, before resizing; None if it cannot be had."""
     # A shallow copy shares the weights, and leaves the head itself as it is.
-    asked = copy.copy(head)
+    asked: Any = copy.copy(head)
     asked.__dict__['forward'] = lambda *args, **kwargs: output
     if getattr(type(head), 'predict_by_feat', None) is BaseDecodeHead.predict_by_feat:
         asked.__dict__['predict_by_feat'] = lambda chosen, *args, **kwargs: chosen

@@ -90,7 +90,7 @@ class Distiller(BaseSegmentor):
         network = MODELS.build(copy.deepcopy(student))
         super().__init__(data_preprocessor=network.data_preprocessor, init_cfg=init_cfg)
         self.student = network
-        self.teachers = build_teachers(teacher, data_preprocessor)
+        self.teachers: dict[str, Any] = build_teachers(teacher, data_preprocessor)
         for group, terms in groups.items():
             setattr(self, group, nn.ModuleDict({name: _build_term(name, term, group) for name, term in terms.items()}))
         self._labels_checked = False
@@ -244,18 +244,18 @@ class Distiller(BaseSegmentor):
             self._teacher_missing = FileNotFoundError(f'model.teacher.config: {error}')
             print_log(f'{self._teacher_missing}; this model can be tested, but not trained', 'current', logging.WARNING)
         channels = {name: image_channels(skeleton) for name, skeleton in skeletons.items()}
-        for name, own in channels.items():
-            if own != channels['student']:
+        for name, number in channels.items():
+            if number != channels['student']:
                 key = f'model.teacher.{name}'.rstrip('.')
                 raise ValueError(
-                    f'student and teacher must take the same images, but those of {key} have {own} channels and '
+                    f'student and teacher must take the same images, but those of {key} have {number} channels and '
                     f'those of model.student {channels["student"]}; take a teacher of the same kind of images'
                 )
         for term in terms:
             _check_paths(f'{term.key}.student', skeletons['student'], term.student_paths)
-            for name, own in self._split(paths[path] for path in term.teacher_paths).items():
+            for name, read_there in self._split(paths[path] for path in term.teacher_paths).items():
                 if name in skeletons:
-                    _check_paths(f'{term.key}.teacher', skeletons[name], own)
+                    _check_paths(f'{term.key}.teacher', skeletons[name], read_there)
         if self._teacher_missing is not None:
             return
         size = image_size(self.data_preprocessor, default=256)

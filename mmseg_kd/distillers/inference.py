@@ -8,6 +8,7 @@ from typing import Any
 
 from mmseg.models import EncoderDecoder
 from mmseg.models.decode_heads import PointHead
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors import MultimodalEncoderDecoder
 from torch import Tensor, nn
 
@@ -44,6 +45,7 @@ def run_network(model: nn.Module, inputs: Tensor, auxiliary: bool = False) -> No
 
 def _encode_decode(model: EncoderDecoder, inputs: Tensor, auxiliary: bool) -> None:
     """Heads that take features alone are called by ``forward``, without the resizing that ``predict`` adds."""
+    head: BaseDecodeHead
     features = model.extract_feat(inputs)
     if auxiliary:
         for head in model.auxiliary_head if isinstance(model.auxiliary_head, nn.ModuleList) else [model.auxiliary_head]:
@@ -88,7 +90,8 @@ def image_size(preprocessor: nn.Module | dict | None, default: int = 512) -> tup
         default: side to assume where the size is not fixed.
     """
     get = preprocessor.get if isinstance(preprocessor, dict) else lambda key: getattr(preprocessor, key, None)
-    if get('size') is not None:
-        return tuple(get('size'))
+    size: Any = get('size')
+    if size is not None:
+        return tuple(size)
     divisor = get('size_divisor') or 1
     return (-(-default // divisor) * divisor,) * 2

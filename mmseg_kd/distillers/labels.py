@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import numpy as np
 from torch import Tensor, nn
 
 from ..constants import IGNORE_INDEX
+
+Labels = TypeVar('Labels', Tensor, np.ndarray)
 
 
 def ignored_label(segmentor: nn.Module | dict) -> int:
@@ -14,17 +18,16 @@ def ignored_label(segmentor: nn.Module | dict) -> int:
     Args:
         segmentor: a network or its config.
     """
-    config = isinstance(segmentor, dict)
-    head = segmentor.get('decode_head') if config else getattr(segmentor, 'decode_head', None)
+    head: Any = segmentor.get('decode_head') if isinstance(segmentor, dict) else getattr(segmentor, 'decode_head', None)
     if isinstance(head, (list, tuple, nn.ModuleList)):
         head = head[-1]
     if head is None:
         return IGNORE_INDEX
-    label = head.get('ignore_index') if config else getattr(head, 'ignore_index', None)
+    label = head.get('ignore_index') if isinstance(head, dict) else getattr(head, 'ignore_index', None)
     return IGNORE_INDEX if label is None else label
 
 
-def unify_ignored(labels: Tensor | np.ndarray, ignored: int) -> Tensor | np.ndarray:
+def unify_ignored(labels: Labels, ignored: int) -> Labels:
     """Label maps with 255 in place of the label that is ignored; the very same ones if that is 255 already."""
     if ignored == IGNORE_INDEX:
         return labels

@@ -79,7 +79,7 @@ def swaps_channels(preprocessor: nn.Module | None) -> bool:
     return any(getattr(preprocessor, name, False) for name in ('channel_conversion', '_channel_conversion'))
 
 
-def _statistics(preprocessor: nn.Module) -> tuple[Tensor, Tensor]:
+def _statistics(preprocessor: BaseDataPreprocessor) -> tuple[Tensor, Tensor]:
     """Mean and std, (C, 1, 1) or (1, 1, 1) for all channels."""
     if not getattr(preprocessor, '_enable_normalize', False):
         return torch.zeros(1, 1, 1), torch.ones(1, 1, 1)

@@ -32,7 +32,7 @@ class Mixture(NamedTuple):
 
     images: Tensor
     sources: tuple[Tensor, ...]
-    mask: Tensor | None
+    mask: Any
     labels: Tensor | None
 
 
@@ -97,7 +97,7 @@ class SemiSupervisedDistiller(Distiller):
         preprocessor = student.get('data_preprocessor') or data_preprocessor or {}
         if named_types(preprocessor).get('type') == 'SegDataPreProcessor':
             self.data_preprocessor = MODELS.build(dict(preprocessor, type='BranchPreprocessor'))
-        self.mix = None if mix is None else MODELS.build(mix)
+        self.mix: Any = None if mix is None else MODELS.build(mix)
         for term in self.all_terms.values():
             mixed = self.mix is not None and term.name in unlabeled_terms
             for path in term.teacher_paths:
@@ -164,7 +164,7 @@ class SemiSupervisedDistiller(Distiller):
                 f'model.mix needs two unlabeled branches, but the batch has {len(branches)}; give '
                 'train_dataloader.dataset two unlabeled_pipelines'
             )
-        labels = None
+        labels: Any = None
         if any(term.loss.needs_labels for term in self.unlabeled_terms.values()):
             labels = [_padding(samples) for samples in data_samples]
         if self.mix is None:

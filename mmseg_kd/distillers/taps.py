@@ -73,7 +73,7 @@ class Taps:
                 self.values[path] = inputs
                 continue
             module, probe = _resolve(model, path)
-            if module is None:
+            if module is None or probe is None:
                 self.values[path] = _attribute(model, path)
             else:
                 self._probes.setdefault(module, []).append(probe)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
+from mmseg.models.segmentors import BaseSegmentor
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
@@ -70,7 +71,7 @@ class FrozenTeacher:
         if scale <= 0:
             raise ValueError(f'model.teacher.scale must be > 0, but is {scale}')
         self.config, self.checkpoint, self.scale = config, checkpoint, scale
-        self._model_config = model
+        self._model_config: Any = model
         if (
             model is not None
             and model.get('data_preprocessor') is None
@@ -80,7 +81,7 @@ class FrozenTeacher:
             self._model_config = dict(model, data_preprocessor=data_preprocessor)
         self.dtype = _torch_name('dtype', dtype, DTYPES) if dtype else None
         self._memory_format = _torch_name('memory_format', memory_format, MEMORY_FORMATS)
-        self._module: nn.Module | None = None
+        self._module: BaseSegmentor | None = None
         self._renormalize: Renormalize | None = None
 
     @property
@@ -91,11 +92,11 @@ class FrozenTeacher:
             FileNotFoundError: if the file is missing.
         """
         if self._model_config is None:
-            self._model_config = model_config(self.config)
+            self._model_config = model_config(str(self.config))
         return self._model_config
 
     @property
-    def module(self) -> nn.Module:
+    def module(self) -> BaseSegmentor:
         """The network, built, loaded and frozen at the first use.
 
         Raises:
@@ -107,7 +108,7 @@ class FrozenTeacher:
 
     # torch.compile of a training step must not trace the construction of a network.
     @torch.compiler.disable
-    def _build(self) -> nn.Module:
+    def _build(self) -> BaseSegmentor:
         # init_weights() is never called: the checkpoint replaces whatever it would fetch.
         module = MODELS.build(self.model_config)
         if self.checkpoint is not None:
@@ -175,7 +176,7 @@ class EnsembleTeacher:
         members: the teachers; logits of other sizes are resized to the first one's.
     """
 
-    def __init__(self, members: list[FrozenTeacher]) -> None:
+    def __init__(self, members: list[Any]) -> None:
         self.members = members
 
     @property

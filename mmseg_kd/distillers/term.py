@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..adapters import align
 from ..losses import AdversarialLoss
-from ..losses.ops import differentiable_zero
+from ..losses.ops import differentiable_zero, tensor_sum
 from .taps import LOGITS, PathError
 
 Paths = str | list[str]
@@ -67,7 +67,7 @@ class Term(nn.Module):
             )
         if self.schedule is None and not isinstance(weight, (int, float)):
             raise ValueError(f'{self.key}.weight must be a number or the config of a schedule, but is {weight!r}')
-        self.weight: float | None = None if self.schedule else float(weight)
+        self.weight: float | None = None if isinstance(weight, dict) else float(weight)
         self._adapter_config = adapter
         self.student_shapes: list[torch.Size] = []
         self.teacher_shapes: list[torch.Size] = []
@@ -141,16 +141,16 @@ class Term(nn.Module):
     def forward(self, student: dict[str, Any], teacher: dict[str, Any], labels: Tensor | None) -> dict[str, Tensor]:
         """The weighted loss, by name; with an adversarial loss, the critic's own loss beside it."""
         students = [self._tensor(student, path, 'student') for path in self.student_paths]
-        losses = {self.name: sum(map(differentiable_zero, students))}
+        losses = {self.name: tensor_sum(map(differentiable_zero, students))}
         if not (self.active and (self.critic is None or self.critic_learns)):
             # DDP wants a gradient, if only zero, for each parameter, also of what rests.
-            losses[self.name] = losses[self.name] + sum(map(differentiable_zero, self.parameters()))
+            losses[self.name] = sum(map(differentiable_zero, self.parameters()), losses[self.name])
         if not self.reads_teacher:
             return losses
         teachers = [self._tensor(teacher, path, 'teacher') for path in self.teacher_paths]
         teachers = [align(t, s) for t, s in zip(teachers, students)] + teachers[len(students) :]
         students = [adapter(s) for adapter, s in zip(self.adapters, students)]
-        maps = [self._as_given(students, self.student), self._as_given(teachers, self.teacher)]
+        maps: list[Any] = [self._as_given(students, self.student), self._as_given(teachers, self.teacher)]
         maps += [labels] if self.loss.needs_labels else []
         if self.active:
             losses[self.name] = losses[self.name] + self.weight * self.loss(*maps)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from ..datasets.even_subset import even_subset
 from ..datasets.image_list import endings_beside, listed_images
@@ -64,7 +65,8 @@ def check_data(say: Say, config: Config, loader: str, num_classes: int, void: in
     pixels = 0
     chosen = even_subset(len(images), samples)
     for place in chosen:
-        read = read_labels(*images[place], f'{loader}.dataset')
+        leaf, index = images[place]
+        read = read_labels(leaf, index, f'{loader}.dataset')
         values, numbers = np.unique(read.labels, return_counts=True)
         known = values != void
         strange = values[known & ((values < 0) | (values >= num_classes))]
@@ -113,14 +115,14 @@ def without_workers(loader: dict) -> dict:
     return loader
 
 
-def _absent_files(dataset: Dataset, images: Sequence[tuple[Dataset, int]]) -> list[str]:
+def _absent_files(dataset: BaseDataset, images: Sequence[tuple[BaseDataset, int]]) -> list[str]:
     infos = (leaf.get_data_info(index) for leaf, index in images if not getattr(leaf, 'backend_args', None))
     paths = [info[key] for info in infos for key in ('img_path', 'seg_map_path') if info.get(key)]
     paths += dataset.unlabeled_paths() if hasattr(dataset, 'unlabeled_paths') else []
     return [path for path in paths if '://' not in path and not os.path.exists(path)]
 
 
-def _list_mark(images: Sequence[tuple[Dataset, int]], absent: Sequence[str]) -> str:
+def _list_mark(images: Sequence[tuple[BaseDataset, int]], absent: Sequence[str]) -> str:
     """What makes MMSegmentation read names from a list that nobody wrote there."""
     lists = ' and '.join(sorted({str(leaf.ann_file) for leaf, _ in images if getattr(leaf, 'ann_file', '')}))
     if any('\ufeff' in path for path in absent):
@@ -130,7 +132,7 @@ def _list_mark(images: Sequence[tuple[Dataset, int]], absent: Sequence[str]) -> 
     return ''
 
 
-def _numbers(dataset: Dataset, images: Sequence[tuple[Dataset, int]]) -> str:
+def _numbers(dataset: BaseDataset, images: Sequence[tuple[BaseDataset, int]]) -> str:
     if hasattr(dataset, 'unlabeled_paths'):
         return f'{len(images)} labeled and {len(dataset.unlabeled_paths())} unlabeled images'
     drawn = f' ({len(dataset)} items of {type(dataset).__name__})' if len(dataset) != len(images) else ''

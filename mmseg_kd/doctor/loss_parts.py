@@ -5,10 +5,12 @@ import math
 from dataclasses import dataclass
 
 import torch
+from mmseg.models.segmentors import BaseSegmentor
 from torch import Tensor, nn
 
 from ..distillers import Distiller, Term
 from ..io.tables import markdown_table
+from ..losses.ops import tensor_sum
 
 
 @dataclass
@@ -82,7 +84,7 @@ def loss_table(parts: list[Part], model: nn.Module) -> str:
     return markdown_table(rows)
 
 
-def preprocess(model: nn.Module, batch: dict) -> dict:
+def preprocess(model: BaseSegmentor, batch: dict) -> dict:
     """A batch as the model takes it in training; the original is left as it is."""
     return model.data_preprocessor(copy.deepcopy(batch), True)
 
@@ -100,7 +102,7 @@ def losses_of(model: nn.Module, batch: dict) -> dict[str, Tensor]:
     """What MMEngine adds up, by name."""
     losses = model(**preprocess(model, batch), mode='loss')
     return {
-        name: value.mean() if isinstance(value, Tensor) else sum(item.mean() for item in value)
+        name: value.mean() if isinstance(value, Tensor) else tensor_sum(item.mean() for item in value)
         for name, value in losses.items()
         if 'loss' in name
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -11,7 +12,6 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..constants import IGNORE_INDEX
-from ..distillers import FrozenTeacher
 from ..distillers.class_logits import count_classes
 from ..distillers.dry_run import build_skeleton
 from ..distillers.inference import image_channels
@@ -39,14 +39,14 @@ class Network:
     key: str
     config: dict
     skeleton: nn.Module
-    teacher: FrozenTeacher | None = None
+    teacher: Any = None  # a FrozenTeacher, but for the student
 
     @property
     def heads(self) -> list[tuple[str, nn.Module]]:
         """Key and module of each head: those of a cascade, and then auxiliary ones."""
         found = []
         for name in ('decode_head', 'auxiliary_head'):
-            head = getattr(self.skeleton, name, None)
+            head: Any = getattr(self.skeleton, name, None)
             several = isinstance(head, nn.ModuleList)
             found += [
                 (f'{self.key}.{name}' + (f'[{i}]' if several else ''), child)
@@ -160,7 +160,7 @@ def check_void(say: Say, config: Config, student: Network, teachers: Sequence[Ne
         if getattr(head, 'ignore_index', None) is not None
     }
     for key, head in student.heads:
-        losses = getattr(head, 'loss_decode', None)
+        losses: Any = getattr(head, 'loss_decode', None)
         for loss in losses if isinstance(losses, nn.ModuleList) else [losses]:
             if hasattr(loss, 'ignore_label'):  # OHEM looks at its own
                 voids[f'{key}.loss_decode.ignore_label'] = loss.ignore_label

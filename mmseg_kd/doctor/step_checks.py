@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.dist import is_distributed
 from mmengine.evaluator import Evaluator
 from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmseg.models.segmentors import BaseSegmentor
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -203,19 +205,20 @@ def check_unused(say: Say, config: Config, model: nn.Module, batch: dict, distri
         say.warning(f'{text}; with several processes DDP would stop or hang: {remedy}')
 
 
-def check_validation(say: Say, config: Config, model: nn.Module, loader: DataLoader) -> None:
+def check_validation(say: Say, config: Config, model: BaseSegmentor, loader: DataLoader) -> None:
     """Predict and judge one batch, so that it is not the first validation that ends the run."""
     batch = next(iter(loader))
+    dataset: BaseDataset = loader.dataset
     model.eval()
     begin = time.monotonic()
     with torch.no_grad():
         predicted = model.val_step(copy.deepcopy(batch))
-    seconds = (time.monotonic() - begin) / len(predicted) * len(loader.dataset)
+    seconds = (time.monotonic() - begin) / len(predicted) * len(dataset)
     metrics = copy.deepcopy(config.val_evaluator)
     for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:
         metric.pop('output_dir', None)
     evaluator = Evaluator(metrics)
-    evaluator.dataset_meta = loader.dataset.metainfo
+    evaluator.dataset_meta = dataset.metainfo
     evaluator.process(predicted, batch)
     # Processes would share their results through a folder.
     if not is_distributed():
@@ -225,7 +228,7 @@ def check_validation(say: Say, config: Config, model: nn.Module, loader: DataLoa
             for text in check_metrics(config, MetricNames(list(found), True)).refusals:
                 say.failed(text)
     if say.clean:
-        say.ok(f'one batch predicted and judged; {len(loader.dataset)} images take about {duration(seconds)} here')
+        say.ok(f'one batch predicted and judged; {len(dataset)} images take about {duration(seconds)} here')
 
 
 def _raise_weights(terms: dict[str, Term], total: int) -> None:
@@ -296,7 +299,7 @@ def _judge(say: Say, term: Term, part: Part | None, share: float, problem: str, 
 def _unreached(model: nn.Module, batch: dict) -> list[str]:
     model.train()
     model.zero_grad(set_to_none=True)
-    sum(losses_of(model, batch).values()).backward()
+    tensor_sum(losses_of(model, batch).values()).backward()
     names = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
     model.zero_grad(set_to_none=True)
     return names

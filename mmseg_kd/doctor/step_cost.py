@@ -13,11 +13,10 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
-from torch import nn
+from mmseg.models.segmentors import BaseSegmentor
 from torch.utils.data import DataLoader
 
 from ..distillers import Distiller
-from ..distillers.teacher import Teacher
 from ..io.tables import markdown_table
 from .diagnosis import Say
 from .loss_parts import Part, labeled_part
@@ -53,7 +52,7 @@ class Cost:
 def check_cost(
     say: Say,
     config: Config,
-    model: nn.Module,
+    model: BaseSegmentor,
     optimizer: OptimWrapper,
     loader: DataLoader,
     batch: dict,
@@ -82,8 +81,11 @@ def check_cost(
         for member in teacher.members
         for p in member.module.parameters()
     )
-    whole, alone, read = [], [], []
-    memory, student_memory, losses = 0, 0, {}
+    whole: list[float] = []
+    alone: list[float] = []
+    read: list[float] = []
+    losses: dict[str, Any] = {}
+    memory, student_memory = 0, 0
     begin = time.monotonic()
     model.train()
     _lower_rates(optimizer, config)
@@ -112,7 +114,8 @@ def check_cost(
             'weight of the term, or clip gradients (optim_wrapper.clip_grad)'
         )
     counted = device.type == 'cuda'
-    cost = Cost(*map(statistics.median, (whole, read, alone)), memory, student_memory - held if counted else None)
+    medians = [statistics.median(times) for times in (whole, read, alone)]
+    cost = Cost(medians[0], medians[1], medians[2], memory, student_memory - held if counted else None)
     total = iterations(config, loader)
     workers = max(1, config.train_dataloader.get('num_workers', 0))
     text = f'{cost.step:.3g} s, {memory / 2**30:.2f} GiB {"of the GPU" if counted else "held by the process"}'
@@ -178,7 +181,7 @@ def _train_alone(model: Distiller, batch: dict, optimizer: OptimWrapper) -> None
 
 
 @contextmanager
-def _timed(teachers: dict[str, Teacher], device: torch.device) -> Iterator[list[float]]:
+def _timed(teachers: dict[str, Any], device: torch.device) -> Iterator[list[float]]:
     """Collect the seconds of each reading of a teacher."""
     clock: list[float] = []
 

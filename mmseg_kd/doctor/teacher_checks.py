@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.fileio import load
 from mmseg.evaluation import IoUMetric
 from torch.utils.data import DataLoader
@@ -55,9 +55,9 @@ def check_weights(say: Say, teachers: Sequence[Network], loaders: dict[str, Data
     """
     classes = next(
         (
-            list(loader.dataset.metainfo['classes'])
-            for loader in loaders.values()
-            if getattr(loader.dataset, 'metainfo', {}).get('classes')
+            list(metainfo['classes'])
+            for metainfo in (getattr(loader.dataset, 'metainfo', {}) for loader in loaders.values())
+            if metainfo.get('classes')
         ),
         [],
     )
@@ -120,14 +120,15 @@ def check_accuracy(
         images: how many, spread evenly over the data set.
         seconds: after which no further image is begun.
     """
-    classes = len(loader.dataset.metainfo['classes'])
+    dataset: BaseDataset = loader.dataset
+    classes = len(dataset.metainfo['classes'])
     if network.num_classes not in (0, classes):
         say.skipped(f'{network.label} has {network.num_classes} classes, and the data {classes}')
         return
     areas = measure(network, loader, device, images, seconds, ignored)
     got, number = summarize(*areas), len(areas[0])
     of = '' if network.label == 'teacher' else f'{network.label}: '
-    found = f'{of}{got.miou:.1f} % on {number} of {len(loader.dataset)} validation images'
+    found = f'{of}{got.miou:.1f} % on {number} of {len(dataset)} validation images'
     stated, reason = published_miou(network)
     mend = f'check checkpoint and config of {network.key}, and that its classes are numbered as those of the data'
     if number < FEW:
@@ -156,7 +157,8 @@ def measure(
     network: Network, loader: DataLoader, device: str, images: int, seconds: float, ignored: int = IGNORE_INDEX
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pixels of intersection, of union and of the label, each (images, classes)."""
-    module, dataset = network.teacher.module.to(device), loader.dataset
+    module = network.teacher.module.to(device)
+    dataset: BaseDataset = loader.dataset
     classes = len(dataset.metainfo['classes'])
     areas: list[tuple[torch.Tensor, ...]] = []
     begin = time.monotonic()
@@ -171,7 +173,8 @@ def measure(
         predicted = sample.pred_sem_seg.data.squeeze().to(truth)
         intersection, union, _, label = IoUMetric.intersect_and_union(predicted, truth, classes, IGNORE_INDEX)
         areas.append((intersection, union, label))
-    return tuple(torch.stack(part).double().numpy() for part in zip(*areas))
+    intersections, unions, label_areas = (torch.stack(part).double().numpy() for part in zip(*areas))
+    return intersections, unions, label_areas
 
 
 def summarize(intersections: np.ndarray, unions: np.ndarray, labels: np.ndarray) -> Accuracy:

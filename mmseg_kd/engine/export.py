@@ -123,7 +123,7 @@ def _own_datasets_as_plain(node: Any) -> Any:
     return node
 
 
-def _is_plain(kind: type, metainfo: dict) -> bool:
+def _is_plain(kind: Any, metainfo: dict) -> bool:
     """Whether a data set adds but names and defaults to BaseSegDataset, and its classes are all in use."""
     if not issubclass(kind, BaseSegDataset):
         return False

@@ -65,7 +65,8 @@ def metric_names(config: Config) -> MetricNames:
         pred_depth_map=_map(torch.ones(1, SIDE, SIDE)),
         metainfo=dict(img_path='image.png', seg_map_path='image.png', ori_shape=(SIDE, SIDE), img_shape=(SIDE, SIDE)),
     )
-    names, complete = [], True
+    names: list[str] = []
+    complete = True
     with _silent(), tempfile.TemporaryDirectory() as folder:
         for metric in _build(wanted, folder):
             metric.dataset_meta = dict(classes=classes, label_map=None, reduce_zero_label=False)

@@ -35,7 +35,7 @@ def needed_hooks(model: nn.Module) -> list[type[Hook]]:
         model: a model as a Runner holds it: bare, or in a wrapper for several processes or test-time augmentation.
     """
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
+        model = model.get_submodule('module')
     return [hook for kind, hooks in NEEDED.items() if isinstance(model, kind) for hook in hooks]
 
 

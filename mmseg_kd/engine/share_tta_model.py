@@ -4,6 +4,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 
 from ..distillers.class_logits import decide, prediction_shares, prediction_threshold
+from ..losses.ops import tensor_sum
 
 
 @MODELS.register_module()
@@ -21,7 +22,7 @@ class ShareTTAModel(SegTTAModel):
         """One prediction for each image from those of its views, which were flipped and resized back."""
         merged = super().merge_preds(data_samples_list)
         for sample, views in zip(merged, data_samples_list):
-            shares = sum(prediction_shares(self.module, view.seg_logits.data) for view in views) / len(views)
+            shares = tensor_sum(prediction_shares(self.module, view.seg_logits.data) for view in views) / len(views)
             labels = decide(shares, prediction_threshold(self.module))[1]
             sample.set_data(dict(pred_sem_seg=PixelData(data=labels)))
         return merged

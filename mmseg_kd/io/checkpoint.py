@@ -205,8 +205,9 @@ def fit_weights(model: nn.Module, weights: dict[str, Tensor], path: str) -> None
         ...
         mmseg_kd.io.checkpoint.CheckpointError: linear.pth does not fit Linear: 1 keys missing, 0 unexpected, ...
     """
+    student: Any = getattr(model, 'student', None)
     if hasattr(model, 'plain_prefixes'):
-        model, weights = model.student, student_weights(weights)
+        model, weights = student, student_weights(weights)
     missing, unexpected, shapes = _load(model, weights, path)
     computed = {name for name, buffer in model.named_buffers() if name in weights or not buffer.is_floating_point()}
     missing = [key for key in missing if key not in computed]
@@ -256,7 +257,7 @@ def _load(model: nn.Module, weights: dict[str, Tensor], path: str) -> tuple[list
             raise CheckpointError(
                 f'{path} cannot be loaded into {type(model).__name__}: {" ".join([type(error).__name__, *lines[:2]])}'
             ) from error
-        return found[0], found[1], [match[1] for match in mismatches]
+        return found[0], found[1], [match[1] for match in mismatches if match]
     finally:
         handle.remove()
 

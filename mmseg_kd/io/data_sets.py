@@ -108,7 +108,7 @@ def _lazy(node: Any) -> Any:
     for key in ('dataset', 'datasets'):
         if key in node:
             node[key] = _lazy(node[key])
-    parameters = inspect.signature(kind.__init__).parameters.values()
+    parameters = inspect.signature(kind.__init__).parameters.values()  # type: ignore[misc]  # only read
     if any(each.name == 'lazy_init' or each.kind is each.VAR_KEYWORD for each in parameters):
         node['lazy_init'] = True
     return node

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from mmcv.transforms import LoadAnnotations
@@ -16,6 +17,7 @@ from ..distillers.class_logits import count_classes, prediction_shares, predicti
 from ..io.checkpoint import CheckpointError, load_weights
 from ..io.configs import published_weights, read_config, segmentor_config, with_names
 from ..io.data_sets import data_set_facts
+from ..losses.ops import tensor_sum
 
 LABEL_TRANSFORMS = ('LoadBlankAnnotations', 'LoadPanopticSemAnnotations')  # besides those of LoadAnnotations' kind
 
@@ -92,11 +94,11 @@ class Labeler:
             ValueError: If the image cannot be read; the message names it.
             RuntimeError: If a transform or the network fails on the image; the message names it.
         """
-        results = dict(img_path=path, reduce_zero_label=False, seg_fields=[])
+        results: dict[str, Any] = dict(img_path=path, reduce_zero_label=False, seg_fields=[])
         try:
             item = self._pipeline(results)
             views = [item] if not self.tta else [dict(zip(item, view)) for view in zip(*item.values())]
-            return sum(map(self._probabilities, views)).cpu() / len(views)
+            return tensor_sum(map(self._probabilities, views)).cpu() / len(views)
         except Exception as error:
             reason = ' '.join(str(error).split()) or type(error).__name__
             if 'img' not in results:

@@ -24,6 +24,8 @@ class BranchPreprocessor(SegDataPreProcessor):
         (torch.Size([1, 3, 32, 32]), 2)
     """
 
+    seg_pad_val: float
+
     def forward(self, data: dict, training: bool = False) -> dict[str, Any]:
         """Preprocess a batch.
 

@@ -41,11 +41,11 @@ def _ratio(macs: float, of: float) -> str:
     return '-' if math.isnan(macs / max(of, 1)) else f'{macs / max(of, 1):.2f} x'
 
 
-def _paths(paths: list[str], shapes: list[Sequence[int]]) -> str:
+def _paths(paths: Sequence[str], shapes: Sequence[Sequence[int]]) -> str:
     return ', '.join(f'{path} {"x".join(map(str, shape[1:]))}' for path, shape in zip(paths, shapes))
 
 
-def _table(rows: list[Sequence[str]]) -> str:
+def _table(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows)]
     return '\n'.join('  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
 

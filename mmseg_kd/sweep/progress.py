@@ -17,7 +17,8 @@ class SweepProgress:
     """
 
     def __init__(self, total: int, out: TextIO) -> None:
-        self._total, self._done, self._left = total, 0, None
+        self._total, self._done = total, 0
+        self._left: float | None = None
         console = Console(file=out, highlight=False, emoji=False, soft_wrap=True)
         self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 SWIN = dict(
     model_type='swin',
@@ -15,7 +16,7 @@ SWIN = dict(
     out_features=['stage1', 'stage2', 'stage3', 'stage4'],
 )
 PIXELS = dict(encoder_feedforward_dim=16, dim_feedforward=16, encoder_layers=1, decoder_layers=2, num_attention_heads=2)
-KINDS = dict(
+KINDS: dict[str, tuple[str, str, dict[str, Any]]] = dict(
     oneformer=(
         'OneFormer',
         'OneFormerForUniversalSegmentation',

@@ -1,6 +1,7 @@
 """The smallest segmentors and batches that behave like real ones."""
 
 import itertools
+from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -108,7 +109,7 @@ def toy_batch(num: int = 2, size: int = 32, num_classes: int = 4, seed: int = 0)
 
 def toy_branch_batch(num: int = 2, branches: int = 2, size: int = 32, num_classes: int = 4, seed: int = 0) -> dict:
     """A batch of :func:`toy_batch` and, for each unlabeled branch, one with blank labels and rows of padding below."""
-    batch = dict(labeled=toy_batch(num, size, num_classes, seed), unlabeled=[])
+    batch: dict[str, Any] = dict(labeled=toy_batch(num, size, num_classes, seed), unlabeled=[])
     for branch in range(1, branches + 1):
         images = toy_batch(num, size, num_classes, seed=1000 * branch + seed)
         for sample in images['data_samples']:

@@ -1,6 +1,6 @@
 """What labels a few images have been given, by one labeler after the other, as a picture."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ def spread_images(folder: Path, count: int) -> dict[str, str]:
 
 
 def draw_labels(
-    columns: dict[str, Sequence[Path]],
+    columns: Mapping[str, Sequence[Path]],
     images: dict[str, str],
     read: Callable[[str], np.ndarray],
     truth: dict[str, np.ndarray],
@@ -47,7 +47,8 @@ def draw_labels(
     summary = read_summary(str(next(iter(columns.values()))[0]))
     classes = summary['classes']
     palette = palette_of(summary)
-    rows, seen = [], []
+    rows = []
+    seen: list[np.ndarray] = []
     for name, image in images.items():
         maps = {title: np.asarray(Image.open(_find(folders, name))) for title, folders in columns.items()}
         title = name

@@ -68,7 +68,10 @@ def draw_grid(
             cell.imshow(picture, interpolation='nearest', aspect='auto')
             cell.set_axis_off()
     figure.legend(
-        handles=[Patch(facecolor=np.divide(color, 255), edgecolor='0.6', label=name) for name, color in legend],
+        handles=[
+            Patch(facecolor=(color[0] / 255, color[1] / 255, color[2] / 255), edgecolor='0.6', label=name)
+            for name, color in legend
+        ],
         loc='lower center',
         ncols=per_line,
         frameon=False,

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmseg.models.segmentors import BaseSegmentor
 from mmseg.registry import DATASETS
-from torch import nn
 
 from ..datasets.reading import Pictures
 from ..distillers.class_logits import decide
@@ -156,7 +156,7 @@ def find_examples(
 
 
 @torch.no_grad()
-def _predict(network: nn.Module, item: dict) -> tuple[str, np.ndarray, np.ndarray]:
+def _predict(network: BaseSegmentor, item: dict) -> tuple[str, np.ndarray, np.ndarray]:
     sample = network.test_step(pseudo_collate([item]))[0]
     if 'gt_sem_seg' not in sample:
         raise ValueError(

@@ -81,8 +81,8 @@ class RandomAffine(BaseTransform):
     @cache_randomness
     def _draw(self) -> tuple[float, ...]:
         return tuple(
-            np.random.uniform(*limits)
-            for limits in (self.degrees, self.translate, self.translate, self.scale, self.shear)
+            np.random.uniform(low, high)
+            for low, high in (self.degrees, self.translate, self.translate, self.scale, self.shear)
         )
 
     def __repr__(self) -> str:
@@ -93,4 +93,5 @@ class RandomAffine(BaseTransform):
 
 
 def _both_directions(value: Range) -> tuple[float, float]:
-    return (-value, value) if isinstance(value, (int, float)) else tuple(value)
+    low, high = (-value, value) if isinstance(value, (int, float)) else value
+    return low, high

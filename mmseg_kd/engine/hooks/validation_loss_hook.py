@@ -44,7 +44,7 @@ class ValidationLossHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None
     ) -> None:
         head = _head(runner)
-        for sample in outputs:
+        for sample in outputs or ():
             if 'gt_sem_seg' not in sample:
                 raise ValueError(
                     'ValidationLossHook needs the labels of the validation images; put LoadAnnotations into '
@@ -60,7 +60,7 @@ class ValidationLossHook(Hook):
             self._images += 1
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        if not self._sums:
+        if not self._sums or metrics is None:
             return
         sums = torch.stack(list(self._sums.values()))
         totals = torch.cat([sums, sums.new_tensor([self._images])])
@@ -71,7 +71,7 @@ class ValidationLossHook(Hook):
         metrics['val_loss'] = sum(means)
 
 
-def _head(runner: Runner) -> nn.Module:
+def _head(runner: Runner) -> BaseDecodeHead:
     """The decode head whose output is the prediction."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     head = getattr(model, 'decode_head', None)

@@ -60,7 +60,7 @@ class DistillOptimWrapperConstructor:
 
 def critic_parameters(model: nn.Module) -> list[nn.Parameter]:
     """Parameters of all critics in a distiller, wrapped or not; empty for other models."""
-    model = model.module if is_model_wrapper(model) else model
+    model = model.get_submodule('module') if is_model_wrapper(model) else model
     if not isinstance(model, Distiller):
         return []
     return [p for term in model.all_terms.values() if term.critic is not None for p in term.critic.parameters()]

@@ -32,7 +32,7 @@ class JointOptimWrapper(OptimWrapperDict):
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Precision and gradient synchronization of the main optimizer."""
-        self._model = model.module if is_model_wrapper(model) else model
+        self._model = model.get_submodule('module') if is_model_wrapper(model) else model
         with self._main.optim_context(model):
             yield
 
