@@ -1,6 +1,7 @@
 """Read checkpoints without running code from them, and load them completely or not at all."""
 
 import argparse
+import codecs
 import functools
 import os
 import pickle
@@ -8,6 +9,7 @@ import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlparse
 
@@ -17,9 +19,14 @@ from mmengine.config import ConfigDict
 from mmengine.dist import barrier, is_main_process
 from mmengine.fileio import get_local_path
 from mmengine.logging.history_buffer import HistoryBuffer
-from torch import Tensor, nn
+from torch import Tensor, _weights_only_unpickler, nn
 
 from .checkpoint_kinds import kind_of_file, kind_of_weights
+
+try:
+    from numpy._core import multiarray
+except ImportError:  # numpy below 1.26
+    from numpy.core import multiarray
 
 
 def _history_method(owner: Any, name: str) -> Any:
@@ -55,7 +62,7 @@ SAFE_CLASSES = [
     np.dtype,
     *(
         _known_as(function, f'numpy.{package}.multiarray')
-        for function in (_MULTIARRAY._reconstruct, _MULTIARRAY.scalar)
+        for function in (multiarray._reconstruct, multiarray.scalar)
         for package in ('core', '_core')
     ),
     *{
@@ -96,7 +103,7 @@ def read_checkpoint(path: str) -> dict:
     torch.serialization.add_safe_globals(SAFE_CLASSES)
     try:
         with get_local_path(local) as file:
-            checkpoint = torch.load(file, map_location='cpu', weights_only=True)
+            checkpoint = _load_safely(file)
     except Exception as error:
         reason = next((line.strip() for line in str(error).splitlines() if 'GLOBAL' in line or 'global' in line), '')
         if reason:

@@ -7,6 +7,9 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import Tensor, nn
 
+# Of every device from torch 2.3 on.
+GradScaler = getattr(torch.amp, 'GradScaler', torch.cuda.amp.GradScaler)
+
 
 @OPTIM_WRAPPERS.register_module()
 class JointOptimWrapper(OptimWrapperDict):
@@ -54,7 +57,7 @@ class JointOptimWrapper(OptimWrapperDict):
             if all(p.grad is None for group in other.optimizer.param_groups for p in group['params']):
                 continue
             # The main wrapper's step() updates the scale, so what was scaled by it has to be stepped before.
-            if isinstance(scaler, torch.amp.GradScaler):
+            if isinstance(scaler, GradScaler):
                 scaler.step(other.optimizer)
             else:
                 other.step()
