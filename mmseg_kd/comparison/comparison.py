@@ -58,8 +58,8 @@ class Row:
     @property
     def fscore(self) -> Spread | None:
         """Mean F1 in percent; None unless all runs measured it."""
-        values = [run.fscore for run in self.runs]
-        return None if None in values else spread(values)
+        values = [run.fscore for run in self.runs if run.fscore is not None]
+        return spread(values) if len(values) == len(self.runs) else None
 
     @property
     def iterations(self) -> float:

@@ -317,7 +317,7 @@ def _about_gain(comparison: Comparison) -> list[str]:
     ]
     chance, single = baseline.miou.std, [row for row in rows if row.miou.count == 1]
     if single and chance:
-        small = sum(abs(row.gain) <= chance for row in single)
+        small = sum(abs(row.gain or 0) <= chance for row in single)
         texts.append(
             f'Gains from one seed that are at most the std of {baseline.name} over its seeds ({chance:.2f}): '
             f'{small} of {len(single)}.'

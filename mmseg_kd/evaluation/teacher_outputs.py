@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,14 +48,14 @@ def load_teachers(config: Config, checkpoint: str | None = None, name: str = '')
             )
         checkpoint = published_weights(name) if checkpoint == 'auto' else checkpoint
         return {'': FrozenTeacher(model=segmentor_config(config), checkpoint=checkpoint)}
-    spec = copy.deepcopy(config.model.teacher)
+    spec: Any = copy.deepcopy(config.model.teacher)
     if checkpoint is not None:
         if not isinstance(spec, dict) or '' not in teachers_by_name(spec):
             raise ValueError(
                 f'{checkpoint}: a checkpoint can be given for a single teacher, but model.teacher has '
                 'several; leave it out'
             )
-        spec.checkpoint = checkpoint
+        spec['checkpoint'] = checkpoint
     return build_teachers(spec, outer_preprocessor(config))
 
 

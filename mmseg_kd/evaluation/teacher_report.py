@@ -53,7 +53,7 @@ def teacher_report(name: str, statistics: OutputStatistics) -> str:
         statistics: of its output.
     """
     means, medians = statistics.mean_entropy(), statistics.median_entropy()
-    good, rule = suggest_temperatures(statistics.temperatures, medians)
+    good, rule = suggest_temperatures(statistics.temperatures, medians.tolist())
     return (
         '\n\n'.join(
             [
@@ -89,7 +89,7 @@ def teacher_report(name: str, statistics: OutputStatistics) -> str:
     )
 
 
-def _entropy_rows(statistics: OutputStatistics, means: np.ndarray, medians: np.ndarray) -> list[Sequence[str]]:
+def _entropy_rows(statistics: OutputStatistics, means: np.ndarray, medians: np.ndarray) -> list[tuple[str, ...]]:
     shares, top = statistics.shares(SHOWN_BINS), statistics.max_entropy
     rows = [('entropy / log C', 'nats', *(f'T = {temperature:g}' for temperature in statistics.temperatures))]
     for i in range(SHOWN_BINS):

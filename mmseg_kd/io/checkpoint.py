@@ -26,7 +26,7 @@ from .checkpoint_kinds import kind_of_file, kind_of_weights
 try:
     from numpy._core import multiarray
 except ImportError:  # numpy below 1.26
-    from numpy.core import multiarray
+    from numpy.core import multiarray  # type: ignore[no-redef]  # numpy has moved it
 
 
 def _history_method(owner: Any, name: str) -> Any:
@@ -52,7 +52,6 @@ def _known_as(function: Callable, module: str) -> Callable:
 
 # MMEngine's checkpoints also hold the log's history buffers, NumPy arrays and scalars. Research code often adds its
 # command line (argparse.Namespace).
-_MULTIARRAY = (getattr(np, '_core', None) or np.core).multiarray
 SAFE_CLASSES = [
     _history_method,
     HistoryBuffer,
@@ -72,8 +71,36 @@ SAFE_CLASSES = [
 ]
 
 
+class _RestrictedUnpickler(pickle.Unpickler):
+    """Finds what tensors and MMEngine's checkpoints are made of, and nothing else; for torch below 2.4."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        known = {f'{each.__module__}.{each.__qualname__}': each for each in SAFE_CLASSES}
+        known.update({'_codecs.encode': codecs.encode, **_weights_only_unpickler._get_allowed_globals()})
+        if f'{module}.{name}' not in known:
+            raise pickle.UnpicklingError(f'GLOBAL {module}.{name} is refused')
+        return known[f'{module}.{name}']
+
+
+def _allow() -> None:
+    if hasattr(torch.serialization, 'add_safe_globals'):
+        torch.serialization.add_safe_globals(SAFE_CLASSES)
+
+
+def _load_safely(file: str | os.PathLike) -> Any:
+    if hasattr(torch.serialization, 'add_safe_globals'):
+        return torch.load(file, map_location='cpu', weights_only=True)
+    # Below 2.4, weights_only=True refuses even the numbers in MMEngine's log.
+    reader = SimpleNamespace(
+        __name__='pickle',
+        Unpickler=_RestrictedUnpickler,
+        load=lambda *args, **kw: _RestrictedUnpickler(*args, **kw).load(),
+    )
+    return torch.load(file, map_location='cpu', pickle_module=reader, weights_only=False)
+
+
 # Without this, upstream's MMEngine cannot resume from its own checkpoints with torch 2.6 and later.
-torch.serialization.add_safe_globals(SAFE_CLASSES)
+_allow()
 
 
 class CheckpointError(ValueError):
@@ -100,7 +127,7 @@ def read_checkpoint(path: str) -> dict:
     if '://' not in local and not os.path.isfile(local):
         raise CheckpointError(f'no such checkpoint: {local}')
     # Repeated at every read: the maintained MMEngine fork removes some of these from the list after each load.
-    torch.serialization.add_safe_globals(SAFE_CLASSES)
+    _allow()
     try:
         with get_local_path(local) as file:
             checkpoint = _load_safely(file)

@@ -323,6 +323,6 @@ def shown(value: Any) -> str:
 
 def _mim(package: str) -> Path:
     spec = find_spec(package)
-    if spec is None:
+    if spec is None or spec.origin is None:
         raise FileNotFoundError(f'{package}:: needs the package {package}, which is not installed; install it')
     return Path(spec.origin).parent / '.mim'

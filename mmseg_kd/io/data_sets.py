@@ -45,7 +45,7 @@ def data_set_facts(config: dict, key: str) -> tuple[dict, list]:
     return getattr(dataset, 'metainfo', None) or {}, list(getattr(getattr(leaf, 'pipeline', None), 'transforms', ()))
 
 
-def inner_data_sets(dataset: Dataset) -> list[Dataset]:
+def inner_data_sets(dataset: Dataset) -> list[Any]:
     """The data sets that another one joins, repeats, balances or mixes; empty for all others.
 
     They are found by the attributes that MMEngine and PyTorch use.

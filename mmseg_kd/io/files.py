@@ -83,7 +83,8 @@ def walk(folder: str | Path) -> Iterator[tuple[Path, list[os.DirEntry]]]:
         [('images', ['city']), ('images/city', ['1.png'])]
     """
     entered: set[tuple[int, int]] = set()
-    folders, links = [Path(folder)], []
+    folders: list[Path] = [Path(folder)]
+    links: list[Path] = []
     # Links come last, so that a folder is visited under its own path and not under the path of a link.
     while folders or links:
         current = folders.pop() if folders else links.pop(0)

@@ -15,7 +15,7 @@ from ..distillers.teacher import build_teachers, in_precision
 from ..io.checkpoint import load_weights
 from ..io.configs import outer_preprocessor, segmentor_config
 from .complexity import complexity
-from .energy import Energy, energy_tracker, measure_energy
+from .energy import energy_tracker, measure_energy
 from .latency import measure_latency
 from .memory import peak_memory
 
@@ -49,7 +49,7 @@ class Network:
     @property
     def training_size(self) -> Size:
         """Height and width of training images, where the preprocessor fixes them, or 512 x 512."""
-        return image_size(self._modules[0].data_preprocessor)
+        return image_size(self._modules[0].get_submodule('data_preprocessor'))
 
     def to(self, device: torch.device) -> 'Network':
         """Move it."""
@@ -86,7 +86,8 @@ class Network:
 
 
 def _scaled(size: Size, scale: float) -> Size:
-    return tuple(round(side * scale) for side in size)
+    height, width = (round(side * scale) for side in size)
+    return height, width
 
 
 def load_networks(config: Config, checkpoint: str | None = None) -> list[Network]:
@@ -153,7 +154,7 @@ class NetworkCost:
     latency: dict[tuple[int, Size], float] = field(default_factory=dict)
     memory: dict[tuple[int, Size], int] = field(default_factory=dict)
     images: int = 0
-    energy: Energy | None = None
+    energy: Any = None  # an Energy once it was measured
 
     @property
     def kwh(self) -> float:
@@ -213,7 +214,7 @@ def measure_networks(
         report(f'energy of the {network.name}')
         run = network.runner(batches[0], sizes[0], device)
         run()
-        calls, result.energy = measure_energy(run, seconds, country)
+        calls, result.energy = measure_energy(run, seconds, str(country))
         result.images = calls * batches[0]
     return results
 

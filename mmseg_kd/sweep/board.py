@@ -76,7 +76,8 @@ class Board:
 
     def inherited(self, study: Study) -> dict[str, Any]:
         """The best values of the studies that this one starts from."""
-        return {key: value for source in self._sources(study) for key, value in source.best.params.items()}
+        trials = (source.best for source in self._sources(study))
+        return {key: value for trial in trials if trial for key, value in trial.params.items()}
 
     def count(self) -> tuple[int, int, float | None]:
         """Finished runs, all runs, and the seconds that one worker needs for the rest; None if they are unknown."""

@@ -119,9 +119,9 @@ def dry_run(sweep: Sweep, out: TextIO | None = None) -> None:
         for name, candidate in sweep.active_candidates.items():
             iterations[name] = iterations_of(sweep.budget, candidate.read(), seconds[name])
     rows, total = [('run', 'iterations', 'time', 'values')], 0.0
-    for stage, candidate, _ in plan(sweep):
-        sources = [source.name for source, _ in sweep.sources(stage, candidate)]
-        count, step = iterations[candidate], seconds[candidate]
+    for stage, name, _ in plan(sweep):
+        sources = [source.name for source, _ in sweep.sources(stage, name)]
+        count, step = iterations[name], seconds[name]
         for index, params in enumerate(stage.trial_values()):
             values = [f'{key}={value}' for key, value in params.items()]
             values += [f'{stage.sampler}: {", ".join(stage.space)}'] if stage.sampler != 'grid' else []

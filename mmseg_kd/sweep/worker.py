@@ -219,7 +219,8 @@ class Worker:
         """Wait until a training ends; its exit code, or None if it was pruned."""
         folder = self._work_dir / run.name
         # With several seeds, the validations of one run are not intermediate values of the trial.
-        reported = set(run.study.trials[run.index].intermediate_values) if len(run.study.stage.seeds) == 1 else None
+        single = len(run.study.stage.seeds) == 1
+        reported = set(run.study.trials[run.index].intermediate_values) if single else set()
         renewed = refreshed = time.monotonic()
         while True:
             code = process.wait(self._poll)
@@ -227,7 +228,7 @@ class Worker:
                 self._with_retries(lease.renew)
                 renewed = time.monotonic()
             values = validations(folder, self._metric)
-            for step in sorted(values.keys() - reported) if reported is not None else ():
+            for step in sorted(values.keys() - reported) if single else ():
                 self._with_retries(lambda: trial.report(values[step], step))
                 reported.add(step)
                 if step < record['iterations'] and trial.should_prune():

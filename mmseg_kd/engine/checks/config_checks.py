@@ -57,7 +57,7 @@ def _check_samplers(problems: Problems, config: Config, loop: Loop | None) -> No
             continue
         kind = registered_class(DATA_SAMPLERS, sampler.get('type'))
         if by_pass and kind is not None and is_endless(kind):
-            where = f'an epoch ({loop.length})' if key == 'train_dataloader' else 'a validation'
+            where = f'an epoch ({loop.length})' if key == 'train_dataloader' and loop else 'a validation'
             other = ' or train by iterations (IterBasedTrainLoop)' if key == 'train_dataloader' else ''
             problems.refuse(
                 f'{key}.sampler is {kind.__name__}, which never ends, so {where} would never end; set '

@@ -1,13 +1,14 @@
 """Whether a data loader gives batches that a network can learn from."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from mmengine.dist import get_world_size
 from mmengine.model import is_model_wrapper
+from mmseg.models.segmentors import BaseSegmentor
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
@@ -72,8 +73,8 @@ def norm_of_single_values(model: nn.Module, size: Sequence[int]) -> str | None:
     Returns:
         str: its name; None if there is none, or the model cannot be tried.
     """
-    model = model.module if is_model_wrapper(model) else model
-    network = getattr(model, 'student', model)
+    model = model.get_submodule('module') if is_model_wrapper(model) else model
+    network: BaseSegmentor = getattr(model, 'student', model)
     network.train()
     trained = {
         name: module
@@ -108,7 +109,7 @@ def norm_of_single_values(model: nn.Module, size: Sequence[int]) -> str | None:
 
 
 @contextmanager
-def _watched(modules: dict[str, nn.Module], found: list[str]) -> Iterator[None]:
+def _watched(modules: Mapping[str, nn.Module], found: list[str]) -> Iterator[None]:
     """Note which modules are given a single value per image and channel."""
 
     def watch(name: str) -> Any:
@@ -122,7 +123,7 @@ def _watched(modules: dict[str, nn.Module], found: list[str]) -> Iterator[None]:
             handle.remove()
 
 
-def is_endless(kind: type) -> bool:
+def is_endless(kind: Any) -> bool:
     """Whether a sampler goes on beyond the length that it states, tried on a few numbers."""
     if issubclass(kind, StreamSampler):
         return True

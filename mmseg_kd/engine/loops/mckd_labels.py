@@ -82,7 +82,7 @@ class MCKDLabels:
         Raises:
             ValueError: if the data set of true labels does not have one of them.
         """
-        truth = ImageList(self._truth, 'train_cfg.truth')
+        truth = ImageList(self._truth or {}, 'train_cfg.truth')
         places = {Path(path).resolve(): index for index, path in enumerate(truth.paths())}
         paths = {key: (Path(self.images) / file).resolve() for key, file in files.items()}
         unknown = [path for path in paths.values() if path not in places]
@@ -95,7 +95,7 @@ class MCKDLabels:
 
     def _quality(self, name: str, summary: dict) -> dict[str, float]:
         """Agreement of labels with the true ones, and with the teacher's."""
-        facts = {}
+        facts: dict[str, float] = {}
         if self.has_truth:
             files = {key: image['image'] for key, image in summary['images'].items()}
             pairs = ((self._read(name, key), truth) for key, truth in self.true_labels(files))

@@ -265,8 +265,8 @@ class MCKDLoop(BaseLoop):
         if self._state.done(name) or loader is None:
             return
         paths = ImageList.within(copy.deepcopy(loader.dataset), 'val_dataloader.dataset').paths()
-        students = [self.networks.student(f'stage_{stage}/{half}') for half in HALVES]
-        self._state.finish(name, dict(images=len(paths), agreement=agreement(*students, paths)))
+        first, second = (self.networks.student(f'stage_{stage}/{half}') for half in HALVES)
+        self._state.finish(name, dict(images=len(paths), agreement=agreement(first, second, paths)))
 
     def _report(self) -> None:
         table = mckd_table(self._state.parts)
