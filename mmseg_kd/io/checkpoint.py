@@ -31,8 +31,8 @@ except ImportError:  # numpy below 1.26
 
 def _history_method(owner: Any, name: str) -> Any:
     """A restricted ``getattr``: MMEngine's checkpoints refer to the methods of its history buffer through it."""
-    if owner is not HistoryBuffer:
-        raise pickle.UnpicklingError(f'GLOBAL getattr of {owner!r} is refused')
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+        raise pickle.UnpicklingError(f'GLOBAL getattr({owner!r}, {name!r}) is refused')
     return getattr(owner, name)
 
 
