@@ -46,7 +46,7 @@ class CutMix:
             raise ValueError(f'CutMix: area must be (least, greatest) with 0 < least <= greatest <= 1, but is {area}')
         self.boxes, self.area = boxes, tuple(area)
 
-    def sample(self, num: int, size: tuple[int, int], device: torch.device = 'cpu') -> Tensor:
+    def sample(self, num: int, size: tuple[int, int], device: torch.device | str = 'cpu') -> Tensor:
         """Masks (``num``, 1, H, W) for images of ``size`` (H, W), True where the second image is to be seen."""
         share, split, *place = torch.rand(4, num, self.boxes)
         share = self.area[0] + (self.area[1] - self.area[0]) * share

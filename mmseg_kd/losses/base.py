@@ -47,10 +47,13 @@ class DistillLoss(nn.Module, ABC):
     classes = IGNORE_INDEX
 
     @abstractmethod
-    def compute(self, student: Maps, teacher: Maps, labels: Tensor | None = None) -> Tensor:
-        """The formula: from maps in float32 (or float64) to a scalar. Losses without labels take two arguments."""
+    def compute(self, student: Any, teacher: Any, *labels: Any, **kwargs: Any) -> Tensor:
+        """The formula: from maps in float32 (or float64) to a scalar. Losses without labels take two arguments.
 
-    def setup(self, student: Maps, teacher: Maps) -> None:
+        The signature is open for type checkers: each subclass narrows it to the maps that it takes.
+        """
+
+    def setup(self, student: Any, teacher: Any) -> None:
         """Create the parts that depend on shapes (an auxiliary module, a generator, a queue).
 
         The distiller calls it once, with example tensors, after the adapters and before the optimizer are built. The
@@ -93,13 +96,13 @@ class DistillLoss(nn.Module, ABC):
         """Sample labels (N, H, W) for :meth:`compute` to the student's ``size`` (h, w); subclasses may override it."""
         return sample_labels(labels, size)
 
-    def prepare(self, student: Maps, teacher: Maps) -> tuple[Maps, Maps]:
+    def prepare(self, student: Any, teacher: Any) -> tuple[Any, Any]:
         """Raise half precision to float32, detach the teacher's maps, and check the shapes."""
         student, teacher = _map(_raise_precision, student), _map(_raise_precision, _map(Tensor.detach, teacher))
         self.check(student, teacher)
         return student, teacher
 
-    def check(self, student: Maps, teacher: Maps) -> None:
+    def check(self, student: Any, teacher: Any) -> None:
         """Raise ValueError if the maps cannot be compared. A loss that reads unlike maps overrides this."""
         for s, t in pairs(student, teacher, type(self).__name__):
             check_same_shape(type(self).__name__, s, t, channels=self.needs_equal_channels)
@@ -165,7 +168,7 @@ class AdversarialLoss(DistillLoss):
         self.critic: Any = None  # a network from setup on
 
     @abstractmethod
-    def critic_loss(self, student: Maps, teacher: Maps, labels: Tensor | None = None) -> Tensor:
+    def critic_loss(self, student: Any, teacher: Any, *labels: Any, **kwargs: Any) -> Tensor:
         """The objective of the auxiliary module, a scalar; the gradient reaches its parameters only. Arguments as in
         :meth:`forward`.
         """

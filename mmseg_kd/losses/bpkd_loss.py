@@ -85,7 +85,8 @@ class BPKDLoss(DistillLoss):
             ((1 - edges) * x / self.temperature).masked_fill(ignored, torch.finfo(x.dtype).min)
             for x in (student, teacher)
         ]
-        body = softened_divergence(*(x.flatten(2) for x in bodies), temperature=1.0, dim=2) / student.shape[1]
+        s, t = (x.flatten(2) for x in bodies)
+        body = softened_divergence(s, t, temperature=1.0, dim=2) / student.shape[1]
         return (self.edge * edge + self.body * body) * (self.temperature**2 / len(student))
 
 

@@ -84,7 +84,7 @@ class HolisticKDLoss(AdversarialLoss):
         with frozen(self.critic):
             return -self.critic(self._seen(student, student)).mean()
 
-    def critic_loss(self, student: Maps, teacher: Tensor) -> Tensor:
+    def critic_loss(self, student: Any, teacher: Tensor) -> Tensor:
         """The loss L_D of the discriminator, a scalar; its gradient reaches the discriminator's parameters only."""
         student, teacher = self.prepare(student, teacher)
         with torch.autocast(teacher.device.type, enabled=False):
@@ -96,7 +96,7 @@ class HolisticKDLoss(AdversarialLoss):
         return score_fake.mean() - score_real.mean() + self.penalty * slope_penalty(self.critic, real, fake)
 
     @staticmethod
-    def _seen(prediction: Maps, student: Maps) -> Tensor:
+    def _seen(prediction: Any, student: Any) -> Tensor:
         """The input of the discriminator: the probabilities, behind the image if there is one."""
         logits = prediction if isinstance(prediction, Tensor) else prediction[0]
         probabilities = logits.softmax(1)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def sample_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
+def sample_labels(labels: Tensor, size: tuple[int, ...]) -> Tensor:
     """Sample label maps (N, H, W) to ``size`` (h, w) by the nearest neighbor; classes are never mixed."""
     if labels.shape[-2:] == tuple(size):
         return labels
@@ -33,7 +33,7 @@ def differentiable_zero(student: Tensor) -> Tensor:
     return student[:0].sum()
 
 
-def inverse_norm(x: Tensor, dim: int | Sequence[int] = 1, eps: float = 1e-8) -> Tensor:
+def inverse_norm(x: Tensor, dim: int | tuple[int, ...] = 1, eps: float = 1e-8) -> Tensor:
     """One over the length of the vectors along ``dim`` (kept, size 1); 0 for vectors of length ``eps`` or less.
 
     Unlike a division by ``max(norm, eps)``, a zero vector gets a zero gradient instead of one of 1 / eps.
@@ -42,7 +42,7 @@ def inverse_norm(x: Tensor, dim: int | Sequence[int] = 1, eps: float = 1e-8) -> 
     return torch.where(norm > eps, 1 / norm.clamp_min(eps), torch.zeros_like(norm))
 
 
-def unit(x: Tensor, dim: int | Sequence[int] = 1, eps: float = 1e-8) -> Tensor:
+def unit(x: Tensor, dim: int | tuple[int, ...] = 1, eps: float = 1e-8) -> Tensor:
     """Scale vectors along ``dim`` to length one; a zero vector stays zero, with zero gradient."""
     return x * inverse_norm(x, dim, eps)
 

@@ -44,12 +44,12 @@ class MaskedLoss(DistillLoss):
             )
 
     @property
-    def needs_equal_channels(self) -> bool:
+    def needs_equal_channels(self) -> bool:  # type: ignore[override]  # a constant of other losses
         """Maps without labels are mixed, which needs equal channels."""
         return self.loss.needs_equal_channels or not self.loss.needs_labels
 
     @abstractmethod
-    def counted(self, student: Maps, teacher: Maps, labels: Tensor | None) -> Tensor:
+    def counted(self, student: Maps, teacher: Maps, labels: Any) -> Tensor:
         """Booleans (N, h, w), at any resolution, of the selected pixels, from the maps and the labels at full
         resolution.
         """
