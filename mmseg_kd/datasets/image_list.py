@@ -73,7 +73,7 @@ class ImageList:
     def __len__(self) -> int:
         return len(self._images)
 
-    def locate(self, index: int) -> tuple[Dataset, int]:
+    def locate(self, index: int) -> tuple[BaseDataset, int]:
         """The data set that an image belongs to, and the image's index in that data set."""
         return self._images[index]
 
@@ -137,7 +137,7 @@ class ImageList:
         return [_whole_id(part, part.get_data_info(index)['img_path']) for part, index in self._images]
 
 
-def build_dataset(config: dict, key: str) -> Dataset:
+def build_dataset(config: dict, key: str) -> BaseDataset:
     """Build a data set, and check that it finds images.
 
     Args:
@@ -193,7 +193,7 @@ def endings_beside(config: dict) -> str:
     return f'; the files in {folder} end in {named}' if endings else ''
 
 
-def listed_images(dataset: Dataset) -> list[tuple[Dataset, int]]:
+def listed_images(dataset: BaseDataset) -> list[tuple[BaseDataset, int]]:
     """The images of a data set, each once, as pairs of the data set that lists the image and its index there.
 
     Wrappers that join, repeat, balance or mix data sets are looked through. A data set that uses only some images

@@ -150,7 +150,7 @@ def as_picture(image: np.ndarray, bgr: bool) -> np.ndarray:
     return np.ascontiguousarray(shown[..., ::-1] if bgr else shown)
 
 
-def read_labels(dataset: Dataset, index: int, key: str) -> LabelMap:
+def read_labels(dataset: BaseDataset, index: int, key: str) -> LabelMap:
     """A complete label map, checked for mistakes that loading would hide.
 
     Args:

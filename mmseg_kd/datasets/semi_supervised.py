@@ -103,7 +103,7 @@ class SemiSupervisedDataset(Dataset):
 
     def listed_images(self) -> list[tuple[Dataset, int]]:
         """The labeled images, as pairs of the data set that lists the image and its index there."""
-        return [self._labeled_images.locate(index) for index in self.labeled]
+        return [self._labeled_images.locate(int(index)) for index in self.labeled]
 
     def unlabeled_paths(self) -> list[str]:
         """The paths of the unlabeled images."""
