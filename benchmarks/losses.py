@@ -122,7 +122,7 @@ class Row(NamedTuple):
     """A loss to measure; ``parts`` are what of it the textbook form is given, ``note`` says what sizes differ."""
 
     loss: Callable[[], losses.DistillLoss]
-    textbook: Callable[..., Tensor]
+    textbook: Callable[..., Tensor] | None
     inputs: Callable[[Sizes], tuple]
     parts: Sequence[str] = ()
     note: str = ''
@@ -133,7 +133,7 @@ class Row(NamedTuple):
 
 
 SMALL = '{small_channels} channels at {small_height} x {small_width}'
-ROWS = (
+WRITTEN = (
     Row(losses.ACELoss, textbook.adaptive_cross_entropy, logits),
     Row(losses.AfDCDLoss, textbook.dense_contrastive, few_features, ['generator'], '{few} channels'),
     Row(losses.APDContextLoss, textbook.perspective_context, features),
@@ -209,6 +209,12 @@ ROWS = (
     Row(losses.StrayCIRKDMemoryLoss, textbook.stray_memory, small_features, ['head', 'pixels', 'regions'], SMALL),
     Row(losses.SummedPixelWiseKDLoss, textbook.summed_pixel_wise, logits),
 )
+# A loss of which nobody has written a textbook form is measured too, beside itself.
+NAMED = {row.name for row in WRITTEN} | {'AdversarialLoss', 'DistillLoss', 'HolisticCritic'}
+OTHERS = (
+    Row(getattr(losses, name), None, features, note='no textbook form') for name in losses.__all__ if name not in NAMED
+)
+ROWS = tuple(sorted([*WRITTEN, *OTHERS], key=lambda row: row.name.lower()))
 
 
 class Form(NamedTuple):
@@ -249,7 +255,10 @@ def build(row: Row, sizes: Sizes) -> tuple[Form, Form]:
     # In training mode each pass of this critic would change it, and the two forms make different numbers of passes.
     loss.train(not isinstance(loss, losses.HolisticKDLoss))
     twin = copy.deepcopy(loss)
-    naive = functools.partial(row.textbook, **{part: getattr(twin, part) for part in row.parts})
+    if row.textbook is None:
+        naive = functools.partial(objective, twin)
+    else:
+        naive = functools.partial(row.textbook, **{part: getattr(twin, part) for part in row.parts})
     return (
         Form(functools.partial(objective, loss), inputs, list(loss.parameters())),
         Form(naive, inputs, list(twin.parameters())),

@@ -77,7 +77,11 @@ def test_its_config_trains(folder):
     for name in ('loss_l1', 'loss_trusted'):
         value = float(re.search(rf'{name}: (\S+)', output)[1])
         assert math.isfinite(value) and value > 0
-    student = folder / 'work_dirs' / 'my_student' / 'student'
+    run = folder / 'work_dirs' / 'my_setup-trusted'
+    flat = Config.fromfile(run / 'my_setup-trusted.py', import_custom_modules=False)
+    assert list(flat.model.terms) == ['loss_l1', 'loss_trusted']
+    assert flat.custom_imports.imports == ['mmseg_kd', 'my_kd'] and 'terms' not in flat
+    student = run / 'student'
     assert sorted(path.name for path in student.iterdir()) == ['config.py', 'student.pth']
     exported = Config.fromfile(student / 'config.py', import_custom_modules=False)
     assert exported.custom_imports.imports == ['my_kd'] and exported.model.type == 'EncoderDecoder'

@@ -1,103 +1,29 @@
-from .ace_loss import ACELoss
-from .af_dcd_loss import AfDCDLoss
-from .apd_context_loss import APDContextLoss
-from .apd_loss import APDLoss
-from .apd_prototype_loss import APDPrototypeLoss
-from .attention_transfer_loss import AttentionTransferLoss, AttentionTransferNormLoss
-from .attn_fd_loss import AttnFDLoss
-from .base import AdversarialLoss, DistillLoss
-from .bpkd_loss import BPKDLoss
-from .channel_fakd_loss import ChannelFAKDLoss
-from .cirkd_channel_loss import CIRKDChannelLoss
-from .cirkd_memory_loss import CIRKDMemoryLoss, StrayCIRKDMemoryLoss
-from .cirkd_mini_batch_loss import CIRKDMiniBatchLoss
-from .consistency_kd_loss import ConsistencyKDLoss
-from .cosine_feature_loss import CosineFeatureLoss
-from .critic import HolisticCritic
-from .csc_loss import CSCLoss
-from .cwd_loss import CWDLoss
-from .dist_loss import DISTLoss
-from .dkd_loss import DKDLoss
-from .dsd_category_similarity_loss import CosineDSDCategorySimilarityLoss, DSDCategorySimilarityLoss
-from .dsd_pixel_similarity_loss import DSDPixelSimilarityLoss
-from .fakd_loss import FAKDLoss
-from .half_map_pair_wise_kd_loss import HalfMapPairWiseKDLoss
-from .hint_loss import HintLoss
-from .holistic_kd_loss import HingeHolisticKDLoss, HolisticKDLoss
-from .idd_inter_class_distance_loss import IDDInterClassDistanceLoss
-from .idd_position_loss import IDDPositionLoss
-from .ifvd_loss import IFVDLoss
-from .image_semantic_loss import ImageSemanticLoss
-from .ka_adaptation_loss import KAAdaptationLoss
-from .ka_affinity_loss import KAAffinityLoss
-from .ka_translator_loss import KATranslatorLoss
-from .masked_generative_loss import MaskedGenerativeLoss
-from .pair_wise_kd_loss import MaxPairWiseKDLoss, PairWiseKDLoss
-from .pixel_wise_kd_loss import PixelWiseKDLoss
-from .probability_mse_loss import ProbabilityMSELoss
-from .projected_cosine_loss import ProjectedCosineLoss
-from .pseudo_label_loss import PseudoLabelLoss
-from .raw_holistic_kd_loss import RawHolisticKDLoss
-from .region_content_loss import RegionContentLoss
-from .salc_attention_loss import SALCAttentionLoss
-from .salc_context_loss import SALCContextLoss
-from .sstkd_statistical_texture_loss import SSTKDStatisticalTextureLoss
-from .sstkd_structural_texture_loss import SSTKDStructuralTextureLoss
-from .standardized_kd_loss import StandardizedKDLoss
-from .summed_pixel_wise_kd_loss import SummedPixelWiseKDLoss
+"""Distillation losses. Every class of a loss in a module ``*_loss`` of this package is exported by itself."""
 
-__all__ = [
-    'ACELoss',
-    'AdversarialLoss',
-    'AfDCDLoss',
-    'APDContextLoss',
-    'APDLoss',
-    'APDPrototypeLoss',
-    'AttentionTransferLoss',
-    'AttentionTransferNormLoss',
-    'AttnFDLoss',
-    'BPKDLoss',
-    'ChannelFAKDLoss',
-    'CIRKDChannelLoss',
-    'CIRKDMemoryLoss',
-    'CIRKDMiniBatchLoss',
-    'ConsistencyKDLoss',
-    'CosineDSDCategorySimilarityLoss',
-    'CosineFeatureLoss',
-    'CSCLoss',
-    'CWDLoss',
-    'DistillLoss',
-    'DISTLoss',
-    'DKDLoss',
-    'DSDCategorySimilarityLoss',
-    'DSDPixelSimilarityLoss',
-    'FAKDLoss',
-    'HalfMapPairWiseKDLoss',
-    'HingeHolisticKDLoss',
-    'HintLoss',
-    'HolisticCritic',
-    'HolisticKDLoss',
-    'IDDInterClassDistanceLoss',
-    'IDDPositionLoss',
-    'IFVDLoss',
-    'ImageSemanticLoss',
-    'KAAdaptationLoss',
-    'KAAffinityLoss',
-    'KATranslatorLoss',
-    'MaskedGenerativeLoss',
-    'MaxPairWiseKDLoss',
-    'PairWiseKDLoss',
-    'PixelWiseKDLoss',
-    'ProbabilityMSELoss',
-    'ProjectedCosineLoss',
-    'PseudoLabelLoss',
-    'RawHolisticKDLoss',
-    'RegionContentLoss',
-    'SALCAttentionLoss',
-    'SALCContextLoss',
-    'SSTKDStatisticalTextureLoss',
-    'SSTKDStructuralTextureLoss',
-    'StandardizedKDLoss',
-    'StrayCIRKDMemoryLoss',
-    'SummedPixelWiseKDLoss',
-]
+import inspect
+import pkgutil
+from importlib import import_module
+
+from .base import AdversarialLoss, DistillLoss
+from .critic import HolisticCritic
+
+
+def __getattr__(name: str) -> type[DistillLoss]:
+    """What is not there; a checker of types learns from it that losses are."""
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+
+def _losses() -> dict[str, type[DistillLoss]]:
+    modules = [import_module(f'{__name__}.{info.name}') for info in pkgutil.iter_modules(__path__)]
+    return {
+        name: value
+        for module in modules
+        if module.__name__.endswith('_loss')
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and issubclass(value, DistillLoss) and value.__module__ == module.__name__
+    }
+
+
+globals().update(_losses())
+_BASES = (AdversarialLoss, DistillLoss, HolisticCritic)
+__all__ = sorted([*(base.__name__ for base in _BASES), *_losses()], key=str.lower)

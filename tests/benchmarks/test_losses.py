@@ -36,6 +36,11 @@ def test_every_loss_has_a_row():
     assert {row.name for row in benchmark.ROWS} == wanted
 
 
+def test_a_loss_without_a_textbook_form_is_measured_beside_itself(double):
+    ours, theirs = benchmark.build(benchmark.Row(mmseg_kd.losses.HintLoss, None, benchmark.features), TINY)
+    assert ours.function(*ours.ready()).item() == theirs.function(*theirs.ready()).item() > 0
+
+
 def test_rows_are_sorted_and_differ():
     names = [row.name.lower() for row in benchmark.ROWS]
     assert names == sorted(names) and len({(row.name, row.note) for row in benchmark.ROWS}) == len(names)

@@ -48,7 +48,8 @@ def own(folder, **files):
 
 
 SETUP = """_base_ = 'mmseg_kd::demo/student.py'
-model = dict(_delete_=True, type='Distiller', student=_base_.model, teacher=dict(config='mmseg_kd::demo/teacher.py'))
+model = dict(
+    _delete_=True, type='mmseg_kd.Distiller', student=_base_.model, teacher=dict(config='mmseg_kd::demo/teacher.py'))
 """
 TERM = "dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'), weight=2.0)"
 
