@@ -6,7 +6,7 @@ INPUTS = $(wildcard requirements/*) pyproject.toml setup.py Makefile
 PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test test-fast test-slow test-upstream lint clean
+.PHONY: demo test test-fast test-slow test-upstream lint docs clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python examples/demo.py
@@ -26,13 +26,17 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The documentation as a site, in docs/_build/html.
+docs: $(VENV)/.ready
+	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs docs/_build/html
+
 # The same tests on the upstream distributions. mmcv has no wheel for current torch: its operators are compiled (minutes).
 test-upstream: .venv-upstream/.ready
 	.venv-upstream/bin/python -m pytest
 
 $(VENV)/.ready: $(INPUTS)
 	$(PYTHON) -m venv --clear $(VENV)
-	$(PIP) -c requirements/constraints.txt -e '.[onedl,demo,tests,lint]'
+	$(PIP) -c requirements/constraints.txt -e '.[onedl,demo,tests,lint,docs]'
 	$(PIP) -c requirements/constraints.txt --no-deps torchvision
 	$(BIN)/python requirements/torchvision_beside_cpu_torch.py
 	touch $@
@@ -47,4 +51,4 @@ $(VENV)/.ready: $(INPUTS)
 	touch $@
 
 clean:
-	rm -rf .venv .venv-upstream work_dirs .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-upstream work_dirs .pytest_cache .ruff_cache .mypy_cache docs/_build docs/api docs/zoo

@@ -1,4 +1,4 @@
-"""The README promises only what is there."""
+"""The README and the pages promise only what is there."""
 
 import os
 import re
@@ -32,20 +32,21 @@ def expand(pattern):
     ]
 
 
-PAGES = README + ''.join(
-    (ROOT / 'docs' / f'{name}.md').read_text(encoding='utf-8') for name in ('few_labels', 'no_labels', 'data', 'papers')
+PAGES = README + ''.join(page.read_text(encoding='utf-8') for page in sorted((ROOT / 'docs').glob('*.md')))
+
+
+@pytest.mark.parametrize(
+    'pattern', sorted(set(re.findall(r'(?<![\w/])(?:configs/(?!my_)|(?:tools|docs|examples)/)[\w{},./*-]*', PAGES)))
 )
-
-
-@pytest.mark.parametrize('pattern', sorted(set(re.findall(r'(?<![\w/])(?:configs|tools|docs)/[\w{},./*-]*', PAGES))))
 def test_every_path_exists(pattern):
     for path in expand(pattern.rstrip('.')):
         assert list(ROOT.glob(path)), path
 
 
-@pytest.mark.parametrize('name', sorted(set(re.findall(r'`(\w+(?:Loss|Weight|Adapter|Hook))`', README))))
+@pytest.mark.parametrize('name', sorted(set(re.findall(r'`(\w+(?:Loss|Weight|Adapter|Hook))`', PAGES))))
 def test_every_class_is_registered(name):
-    assert any(registry.get(name) for registry in (MODELS, TASK_UTILS, HOOKS)), name
+    if name not in ('AdversarialLoss', 'DistillLoss'):  # the base classes
+        assert any(registry.get(name) for registry in (MODELS, TASK_UTILS, HOOKS)), name
 
 
 @pytest.mark.parametrize('target', ['demo', 'test'])
@@ -107,6 +108,17 @@ def test_the_config_for_a_model_of_ones_own_trains_in_the_stock_tool_and_keeps_i
     assert float(re.search(r'loss_pi: (\S+)', output)[1]) > 0
     exported = Config.fromfile(tmp_path / 'work_dirs' / 'mine' / 'student' / 'config.py', import_custom_modules=False)
     assert exported.model.backbone.type == 'MyBackbone' and exported.custom_imports.imports == ['my_networks']
+
+
+def test_the_pages_show_the_same_config():
+    (block,) = [block for block in BLOCKS if block.startswith("_base_ = './my_segmentor.py'")]
+    assert block in (ROOT / 'docs' / 'own_model.md').read_text(encoding='utf-8')
+    squeezed = ''.join(block.split())
+    assert squeezed in ''.join((ROOT / 'docs' / 'index.md').read_text(encoding='utf-8').split())
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) < 120
 
 
 COMMANDS = re.findall(

@@ -1,4 +1,4 @@
-"""Write docs/losses.md and docs/methods.md from the docstrings, the configs and the measured costs."""
+"""Write the generated parts of the documentation that are kept under version control; the site generates the others."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from mmengine.registry import init_default_scope
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / 'docs'))
-from loss_pages import docs_pages  # noqa: E402
+from method_pages import docs_pages  # noqa: E402
 
 
 def main():

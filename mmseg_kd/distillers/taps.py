@@ -39,13 +39,11 @@ class Taps:
         paths: what to read, each one of
 
             - a dotted module path (``backbone.layer3``): its output; with an index (``backbone[2]``, ``neck[0]``): one
-            item
-              of it; with several (``backbone[-1][0]``): an item of an item; with a name (``backbone[high]``): an entry
-              of a dict;
+              item of it; with several (``backbone[-1][0]``): an item of an item; with a name (``backbone[high]``): an
+              entry of a dict;
             - the path of a parameter (``decode_head.conv_seg.weight``);
             - ``logits``: the class maps that prediction starts from, before they are resized, with two channels or
-            more; see
-              :func:`~mmseg_kd.distillers.class_logits.class_logits`;
+              more; see :func:`~mmseg_kd.distillers.class_logits.class_logits`;
             - ``prelogits``: what the classifier ``conv_seg`` of that head reads, after dropout;
             - ``inputs``: the preprocessed images.
         inputs: the images, (N, 3, H, W), that the pass is about; only needed where ``'inputs'`` is read.
