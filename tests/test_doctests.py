@@ -10,7 +10,7 @@ import pytest
 import mmseg_kd
 
 ROOT = Path(mmseg_kd.__file__).parent
-ROOMS = ['adapters', 'datasets', 'io', 'labeling', 'losses', 'masks', 'models']
+ROOMS = ['adapters', 'comparison', 'datasets', 'doctor', 'io', 'labeling', 'losses', 'masks', 'models', 'sweep']
 # Rooms in which every public class has an example.
 COMPLETE = ['adapters', 'losses', 'masks', 'models']
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

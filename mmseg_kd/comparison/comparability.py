@@ -124,6 +124,10 @@ def short_keys(keys: Sequence[str]) -> dict[str, str]:
 
     Args:
         keys: different keys.
+
+    Example:
+        >>> short_keys(['optimizer.lr', 'model.loss_pi.weight', 'model.loss_cwd.weight'])
+        {'optimizer.lr': 'lr', 'model.loss_pi.weight': 'loss_pi.weight', 'model.loss_cwd.weight': 'loss_cwd.weight'}
     """
     found = {}
     for key in keys:

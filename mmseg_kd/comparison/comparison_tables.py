@@ -312,7 +312,7 @@ def _about_gain(comparison: Comparison) -> list[str]:
     if not rows:
         return []
     texts = [
-        f'Gain: difference of the means from {baseline.name}. Paired: mean difference of runs with the same seed, with '
+        f'Gain: the mean minus that of {baseline.name}. Paired: mean difference of runs with the same seed, with '
         "Student's t interval, which needs two pairs."
     ]
     chance, single = baseline.miou.std, [row for row in rows if row.miou.count == 1]

@@ -48,6 +48,10 @@ def spread(values: Sequence[float]) -> Spread:
 
     Raises:
         ValueError: if there is no value, or one is not finite.
+
+    Example:
+        >>> spread([60.0, 61.0, 62.0])
+        Spread(mean=61.0, std=1.0, count=3)
     """
     if not values or not all(map(math.isfinite, values)):
         raise ValueError(f'the mean needs at least one value, all of them finite, but has {list(values)}')
@@ -76,6 +80,11 @@ def paired_difference(
 
     Raises:
         ValueError: if ``confidence`` is not between 0 and 1.
+
+    Example:
+        >>> found = paired_difference({0: 61.0, 1: 63.0, 2: 65.0}, {0: 60.0, 1: 61.0, 2: 62.0})
+        >>> print(f'{found.mean:.2f} in [{found.low:.2f}, {found.high:.2f}]')
+        2.00 in [-0.48, 4.48]
     """
     if not 0 < confidence < 1:
         raise ValueError(f'confidence must lie between 0 and 1, such as 0.95, but is {confidence:g}')
@@ -97,6 +106,10 @@ def as_good_as_best(spreads: Sequence[Spread]) -> list[str]:
 
     Args:
         spreads: results to rank.
+
+    Example:
+        >>> as_good_as_best([Spread(70.0, 1.0, 3), Spread(69.5, 0.2, 3), Spread(60.0, 2.0, 3)])
+        ['best', 'within', '']
     """
     if len({one.mean for one in spreads}) < 2:
         return [''] * len(spreads)

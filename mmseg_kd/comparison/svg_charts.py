@@ -198,6 +198,10 @@ def nice_ticks(low: float, high: float) -> tuple[float, float, list[float]]:
     Args:
         low: smallest value.
         high: largest value; may equal ``low``.
+
+    Example:
+        >>> nice_ticks(28.3, 34.8)
+        (28.0, 36.0, [28.0, 30.0, 32.0, 34.0, 36.0])
     """
     if low == high:
         low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)

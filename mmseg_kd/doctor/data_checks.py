@@ -1,4 +1,4 @@
-"""Is the data there, and does it mean what the config says?"""
+"""Checks of the data: all files exist, and the labels fit the config."""
 
 import copy
 import os
@@ -13,34 +13,36 @@ from torch.utils.data import DataLoader
 from ..datasets.even_subset import even_subset
 from ..datasets.image_list import endings_beside, listed_images
 from ..datasets.reading import read_labels
-from .diagnosis import Say
+from .diagnosis import Reporter
 
-MASK = 255  # the second class of masks that are made to be looked at
+MASK = 255  # the second class in masks that were saved as pictures
 
 
-def check_data(say: Say, config: Config, loader: str, num_classes: int, void: int, samples: int) -> DataLoader:
-    """Build a data set, look for all of its files, and read some of its label maps, whole.
+def check_data(
+    report: Reporter, config: Config, loader: str, num_classes: int, ignore_index: int, samples: int
+) -> DataLoader:
+    """Build a data set, check that all of its files exist, and read some of its label maps.
 
     Args:
-        say: to speak through.
-        config: of the run.
+        report: receiver of findings.
+        config: training config.
         loader: key of the data loader, such as ``'train_dataloader'``.
-        num_classes: classes of the student; 0 where that is not known: those of the data set.
-        void: label that the student ignores.
-        samples: label maps to read, spread evenly over the data set.
+        num_classes: number of classes of the student; 0 for the number of the data set.
+        ignore_index: label of ignored pixels.
+        samples: number of label maps to read, spread evenly over the data set.
 
     Returns:
-        DataLoader: like that of the run, without workers.
+        DataLoader: data loader of the training, without worker processes.
 
     Raises:
-        ValueError: if it cannot be built or read, or is empty.
+        ValueError: if the data set cannot be built or read, or is empty.
     """
     if config.get(loader) is None:
         raise ValueError(f'there is no {loader}; add one to the config')
     try:
         built = Runner.build_dataloader(without_workers(config[loader]), seed=0)
     except (OSError, ValueError, AssertionError) as error:
-        # What MMEngine says of a data set without an image, and MMSegmentation of one without its files.
+        # The errors of MMEngine for a data set without images, and of MMSegmentation for one without files.
         empty = 'need at least one array' in str(error) or not str(error)
         endings = endings_beside(config[loader].dataset) if empty else ''
         raise ValueError(
@@ -50,29 +52,29 @@ def check_data(say: Say, config: Config, loader: str, num_classes: int, void: in
     images = listed_images(dataset)
     absent = _absent_files(dataset, images)
     if absent:
-        say.failed(
+        report.failed(
             f'{len(absent)} files are missing, such as {absent[0]}; {_where(config, loader)}, seg_map_suffix'
             f'{_list_mark(images, absent)}'
         )
         return built
     if not images:
-        say.ok(f'{len(dataset)} images ({type(dataset).__name__}, which has no list of files to look at)')
+        report.ok(f'{len(dataset)} images ({type(dataset).__name__}, which has no list of files to check)')
         return built
 
-    # A network of one class has one channel, and tells it from background: labels 0 and 1.
+    # A network with one class has one channel, for object and background: labels 0 and 1.
     num_classes = max(num_classes or len(dataset.metainfo['classes']), 2)
     counts, stored, doubts = np.zeros(num_classes, np.int64), set(), []
     pixels = 0
     chosen = even_subset(len(images), samples)
-    for place in chosen:
-        leaf, index = images[place]
+    for position in chosen:
+        leaf, index = images[position]
         read = read_labels(leaf, index, f'{loader}.dataset')
         values, numbers = np.unique(read.labels, return_counts=True)
-        known = values != void
+        known = values != ignore_index
         strange = values[known & ((values < 0) | (values >= num_classes))]
         if len(strange):
-            say.failed(
-                f'labels must lie in 0..{num_classes - 1} or be {void} (void), but {read.path} holds '
+            report.failed(
+                f'labels must lie in 0..{num_classes - 1} or be {ignore_index} (ignored), but {read.path} holds '
                 f'{", ".join(map(str, strange[:5]))}; check {loader}.dataset.reduce_zero_label, the label '
                 'files, or num_classes of the heads'
             )
@@ -81,33 +83,33 @@ def check_data(say: Say, config: Config, loader: str, num_classes: int, void: in
         pixels += read.labels.size
         stored.update(read.stored)
         doubts += [read.doubt] if read.doubt else []
-    if stored == {0, MASK} and void == MASK and num_classes == 2:
-        say.failed(
-            f'the label files of {len(chosen)} images hold 0 and {MASK} alone, and {MASK} is void, so one class '
+    if stored == {0, MASK} and ignore_index == MASK and num_classes == 2:
+        report.failed(
+            f'the label files of {len(chosen)} images hold only 0 and {MASK}, and {MASK} is ignored, so one class '
             f'is never learned; save masks as 0 and 1 (labels // {MASK})'
         )
     elif not counts.any():
-        say.failed(
-            f'the label maps of {len(chosen)} images hold nothing but void ({void}); check the label files and '
-            f'{loader}.dataset.reduce_zero_label'
+        report.failed(
+            f'the label maps of {len(chosen)} images have only ignored pixels ({ignore_index}); check the label files '
+            f'and {loader}.dataset.reduce_zero_label'
         )
     elif np.count_nonzero(counts) == 1:
-        say.warning(
-            f'the label maps of {len(chosen)} images hold one class alone, {counts.argmax()}; check the label '
-            f'files, {loader}.dataset.reduce_zero_label and metainfo.classes, or look at more of them'
+        report.warning(
+            f'the label maps of {len(chosen)} images have only one class, {counts.argmax()}; check the label '
+            f'files, {loader}.dataset.reduce_zero_label and metainfo.classes, or check more label maps'
         )
     if doubts:
-        say.warning(doubts[0] + (f' (so are {len(doubts)} of {len(chosen)} images)' if len(doubts) > 1 else ''))
-    if say.clean:
-        say.ok(
+        report.warning(doubts[0] + (f' (in {len(doubts)} of {len(chosen)} images)' if len(doubts) > 1 else ''))
+    if report.clean:
+        report.ok(
             f'{_numbers(dataset, images)}, no file missing; labels of {len(chosen)}: {np.count_nonzero(counts)} of '
-            f'{num_classes} classes, {100 - 100 * counts.sum() / pixels:.0f} % void'
+            f'{num_classes} classes, {100 - 100 * counts.sum() / pixels:.0f} % ignored'
         )
     return built
 
 
 def without_workers(loader: dict) -> dict:
-    """The config of a data loader that reads in this process."""
+    """The config of a data loader without worker processes."""
     loader = copy.deepcopy(loader)
     for key in ('prefetch_factor', 'multiprocessing_context', 'timeout'):
         loader.pop(key, None)
@@ -123,10 +125,10 @@ def _absent_files(dataset: BaseDataset, images: Sequence[tuple[BaseDataset, int]
 
 
 def _list_mark(images: Sequence[tuple[BaseDataset, int]], absent: Sequence[str]) -> str:
-    """What makes MMSegmentation read names from a list that nobody wrote there."""
+    """A note on marks or empty lines in a list file that MMSegmentation reads as names."""
     lists = ' and '.join(sorted({str(leaf.ann_file) for leaf, _ in images if getattr(leaf, 'ann_file', '')}))
     if any('\ufeff' in path for path in absent):
-        return f'; {lists} begins with a byte-order mark: save it as UTF-8 without one'
+        return f'; {lists} starts with a byte-order mark: save it as UTF-8 without one'
     if any(os.path.basename(path).startswith('.') for path in absent):
         return f'; {lists} has empty lines: remove them'
     return ''
@@ -135,8 +137,8 @@ def _list_mark(images: Sequence[tuple[BaseDataset, int]], absent: Sequence[str])
 def _numbers(dataset: BaseDataset, images: Sequence[tuple[BaseDataset, int]]) -> str:
     if hasattr(dataset, 'unlabeled_paths'):
         return f'{len(images)} labeled and {len(dataset.unlabeled_paths())} unlabeled images'
-    drawn = f' ({len(dataset)} items of {type(dataset).__name__})' if len(dataset) != len(images) else ''
-    return f'{len(images)} images{drawn}'
+    items = f' ({len(dataset)} items of {type(dataset).__name__})' if len(dataset) != len(images) else ''
+    return f'{len(images)} images{items}'
 
 
 def _where(config: Config, loader: str) -> str:

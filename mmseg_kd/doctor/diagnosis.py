@@ -1,4 +1,4 @@
-"""The lines of a diagnosis: each is written as soon as its check is done, and no check takes the others down."""
+"""Findings of a diagnosis: each is printed at once, and an error in one check does not stop the others."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ OK, WARNING, FAILED, SKIPPED = 'ok', 'warning', 'failed', 'skipped'
 
 @dataclass
 class Finding:
-    """One line: what was looked at, how it is, and, where that is not ``OK``, what to change."""
+    """One line of the diagnosis: name of the check, status, and result; problems name the remedy."""
 
     check: str
     status: str
@@ -20,48 +20,48 @@ class Finding:
 
 @dataclass
 class Missing:
-    """Stands for the result of a check that gave none, so that those which need it are skipped."""
+    """The result of a check that failed or was skipped; checks that need it are skipped too."""
 
     check: str
 
 
-class Say:
-    """What a check is given to speak through; every call is a line.
+class Reporter:
+    """Receiver of the findings of one check; every call prints a line.
 
     Args:
-        write: takes the finding.
-        check: its name.
+        write: function that receives a finding.
+        check: name of the check.
     """
 
     def __init__(self, write: Callable[[Finding], None], check: str) -> None:
         self._write, self._check = write, check
         self.clean = True
-        """Whether nothing was said against it so far."""
+        """Whether the check has no warning or failure so far."""
 
     def ok(self, text: str) -> None:
-        """All is well."""
+        """Report a result without problems."""
         self._write(Finding(self._check, OK, text))
 
     def warning(self, text: str) -> None:
-        """The run would not be ruined, but may not be what was meant."""
+        """Report a problem that does not stop the run, but may be a mistake."""
         self.clean = False
         self._write(Finding(self._check, WARNING, text))
 
     def failed(self, text: str) -> None:
-        """The run would be ruined."""
+        """Report a problem that would ruin the run."""
         self.clean = False
         self._write(Finding(self._check, FAILED, text))
 
     def skipped(self, text: str) -> None:
-        """Nothing was looked at, and why."""
+        """Report the reason why nothing was checked."""
         self._write(Finding(self._check, SKIPPED, text))
 
 
 class Diagnosis:
-    """Runs checks, and keeps what they found.
+    """Runs checks, and keeps their findings.
 
     Args:
-        out: where the lines go; a terminal also shows what is being looked at.
+        out: output stream; a terminal also shows the current check.
     """
 
     def __init__(self, out: TextIO) -> None:
@@ -70,49 +70,49 @@ class Diagnosis:
         self._live = out.isatty()
 
     @property
-    def ruined(self) -> bool:
-        """Whether something would ruin the run."""
+    def failed(self) -> bool:
+        """Whether a finding would ruin the run."""
         return any(finding.status == FAILED for finding in self.findings)
 
     def run(self, check: str, function: Callable, *args: Any, needs: Sequence[Any] = ()) -> Any:
-        """Call ``function(say, *args)``; what it raises is a failure that reads as a sentence.
+        """Call ``function(report, *args)``; an exception becomes a failure with a readable message.
 
         Args:
-            check: its name.
-            function: says what it finds; an exception speaks for itself.
-            args: for the function.
-            needs: further results of checks without which it makes no sense.
+            check: name of the check.
+            function: check that reports its findings.
+            args: arguments of the function.
+            needs: results of other checks that this one depends on.
 
         Returns:
-            what the function returns; :class:`Missing` if it raised, or was skipped because an argument or need is one.
+            the result of the function; :class:`Missing` if it raised, or if an argument or a need is missing.
         """
-        say = Say(self._write, check)
+        report = Reporter(self._write, check)
         missing = next((value.check for value in (*args, *needs) if isinstance(value, Missing)), None)
         if missing is not None:
-            say.skipped(f'needs "{missing}", see above')
+            report.skipped(f'needs "{missing}", see above')
             return Missing(missing)
         if self._live:
             self._out.write(f'\r\x1b[K{"...":<8} {check}')
             self._out.flush()
         try:
-            return function(say, *args)
+            return function(report, *args)
         except Exception as error:
-            say.failed(sentence(error))
+            report.failed(sentence(error))
             return Missing(check)
 
     def write(self, text: str) -> None:
-        """A paragraph of its own."""
+        """Print a paragraph."""
         self._out.write(f'{text}\n')
         self._out.flush()
 
     def verdict(self) -> str:
-        """How many findings there are of each kind, and what follows."""
+        """The number of findings of each status, and the conclusion."""
         counts = {
             status: sum(finding.status == status for finding in self.findings)
             for status in (FAILED, WARNING, OK, SKIPPED)
         }
         numbers = ', '.join(f'{count} {status}' for status, count in counts.items() if count)
-        return numbers + (': this would ruin the run; mend it from the top' if self.ruined else ': ready to train')
+        return numbers + (': the run would fail; fix the failures from the top' if self.failed else ': ready to train')
 
     def _write(self, finding: Finding) -> None:
         self.findings.append(finding)

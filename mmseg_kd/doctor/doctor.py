@@ -1,4 +1,4 @@
-"""Examine a config before hours of training: data, networks, teacher, every loss of a step, and its cost."""
+"""Checks of a config before hours of training: data, networks, teacher, all losses of a step, and its cost."""
 
 import contextlib
 import copy
@@ -35,11 +35,18 @@ from ..engine.partition_runs import partition_of
 from ..io.configs import outer_preprocessor
 from ..version import __version__
 from .data_checks import check_data
-from .diagnosis import Diagnosis, Missing, Say
+from .diagnosis import Diagnosis, Missing, Reporter
 from .labeling_checks import check_labeling, check_trainings, stand_in_loader, whole_length
 from .loss_parts import loss_table
-from .module_table import Place, module_table, places
-from .network_checks import Network, check_classes, check_normalization, check_student, check_teachers, check_void
+from .module_table import Feature, features, module_table
+from .network_checks import (
+    Network,
+    check_classes,
+    check_ignore_index,
+    check_normalization,
+    check_student,
+    check_teachers,
+)
 from .step_checks import check_batch, check_losses, check_model, check_optimizer, check_unused, check_validation
 from .step_cost import check_cost, cost_table
 from .teacher_checks import check_accuracy, check_partition, check_weights
@@ -53,21 +60,21 @@ def examine(
     distributed: bool = False,
     out: TextIO | None = None,
 ) -> bool:
-    """Run all checks and print a line for each as it is done, and then tables: modules, losses, cost of a step.
+    """Run all checks and print their findings, and then tables of modules, losses and the cost of a step.
 
-    Nothing is written, the config and the states of the random generators stay as they are, and a check that raises
-    does not end the others. It runs on the device that a training of the config would choose.
+    No file is written, and the config and the random states do not change. An error in one check does not stop the
+    others. The device is the one that a training of the config would use.
 
     Args:
-        config: of a training, distilled or not.
-        images: validation images for the teacher's mIoU.
-        samples: label maps of each data set to look at.
-        seconds: after which neither a further image of the teacher's nor a further timed step is begun.
-        distributed: whether the training has several processes, which makes parameters without a gradient a failure.
-        out: where to; standard output if None.
+        config: training config, with or without distillation.
+        images: number of validation images for the teacher's mIoU.
+        samples: number of label maps to read from each data set.
+        seconds: time limit of the teacher's mIoU and of the timed steps, each.
+        distributed: whether the training has several processes; then parameters without a gradient are a failure.
+        out: output stream; standard output if None.
 
     Returns:
-        bool: whether nothing was found that would ruin the run.
+        bool: whether no finding would ruin the run.
     """
     config, diagnosis = copy.deepcopy(config), Diagnosis(out or sys.stdout)
     with _undisturbed(config), tempfile.TemporaryDirectory() as folder:
@@ -75,19 +82,19 @@ def examine(
     for title, table in tables.items():
         diagnosis.write(f'\n{title}\n\n{table}')
     diagnosis.write(f'\n{diagnosis.verdict()}')
-    return not diagnosis.ruined
+    return not diagnosis.failed
 
 
 def check_before_training(config: Config) -> None:
-    """Examine a config in each process of a training that is about to begin; the first one prints.
+    """Examine a config in each process of a training before it starts; only the first process prints.
 
-    To be called before the Runner is built: processes that do not know of each other yet cannot wait for each other.
+    Call this before the Runner is built: before the process group exists, processes cannot wait for each other.
 
     Args:
-        config: as the Runner will get it, with ``launcher`` set.
+        config: training config with ``launcher``.
 
     Raises:
-        SystemExit: with status 1, if something would ruin the run.
+        SystemExit: with status 1, if a finding would ruin the run.
     """
     rank, local_rank = rank_of(config.launcher)
     if torch.cuda.is_available():
@@ -96,41 +103,43 @@ def check_before_training(config: Config) -> None:
         raise SystemExit(1)
 
 
-def check_versions(say: Say, device: str) -> None:
-    """What is installed, and what it will run on."""
+def check_versions(report: Reporter, device: str) -> None:
+    """The installed versions, and the device of the training."""
     names = ['torch', 'numpy', *stack.STACKS[stack.installed_stack()]]
     versions = ', '.join(f'{name} {metadata.version(name)}' for name in names)
     where = torch.cuda.get_device_name() if device == 'cuda' else device
     text = f'mmseg_kd {__version__}, Python {platform.python_version()}, {versions}; on {where}'
     if device == 'cpu' and Path('/proc/driver/nvidia/version').exists():
-        say.warning(f'{text}, though the machine has an NVIDIA driver: install a torch that was built for it')
+        report.warning(f'{text}, though the machine has an NVIDIA driver: install a torch that was built for it')
     else:
-        say.ok(text)
+        report.ok(text)
 
 
-def check_settings(say: Say, config: Config) -> None:
-    """Keys that are right each and wrong together: loop, samplers, validation, metrics, checkpoints and schedules."""
-    _tell(
-        say, check_config(config), 'samplers, validation, metrics, checkpoints and schedules fit the length of training'
+def check_settings(report: Reporter, config: Config) -> None:
+    """Keys that contradict each other: loop, samplers, validation, metrics, checkpoints and schedules."""
+    _report_problems(
+        report,
+        check_config(config),
+        'samplers, validation, metrics, checkpoints and schedules fit the length of training',
     )
 
 
-def check_batches(say: Say, config: Config, model: nn.Module, loader: DataLoader) -> None:
-    """Whether training gets batches, and none of a single image where BatchNorm needs two."""
-    _tell(
-        say,
+def check_batches(report: Reporter, config: Config, model: nn.Module, loader: DataLoader) -> None:
+    """Whether training gets batches, and no batch of one image if BatchNorm needs two."""
+    _report_problems(
+        report,
         check_loader(loader, model, training_size(config), training_loop(config)),
-        f'{config.train_dataloader.get("batch_size", 1)} images each, also the last',
+        f'{config.train_dataloader.get("batch_size", 1)} images in each batch, also in the last one',
     )
 
 
-def _tell(say: Say, problems: Problems, well: str) -> None:
+def _report_problems(report: Reporter, problems: Problems, success: str) -> None:
     for text in problems.refusals:
-        say.failed(text)
+        report.failed(text)
     for text in problems.warnings:
-        say.warning(text)
-    if say.clean:
-        say.ok(well)
+        report.warning(text)
+    if report.clean:
+        report.ok(success)
 
 
 def _examine(
@@ -140,16 +149,18 @@ def _examine(
     run('versions', check_versions, device)
     run('settings', check_settings, config)
     student = run('student' if distilled else 'network', check_student, config)
-    # Loaded once, for all checks.
+    # The teachers are loaded once for all checks.
     teachers = (
-        run('teacher', lambda say: build_teachers(config.model.teacher, outer_preprocessor(config)))
+        run('teacher', lambda report: build_teachers(config.model.teacher, outer_preprocessor(config)))
         if distilled
         else {}
     )
     networks = run('teacher', check_teachers, teachers) if distilled else []
     if not distilled:
-        run('teacher', lambda say: say.skipped('the config has none'))
-    num_classes, void = (0, IGNORE_INDEX) if isinstance(student, Missing) else (student.num_classes, student.void)
+        run('teacher', lambda report: report.skipped('the config has none'))
+    num_classes, ignore_index = (
+        (0, IGNORE_INDEX) if isinstance(student, Missing) else (student.num_classes, student.ignore_index)
+    )
     train, val = Missing('training data'), Missing('validation data')
     loop = config.get('train_cfg') or {}
     labeling = run('labeling', check_labeling, config, folder) if 'teacher' in loop else None
@@ -158,27 +169,30 @@ def _examine(
         train = run('training data', stand_in_loader, labeling)
         config = config if isinstance(labeling, Missing) else whole_length(labeling)
     else:
-        train = run('training data', check_data, config, 'train_dataloader', num_classes, void, samples)
+        train = run('training data', check_data, config, 'train_dataloader', num_classes, ignore_index, samples)
     if config.get('val_dataloader') is None:
-        run('validation data', lambda say: say.skipped('the config has no val_dataloader, so nothing is validated'))
+        run(
+            'validation data',
+            lambda report: report.skipped('the config has no val_dataloader, so there is no validation'),
+        )
     else:
-        val = run('validation data', check_data, config, 'val_dataloader', num_classes, void, samples)
+        val = run('validation data', check_data, config, 'val_dataloader', num_classes, ignore_index, samples)
     loaders = dict(train_dataloader=train, val_dataloader=val)
     found = {key: loader for key, loader in loaders.items() if not isinstance(loader, Missing)}
     run('classes', check_classes, config, student, networks, found)
-    run('void', check_void, config, student, networks)
+    run('ignore_index', check_ignore_index, config, student, networks)
     run('normalization', check_normalization, student, networks)
     loaded = run("teacher's weights", check_weights, networks, found) if distilled else []
     if distilled and partition_of(config) is not None:
         run("teacher's partition", check_partition, config)
     for network in [loaded] if isinstance(loaded, Missing) else loaded:
-        run("teacher's mIoU", check_accuracy, network, val, device, images, seconds, void)
+        run("teacher's mIoU", check_accuracy, network, val, device, images, seconds, ignore_index)
 
     model = run('model', check_model, config, device, teachers, needs=[student, networks])
     if labeling is None:
         run('batches', check_batches, config, model, train)
     optimizer = run('optimizer', check_optimizer, config, model)
-    batch, loading = _pair(run('batch', check_batch, model, train, num_classes, void))
+    batch, loading = _pair(run('batch', check_batch, model, train, num_classes, ignore_index))
     parts = run('losses', check_losses, config, model, train, batch, needs=[loaded])
     run('unused parameters', check_unused, config, model, batch, distributed, needs=[parts])
     run('validation', check_validation, config, model, val)
@@ -187,9 +201,9 @@ def _examine(
     tables = {}
     if not isinstance(student, Missing):
         size = image_size(student.preprocessor)
-        shapes = run('module table', _places, [student, *([] if isinstance(networks, Missing) else networks)], size)
+        shapes = run('module table', _features, [student, *([] if isinstance(networks, Missing) else networks)], size)
         if not isinstance(shapes, Missing):
-            title = f'What terms can read: channels x height x width for images of {size[0]}x{size[1]}'
+            title = f'Features that terms can read: channels x height x width for images of {size[0]}x{size[1]}'
             tables[title] = module_table(shapes)
     if not isinstance(parts, Missing):
         title = 'Losses: weighted values, and their gradients with respect to the parameters of the student'
@@ -199,13 +213,13 @@ def _examine(
     return tables
 
 
-def _places(say: Say, networks: Sequence[Network], size: Sequence[int]) -> dict[str, list[Place]]:
+def _features(report: Reporter, networks: Sequence[Network], size: Sequence[int]) -> dict[str, list[Feature]]:
     scales = [getattr(network.teacher, 'scale', 1) for network in networks]
     for network in networks:
         if network.teacher is None:
             as_trained(network.skeleton)
     return {
-        network.label: places(network.skeleton, [round(side * scale) for side in size])
+        network.label: features(network.skeleton, [round(side * scale) for side in size])
         for network, scale in zip(networks, scales)
     }
 
@@ -216,11 +230,11 @@ def _pair(loaded: Any) -> tuple[Any, Any]:
 
 @contextlib.contextmanager
 def _undisturbed(config: Config) -> Iterator[None]:
-    """The same random numbers every time, silence but for the checks, and afterwards everything as it was."""
+    """Run with fixed random numbers and without other output, and restore all states at the end."""
     init_default_scope(config.get('default_scope') or 'mmseg')
     logger = MMLogger.get_current_instance()
     level, states = logger.level, (random.getstate(), np.random.get_state())
-    # What MMEngine calls the current one is the latest.
+    # MMEngine's current instance is the latest one, so new instances must be removed.
     named = {kind: set(kind._instance_dict) for kind in (MMLogger, MessageHub, DefaultScope)}
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

@@ -1,4 +1,4 @@
-"""Trainings whose images are labeled only when they run, looked at with labels that stand in."""
+"""Checks of trainings whose images are labeled during the run, with placeholder labels."""
 
 import copy
 import math
@@ -16,23 +16,23 @@ from torch.utils.data import DataLoader
 from ..engine import MCKDLoop
 from ..engine.checks import training_loop
 from .data_checks import without_workers
-from .diagnosis import Say
+from .diagnosis import Reporter
 
 
-def check_labeling(say: Say, config: Config, folder: str) -> tuple[MCKDLoop, Config]:
-    """Build the loop and its teacher, and labels that stand in for the teacher's.
+def check_labeling(report: Reporter, config: Config, folder: str) -> tuple[MCKDLoop, Config]:
+    """Build the loop, its teacher, and placeholder labels in place of the teacher's.
 
     Args:
-        say: to speak through.
-        config: of the run.
-        folder: for the labels; the processes share that of the first.
+        report: receiver of findings.
+        config: training config.
+        folder: folder for the labels; all processes use the folder of the first one.
 
     Returns:
         tuple: the loop, and the config of a training on a few images.
     """
     shared = [folder]
     broadcast_object_list(shared)
-    # Names of MMEngine's loggers and visualizers live as long as the process, and this folder does not.
+    # MMEngine keeps loggers and visualizers by name until the process ends, but this folder is removed.
     runner = SimpleNamespace(
         cfg=copy.deepcopy(config),
         work_dir=shared[0],
@@ -46,27 +46,27 @@ def check_labeling(say: Say, config: Config, folder: str) -> tuple[MCKDLoop, Con
         default_args=dict(runner=runner, dataloader=copy.deepcopy(config.train_dataloader)),
     )
     training = loop.stand_in(Path(shared[0]))
-    say.ok(f'{loop.number_of_images()} images to label; the checks below have labels that stand in for them')
+    report.ok(f'{loop.number_of_images()} images to label; the checks below use placeholder labels')
     return loop, training
 
 
-def check_trainings(say: Say, labeling: tuple[MCKDLoop, Config]) -> None:
-    """Try a training for one step and one validation, and the labeling by its student."""
+def check_trainings(report: Reporter, labeling: tuple[MCKDLoop, Config]) -> None:
+    """Try one step and one validation of a training, and the labeling by its student."""
     loop, training = labeling
     loop.rehearse(training, Path(training.work_dir).parent)
-    say.ok('one step, one validation and one image labeled by the student; no batch of a training is too small')
+    report.ok('one step, one validation, and one image labeled by the student; no batch is too small')
 
 
-def stand_in_loader(say: Say, labeling: tuple[MCKDLoop, Config]) -> DataLoader:
-    """The loader of a training on a few images with labels that stand in."""
+def stand_in_loader(report: Reporter, labeling: tuple[MCKDLoop, Config]) -> DataLoader:
+    """The data loader of a training on a few images with placeholder labels."""
     _, training = labeling
     loader = Runner.build_dataloader(without_workers(training.train_dataloader), seed=0)
-    say.skipped(f'the labels of {len(loader.dataset)} images stand in for those that there will be')
+    report.skipped(f'placeholder labels of {len(loader.dataset)} images are used; the real ones do not exist yet')
     return loader
 
 
 def whole_length(labeling: tuple[MCKDLoop, Config]) -> Config:
-    """The config of a training on a few images, with the iterations that one on all images has."""
+    """The config of a training on a few images, with the number of iterations for all images."""
     loop, training = labeling
     length = training_loop(training)
     if length is not None and length.by_epoch:

@@ -1,4 +1,4 @@
-"""The losses of one training step, taken apart."""
+"""The single losses of a training step, with their gradients."""
 
 import copy
 import math
@@ -15,13 +15,13 @@ from ..losses.ops import tensor_sum
 
 @dataclass
 class Part:
-    """One loss of the step.
+    """One loss of a step.
 
     Args:
-        name: in the log.
-        value: weighted.
-        gradient: norm over the student's parameters; 0 if it does not reach them.
-        connected: whether the value depends on a parameter of the student at all.
+        name: name of the loss in the log.
+        value: weighted value.
+        gradient: norm of the gradient with respect to the student's parameters; 0 without a gradient.
+        connected: whether the value depends on a parameter of the student.
     """
 
     name: str
@@ -31,11 +31,11 @@ class Part:
 
 
 def read_parts(model: nn.Module, batch: dict) -> dict[str, Part]:
-    """Every loss of one forward pass, with a backward pass each, in float32.
+    """The losses of one forward pass, with a backward pass for each, in float32.
 
     Args:
-        model: a segmentor or a distiller; its gradients are gone afterwards.
-        batch: before its preprocessing.
+        model: segmentor or distiller; its gradients are removed.
+        batch: batch before preprocessing.
     """
     model.train()
     student = model.student if isinstance(model, Distiller) else model
@@ -43,7 +43,7 @@ def read_parts(model: nn.Module, batch: dict) -> dict[str, Part]:
     for name, value in losses_of(model, batch).items():
         model.zero_grad(set_to_none=True)
         if value.requires_grad:
-            # Not autograd.grad(), which checkpointed backbones refuse.
+            # Backbones with activation checkpointing do not support autograd.grad().
             value.backward(retain_graph=True)
         norms = [p.grad.float().norm() for p in student.parameters() if p.grad is not None]
         gradient = torch.stack(norms).norm().item() if norms else 0.0
@@ -53,16 +53,16 @@ def read_parts(model: nn.Module, batch: dict) -> dict[str, Part]:
 
 
 def gradient_shares(parts: list[Part]) -> dict[str, float]:
-    """Gradient norm of each loss, of the sum of all that are finite."""
+    """Gradient norm of each loss, divided by the sum of all finite norms."""
     total = math.fsum(part.gradient for part in parts if math.isfinite(part.gradient))
     return {part.name: part.gradient / total if total else 0.0 for part in parts}
 
 
 def loss_table(parts: list[Part], model: nn.Module) -> str:
-    """Each loss with its weight, its value and gradient, and their shares."""
+    """A table of the losses with weight, value, gradient norm, and the shares of both."""
     shares = gradient_shares(parts)
     total = math.fsum(part.value for part in parts if math.isfinite(part.value) and part.connected)
-    rows = [['loss', 'weight', 'value', 'of the loss', 'gradient norm', 'of the norms']]
+    rows = [['loss', 'weight', 'value', 'share of the loss', 'gradient norm', 'share of the norms']]
     for part in parts:
         term = terms_of(model).get(part.name)
         rows.append(
@@ -85,12 +85,12 @@ def loss_table(parts: list[Part], model: nn.Module) -> str:
 
 
 def preprocess(model: BaseSegmentor, batch: dict) -> dict:
-    """A batch as the model takes it in training; the original is left as it is."""
+    """A copy of a batch, preprocessed as in training."""
     return model.data_preprocessor(copy.deepcopy(batch), True)
 
 
 def labeled_part(data: dict) -> dict:
-    """What of a preprocessed batch has labels: all, unless it has branches."""
+    """The labeled branch of a preprocessed batch; the whole batch without branches."""
     return {key: value['labeled'] if isinstance(value, dict) else value for key, value in data.items()}
 
 
@@ -99,7 +99,7 @@ def terms_of(model: nn.Module) -> dict[str, Term]:
 
 
 def losses_of(model: nn.Module, batch: dict) -> dict[str, Tensor]:
-    """What MMEngine adds up, by name."""
+    """The losses that MMEngine sums, by name."""
     losses = model(**preprocess(model, batch), mode='loss')
     return {
         name: value.mean() if isinstance(value, Tensor) else tensor_sum(item.mean() for item in value)

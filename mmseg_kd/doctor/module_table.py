@@ -1,4 +1,4 @@
-"""Where can a term read? The paths worth reading in one network or several, with shapes and strides."""
+"""The features that a term can read in one or several networks, with paths, shapes and strides."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -18,13 +18,13 @@ NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 @dataclass
-class Place:
-    """What can be read, and by which names.
+class Feature:
+    """A tensor that a term can read.
 
     Args:
-        names: paths of the same tensor; the one to show first.
-        shape: without the batch: (C, H, W) of a map, (L, C) of tokens.
-        stride: pixels of the image to one of it, on a side; 0 for what has no place in the image.
+        names: paths of the tensor; the main path is the first.
+        shape: shape without the batch: (C, H, W) of a map, (L, C) of tokens.
+        stride: downsampling factor from the image, on a side; 0 for tensors without spatial positions.
     """
 
     names: list[str]
@@ -33,19 +33,18 @@ class Place:
 
 
 @torch.no_grad()
-def places(skeleton: nn.Module, size: Sequence[int]) -> list[Place]:
-    """Stages and outputs of a segmentor, in the order in which they are computed; auxiliary heads last.
+def features(skeleton: nn.Module, size: Sequence[int]) -> list[Feature]:
+    """Stages and outputs of a segmentor, in the order of computation, with auxiliary heads at the end.
 
-    These are the children of backbone, neck and heads (those of a list of modules singly; layers without weights and
-    normalizations left out), the items of what they return, ``prelogits`` and ``logits``.
+    These are the children of backbone, neck and heads, the items of their outputs, ``prelogits`` and ``logits``. Every
+    module of a module list counts. Normalizations and layers without weights are left out.
 
     Args:
-        skeleton: a segmentor, as :func:`mmseg_kd.distillers.dry_run.build_skeleton` gives it, which is how a teacher
-            runs, or
-            :func:`~mmseg_kd.distillers.dry_run.as_trained` made of it, which is how a student runs.
-        size: of the images, (H, W).
+        skeleton: segmentor from :func:`mmseg_kd.distillers.dry_run.build_skeleton`, for a teacher; or the result of
+            :func:`~mmseg_kd.distillers.dry_run.as_trained` for it, for a student.
+        size: size of the images, (H, W).
     """
-    # In evaluation mode dropout would hand the very tensor on, and `prelogits` look like what is before it.
+    # In evaluation mode dropout returns its input, and `prelogits` would be the same tensor as the feature before.
     for module in skeleton.modules():
         if isinstance(module, _DropoutNd):
             module.train()
@@ -53,29 +52,29 @@ def places(skeleton: nn.Module, size: Sequence[int]) -> list[Place]:
         values = _record(skeleton.to('meta'), size, 'meta')
     except Exception:
         values = _record(to_zeros(skeleton), size, 'cpu')
-    found: dict[int, Place] = {}
-    kept = []  # so that no two tensors have the same id
+    found: dict[int, Feature] = {}
+    kept = []  # keeps the tensors alive, so that all ids are different
     for path, value in values.items():
         for name, tensor in _tensors(path, value):
             kept.append(tensor)
             if id(tensor) not in found:
                 shape = tuple(tensor.shape[1:])
-                found[id(tensor)] = Place([], shape, _stride(shape, size))
+                found[id(tensor)] = Feature([], shape, _stride(shape, size))
             if name not in found[id(tensor)].names:
                 found[id(tensor)].names.append(name)
-    for place in found.values():
-        place.names.sort(key=_rank)
-    return sorted(found.values(), key=lambda place: place.names[0].startswith('auxiliary_head'))
+    for feature in found.values():
+        feature.names.sort(key=_rank)
+    return sorted(found.values(), key=lambda feature: feature.names[0].startswith('auxiliary_head'))
 
 
-def module_table(networks: dict[str, list[Place]]) -> str:
-    """The places of several networks side by side: path, and shape and stride in each.
+def module_table(networks: dict[str, list[Feature]]) -> str:
+    """A table of the features of several networks: path, and shape and stride in each network.
 
     Args:
-        networks: by name; a place that several have by the same first path shares a row, which shows the names that
-            all of them give it. Rows that differ in a running number alone become one.
+        networks: features by name of the network. Features with the same first path share a row, which shows their
+            common names. Rows that differ only in a running number are merged.
     """
-    by_path = {label: {place.names[0]: place for place in found} for label, found in networks.items()}
+    by_path = {label: {feature.names[0]: feature for feature in found} for label, found in networks.items()}
     order: list[str] = []
     for known in by_path.values():
         at = 0
@@ -86,15 +85,17 @@ def module_table(networks: dict[str, list[Place]]) -> str:
     rows = [['path', *(cell for label in networks for cell in (label, 'stride'))]]
     for path in order:
         here = [known.get(path) for known in by_path.values()]
-        present = [place for place in here if place]
-        shared = [name for name in present[0].names if all(name in place.names for place in present)]
-        cells = [('x'.join(map(str, place.shape)), str(place.stride or '-')) if place else ('', '') for place in here]
+        present = [feature for feature in here if feature]
+        shared = [name for name in present[0].names if all(name in feature.names for feature in present)]
+        cells = [
+            ('x'.join(map(str, feature.shape)), str(feature.stride or '-')) if feature else ('', '') for feature in here
+        ]
         _append(rows, [' = '.join(shared), *(cell for pair in cells for cell in pair)])
     return markdown_table(rows)
 
 
 def _append(rows: list[list[str]], row: list[str]) -> None:
-    """Add a row, or lengthen the last one: ``layers.0..4`` and ``layers.5`` are ``layers.0..5``."""
+    """Add a row, or merge it with the last one: ``layers.0..4`` and ``layers.5`` become ``layers.0..5``."""
     last, new = (re.fullmatch(r'(.*?)(\d+)(?:\.\.(\d+))?(\D*)', path) for path in (rows[-1][0], row[0]))
     if (
         last
@@ -109,13 +110,13 @@ def _append(rows: list[list[str]], row: list[str]) -> None:
 
 def _record(model: nn.Module, size: Sequence[int], device: str) -> dict[str, Any]:
     taps = Taps(model, _candidates(model))
-    # Two, since a BatchNorm of maps of one pixel cannot train on one.
+    # Two images, because BatchNorm cannot train on a single map of one pixel.
     images = torch.zeros(2, image_channels(model), *size, device=device)
     try:
         with taps:
             run_network(model, images, auxiliary=getattr(model, 'auxiliary_head', None) is not None)
     except PathError:
-        pass  # of what is no part of inference
+        pass  # a module that does not run in inference
     return taps.values
 
 
@@ -156,7 +157,7 @@ def _tensors(path: str, value: Any) -> Iterator[tuple[str, Tensor]]:
 def _stride(shape: tuple[int, ...], size: Sequence[int]) -> int:
     if len(shape) == 3 and shape[1] > 1 and shape[2] > 1:
         return round(size[0] / shape[1])
-    if len(shape) == 2 and shape[0] > 1:  # tokens, maybe with one for the class
+    if len(shape) == 2 and shape[0] > 1:  # tokens, possibly with a class token
         return round((size[0] * size[1] / shape[0]) ** 0.5)
     return 0
 

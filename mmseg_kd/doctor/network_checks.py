@@ -1,4 +1,4 @@
-"""Do student, teacher and data speak of the same classes, the same void, and the same kind of images?"""
+"""Checks that student, teacher and data agree on classes, ignored pixels and normalization."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ from ..distillers.normalization import Renormalize
 from ..distillers.taps import LOGITS
 from ..distillers.teacher import Teacher
 from ..io.configs import segmentor_config
-from .diagnosis import Say
+from .diagnosis import Reporter
 
 
 @dataclass
 class Network:
-    """A segmentor as its config describes it, built without weights.
+    """A segmentor, built from its config without weights.
 
     Args:
-        label: for people, such as ``'teacher deep'``.
-        key: of the config.
-        config: of the segmentor.
-        skeleton: the network, on the meta device where possible.
-        teacher: what loads and runs it; None for the student.
+        label: name in messages, such as ``'teacher deep'``.
+        key: config key.
+        config: config of the segmentor.
+        skeleton: network without weights, on the meta device if possible.
+        teacher: frozen teacher that loads and runs the network; None for the student.
     """
 
     label: str
@@ -43,7 +43,7 @@ class Network:
 
     @property
     def heads(self) -> list[tuple[str, nn.Module]]:
-        """Key and module of each head: those of a cascade, and then auxiliary ones."""
+        """Key and module of each head: all heads of a cascade, and then the auxiliary heads."""
         found = []
         for name in ('decode_head', 'auxiliary_head'):
             head: Any = getattr(self.skeleton, name, None)
@@ -56,33 +56,33 @@ class Network:
 
     @property
     def num_classes(self) -> int:
-        """Classes that it distinguishes, two of them by one channel; 0 if it does not say."""
+        """The number of classes, which is two for a single channel; 0 if it is unknown."""
         return next((count_classes(head) for _, head in self.heads if count_classes(head)), 0)
 
     @property
-    def void(self) -> int:
-        """Label that its head ignores."""
+    def ignore_index(self) -> int:
+        """The label of ignored pixels."""
         return ignored_label(self.skeleton)
 
     @property
     def preprocessor(self) -> dict:
-        """Config of its data preprocessor."""
+        """The config of the data preprocessor."""
         return self.config.get('data_preprocessor') or {}
 
 
-def check_student(say: Say, config: Config) -> Network:
-    """The student, or the only segmentor of the config, as a skeleton."""
+def check_student(report: Reporter, config: Config) -> Network:
+    """Build the student, or the only segmentor of the config, without weights."""
     if config.get('model') is None:
         raise ValueError('there is no model; add one to the config')
     label, key = ('student', 'model.student') if 'student' in config.model else ('network', 'model')
     model = segmentor_config(config)
     student = Network(label, key, model, build_skeleton(model))
-    say.ok(_described(student))
+    report.ok(_described(student))
     return student
 
 
-def check_teachers(say: Say, teachers: dict[str, Teacher]) -> list[Network]:
-    """The members of all teachers, as skeletons.
+def check_teachers(report: Reporter, teachers: dict[str, Teacher]) -> list[Network]:
+    """Build the members of all teachers without weights.
 
     Raises:
         ValueError: if a config is missing.
@@ -97,26 +97,26 @@ def check_teachers(say: Say, teachers: dict[str, Teacher]) -> list[Network]:
                 raise ValueError(f'model.teacher{place}.config: {error}') from None
             label = ' '.join(filter(None, ['teacher', place.lstrip('.')]))
             networks.append(Network(label, f'model.teacher{place}', member.model_config, skeleton, member))
-            say.ok(('' if label == 'teacher' else f'{label}: ') + _described(networks[-1]))
+            report.ok(('' if label == 'teacher' else f'{label}: ') + _described(networks[-1]))
     return networks
 
 
 def check_classes(
-    say: Say, config: Config, student: Network, teachers: Sequence[Network], loaders: dict[str, DataLoader]
+    report: Reporter, config: Config, student: Network, teachers: Sequence[Network], loaders: dict[str, DataLoader]
 ) -> None:
-    """Student, heads, teachers and data sets distinguish the same classes.
+    """Check that student, heads, teachers and data sets have the same classes.
 
     Args:
-        say: to speak through.
-        config: of the run.
-        student: whose number of classes the others are compared with.
-        teachers: may be none.
-        loaders: data loaders by their key.
+        report: receiver of findings.
+        config: training config.
+        student: network with the reference number of classes.
+        teachers: members of all teachers; may be empty.
+        loaders: data loaders by config key.
     """
     for key, head in student.heads:
-        # STDC's head tells edges from the rest, whatever the classes are.
+        # STDC's head predicts edges, for any number of classes.
         if not isinstance(head, STDCHead) and count_classes(head) not in (0, student.num_classes):
-            say.failed(
+            report.failed(
                 f'{key}.num_classes is {count_classes(head)}, but that of the first head is {student.num_classes}; '
                 'set both to the number of classes of the data'
             )
@@ -126,17 +126,19 @@ def check_classes(
     names = {key: classes for key, classes in names.items() if classes}
     for key, classes in names.items():
         if len(classes) == 1 and student.num_classes == 2:
-            say.failed(
-                f'{key}.dataset names one class, but the network tells two apart; name the background first, as in '
+            report.failed(
+                f'{key}.dataset names one class, but the network has two; name the background first, as in '
                 f"metainfo=dict(classes=('background', '{classes[0]}'))"
             )
         elif student.num_classes not in (0, len(classes)):
-            say.failed(
+            report.failed(
                 f'{key}.dataset has {len(classes)} classes, but {student.key}.decode_head.num_classes is '
                 f'{student.num_classes}; set num_classes={len(classes)} in all heads'
             )
     if len(set(names.values())) > 1:
-        say.failed(f'{" and ".join(names)} must have the same classes in the same order; see dataset.metainfo.classes')
+        report.failed(
+            f'{" and ".join(names)} must have the same classes in the same order; see dataset.metainfo.classes'
+        )
     for teacher in teachers:
         if teacher.num_classes not in (0, student.num_classes):
             text = (
@@ -144,17 +146,17 @@ def check_classes(
                 f'{student.key}.decode_head.num_classes, or {teacher.key} to a teacher of the same data'
             )
             if _compares_logits(config):
-                say.failed(text)
+                report.failed(text)
             else:
-                say.warning(f'{text} (no term compares logits, so it can be trained)')
-    if say.clean:
-        say.ok(f'{student.num_classes} in {", ".join([student.label, *(t.label for t in teachers), *names])}')
+                report.warning(f'{text} (training is possible, because no term compares logits)')
+    if report.clean:
+        report.ok(f'{student.num_classes} in {", ".join([student.label, *(t.label for t in teachers), *names])}')
 
 
-def check_void(say: Say, config: Config, student: Network, teachers: Sequence[Network]) -> None:
-    """What counts for nothing is the same for heads, padding, terms and validation."""
-    # None is that of a masked binary cross-entropy, which ignores nothing.
-    voids = {
+def check_ignore_index(report: Reporter, config: Config, student: Network, teachers: Sequence[Network]) -> None:
+    """Check that heads, padding, terms and validation ignore the same label."""
+    # None is the value of a masked binary cross-entropy, which ignores no label.
+    ignored = {
         f'{key}.ignore_index': head.ignore_index
         for key, head in student.heads
         if getattr(head, 'ignore_index', None) is not None
@@ -162,48 +164,52 @@ def check_void(say: Say, config: Config, student: Network, teachers: Sequence[Ne
     for key, head in student.heads:
         losses: Any = getattr(head, 'loss_decode', None)
         for loss in losses if isinstance(losses, nn.ModuleList) else [losses]:
-            if hasattr(loss, 'ignore_label'):  # OHEM looks at its own
-                voids[f'{key}.loss_decode.ignore_label'] = loss.ignore_label
+            if hasattr(loss, 'ignore_label'):  # OHEM has its own setting
+                ignored[f'{key}.loss_decode.ignore_label'] = loss.ignore_label
     metrics = config.get('val_evaluator') or []
     for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:
         if metric.get('type') == 'IoUMetric':
-            voids['val_evaluator.ignore_index'] = metric.get('ignore_index', IGNORE_INDEX)
-    if len(set(voids.values())) > 1:
-        stated = ', '.join(f'{key} is {void}' for key, void in voids.items())
-        say.failed(f'void must be the same everywhere, but {stated}')
+            ignored['val_evaluator.ignore_index'] = metric.get('ignore_index', IGNORE_INDEX)
+    if len(set(ignored.values())) > 1:
+        stated = ', '.join(f'{key} is {label}' for key, label in ignored.items())
+        report.failed(f'ignored labels must be the same everywhere, but {stated}')
     padding = student.preprocessor.get('seg_pad_val', IGNORE_INDEX)
-    if padding != student.void:
-        text = f'{student.key}.data_preprocessor.seg_pad_val is {padding}; set it to {student.void}, which is void: '
+    if padding != student.ignore_index:
+        key = f'{student.key}.data_preprocessor.seg_pad_val'
+        text = f'{key} is {padding}; set it to {student.ignore_index}, which is ignored: '
         if 0 <= padding < student.num_classes:
-            say.warning(f'{text}padding would be learned as class {padding}')
+            report.warning(f'{text}padding would be learned as class {padding}')
         else:
-            say.failed(f'{text}padding would be of no class')
+            report.failed(f'{text}padding would have no valid class')
     for teacher in teachers:
-        if teacher.void != student.void and min(teacher.void, student.void) < student.num_classes:
-            say.warning(
-                f'{teacher.label} was made for void = {teacher.void}, the student for {student.void}; see that '
-                f'both number the classes alike, or change {teacher.key}'
+        if (
+            teacher.ignore_index != student.ignore_index
+            and min(teacher.ignore_index, student.ignore_index) < student.num_classes
+        ):
+            report.warning(
+                f'{teacher.label} was trained with ignore_index={teacher.ignore_index}, the student has '
+                f'{student.ignore_index}; check that both number the classes alike, or change {teacher.key}'
             )
-    if say.clean:
-        say.ok(f'{student.void} in heads, padding{", terms" if teachers else ""} and validation')
+    if report.clean:
+        report.ok(f'{student.ignore_index} in heads, padding{", terms" if teachers else ""} and validation')
 
 
-def check_normalization(say: Say, student: Network, teachers: Sequence[Network]) -> None:
-    """Images are normalized, and for the teachers as for the student; where not, the distiller converts them."""
+def check_normalization(report: Reporter, student: Network, teachers: Sequence[Network]) -> None:
+    """Check that images are normalized, and that teachers and student have the same normalization."""
     if not student.preprocessor.get('mean'):
-        say.warning(f'{student.key}.data_preprocessor has no mean and std, so the images keep their values of 0..255')
+        report.warning(f'{student.key}.data_preprocessor has no mean and std, so images keep values from 0 to 255')
     for teacher in teachers:
         if not teacher.preprocessor and getattr(teacher.skeleton, 'comes_with_weights', False):
-            continue  # and with a preprocessor of its own
+            continue  # it has its own preprocessor
         probe = torch.zeros(1, image_channels(student.skeleton), 1, 1)
         if Renormalize(_preprocessor(student), _preprocessor(teacher))(probe) is not probe:
-            say.warning(
+            report.warning(
                 f'{teacher.label} has {_statistics(teacher)}, the student {_statistics(student)}; images are '
-                'converted for it in every step, which is right if it was trained so; if not, mend '
+                'converted for it in every step, which is right if it was trained with these values; otherwise correct '
                 f'data_preprocessor in the model of {teacher.key}'
             )
-    if say.clean:
-        say.ok(_statistics(student) + (' for student and teacher' if teachers else ''))
+    if report.clean:
+        report.ok(_statistics(student) + (' for student and teacher' if teachers else ''))
 
 
 def _described(network: Network) -> str:

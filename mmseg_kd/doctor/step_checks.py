@@ -1,4 +1,4 @@
-"""One training step, looked at closely: does every loss count, reach the student, and leave no parameter behind?"""
+"""Checks of one training step: every loss counts, its gradient reaches the student, and no parameter is unused."""
 
 import copy
 import math
@@ -25,23 +25,23 @@ from ..engine.checks import check_metrics
 from ..engine.metric_names import MetricNames, metric_names
 from ..engine.optim.distill_optim_wrapper_constructor import critic_parameters
 from ..losses.ops import tensor_sum
-from .diagnosis import Say
+from .diagnosis import Reporter
 from .loss_parts import Part, gradient_shares, labeled_part, losses_of, preprocess, read_parts, terms_of
 from .step_cost import duration, iterations
 
-BATCHES = 3  # to look for a gradient on
-NAMED = 3  # parameters in a message
-FAINT, LOUD = 0.001, 0.99  # share of a term in the gradient norms
+BATCHES = 3  # number of batches on which a gradient is searched
+NAMED = 3  # number of parameters in a message
+WEAK, DOMINANT = 0.001, 0.99  # shares of a term in the gradient norms
 
 
-def check_model(say: Say, config: Config, device: str, teachers: dict[str, Teacher] | None) -> nn.Module:
-    """Build what is trained, with its initial weights.
+def check_model(report: Reporter, config: Config, device: str, teachers: dict[str, Teacher] | None) -> nn.Module:
+    """Build the model with its initial weights.
 
     Args:
-        say: to speak through.
-        config: of the run.
-        device: to move it to.
-        teachers: those that are loaded already, in place of which the model would load its own.
+        report: receiver of findings.
+        config: training config.
+        device: device of the model.
+        teachers: loaded teachers, which the model uses instead of loading its own.
     """
     model = copy.deepcopy(config.model)
     key = 'model.student' if 'student' in model else 'model'
@@ -51,10 +51,10 @@ def check_model(say: Say, config: Config, device: str, teachers: dict[str, Teach
     try:
         model.init_weights()
     except OSError as error:
-        say.failed(f'its initial weights cannot be had: {error}; see pretrained and init_cfg in {key}')
+        report.failed(f'the initial weights cannot be loaded: {error}; see pretrained and init_cfg in {key}')
     if not isinstance(model, Distiller):
-        if say.clean:
-            say.ok(f'{type(model).__name__}, built and initialized')
+        if report.clean:
+            report.ok(f'{type(model).__name__}, built and initialized')
         return model.to(device)
     if teachers:
         model.teachers = teachers
@@ -65,16 +65,16 @@ def check_model(say: Say, config: Config, device: str, teachers: dict[str, Teach
         if not isinstance(adapter, nn.Identity)
     ]
     number = f'{len(model.all_terms)} term{"s" if len(model.all_terms) > 1 else ""}'
-    if say.clean:
-        say.ok(f'built and initialized, with {number}{"; adapters: " if adapted else ""}{", ".join(adapted)}')
+    if report.clean:
+        report.ok(f'built and initialized, with {number}{"; adapters: " if adapted else ""}{", ".join(adapted)}')
     return model.to(device)
 
 
-def check_optimizer(say: Say, config: Config, model: nn.Module) -> OptimWrapper:
+def check_optimizer(report: Reporter, config: Config, model: nn.Module) -> OptimWrapper:
     """Build the optimizers.
 
     Raises:
-        ValueError: if a critic would be trained by the student's optimizer.
+        ValueError: if the student's optimizer would train a discriminator.
     """
     if config.get('optim_wrapper') is None:
         raise ValueError('there is no optim_wrapper; add one to the config')
@@ -82,25 +82,27 @@ def check_optimizer(say: Say, config: Config, model: nn.Module) -> OptimWrapper:
     separate = hasattr(wrapper, 'optim_wrappers')
     if critic_parameters(model) and not separate:
         raise ValueError(
-            'model.terms has an adversarial loss, whose critic needs an optimizer of its own; set '
+            'model.terms has an adversarial loss, whose discriminator needs its own optimizer; set '
             "optim_wrapper.constructor='DistillOptimWrapperConstructor' and optim_wrapper.critic"
         )
     optimizers = [w.optimizer for w in wrapper.optim_wrappers.values()] if separate else [wrapper.optimizer]
-    say.ok(
+    report.ok(
         f'{type(wrapper).__name__} with '
         + ' and '.join(f'{type(each).__name__} (learning rate {each.param_groups[0]["lr"]:g})' for each in optimizers)
     )
     return wrapper
 
 
-def check_batch(say: Say, model: nn.Module, loader: DataLoader, num_classes: int, void: int) -> tuple[dict, float]:
-    """Load a batch as training does, and look at it as the networks will see it.
+def check_batch(
+    report: Reporter, model: nn.Module, loader: DataLoader, num_classes: int, ignore_index: int
+) -> tuple[dict, float]:
+    """Load a batch as in training, and check its preprocessed images and labels.
 
     Returns:
-        tuple: the batch before its preprocessing, and the seconds that one takes to load.
+        tuple: the batch before preprocessing, and the seconds to load one.
 
     Raises:
-        ValueError: if its labels would end the run; on a GPU they would also break all that comes after.
+        ValueError: if images are not finite or labels are invalid. On a GPU, such labels would break later checks.
     """
     batches = iter(loader)
     batch = next(batches)
@@ -115,32 +117,32 @@ def check_batch(say: Say, model: nn.Module, loader: DataLoader, num_classes: int
             'train_dataloader.dataset.pipeline'
         )
     labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data['data_samples']])
-    known = labels[labels != void]
+    known = labels[labels != ignore_index]
     if known.numel() and (known.min() < 0 or known.max() >= num_classes):
         raise ValueError(
-            f'labels of a batch must lie in 0..{num_classes - 1} or be {void} (void), but lie in '
+            f'labels of a batch must lie in 0..{num_classes - 1} or be {ignore_index} (ignored), but lie in '
             f'{known.min()}..{known.max()}; check reduce_zero_label and pipeline of '
             'train_dataloader.dataset, or num_classes of the heads'
         )
-    mean, deviation = inputs.mean().item(), inputs.std().item()
+    mean, std = inputs.mean().item(), inputs.std().item()
     text = (
-        f'{"x".join(map(str, inputs.shape))}, mean {mean:.2f}, deviation {deviation:.2f}; labels '
-        f'{100 - 100 * known.numel() / labels.numel():.0f} % void; {seconds:.2f} s to load'
+        f'{"x".join(map(str, inputs.shape))}, mean {mean:.2f}, std {std:.2f}; labels '
+        f'{100 - 100 * known.numel() / labels.numel():.0f} % ignored; {seconds:.2f} s to load'
     )
-    if abs(mean) > 10 or deviation > 10 or deviation < 0.05:
-        say.warning(
-            f'{text}; images should have a mean near 0 and a deviation near 1: check mean and std of data_preprocessor'
+    if abs(mean) > 10 or std > 10 or std < 0.05:
+        report.warning(
+            f'{text}; images should have a mean near 0 and a std near 1: check mean and std of data_preprocessor'
         )
     else:
-        say.ok(text)
+        report.ok(text)
     return batch, seconds
 
 
-def check_losses(say: Say, config: Config, model: nn.Module, loader: DataLoader, batch: dict) -> list[Part]:
-    """Every loss by itself: its value, and its gradient with respect to the student's parameters; a line for each term.
+def check_losses(report: Reporter, config: Config, model: nn.Module, loader: DataLoader, batch: dict) -> list[Part]:
+    """Check the value and the gradient of every loss with respect to the student; one line for each term.
 
-    A term with a schedule is looked at where its weight is greatest. What has no gradient on one batch is looked at on
-    further ones.
+    A term with a schedule is checked at its largest weight. A term without a gradient on the first batch is checked on
+    further batches.
     """
     terms = terms_of(model)
     _raise_weights(terms, iterations(config, loader))
@@ -156,27 +158,29 @@ def check_losses(say: Say, config: Config, model: nn.Module, loader: DataLoader,
     own = [part for name, part in parts.items() if name.removesuffix('_critic') not in terms]
     for part in own:
         if not math.isfinite(part.value) or not math.isfinite(part.gradient):
-            say.failed(
+            report.failed(
                 f'{part.name} is {part.value:g}, with a gradient of {part.gradient:g}; check data_preprocessor, '
                 'the labels, and init_cfg or pretrained of the student'
             )
-    if say.clean:
-        say.ok(', '.join(f'{part.name} {part.value:.3g}' for part in own))
+    if report.clean:
+        report.ok(', '.join(f'{part.name} {part.value:.3g}' for part in own))
     shares = gradient_shares(list(parts.values()))
     for name, term in terms.items():
-        _judge(say, term, parts.get(name), shares.get(name, 0.0), problems.get(name, ''), any(p.gradient for p in own))
+        _report_term(
+            report, term, parts.get(name), shares.get(name, 0.0), problems.get(name, ''), any(p.gradient for p in own)
+        )
     return list(parts.values())
 
 
-def check_unused(say: Say, config: Config, model: nn.Module, batch: dict, distributed: bool) -> None:
-    """Every parameter that asks for a gradient gets one, also in iterations in which a scheduled term rests.
+def check_unused(report: Reporter, config: Config, model: nn.Module, batch: dict, distributed: bool) -> None:
+    """Check that every trained parameter gets a gradient, also while the weight of a scheduled term is 0.
 
     Args:
-        say: to speak through.
-        config: of the run.
-        model: what is trained.
-        batch: before its preprocessing.
-        distributed: whether the run has several processes, which would then wait for the gradient.
+        report: receiver of findings.
+        config: training config.
+        model: segmentor or distiller.
+        batch: batch before preprocessing.
+        distributed: whether the training has several processes, where DDP waits for every gradient.
     """
     unused = _unreached(model, batch)
     scheduled = {term: term.weight for term in terms_of(model).values() if term.schedule is not None}
@@ -188,7 +192,7 @@ def check_unused(say: Say, config: Config, model: nn.Module, batch: dict, distri
             term.weight = weight
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not unused:
-        say.ok(f'none: each of {len(parameters)} trained tensors gets a gradient')
+        report.ok(f'none: each of {len(parameters)} trained tensors gets a gradient')
         return
     size = sum(parameters[name].numel() for name in unused)
     text = (
@@ -197,17 +201,17 @@ def check_unused(say: Say, config: Config, model: nn.Module, batch: dict, distri
     )
     wrapper = config.get('model_wrapper_cfg') or {}
     if wrapper.get('find_unused_parameters', config.get('find_unused_parameters', False)):
-        say.warning(f'{text}; find_unused_parameters=True lets DDP live with that, at some cost')
+        report.warning(f'{text}; DDP skips them because of find_unused_parameters=True, at some cost')
         return
-    remedy = 'take them out of the network, read them, freeze them, or set find_unused_parameters=True in the config'
+    remedy = 'remove or freeze them, use them in a term, or set find_unused_parameters=True in the config'
     if distributed:
-        say.failed(f'{text}; DDP would stop or hang: {remedy}')
+        report.failed(f'{text}; DDP would stop or hang: {remedy}')
     else:
-        say.warning(f'{text}; with several processes DDP would stop or hang: {remedy}')
+        report.warning(f'{text}; with several processes DDP would stop or hang: {remedy}')
 
 
-def check_validation(say: Say, config: Config, model: BaseSegmentor, loader: DataLoader) -> None:
-    """Predict and judge one batch, so that it is not the first validation that ends the run."""
+def check_validation(report: Reporter, config: Config, model: BaseSegmentor, loader: DataLoader) -> None:
+    """Predict and evaluate one batch, so that the first validation does not stop the run."""
     batch = next(iter(loader))
     dataset: BaseDataset = loader.dataset
     model.eval()
@@ -221,19 +225,19 @@ def check_validation(say: Say, config: Config, model: BaseSegmentor, loader: Dat
     evaluator = Evaluator(metrics)
     evaluator.dataset_meta = dataset.metainfo
     evaluator.process(predicted, batch)
-    # Processes would share their results through a folder.
+    # With several processes, results would be shared through a folder.
     if not is_distributed():
         found = evaluator.evaluate(len(predicted))
-        # Of other metrics, the names were known before.
+        # check_settings knows the names of other metrics.
         if not metric_names(config).complete:
             for text in check_metrics(config, MetricNames(list(found), True)).refusals:
-                say.failed(text)
-    if say.clean:
-        say.ok(f'one batch predicted and judged; {len(dataset)} images take about {duration(seconds)} here')
+                report.failed(text)
+    if report.clean:
+        report.ok(f'one batch predicted and evaluated; {len(dataset)} images take about {duration(seconds)} here')
 
 
 def _raise_weights(terms: dict[str, Term], total: int) -> None:
-    """Put the terms that have a schedule where it is at its greatest."""
+    """Set the largest weight of every term with a schedule."""
     for term in terms.values():
         if term.schedule is not None:
             moments = even_subset(max(total, 1), 1000)
@@ -242,14 +246,14 @@ def _raise_weights(terms: dict[str, Term], total: int) -> None:
 
 @contextmanager
 def _watched(terms: dict[str, Term], problems: dict[str, str]) -> Iterator[None]:
-    """Note, by term, which of the maps that its loss is given are not finite."""
+    """Record the terms whose loss receives maps that are not finite."""
 
     def watch(name: str, term: Term) -> Any:
 
         def look(_: nn.Module, args: tuple) -> None:
             for side, paths, maps in zip(('student', 'teacher'), (term.student, term.teacher), args):
                 if not all(torch.isfinite(m).all() for m in ((maps,) if isinstance(maps, Tensor) else maps)):
-                    problems.setdefault(name, f'what it reads in the {side} ({paths}) is not finite either')
+                    problems.setdefault(name, f'its input from the {side} ({paths}) is not finite either')
 
         return term.loss.register_forward_pre_hook(look)
 
@@ -261,40 +265,44 @@ def _watched(terms: dict[str, Term], problems: dict[str, str]) -> Iterator[None]
             handle.remove()
 
 
-def _judge(say: Say, term: Term, part: Part | None, share: float, problem: str, student_learns: bool) -> None:
+def _report_term(
+    report: Reporter, term: Term, part: Part | None, share: float, problem: str, student_learns: bool
+) -> None:
     key = term.key
     if part is None:
-        say.failed(f'{key}: the model gives no loss of that name')
+        report.failed(f'{key}: the model has no loss with this name')
     elif not term.active and term.schedule is not None:
-        say.failed(f'{key}.weight is 0 from the first to the last iteration; change its {type(term.schedule).__name__}')
+        report.failed(
+            f'{key}.weight is 0 from the first to the last iteration; change its {type(term.schedule).__name__}'
+        )
     elif not term.active:
-        say.warning(f'{key}.weight is 0, so the term never counts')
+        report.warning(f'{key}.weight is 0, so the term has no effect')
     elif not math.isfinite(part.value) or not math.isfinite(part.gradient):
         what = f'is {part.value:g}' if not math.isfinite(part.value) else f'has a gradient of {part.gradient:g}'
-        say.failed(f'{key} {what}; {problem or f"what it reads is finite, so check weight and loss of {key}"}')
+        report.failed(f'{key} {what}; {problem or f"its inputs are finite, so check weight and loss of {key}"}')
     elif not part.connected:
-        say.failed(
-            f'{key}.student ({term.student}) does not depend on any trained parameter of the student, which '
-            'learns nothing from it; read a module behind one, such as backbone[3] or logits'
+        report.failed(
+            f'{key}.student ({term.student}) does not depend on any trained parameter of the student, so '
+            'the term has no effect; read the output of a trained module, such as backbone[3] or logits'
         )
     elif part.gradient == 0 and part.value == 0:
-        say.warning(
-            f'{key} is 0 in {BATCHES} batches, and so is its gradient; see whether its labels or masks ever '
-            f'hold, or change {key}.loss'
+        report.warning(
+            f'{key} is 0 in {BATCHES} batches, and so is its gradient; check whether its labels or masks '
+            f'select any pixel, or change {key}.loss'
         )
     elif part.gradient == 0:
-        say.failed(
-            f'{key} is {part.value:.3g}, but no gradient reaches the student; {key}.loss cuts it (by detach, '
-            'argmax, or rounding), so take another'
+        report.failed(
+            f'{key} is {part.value:.3g}, but no gradient reaches the student; {key}.loss stops it (by detach, '
+            'argmax or rounding); use another loss'
         )
     else:
         text = f'{term.name} {part.value:.3g}, {100 * share:.2g} % of the gradient norms'
-        if share < FAINT:
-            say.warning(f'{text}: it hardly counts; raise {key}.weight ({term.weight:g})')
-        elif share > LOUD and student_learns:
-            say.warning(f'{text}: nothing else counts; lower {key}.weight ({term.weight:g})')
+        if share < WEAK:
+            report.warning(f'{text}: it has almost no effect; raise {key}.weight ({term.weight:g})')
+        elif share > DOMINANT and student_learns:
+            report.warning(f'{text}: other losses have almost no effect; lower {key}.weight ({term.weight:g})')
         else:
-            say.ok(text)
+            report.ok(text)
 
 
 def _unreached(model: nn.Module, batch: dict) -> list[str]:

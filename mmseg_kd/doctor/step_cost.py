@@ -1,4 +1,4 @@
-"""What a training step costs, and who takes it."""
+"""The cost of a training step, divided into student, teachers and terms."""
 
 import copy
 import math
@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from ..distillers import Distiller
 from ..io.tables import markdown_table
-from .diagnosis import Say
+from .diagnosis import Reporter
 from .loss_parts import Part, labeled_part
 
 WARM_UP, STEPS = 1, 5
@@ -29,12 +29,12 @@ class Cost:
     """Seconds (medians) and bytes of a step.
 
     Args:
-        step: seconds of the whole step, without loading the data.
-        teachers: of it, reading the teachers.
-        student: seconds of a step of the student alone.
-        memory: most bytes that were held in a step; of the process, where the device does not count them.
-        student_memory: likewise, of a step of the student alone, without the weights of the teachers; None where the
-            device does not count them.
+        step: seconds of the whole step, without data loading.
+        teachers: seconds of the teachers in the step.
+        student: seconds of a step of the baseline, the student without a teacher.
+        memory: peak memory of a step in bytes; that of the process if the device does not count it.
+        student_memory: peak memory of a step of the baseline, without the teachers' weights; None if the device does
+            not count it.
     """
 
     step: float
@@ -45,12 +45,12 @@ class Cost:
 
     @property
     def terms(self) -> float:
-        """Seconds of the step that are neither the teachers' nor the student's."""
+        """Seconds of the step without teachers and student."""
         return max(0.0, self.step - self.teachers - self.student)
 
 
 def check_cost(
-    say: Say,
+    report: Reporter,
     config: Config,
     model: BaseSegmentor,
     optimizer: OptimWrapper,
@@ -60,18 +60,18 @@ def check_cost(
     parts: list[Part],
     seconds: float,
 ) -> Cost:
-    """Time and memory of steps as training takes them, beside those of the student alone.
+    """Measure time and memory of training steps, with and without distillation.
 
     Args:
-        say: to speak through.
-        config: of the run.
-        model: what is trained; its weights move.
-        optimizer: what moves them.
-        loader: of training data.
-        batch: before its preprocessing.
-        loading: seconds that it took to load.
-        parts: what :func:`check_losses` found; what was not finite then is not reported again.
-        seconds: after which no further step is begun.
+        report: receiver of findings.
+        config: training config.
+        model: segmentor or distiller; its weights change.
+        optimizer: optimizer of the model.
+        loader: data loader of the training data.
+        batch: batch before preprocessing.
+        loading: seconds to load a batch.
+        parts: losses from :func:`check_losses`; if one of them is not finite, later ones are not reported again.
+        seconds: time limit, after which no further step starts.
     """
     device = next(model.parameters()).device
     teachers = getattr(model, 'teachers', {})
@@ -105,12 +105,12 @@ def check_cost(
                 alone.append(taken_alone)
                 read.append(sum(clock))
             memory, student_memory = max(memory, peak), max(student_memory, peak_alone)
-    strange = [
+    not_finite = [
         f'{name} = {float(value):g}' for name, value in losses.items() if 'loss' in name and not math.isfinite(value)
     ]
-    if strange and all(math.isfinite(part.value) and math.isfinite(part.gradient) for part in parts):
-        say.failed(
-            f'after {len(whole) + WARM_UP} steps {", ".join(strange)}; lower optim_wrapper.optimizer.lr or the '
+    if not_finite and all(math.isfinite(part.value) and math.isfinite(part.gradient) for part in parts):
+        report.failed(
+            f'after {len(whole) + WARM_UP} steps {", ".join(not_finite)}; lower optim_wrapper.optimizer.lr or the '
             'weight of the term, or clip gradients (optim_wrapper.clip_grad)'
         )
     counted = device.type == 'cuda'
@@ -120,26 +120,26 @@ def check_cost(
     workers = max(1, config.train_dataloader.get('num_workers', 0))
     text = f'{cost.step:.3g} s, {memory / 2**30:.2f} GiB {"of the GPU" if counted else "held by the process"}'
     if total:
-        text += f'; {total} of them take {duration(cost.step * total)}, without validation'
+        text += f'; {total} steps take {duration(cost.step * total)}, without validation'
     if loading / workers > cost.step:
-        say.warning(
+        report.warning(
             f'{text}; a batch takes {loading:.2f} s to load, so {workers} workers are too few: raise '
             'train_dataloader.num_workers'
         )
     else:
-        say.ok(text)
+        report.ok(text)
     return cost
 
 
 def cost_table(cost: Cost) -> str:
-    """Seconds and memory of a distilled step by who takes them."""
+    """A table of seconds and memory of a distilled step and its parts."""
 
     def gib(value: int | None) -> str:
         return '' if value is None else f'{value / 2**30:.2f}'
 
-    rows = [['step', 'seconds', 'of the student alone', 'peak memory, GiB']]
+    rows = [['step', 'seconds', 'relative to the baseline', 'peak memory, GiB']]
     parts = (
-        ('student alone', cost.student, cost.student_memory),
+        ('baseline', cost.student, cost.student_memory),
         ('teachers', cost.teachers, None),
         ('terms (the rest)', cost.terms, None),
         ('whole', cost.step, cost.memory),
@@ -150,13 +150,18 @@ def cost_table(cost: Cost) -> str:
 
 
 def iterations(config: Config, loader: DataLoader) -> int:
-    """Length of training; 0 if the config does not say."""
+    """The number of iterations of a training; 0 if it is unknown."""
     train = config.get('train_cfg') or {}
     return train.get('max_iters') or train.get('max_epochs', 0) * len(loader)
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the unit that people would use."""
+    """A duration with a suitable unit.
+
+    Example:
+        >>> duration(90.0)
+        '90.0 s'
+    """
     for unit, size in (('days', 86400), ('h', 3600), ('min', 60)):
         if seconds >= 2 * size:
             return f'{seconds / size:.1f} {unit}'
@@ -164,7 +169,7 @@ def duration(seconds: float) -> str:
 
 
 def _lower_rates(optimizer: OptimWrapper, config: Config) -> None:
-    """Begin as training does where it has a warm-up, which some networks do not survive without."""
+    """Start with the learning rate of the warm-up, without which some networks diverge."""
     schedulers = config.get('param_scheduler') or []
     for scheduler in schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]:
         if scheduler.get('type') == 'LinearLR' and not scheduler.get('begin'):
@@ -182,7 +187,7 @@ def _train_alone(model: Distiller, batch: dict, optimizer: OptimWrapper) -> None
 
 @contextmanager
 def _timed(teachers: dict[str, Any], device: torch.device) -> Iterator[list[float]]:
-    """Collect the seconds of each reading of a teacher."""
+    """Collect the seconds of every teacher's forward pass."""
     clock: list[float] = []
 
     def timed(read: Any) -> Any:
@@ -204,7 +209,7 @@ def _timed(teachers: dict[str, Any], device: torch.device) -> Iterator[list[floa
 
 
 def _measured(device: torch.device, function: Any, peak: bool = True) -> tuple[float, int, Any]:
-    """Seconds, peak memory in bytes, and result."""
+    """Seconds, peak memory in bytes, and result of a function."""
     cuda = device.type == 'cuda'
     if cuda:
         torch.cuda.synchronize(device)
@@ -219,7 +224,7 @@ def _measured(device: torch.device, function: Any, peak: bool = True) -> tuple[f
 
 
 def _process_memory() -> int:
-    """Most bytes that this process ever held; 0 where the system does not say."""
+    """Peak memory of this process in bytes; 0 if it is unknown."""
     try:
         import resource
     except ImportError:  # Windows

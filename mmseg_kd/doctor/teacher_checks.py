@@ -1,4 +1,4 @@
-"""Is the teacher what it is said to be, and as good?"""
+"""Checks of the teacher's weights, classes, partition and accuracy."""
 
 import os
 import time
@@ -21,37 +21,37 @@ from ..distillers.teacher import at_scale, in_precision
 from ..engine.partition_runs import check_teacher_partitions, partition_of
 from ..io.checkpoint import read_checkpoint
 from ..io.configs import config_file, published_weights
-from .diagnosis import Say
+from .diagnosis import Reporter
 from .network_checks import Network
 
 RESAMPLES = 200
-MARGIN = 0.1  # points by which an answer has to beat one class everywhere
-FEW = 10  # images, on less than which little can be said
+MARGIN = 0.1  # percentage points by which a teacher must exceed the prediction of one class everywhere
+FEW = 10  # number of images below which an accuracy is too uncertain
 
 
 class Accuracy(NamedTuple):
-    """What a prediction is worth, in percent, beside the best that one class everywhere would get.
+    """Accuracy of predictions in percent, and that of predicting the most frequent class everywhere.
 
     Args:
         miou: mean IoU over the classes that occur.
-        deviation: standard deviation of it, over resampled images.
-        pixels: share of pixels that are right.
-        constant_miou: of the most frequent class everywhere.
-        constant_pixels: likewise.
+        std: std of the mIoU over resampled images.
+        pixels: pixel accuracy.
+        constant_miou: mIoU of the most frequent class everywhere.
+        constant_pixels: pixel accuracy of the most frequent class everywhere.
     """
 
     miou: float
-    deviation: float
+    std: float
     pixels: float
     constant_miou: float
     constant_pixels: float
 
 
-def check_weights(say: Say, teachers: Sequence[Network], loaders: dict[str, DataLoader]) -> Sequence[Network]:
-    """Load every teacher, and compare the classes that its checkpoint names with those of the data.
+def check_weights(report: Reporter, teachers: Sequence[Network], loaders: dict[str, DataLoader]) -> Sequence[Network]:
+    """Load every teacher, and compare the classes in its checkpoint with those of the data.
 
     Raises:
-        CheckpointError: if a checkpoint is missing, unsafe, or of another network.
+        CheckpointError: if a checkpoint is missing, unsafe, or belongs to another network.
     """
     classes = next(
         (
@@ -65,9 +65,9 @@ def check_weights(say: Say, teachers: Sequence[Network], loaders: dict[str, Data
         teacher, of = network.teacher, '' if network.label == 'teacher' else f' of {network.label}'
         teacher.module
         if teacher.checkpoint is None:
-            say.warning(
-                f'{network.key}.checkpoint is None, so the weights are those that the constructor gives, '
-                "random as a rule; give the path of a checkpoint, or 'auto' for a config of a library"
+            report.warning(
+                f'{network.key}.checkpoint is None, so the weights are the initial ones, which '
+                "are usually random; set the path of a checkpoint, or 'auto' for a config of a library"
             )
             continue
         path = published_weights(teacher.config) if teacher.checkpoint == 'auto' else teacher.checkpoint
@@ -75,88 +75,89 @@ def check_weights(say: Say, teachers: Sequence[Network], loaders: dict[str, Data
         if theirs and classes and theirs != classes and len(theirs) == len(classes):
             at, mine, other = next((i, a, b) for i, (a, b) in enumerate(zip(classes, theirs)) if a != b)
             text = (
-                f'{path} calls class {at} "{other}", and the data set calls it "{mine}"; take a teacher of the '
-                f'same data ({network.key}), or order metainfo.classes of the data as it does'
+                f'{path} calls class {at} "{other}", but the data set calls it "{mine}"; use a teacher of the '
+                f'same data ({network.key}), or set metainfo.classes of the data to the same order'
             )
-            (say.failed if sorted(theirs) == sorted(classes) else say.warning)(text)
+            (report.failed if sorted(theirs) == sorted(classes) else report.warning)(text)
         else:
-            say.ok(f'{path}{of} fits{", and names the same classes" if theirs and theirs == classes else ""}')
+            report.ok(f'{path}{of} fits{", and has the same classes" if theirs and theirs == classes else ""}')
     return teachers
 
 
-def check_partition(say: Say, config: Config) -> None:
+def check_partition(report: Reporter, config: Config) -> None:
     """Compare the partition of the labels with those that the teachers were trained on.
 
     Raises:
-        ValueError: if a teacher was trained on another one.
+        ValueError: if a teacher was trained on another partition.
     """
     compared = check_teacher_partitions(config)
     if compared:
-        say.ok(f'{" and ".join(compared)}: trained on {partition_of(config)}, as the student')
+        report.ok(f'{" and ".join(compared)}: trained on {partition_of(config)}, like the student')
     else:
-        say.skipped('no checkpoint tells which labels its teacher was trained on')
+        report.skipped('no checkpoint names the partition of its teacher')
 
 
 def check_accuracy(
-    say: Say,
+    report: Reporter,
     network: Network,
     loader: DataLoader,
     device: str,
     images: int,
     seconds: float,
-    ignored: int = IGNORE_INDEX,
+    ignore_index: int = IGNORE_INDEX,
 ) -> None:
-    """The teacher's mIoU on validation images, beside that of its metafile.
+    """Compare the teacher's mIoU on validation images with that of its metafile.
 
-    It is taken for broken if one class everywhere would get as much of both mIoU and pixels, or if it gets less than
-    half of what is published; and for suspicious if it is more than three deviations below that, or looks broken on
-    few images.
+    The check fails if one class everywhere would reach the same mIoU and pixel accuracy, or if the mIoU is less than
+    half the published one. It warns if the mIoU is more than three stds below the published one. On few images, the
+    failures are warnings too.
 
     Args:
-        say: to speak through.
-        network: the teacher, loaded.
-        loader: of validation data.
-        device: to run on.
-        images: how many, spread evenly over the data set.
-        seconds: after which no further image is begun.
+        report: receiver of findings.
+        network: loaded teacher.
+        loader: data loader of the validation data.
+        device: device of the teacher.
+        images: number of images, spread evenly over the data set.
+        seconds: time limit, after which no further image starts.
+        ignore_index: label of ignored pixels.
     """
     dataset: BaseDataset = loader.dataset
     classes = len(dataset.metainfo['classes'])
     if network.num_classes not in (0, classes):
-        say.skipped(f'{network.label} has {network.num_classes} classes, and the data {classes}')
+        report.skipped(f'{network.label} has {network.num_classes} classes, but the data have {classes}')
         return
-    areas = measure(network, loader, device, images, seconds, ignored)
+    areas = measure(network, loader, device, images, seconds, ignore_index)
     got, number = summarize(*areas), len(areas[0])
     of = '' if network.label == 'teacher' else f'{network.label}: '
     found = f'{of}{got.miou:.1f} % on {number} of {len(dataset)} validation images'
     stated, reason = published_miou(network)
-    mend = f'check checkpoint and config of {network.key}, and that its classes are numbered as those of the data'
+    remedy = f'check checkpoint and config of {network.key}, and that its classes have the same order as in the data'
     if number < FEW:
-        mend += ', or look at more images'
-    broken = say.failed if number >= FEW else say.warning
+        remedy += ', or check more images'
+    broken = report.failed if number >= FEW else report.warning
     if got.miou < got.constant_miou + MARGIN and got.pixels < got.constant_pixels + MARGIN:
         broken(
-            f'{found} ({got.pixels:.0f} % of the pixels), but one class everywhere would get '
-            f'{got.constant_miou:.1f} % ({got.constant_pixels:.0f} %); {mend}'
+            f'{found} ({got.pixels:.0f} % of the pixels), but one class everywhere would reach '
+            f'{got.constant_miou:.1f} % ({got.constant_pixels:.0f} %); {remedy}'
         )
     elif stated is None:
-        say.ok(f'{found}; nothing to compare with: {reason}')
+        report.ok(f'{found}; no published mIoU: {reason}')
     elif got.miou < stated / 2:
-        broken(f'{found}, but {stated:.1f} % are published; {mend}')
-    elif number >= FEW and stated - got.miou > 3 * got.deviation:
-        say.warning(
-            f'{found} (+-{got.deviation:.1f}), but {stated:.1f} % are published; compare the pipeline of '
-            f'val_dataloader with that of its config, and {mend}'
+        broken(f'{found}, but the published mIoU is {stated:.1f} %; {remedy}')
+    elif number >= FEW and stated - got.miou > 3 * got.std:
+        report.warning(
+            f'{found} (± {got.std:.1f}), but the published mIoU is {stated:.1f} %; compare the pipeline of '
+            f'val_dataloader with that of its config, and {remedy}'
         )
     else:
-        say.ok(f'{found} (+-{got.deviation:.1f}); {stated:.1f} % are published')
+        report.ok(f'{found} (± {got.std:.1f}); published: {stated:.1f} %')
 
 
 @torch.no_grad()
 def measure(
-    network: Network, loader: DataLoader, device: str, images: int, seconds: float, ignored: int = IGNORE_INDEX
+    network: Network, loader: DataLoader, device: str, images: int, seconds: float, ignore_index: int = IGNORE_INDEX
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pixels of intersection, of union and of the label, each (images, classes)."""
+    """Numbers of pixels in intersection, union and label, each of shape (images, classes)."""
     module = network.teacher.module.to(device)
     dataset: BaseDataset = loader.dataset
     classes = len(dataset.metainfo['classes'])
@@ -169,7 +170,7 @@ def measure(
         inputs = at_scale(batch['inputs'], network.teacher.scale)
         with in_precision(network.teacher.dtype, inputs.device.type):
             (sample,) = module.predict(inputs, batch['data_samples'])
-        truth = unify_ignored(sample.gt_sem_seg.data.squeeze(), ignored)
+        truth = unify_ignored(sample.gt_sem_seg.data.squeeze(), ignore_index)
         predicted = sample.pred_sem_seg.data.squeeze().to(truth)
         intersection, union, _, label = IoUMetric.intersect_and_union(predicted, truth, classes, IGNORE_INDEX)
         areas.append((intersection, union, label))
@@ -178,14 +179,14 @@ def measure(
 
 
 def summarize(intersections: np.ndarray, unions: np.ndarray, labels: np.ndarray) -> Accuracy:
-    """Accuracies from pixels of intersection, of union and of the label, each (images, classes)."""
-    draws = np.random.default_rng(0).integers(0, len(labels), (RESAMPLES, len(labels)))
-    resampled = [_miou(intersections[rows], unions[rows]) for rows in draws]
+    """Accuracies from the results of :func:`measure`."""
+    samples = np.random.default_rng(0).integers(0, len(labels), (RESAMPLES, len(labels)))
+    resampled = [_miou(intersections[rows], unions[rows]) for rows in samples]
     total = max(labels.sum(), 1)
     share = labels.sum(0).max() / total
     return Accuracy(
         miou=_miou(intersections, unions),
-        deviation=float(np.std(resampled, ddof=1)),
+        std=float(np.std(resampled, ddof=1)),
         pixels=float(100 * intersections.sum() / total),
         constant_miou=float(100 * share / max(np.count_nonzero(labels.sum(0)), 1)),
         constant_pixels=float(100 * share),
@@ -193,11 +194,11 @@ def summarize(intersections: np.ndarray, unions: np.ndarray, labels: np.ndarray)
 
 
 def published_miou(network: Network) -> tuple[float | None, str]:
-    """mIoU in percent that the library's metafile states for a teacher's weights; or None and the reason."""
+    """The mIoU in percent of a teacher's weights in the library's metafile; or None and the reason."""
     teacher = network.teacher
     package, _, relative = (teacher.config or '').rpartition('::')
     if not package:
-        return None, f'{teacher.config or "an inline model"} is no config of a library, so there is no metafile'
+        return None, f'{teacher.config or "an inline model"} is no config of a library, so it has no metafile'
     root = Path(str(config_file(teacher.config)).removesuffix(str(Path('configs', relative))))
     for metafile in load(str(root / 'model-index.yml'))['Import']:
         for entry in load(str(root / metafile)).get('Models', []):
@@ -205,12 +206,12 @@ def published_miou(network: Network) -> tuple[float | None, str]:
                 continue
             weights, loaded = (os.path.basename(name or '') for name in (entry.get('Weights'), teacher.checkpoint))
             if loaded not in ('auto', weights):
-                return None, f'the metafile of {package} speaks of other weights'
+                return None, f'the metafile of {package} has other weights'
             results = entry.get('Results') or []
             for result in results if isinstance(results, list) else [results]:
                 if 'mIoU' in result.get('Metrics', {}):
                     return float(result['Metrics']['mIoU']), ''
-    return None, f'no metafile of {package} states an mIoU for {relative}'
+    return None, f'no metafile of {package} has an mIoU of {relative}'
 
 
 def _miou(intersections: np.ndarray, unions: np.ndarray) -> float:

@@ -65,7 +65,12 @@ class SweepProgress:
 
 
 def duration(seconds: float) -> str:
-    """A duration with a suitable unit."""
+    """A duration with a suitable unit.
+
+    Example:
+        >>> duration(7200)
+        '2.0 h'
+    """
     if seconds < 90:
         return f'{seconds:.0f} s'
     if seconds < 90 * 60:

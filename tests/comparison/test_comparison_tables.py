@@ -139,7 +139,7 @@ def test_every_run_is_listed(comparison):
 
 def test_the_notes_explain_the_tables(comparison):
     text = '\n'.join(notes(comparison))
-    assert 'Gain: difference of the means from baseline.' in text
+    assert 'Gain: the mean minus that of baseline.' in text
     chance = 'Gains from one seed that are at most the std of baseline over its seeds (1.00): 0 of 1.'
     assert chance in text
     assert 'half' in text and 'Left out, stopped at iteration 140 of 300: ' in text

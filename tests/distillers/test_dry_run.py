@@ -5,7 +5,7 @@ from mmseg.registry import MODELS
 from mmseg_kd.distillers import PathError
 from mmseg_kd.distillers.dry_run import build_skeleton, run_skeleton
 from mmseg_kd.distillers.inference import forward_inference
-from mmseg_kd.doctor.module_table import places
+from mmseg_kd.doctor.module_table import features
 from mmseg_kd.testing.toys import toy_segmentor
 
 PATHS = ['backbone[1]', 'backbone', 'prelogits', 'logits', 'auxiliary_head.conv_seg']
@@ -71,5 +71,5 @@ def test_the_nested_outputs_of_dpt_are_read_by_two_indices():
     skeleton = build_skeleton(dict(toy_segmentor(4), backbone=backbone, decode_head=head, auxiliary_head=None))
     found = run_skeleton(skeleton, ['backbone[-1][0]', 'backbone[-1][1]', 'logits'], (32, 32))
     assert [found[path].shape for path in found] == [(1, 8, 4, 4), (1, 8), (1, 3, 32, 32)]
-    names = [name for place in places(skeleton, (32, 32)) for name in place.names]
+    names = [name for feature in features(skeleton, (32, 32)) for name in feature.names]
     assert 'backbone[3][0]' in names and 'backbone[3][1]' in names

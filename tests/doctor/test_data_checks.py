@@ -1,4 +1,4 @@
-"""Sentences about data, without a network."""
+"""Findings about data, without a network."""
 
 import re
 
@@ -16,7 +16,7 @@ LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type=
 
 @pytest.fixture
 def folder(tmp_path):
-    """Four images of 4 x 4 pixels; every second has all classes."""
+    """Four images of 4 x 4 pixels; every second one has all classes."""
     init_default_scope('mmseg')
     for name in ('img', 'ann'):
         (tmp_path / name).mkdir()
@@ -30,7 +30,7 @@ def write(folder, index, row):
     Image.fromarray(np.array([row] * 4, np.uint8)).save(folder / 'ann' / f'{index}.png')
 
 
-def said(folder, out, num_classes=2, void=255, wrap=lambda dataset: dataset, **settings):
+def findings(folder, out, num_classes=2, ignore_index=255, wrap=lambda dataset: dataset, **settings):
     dataset = dict(
         type='BaseSegDataset',
         data_root=str(folder),
@@ -43,31 +43,35 @@ def said(folder, out, num_classes=2, void=255, wrap=lambda dataset: dataset, **s
         batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False), dataset=wrap(dataset)
     )
     diagnosis = Diagnosis(out)
-    diagnosis.run('data', check_data, Config(dict(train_dataloader=loader)), 'train_dataloader', num_classes, void, 8)
+    diagnosis.run(
+        'data', check_data, Config(dict(train_dataloader=loader)), 'train_dataloader', num_classes, ignore_index, 8
+    )
     assert all('\n' not in finding.text for finding in diagnosis.findings)
     return [(finding.status, finding.text) for finding in diagnosis.findings]
 
 
 @pytest.fixture
 def out(tmp_path):
-    with open(tmp_path / 'said.txt', 'w') as file:
+    with open(tmp_path / 'out.txt', 'w') as file:
         yield file
 
 
 def test_healthy_data_are_counted(folder, out):
-    assert said(folder, out) == [('ok', '4 images, no file missing; labels of 4: 2 of 2 classes, 25 % void')]
-    # One channel, two labels.
-    assert said(folder, out, num_classes=1)[0][0] == 'ok'
+    assert findings(folder, out) == [('ok', '4 images, no file missing; labels of 4: 2 of 2 classes, 25 % ignored')]
+    # A network with one channel has two labels.
+    assert findings(folder, out, num_classes=1)[0][0] == 'ok'
 
 
 def test_repeated_images_are_counted_once(folder, out):
-    status, text = said(folder, out, wrap=lambda dataset: dict(type='RepeatDataset', times=1000, dataset=dataset))[0]
+    status, text = findings(folder, out, wrap=lambda dataset: dict(type='RepeatDataset', times=1000, dataset=dataset))[
+        0
+    ]
     assert status == 'ok' and text.startswith(
         '4 images (4000 items of RepeatDataset), no file missing; labels of 4: 2 '
     )
 
 
-def test_labeled_and_unlabeled_images_are_looked_at(folder, out):
+def test_labeled_and_unlabeled_images_are_checked(folder, out):
     def divided(dataset):
         blank = [LOAD[0], dict(type='LoadBlankAnnotations'), LOAD[2]]
         return dict(
@@ -78,45 +82,45 @@ def test_labeled_and_unlabeled_images_are_looked_at(folder, out):
         )
 
     (folder / 'list.txt').write_text('1\n3\n')
-    write(folder, 0, [9, 9, 9, 9])  # of an unlabeled image, which nobody reads
-    assert said(folder, out, wrap=divided) == [
-        ('ok', '2 labeled and 2 unlabeled images, no file missing; labels of 2: 2 of 2 classes, 25 % void')
+    write(folder, 0, [9, 9, 9, 9])  # the label map of an unlabeled image is not read
+    assert findings(folder, out, wrap=divided) == [
+        ('ok', '2 labeled and 2 unlabeled images, no file missing; labels of 2: 2 of 2 classes, 25 % ignored')
     ]
     write(folder, 3, [9, 9, 9, 9])
-    status, text = said(folder, out, wrap=divided)[0]
+    status, text = findings(folder, out, wrap=divided)[0]
     assert status == 'failed' and 'ann/3.png holds 9' in text
 
 
-def test_masks_of_0_and_255_are_told_from_labels(folder, out):
+def test_masks_of_0_and_255_are_no_labels(folder, out):
     for i in range(4):
         write(folder, i, [0, 255, 255, 0])
-    ((status, text),) = said(folder, out)
+    ((status, text),) = findings(folder, out)
     assert status == 'failed' and 'save masks as 0 and 1 (labels // 255)' in text
-    ((status, text),) = said(folder, out, num_classes=1)
-    assert status == 'failed' and 'hold 0 and 255 alone' in text
+    ((status, text),) = findings(folder, out, num_classes=1)
+    assert status == 'failed' and 'hold only 0 and 255' in text
 
 
-def test_one_class_alone_is_worth_a_warning(folder, out):
+def test_a_single_class_is_a_warning(folder, out):
     for i in range(4):
         write(folder, i, [1, 1, 1, 1])
-    ((status, text),) = said(folder, out)
-    assert status == 'warning' and 'the label maps of 4 images hold one class alone, 1; check' in text
+    ((status, text),) = findings(folder, out)
+    assert status == 'warning' and 'the label maps of 4 images have only one class, 1; check' in text
 
 
-def test_what_loading_would_hide_is_a_failure(folder, out):
-    Image.fromarray(np.full((4, 4), 256, np.uint16)).save(folder / 'ann' / '2.png')  # a byte keeps 0
-    ((status, text),) = said(folder, out)
+def test_values_that_loading_would_change_are_a_failure(folder, out):
+    Image.fromarray(np.full((4, 4), 256, np.uint16)).save(folder / 'ann' / '2.png')  # 256 becomes 0 in a byte
+    ((status, text),) = findings(folder, out)
     assert status == 'failed' and '2.png' in text and '256 becomes 0' in text
 
 
 @pytest.mark.parametrize(
     'content, words',
     [
-        ('\ufeff0\n1\n', '2 files are missing, such as .*; .*list.txt begins with a byte-order mark: save it as'),
+        ('\ufeff0\n1\n', '2 files are missing, such as .*; .*list.txt starts with a byte-order mark: save it as'),
         ('0\n\n1\n', '2 files are missing, such as .*/.jpg; .*list.txt has empty lines: remove them'),
     ],
 )
-def test_a_list_that_mmsegmentation_misreads_is_named(folder, out, content, words):
+def test_a_list_file_that_mmsegmentation_misreads_is_named(folder, out, content, words):
     (folder / 'list.txt').write_text(content, encoding='utf-8')
-    ((status, text),) = said(folder, out, ann_file='list.txt')
+    ((status, text),) = findings(folder, out, ann_file='list.txt')
     assert status == 'failed' and re.search(words, text), text

@@ -58,7 +58,7 @@ class BrokenLoss(DistillLoss):
 
 @pytest.fixture(scope='module', autouse=True)
 def losses():
-    """For this module alone: other tests look at all that is registered."""
+    """Registered for this module only, because other tests examine all registered losses."""
     kinds = [DetachedLoss, RootLoss, SpareLoss, BrokenLoss]
     for kind in kinds:
         MODELS.register_module(module=kind)
@@ -69,8 +69,8 @@ def losses():
 
 @pytest.fixture(scope='module')
 def healthy(tmp_path_factory):
-    """configs/demo/distilled.py on few scenes, with a teacher that has learned those for validation by heart."""
-    init_default_scope('mmseg')  # before that of each test
+    """configs/demo/distilled.py on few scenes, with a teacher that overfits the validation scenes."""
+    init_default_scope('mmseg')  # before the scope of each test
     root = tmp_path_factory.mktemp('doctor')
     write_digit_scenes(root / 'data', num_train=32, num_val=16)
     config = Config.fromfile(config_file('mmseg_kd::demo/distilled.py'))
@@ -101,7 +101,7 @@ def config(healthy):
 
 
 def look(config, **settings):
-    """The verdict, the lines by (status, check), and all that is printed."""
+    """The result, the lines as (status, check, text), and the whole output."""
     out = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('mmseg_kd.doctor.step_cost.STEPS', 1)
@@ -111,7 +111,7 @@ def look(config, **settings):
     return well, lines, text
 
 
-def said(lines, status, check):
+def texts(lines, status, check):
     return [text for kind, name, text in lines if (kind, name) == (status, check)]
 
 
@@ -131,7 +131,7 @@ def test_a_healthy_config_passes_every_check(healthy_report):
         'training data',
         'validation data',
         'classes',
-        'void',
+        'ignore_index',
         'normalization',
         "teacher's weights",
         "teacher's mIoU",
@@ -144,8 +144,8 @@ def test_a_healthy_config_passes_every_check(healthy_report):
         'validation',
         'step',
     ]
-    assert said(lines, 'ok', 'training data')[0].startswith('32 images, no file missing; labels of 8: ')
-    assert len(said(lines, 'ok', 'losses')) == 2
+    assert texts(lines, 'ok', 'training data')[0].startswith('32 images, no file missing; labels of 8: ')
+    assert len(texts(lines, 'ok', 'losses')) == 2
     assert text.splitlines()[-1] == '20 ok: ready to train'
 
 
@@ -157,16 +157,14 @@ def test_the_tables_follow_the_checks(healthy_report):
     rows = text[text.index('| step') :].splitlines()[:6]
     assert [row.split('|')[1].strip() for row in rows if '---' not in row] == [
         'step',
-        'student alone',
+        'baseline',
         'teachers',
         'terms (the rest)',
         'whole',
     ]
 
 
-def test_nothing_is_written_everything_is_as_before_and_the_same_is_found_again(
-    config, healthy_report, tmp_path, monkeypatch
-):
+def test_no_file_is_written_no_state_changes_and_findings_are_repeatable(config, healthy_report, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before, level = copy.deepcopy(config._cfg_dict), MMLogger.get_current_instance().level
     states = torch.random.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
@@ -175,15 +173,15 @@ def test_nothing_is_written_everything_is_as_before_and_the_same_is_found_again(
     assert config._cfg_dict == before and MMLogger.get_current_instance().level == level
     assert torch.equal(torch.random.get_rng_state(), states[0])
     assert (np.random.get_state()[1] == states[1]).all() and random.getstate() == states[2]
-    assert said(lines, 'ok', 'losses') == said(healthy_report[1], 'ok', 'losses')
+    assert texts(lines, 'ok', 'losses') == texts(healthy_report[1], 'ok', 'losses')
 
 
 def test_a_config_without_a_teacher_is_examined_too(config):
     config.model = config.model.student
     well, lines, text = look(config)
-    assert well and said(lines, 'skipped', 'teacher') == ['the config has none']
-    assert said(lines, 'ok', 'classes') == ['11 in network, train_dataloader, val_dataloader']
-    assert '| decode.loss_ce |' in text and 'Cost of a step' not in text and not said(lines, 'ok', "teacher's mIoU")
+    assert well and texts(lines, 'skipped', 'teacher') == ['the config has none']
+    assert texts(lines, 'ok', 'classes') == ['11 in network, train_dataloader, val_dataloader']
+    assert '| decode.loss_ce |' in text and 'Cost of a step' not in text and not texts(lines, 'ok', "teacher's mIoU")
 
 
 def semi_supervised(config):
@@ -205,18 +203,18 @@ def test_training_with_unlabeled_images_is_examined_too(config):
     )
     well, lines, text = look(config)
     assert well, text
-    assert len(said(lines, 'ok', 'losses')) == 3 and '\n| loss_u         |      3 | ' in text
+    assert len(texts(lines, 'ok', 'losses')) == 3 and '\n| loss_u         |      3 | ' in text
 
 
-def test_a_data_set_of_labeled_images_alone_is_told_where_others_are_needed(config):
+def test_a_data_set_without_unlabeled_images_fails_if_they_are_needed(config):
     well, lines, _ = look(semi_supervised(config))
-    (line,) = said(lines, 'failed', 'losses')
+    (line,) = texts(lines, 'failed', 'losses')
     assert not well and 'needs batches of labeled and unlabeled images' in line and 'SemiSupervisedDataset' in line
 
 
 @pytest.fixture
 def labeled_first(config, tmp_path):
-    """Three trainings, of 16, 16 and 32 images, by labels of a teacher."""
+    """Three trainings on 16, 16 and 32 images with labels of a teacher."""
     teacher = Config(dict(model=config.model.teacher.model, test_dataloader=config.val_dataloader))
     teacher.dump(tmp_path / 'teacher.py')
     config.train_cfg = dict(
@@ -232,35 +230,35 @@ def labeled_first(config, tmp_path):
     return config
 
 
-def test_a_loop_that_has_its_images_labeled_first_is_tried_with_labels_that_stand_in(labeled_first):
+def test_a_loop_that_labels_its_images_first_is_tried_with_placeholder_labels(labeled_first):
     before = copy.deepcopy(labeled_first._cfg_dict)
     current = MMLogger.get_current_instance()
     well, lines, text = look(labeled_first)
     assert well, text
-    assert said(lines, 'ok', 'labeling') == ['32 images to label; the checks below have labels that stand in for them']
+    assert texts(lines, 'ok', 'labeling') == ['32 images to label; the checks below use placeholder labels']
     for check in ('trainings', 'batch', 'losses', 'optimizer', 'validation', 'step'):
-        assert said(lines, 'ok', check), text
-    assert f'; {labeled_first.train_cfg.train.max_iters} of them take' in said(lines, 'ok', 'step')[0]
+        assert texts(lines, 'ok', check), text
+    assert f'; {labeled_first.train_cfg.train.max_iters} steps take' in texts(lines, 'ok', 'step')[0]
     assert labeled_first._cfg_dict == before and MMLogger.get_current_instance() is current
     assert not Path(labeled_first.work_dir).exists()
 
 
-def test_what_a_training_would_die_of_after_labeling_is_found(labeled_first):
+def test_a_failure_after_labeling_is_found(labeled_first):
     next(
         transform
         for transform in labeled_first.train_dataloader.dataset.pipeline
         if transform.type == 'LoadAnnotations'
     ).reduce_zero_label = True
     well, lines, text = look(labeled_first)
-    assert not well and 'reduce_zero_label' in said(lines, 'failed', 'trainings')[0]
+    assert not well and 'reduce_zero_label' in texts(lines, 'failed', 'trainings')[0]
 
 
 def test_a_config_without_validation_is_examined_too(config):
     config.val_dataloader = config.val_evaluator = config.val_cfg = None
     well, lines, _ = look(config)
-    assert well and said(lines, 'skipped', 'validation data')
-    assert said(lines, 'skipped', "teacher's mIoU") == ['needs "validation data", see above']
-    assert said(lines, 'skipped', 'validation') == ['needs "validation data", see above']
+    assert well and texts(lines, 'skipped', 'validation data')
+    assert texts(lines, 'skipped', "teacher's mIoU") == ['needs "validation data", see above']
+    assert texts(lines, 'skipped', 'validation') == ['needs "validation data", see above']
 
 
 def wrong_classes(config):
@@ -274,7 +272,7 @@ def wrong_auxiliary(config):
     )
 
 
-def other_void(config):
+def other_ignore_index(config):
     config.model.student.decode_head.ignore_index = 0
 
 
@@ -419,7 +417,7 @@ def raises_in_the_step(config):
         (
             [wrong_classes, wrong_auxiliary],
             [
-                ('failed', 'training data', 'labels must lie in 0..9 or be 255 (void), but '),
+                ('failed', 'training data', 'labels must lie in 0..9 or be 255 (ignored), but '),
                 ('failed', 'classes', 'model.student.auxiliary_head.num_classes is 7'),
                 (
                     'failed',
@@ -449,7 +447,7 @@ def raises_in_the_step(config):
             ],
         ),
         (
-            [no_data, other_void, padding_of_no_class, no_teacher_config],
+            [no_data, other_ignore_index, padding_of_no_class, no_teacher_config],
             [
                 ('failed', 'training data', 'check train_dataloader.dataset.data_root ("/nowhere")'),
                 ('failed', 'teacher', 'model.teacher.config: no such config: nothing.py'),
@@ -457,16 +455,20 @@ def raises_in_the_step(config):
             ],
         ),
         (
-            [other_void, padding_of_no_class],
+            [other_ignore_index, padding_of_no_class],
             [
-                ('failed', 'void', 'model.student.decode_head.ignore_index is 0, val_evaluator.ignore_index is 255'),
-                ('failed', 'void', 'seg_pad_val is 254; set it to 0'),
+                (
+                    'failed',
+                    'ignore_index',
+                    'model.student.decode_head.ignore_index is 0, val_evaluator.ignore_index is 255',
+                ),
+                ('failed', 'ignore_index', 'seg_pad_val is 254; set it to 0'),
             ],
         ),
         (
             [other_normalization, padding_is_learnt, unused_layer, unused_in_a_term],
             [
-                ('warning', 'void', 'padding would be learned as class 0'),
+                ('warning', 'ignore_index', 'padding would be learned as class 0'),
                 (
                     'warning',
                     'normalization',
@@ -483,7 +485,7 @@ def raises_in_the_step(config):
                     'unused parameters',
                     '1 of 84 trained tensors (3 numbers) get no gradient: model.terms.loss_spare.loss.spare;',
                 ),
-                ('warning', 'losses', 'it hardly counts; raise model.terms.loss_cwd.weight (1e-06)'),
+                ('warning', 'losses', 'it has almost no effect; raise model.terms.loss_cwd.weight (1e-06)'),
             ],
         ),
         (
@@ -500,23 +502,23 @@ def raises_in_the_step(config):
                 ),
                 ('warning', 'normalization', 'model.student.data_preprocessor has no mean and std'),
                 ('warning', 'batch', 'images should have a mean near 0'),
-                ('warning', 'losses', 'nothing else counts; lower model.terms.loss_cwd.weight (1e+06)'),
+                ('warning', 'losses', 'other losses have almost no effect; lower model.terms.loss_cwd.weight (1e+06)'),
             ],
         ),
         (
             [no_checkpoint, no_weight, nan_gradient, reads_images, cut_gradient],
             [
                 ('warning', "teacher's weights", 'model.teacher.checkpoint is None'),
-                ('failed', "teacher's mIoU", 'but one class everywhere would get'),
-                ('warning', 'losses', 'model.terms.loss_cwd.weight is 0, so the term never counts'),
+                ('failed', "teacher's mIoU", 'but one class everywhere would reach'),
+                ('warning', 'losses', 'model.terms.loss_cwd.weight is 0, so the term has no effect'),
                 ('failed', 'losses', 'model.terms.loss_root has a gradient of nan'),
                 ('failed', 'losses', 'model.terms.loss_hint.student (inputs) does not depend on any trained parameter'),
-                ('failed', 'losses', 'no gradient reaches the student; model.terms.loss_cut.loss cuts it'),
+                ('failed', 'losses', 'no gradient reaches the student; model.terms.loss_cut.loss stops it'),
             ],
         ),
         (
             [nan_term],
-            [('failed', 'losses', 'model.terms.loss_cwd is nan; what it reads is finite, so check weight and loss of')],
+            [('failed', 'losses', 'model.terms.loss_cwd is nan; its inputs are finite, so check weight and loss of')],
         ),
         (
             [never_begins, too_high_a_rate],
@@ -549,17 +551,17 @@ def raises_in_the_step(config):
     ],
     ids=lambda value: '+'.join(getattr(damage, '__name__', '') for damage in value).strip('+'),
 )
-def test_what_is_broken_is_found_and_named(config, damages, findings):
+def test_mistakes_are_found_and_named(config, damages, findings):
     for damage in damages:
         damage(config)
     well, lines, text = look(config)
     for status, check, words in findings:
-        assert any(words in line for line in said(lines, status, check)), f'{words}\n{text}'
+        assert any(words in line for line in texts(lines, status, check)), f'{words}\n{text}'
     assert well == all(status == 'warning' for status, _, _ in findings)
-    assert 'What terms can read' in text
+    assert 'Features that terms can read' in text
 
 
-def test_labels_out_of_range_are_named_with_their_file_before_a_gpu_would_see_them(config, tmp_path):
+def test_labels_out_of_range_are_named_with_their_file_before_a_gpu_reads_them(config, tmp_path):
     shutil.copytree(config.train_dataloader.dataset.data_root, tmp_path / 'data')
     for file in (tmp_path / 'data' / 'ann_dir' / 'train').iterdir():
         labels = np.array(Image.open(file))
@@ -567,27 +569,30 @@ def test_labels_out_of_range_are_named_with_their_file_before_a_gpu_would_see_th
         Image.fromarray(labels).save(file)
     config.train_dataloader.dataset.data_root = str(tmp_path / 'data')
     well, lines, _ = look(config)
-    (message,) = said(lines, 'failed', 'training data')
+    (message,) = texts(lines, 'failed', 'training data')
     assert not well and 'ann_dir/train/' in message
     assert 'holds 200; check train_dataloader.dataset.reduce_zero_label' in message
-    assert 'but lie in 0..200' in said(lines, 'failed', 'batch')[0]
-    assert said(lines, 'skipped', 'losses') == ['needs "batch", see above']
+    assert 'but lie in 0..200' in texts(lines, 'failed', 'batch')[0]
+    assert texts(lines, 'skipped', 'losses') == ['needs "batch", see above']
 
 
-def test_unused_parameters_are_a_failure_where_ddp_would_wait_for_them(config):
+def test_unused_parameters_are_a_failure_if_ddp_would_wait_for_them(config):
     unused_layer(config)
     well, lines, _ = look(config, distributed=True)
-    assert not well and 'set find_unused_parameters=True' in said(lines, 'failed', 'unused parameters')[0]
+    assert not well and 'set find_unused_parameters=True' in texts(lines, 'failed', 'unused parameters')[0]
     config.find_unused_parameters = True
     well, lines, _ = look(config, distributed=True)
-    assert well and 'lets DDP live with that' in said(lines, 'warning', 'unused parameters')[0]
+    assert (
+        well
+        and 'DDP skips them because of find_unused_parameters=True' in texts(lines, 'warning', 'unused parameters')[0]
+    )
 
 
-def test_a_term_with_a_schedule_is_looked_at_where_it_counts_most(config, healthy_report):
+def test_a_term_with_a_schedule_is_checked_at_its_largest_weight(config, healthy_report):
     config.model.terms.loss_cwd.weight = dict(type='WarmupWeight', weight=3.0, iters=100)
     well, lines, text = look(config)
     assert well and '| loss_cwd       |      3 |' in text
-    assert said(lines, 'ok', 'losses') == said(healthy_report[1], 'ok', 'losses')
+    assert texts(lines, 'ok', 'losses') == texts(healthy_report[1], 'ok', 'losses')
 
 
 def test_classes_in_another_order_are_found(config, tmp_path):
@@ -597,14 +602,16 @@ def test_classes_in_another_order_are_found(config, tmp_path):
     torch.save(dict(checkpoint, meta=dict(dataset_meta=dict(classes=classes))), tmp_path / 'teacher.pth')
     config.model.teacher.checkpoint = str(tmp_path / 'teacher.pth')
     _, lines, _ = look(config)
-    assert 'calls class 1 "one", and the data set calls it "zero"' in said(lines, 'failed', "teacher's weights")[0]
+    assert 'calls class 1 "one", but the data set calls it "zero"' in texts(lines, 'failed', "teacher's weights")[0]
 
 
-def test_members_of_an_ensemble_are_looked_at_singly(config):
+def test_every_member_of_an_ensemble_is_checked(config):
     config.model.teacher = [config.model.teacher, dict(config.model.teacher)]
     well, lines, _ = look(config)
-    assert well and len(said(lines, 'ok', "teacher's mIoU")) == 2
-    assert said(lines, 'ok', 'classes') == ['11 in student, teacher [0], teacher [1], train_dataloader, val_dataloader']
+    assert well and len(texts(lines, 'ok', "teacher's mIoU")) == 2
+    assert texts(lines, 'ok', 'classes') == [
+        '11 in student, teacher [0], teacher [1], train_dataloader, val_dataloader'
+    ]
 
 
 def test_the_check_before_training_stops_it(config, capsys, monkeypatch):
@@ -624,8 +631,8 @@ def test_the_check_before_training_stops_it(config, capsys, monkeypatch):
     check_before_training(config)
 
 
-def test_training_goes_on_as_if_nobody_had_looked(config, tmp_path, monkeypatch):
-    # MMEngine formats the config several times a run, which takes longer than the training here.
+def test_training_after_the_checks_is_unchanged(config, tmp_path, monkeypatch):
+    # MMEngine formats the config several times in a run, which takes longer than this training.
     for module in ('yapf.yapflib.yapf_api', 'mmengine.config.config'):
         monkeypatch.setattr(f'{module}.FormatCode', lambda text, **_: (text, False), raising=False)
 
@@ -654,7 +661,7 @@ def test_training_goes_on_as_if_nobody_had_looked(config, tmp_path, monkeypatch)
     assert all(torch.equal(value, after[key]) for key, value in untouched.items())
 
 
-def test_losses_and_gradients_are_those_of_autograd(healthy):
+def test_losses_and_gradients_agree_with_autograd(healthy):
     torch.manual_seed(0)
     config = copy.deepcopy(healthy)
     config.model.student.decode_head.dropout_ratio = 0.0
@@ -688,11 +695,11 @@ def test_losses_and_gradients_are_those_of_autograd(healthy):
     ]
 
 
-def test_the_cost_of_the_terms_is_what_is_left():
+def test_the_cost_of_the_terms_is_the_rest():
     table = cost_table(Cost(step=1.0, teachers=0.25, student=0.5, memory=3 * 2**30, student_memory=2**30))
     rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in table.splitlines()[2:]]
     assert rows == [
-        ['student alone', '0.5', '1.00 x', '1.00'],
+        ['baseline', '0.5', '1.00 x', '1.00'],
         ['teachers', '0.25', '0.50 x', ''],
         ['terms (the rest)', '0.25', '0.50 x', ''],
         ['whole', '1', '2.00 x', '3.00'],
@@ -702,7 +709,7 @@ def test_the_cost_of_the_terms_is_what_is_left():
 @pytest.mark.parametrize(
     'seconds, words', [(5.04, '5.0 s'), (119, '119.0 s'), (600, '10.0 min'), (9000, '2.5 h'), (3 * 86400, '3.0 days')]
 )
-def test_durations_read_as_people_say_them(seconds, words):
+def test_a_duration_has_a_suitable_unit(seconds, words):
     assert duration(seconds) == words
 
 
@@ -717,22 +724,22 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_check_that_raises_takes_down_only_what_needs_it():
+def test_after_an_error_only_dependent_checks_are_skipped():
     out = io.StringIO()
     diagnosis = Diagnosis(out)
-    first = diagnosis.run('first', lambda say: [][1])
-    second = diagnosis.run('second', lambda say, value: say.ok('never'), first)
-    third = diagnosis.run('third', lambda say: say.ok('well') or 3, needs=[4])
-    assert isinstance(first, Missing) and second == Missing('first') and third == 3 and diagnosis.ruined
+    first = diagnosis.run('first', lambda report: [][1])
+    second = diagnosis.run('second', lambda report, value: report.ok('never'), first)
+    third = diagnosis.run('third', lambda report: report.ok('well') or 3, needs=[4])
+    assert isinstance(first, Missing) and second == Missing('first') and third == 3 and diagnosis.failed
     assert out.getvalue().splitlines()[1:] == [
         'skipped  second             needs "first", see above',
         'ok       third              well',
     ]
     assert out.getvalue().startswith('failed   first              IndexError: list index out of range (tests/doctor/')
-    assert diagnosis.verdict() == '1 failed, 1 ok, 1 skipped: this would ruin the run; mend it from the top'
+    assert diagnosis.verdict() == '1 failed, 1 ok, 1 skipped: the run would fail; fix the failures from the top'
 
 
-def test_a_terminal_shows_what_is_looked_at():
+def test_a_terminal_shows_the_current_check():
     out = Terminal()
-    Diagnosis(out).run('first', lambda say: say.warning('odd'))
+    Diagnosis(out).run('first', lambda report: report.warning('odd'))
     assert out.getvalue() == '\r\x1b[K...      first\r\x1b[Kwarning  first              odd\n'

@@ -6,26 +6,26 @@ from torch import nn
 
 from mmseg_kd.distillers.dry_run import as_trained, build_skeleton
 from mmseg_kd.distillers.taps import Taps
-from mmseg_kd.doctor.module_table import Place, module_table, places
+from mmseg_kd.doctor.module_table import Feature, features, module_table
 from mmseg_kd.testing.toys import toy_segmentor
 
 
-def test_places_are_what_taps_reads_there():
+def test_features_are_those_that_taps_read():
     skeleton = build_skeleton(toy_segmentor(4))
-    found = places(skeleton, (64, 32))
+    found = features(skeleton, (64, 32))
     model = skeleton.to_empty(device='cpu').eval()
-    names = [name for place in found for name in place.names]
+    names = [name for feature in found for name in feature.names]
     assert len(names) == len(set(names))
     with Taps(model, [name for name in names if not name.startswith('auxiliary_head')]) as values:
         model(torch.zeros(1, 3, 64, 32), mode='tensor')
-    for place in found[:-2]:
-        assert all(tuple(values[name].shape[1:]) == place.shape for name in place.names)
+    for feature in found[:-2]:
+        assert all(tuple(values[name].shape[1:]) == feature.shape for name in feature.names)
 
 
-def test_places_of_a_pspnet_in_the_order_of_computation():
-    # Stem and pooling halve twice, the second stage once more; dilation keeps the rest.
-    found = places(build_skeleton(toy_segmentor(4)), (64, 32))
-    assert [(place.names, place.shape, place.stride) for place in found] == [
+def test_features_of_a_pspnet_in_the_order_of_computation():
+    # Stem and pooling halve the size twice, the second stage once more; dilation keeps it afterwards.
+    found = features(build_skeleton(toy_segmentor(4)), (64, 32))
+    assert [(feature.names, feature.shape, feature.stride) for feature in found] == [
         (['backbone.stem'], (4, 32, 16), 2),
         (['backbone[0]', 'backbone.layer1'], (4, 16, 8), 4),
         (['backbone[1]', 'backbone.layer2'], (8, 8, 4), 8),
@@ -42,7 +42,7 @@ def test_places_of_a_pspnet_in_the_order_of_computation():
 
 
 class Cascade(nn.Module):
-    """Neither backbone nor heads: tokens, a list of modules, and an output of two maps."""
+    """A network without backbone and heads: tokens, a module list, and an output of tokens."""
 
     def __init__(self):
         super().__init__()
@@ -55,26 +55,29 @@ class Cascade(nn.Module):
         tokens = self.embed(inputs).flatten(2).transpose(1, 2)
         for block in self.blocks:
             tokens = block(tokens)
-        if bool(tokens.sum() > 1e9):  # looks at a value, which the meta device has not
+        if bool(tokens.sum() > 1e9):  # depends on a value, which the meta device does not have
             raise AssertionError
         return self.norm(tokens)
 
 
-def test_tokens_lists_and_forwards_that_look_at_values():
-    found = places(Cascade(), (16, 32))
-    assert [(place.names, place.shape, place.stride) for place in found] == [
+def test_tokens_module_lists_and_forwards_that_depend_on_values():
+    found = features(Cascade(), (16, 32))
+    assert [(feature.names, feature.shape, feature.stride) for feature in found] == [
         (['embed'], (6, 4, 8), 4),
         (['blocks.0'], (32, 6), 4),
         (['blocks.1'], (32, 6), 4),
     ]
 
 
-def test_a_row_is_shared_by_those_who_have_the_place():
-    student = [Place(['backbone[0]', 'backbone.layer1'], (4, 8, 8), 4), Place(['logits', 'decode_head'], (2, 8, 8), 4)]
+def test_networks_with_the_same_feature_share_a_row():
+    student = [
+        Feature(['backbone[0]', 'backbone.layer1'], (4, 8, 8), 4),
+        Feature(['logits', 'decode_head'], (2, 8, 8), 4),
+    ]
     teacher = [
-        Place(['backbone[0]', 'backbone.stages.0'], (9, 8, 8), 4),
-        Place(['neck[0]'], (9, 1, 1), 0),
-        Place(['logits', 'decode_head'], (2, 8, 8), 4),
+        Feature(['backbone[0]', 'backbone.stages.0'], (9, 8, 8), 4),
+        Feature(['neck[0]'], (9, 1, 1), 0),
+        Feature(['logits', 'decode_head'], (2, 8, 8), 4),
     ]
     assert module_table(dict(student=student, teacher=teacher)).splitlines()[2:] == [
         '| backbone[0]          |   4x8x8 |      4 |   9x8x8 |      4 |',
@@ -92,18 +95,18 @@ def test_a_row_is_shared_by_those_who_have_the_place():
         (['a.9.b', 'a.10.b', 'a.11.c'], ['a.9..10.b', 'a.11.c']),
     ],
 )
-def test_rows_that_differ_in_a_running_number_become_one(names, shown):
-    rows = module_table(dict(student=[Place([name], (4, 8, 8), 4) for name in names])).splitlines()[2:]
+def test_rows_that_differ_in_a_running_number_are_merged(names, shown):
+    rows = module_table(dict(student=[Feature([name], (4, 8, 8), 4) for name in names])).splitlines()[2:]
     assert [row.split('|')[1].strip() for row in rows] == shown
 
 
-def test_rows_of_other_shapes_stay_apart():
-    rows = module_table(dict(student=[Place(['a.0'], (4, 8, 8), 4), Place(['a.1'], (4, 4, 4), 8)])).splitlines()[2:]
+def test_rows_with_different_shapes_are_not_merged():
+    rows = module_table(dict(student=[Feature(['a.0'], (4, 8, 8), 4), Feature(['a.1'], (4, 4, 4), 8)])).splitlines()[2:]
     assert len(rows) == 2
 
 
-def test_a_student_is_shown_as_it_trains_and_a_teacher_as_it_answers():
-    """PIDNet's branches: P and D, which serve the training, at strides 8; I, which is deployed, comes at the same."""
+def test_a_student_is_shown_in_training_and_a_teacher_in_inference():
+    """The branches of PIDNet: P and D are for training only, I is deployed; all have stride 8."""
     head = dict(
         type='PIDHead', in_channels=16, channels=8, num_classes=4, loss_decode=[dict(type='CrossEntropyLoss')] * 4
     )
@@ -111,7 +114,7 @@ def test_a_student_is_shown_as_it_trains_and_a_teacher_as_it_answers():
         toy_segmentor(4, auxiliary=False), decode_head=head, backbone=dict(type='PIDNet', channels=4, ppm_channels=8)
     )
     student, teacher = (
-        {name: place.shape for place in places(skeleton, (64, 64)) for name in place.names}
+        {name: feature.shape for feature in features(skeleton, (64, 64)) for name in feature.names}
         for skeleton in (as_trained(build_skeleton(config)), build_skeleton(config))
     )
     assert {name: student[name] for name in student if name.startswith('backbone[')} == {
@@ -142,5 +145,5 @@ def test_pointrend_is_shown_without_logits(monkeypatch):
         )
     )
     for skeleton in (as_trained(build_skeleton(config)), build_skeleton(config)):
-        found = {name: place.shape for place in places(skeleton, (64, 64)) for name in place.names}
+        found = {name: feature.shape for feature in features(skeleton, (64, 64)) for name in feature.names}
         assert found['decode_head.0'] == (4, 8, 8) and found['backbone[3]'] == (32, 8, 8) and 'logits' not in found

@@ -5,7 +5,7 @@ from mmengine.config import Config
 
 from mmseg_kd.distillers.teacher import build_teachers
 from mmseg_kd.doctor.diagnosis import Diagnosis
-from mmseg_kd.doctor.network_checks import check_normalization, check_student, check_teachers, check_void
+from mmseg_kd.doctor.network_checks import check_ignore_index, check_normalization, check_student, check_teachers
 from mmseg_kd.testing.toys import toy_segmentor
 
 
@@ -31,24 +31,24 @@ def found(check, model, teacher=None, metric=255, top=None):
 
 
 @pytest.mark.parametrize('ignored', [100, 255, None])
-def test_one_ignored_label_everywhere_is_well_whichever_it_is(ignored):
+def test_the_same_ignored_label_everywhere_passes(ignored):
     label = 255 if ignored is None else ignored
-    ((status, text),) = found(check_void, segmentor(ignored, seg_pad_val=label), segmentor(255), metric=label)
+    ((status, text),) = found(check_ignore_index, segmentor(ignored, seg_pad_val=label), segmentor(255), metric=label)
     assert (status, text) == ('ok', f'{label} in heads, padding, terms and validation')
 
 
-def test_a_loss_that_ignores_another_label_than_its_head_is_told():
+def test_a_loss_that_ignores_another_label_than_its_head_fails():
     ohem = [dict(type='CrossEntropyLoss'), dict(type='OhemCrossEntropy', ignore_label=255)]
-    ((status, text),) = found(check_void, segmentor(100, ohem, seg_pad_val=100), metric=100)
+    ((status, text),) = found(check_ignore_index, segmentor(100, ohem, seg_pad_val=100), metric=100)
     assert status == 'failed' and 'model.decode_head.loss_decode.ignore_label is 255' in text
 
 
-def test_a_teacher_that_ignores_a_class_of_the_student_is_told():
-    ((status, text),) = found(check_void, segmentor(), segmentor(0))
-    assert status == 'warning' and 'teacher was made for void = 0, the student for 255' in text
+def test_a_teacher_that_ignores_a_class_of_the_student_is_a_warning():
+    ((status, text),) = found(check_ignore_index, segmentor(), segmentor(0))
+    assert status == 'warning' and 'teacher was trained with ignore_index=0, the student has 255' in text
 
 
-def test_the_preprocessor_at_the_top_level_is_that_of_the_student():
+def test_a_preprocessor_at_the_top_level_belongs_to_the_student():
     model = segmentor()
     own = model.pop('data_preprocessor')
     ((status, text),) = found(check_normalization, model, segmentor(), top=dict(data_preprocessor=own))

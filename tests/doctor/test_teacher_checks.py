@@ -42,15 +42,15 @@ def test_accuracy_of_a_hand_computed_case():
     assert found.constant_miou == pytest.approx(100 * 0.7 / 2) and found.constant_pixels == pytest.approx(70)
 
 
-def test_deviation_is_that_over_images_drawn_with_replacement():
+def test_std_is_that_over_images_sampled_with_replacement():
     one = np.array([[10.0, 0.0], [5.0, 5.0]])
     intersections, unions = np.array([[10.0, 0.0], [2.0, 3.0]]), np.array([[10.0, 0.0], [7.0, 8.0]])
     # Both twice: 100; 100 * (2 / 7 + 3 / 8) / 2; both once, which is as likely as the two together.
     twice, mixed = 100 * (2 / 7 + 3 / 8) / 2, 100 * (12 / 17 + 3 / 8) / 2
     values = np.array([100, twice, mixed, mixed])
-    assert summarize(intersections, unions, one).deviation == pytest.approx(values.std(), rel=0.1)
+    assert summarize(intersections, unions, one).std == pytest.approx(values.std(), rel=0.1)
     same = np.repeat(intersections[1:], 4, axis=0), np.repeat(unions[1:], 4, axis=0), np.repeat(one[1:], 4, axis=0)
-    assert summarize(*same).deviation == pytest.approx(0, abs=1e-9)
+    assert summarize(*same).std == pytest.approx(0, abs=1e-9)
 
 
 class Oracle(nn.Module):
@@ -74,34 +74,34 @@ class Oracle(nn.Module):
 
 
 class Images:
-    """Image i is i everywhere; its label 0, with a row of void."""
+    """Image i has the value i; its label is 0, with one row of ignored pixels."""
 
     metainfo = dict(classes=('a', 'b', 'c'))
 
-    def __init__(self, void=255):
-        self.void = void
+    def __init__(self, ignore_index=255):
+        self.ignore_index = ignore_index
 
     def __len__(self):
         return 30
 
     def __getitem__(self, index):
         labels = torch.zeros(1, 4, 4, dtype=torch.long)
-        labels[:, 0] = self.void
+        labels[:, 0] = self.ignore_index
         sample = SegDataSample(gt_sem_seg=PixelData(data=labels))
         return dict(inputs=torch.full((3, 4, 4), float(index)), data_samples=sample)
 
 
-@pytest.mark.parametrize('void', [255, 100, 2])
-def test_images_are_spread_over_the_data_and_void_counts_for_nothing(void):
-    loader = SimpleNamespace(dataset=Images(void))
-    intersections, unions, labels = measure(network(module=Oracle()), loader, 'cpu', 4, 60, void)
+@pytest.mark.parametrize('ignore_index', [255, 100, 2])
+def test_images_are_spread_over_the_data_and_ignored_pixels_do_not_count(ignore_index):
+    loader = SimpleNamespace(dataset=Images(ignore_index))
+    intersections, unions, labels = measure(network(module=Oracle()), loader, 'cpu', 4, 60, ignore_index)
     # Images 0, 10, 19 and 29 are predicted as 0, 1, 1 and 2.
     assert intersections.tolist() == [[12, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
     assert unions.tolist() == [[12, 0, 0], [12, 12, 0], [12, 12, 0], [12, 0, 12]]
     assert labels.tolist() == [[12, 0, 0]] * 4
 
 
-def test_time_ends_it_but_not_before_one_image():
+def test_the_time_limit_applies_after_one_image():
     oracle = Oracle()
     assert len(measure(network(module=oracle, scale=2), SimpleNamespace(dataset=Images()), 'cpu', 30, 0)[0]) == 1
     assert oracle.sizes == [(8, 8)]
@@ -112,11 +112,11 @@ def test_time_ends_it_but_not_before_one_image():
     [
         ('auto', 79.76),
         ('downloads/pspnet_r101-d8_512x1024_80k_cityscapes_20200606_112211-e1e1100f.pth', 79.76),
-        ('work_dirs/mine.pth', 'the metafile of mmseg speaks of other weights'),
-        (None, 'the metafile of mmseg speaks of other weights'),
+        ('work_dirs/mine.pth', 'the metafile of mmseg has other weights'),
+        (None, 'the metafile of mmseg has other weights'),
     ],
 )
-def test_the_metafile_speaks_of_its_own_weights(checkpoint, value):
+def test_the_metafile_is_about_its_own_weights(checkpoint, value):
     found, reason = published_miou(network(PUBLISHED, checkpoint))
     assert (found, reason) == (value, '') if isinstance(value, float) else (found, reason) == (None, value)
 
@@ -124,36 +124,36 @@ def test_the_metafile_speaks_of_its_own_weights(checkpoint, value):
 @pytest.mark.parametrize(
     'config, reason',
     [
-        (None, 'an inline model is no config of a library, so there is no metafile'),
-        ('work/teacher.py', 'work/teacher.py is no config of a library, so there is no metafile'),
-        ('mmseg_kd::demo/teacher.py', 'no metafile of mmseg_kd states an mIoU for demo/teacher.py'),
+        (None, 'an inline model is no config of a library, so it has no metafile'),
+        ('work/teacher.py', 'work/teacher.py is no config of a library, so it has no metafile'),
+        ('mmseg_kd::demo/teacher.py', 'no metafile of mmseg_kd has an mIoU of demo/teacher.py'),
     ],
 )
-def test_what_no_metafile_speaks_of(config, reason):
+def test_the_reason_why_there_is_no_published_miou(config, reason):
     assert published_miou(network(config, 'teacher.pth')) == (None, reason)
 
 
 @pytest.mark.parametrize(
     'number, stated, accuracy, status, words',
     [
-        (50, 60.0, (58, 1.0, 90, 20, 60), 'ok', '58.0 % on 50 of 30 validation images (+-1.0); 60.0 % are published'),
+        (50, 60.0, (58, 1.0, 90, 20, 60), 'ok', '58.0 % on 50 of 30 validation images (± 1.0); published: 60.0 %'),
         (50, 60.0, (56, 1.0, 90, 20, 60), 'warning', 'compare the pipeline of val_dataloader'),
-        (5, 60.0, (56, 1.0, 90, 20, 60), 'ok', '60.0 % are published'),
-        (50, 60.0, (29, 30.0, 90, 20, 60), 'failed', 'but 60.0 % are published; check checkpoint and config'),
-        (5, 60.0, (29, 30.0, 90, 20, 60), 'warning', 'or look at more images'),
+        (5, 60.0, (56, 1.0, 90, 20, 60), 'ok', 'published: 60.0 %'),
+        (50, 60.0, (29, 30.0, 90, 20, 60), 'failed', 'but the published mIoU is 60.0 %; check checkpoint and config'),
+        (5, 60.0, (29, 30.0, 90, 20, 60), 'warning', 'or check more images'),
         (
             50,
             None,
             (20, 1.0, 60, 20, 60),
             'failed',
             '20.0 % on 50 of 30 validation images (60 % of the pixels), but one '
-            'class everywhere would get 20.0 % (60 %)',
+            'class everywhere would reach 20.0 % (60 %)',
         ),
-        (50, None, (19, 1.0, 70, 20, 60), 'ok', 'nothing to compare with: why'),
+        (50, None, (19, 1.0, 70, 20, 60), 'ok', 'no published mIoU: why'),
         (9, None, (20, 1.0, 60, 20, 60), 'warning', 'but one class everywhere'),
     ],
 )
-def test_the_verdict_on_an_accuracy(monkeypatch, number, stated, accuracy, status, words):
+def test_the_finding_for_an_accuracy(monkeypatch, number, stated, accuracy, status, words):
     room = 'mmseg_kd.doctor.teacher_checks'
     monkeypatch.setattr(f'{room}.measure', lambda *_: [np.zeros(number)] * 3)
     monkeypatch.setattr(f'{room}.summarize', lambda *_: Accuracy(*accuracy))
@@ -164,7 +164,7 @@ def test_the_verdict_on_an_accuracy(monkeypatch, number, stated, accuracy, statu
     assert finding.status == status and words in finding.text
 
 
-def test_a_teacher_of_other_classes_is_skipped():
+def test_a_teacher_with_other_classes_is_skipped():
     teacher = network()
     teacher.skeleton.decode_head.num_classes = 19
     diagnosis = Diagnosis(io.StringIO())
@@ -172,7 +172,7 @@ def test_a_teacher_of_other_classes_is_skipped():
     assert diagnosis.findings[0].status == 'skipped'
 
 
-def test_the_partition_of_a_teacher_is_told_or_refused(tmp_path):
+def test_the_partition_of_a_teacher_is_reported_or_refused(tmp_path):
     def lines(partition, trained="train_dataloader = dict(dataset=dict(partition='a/1_8'))"):
         torch.save(dict(meta=dict(cfg=trained)), tmp_path / 'a.pth')
         config = Config(
@@ -185,6 +185,6 @@ def test_the_partition_of_a_teacher_is_told_or_refused(tmp_path):
         Diagnosis(out).run("teacher's partition", check_partition, config)
         return out.getvalue()
 
-    assert 'model.teacher: trained on a/1_8, as the student' in lines('a/1_8')
+    assert 'model.teacher: trained on a/1_8, like the student' in lines('a/1_8')
     assert 'failed' in lines('a/1_4').lower() and "was trained on 'a/1_8'" in lines('a/1_4')
-    assert 'no checkpoint tells' in lines('a/1_4', trained='')
+    assert 'no checkpoint names' in lines('a/1_4', trained='')

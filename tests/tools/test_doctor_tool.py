@@ -1,4 +1,4 @@
-"""The doctor's command line, and the check before training, as a user runs them."""
+"""The doctor's command line, and the checks before training, as a user runs them."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ def run(tool, *arguments, cwd):
     return done.returncode, done.stdout, done.stderr
 
 
-def test_what_would_ruin_the_run_is_told_on_standard_output_alone(workspace):
+def test_failures_are_printed_on_standard_output_only(workspace):
     code, out, err = run('doctor.py', 'mmseg_kd::demo/distilled.py', '--images', '2', cwd=workspace)
     lines = out.splitlines()
     assert code == 1 and lines[0].startswith('ok       versions'), out + err
@@ -41,18 +41,18 @@ def test_what_would_ruin_the_run_is_told_on_standard_output_alone(workspace):
         'work_dirs/demo/teacher/iter_800.pth' in lines
     )
     assert '| backbone[3] = backbone.layer4' in out
-    assert lines[-1].endswith(': this would ruin the run; mend it from the top')
+    assert lines[-1].endswith(': the run would fail; fix the failures from the top')
     assert [path.name for path in workspace.iterdir()] == ['data']
 
 
-def test_training_with_check_begins_when_all_is_well(workspace):
+def test_training_with_check_starts_if_all_checks_pass(workspace):
     code, out, err = run('train.py', 'mmseg_kd::demo/student.py', '--check', '--cfg-options', *SMALL, cwd=workspace)
     assert code == 0, out + err
     assert out.index(': ready to train') < out.index('Iter(val) [1/1]')
     assert (workspace / 'work_dirs' / 'student' / 'iter_1.pth').exists()
 
 
-def test_training_with_check_ends_before_a_ruined_run_begins(workspace):
+def test_training_with_check_stops_before_a_run_that_would_fail(workspace):
     code, out, err = run(
         'train.py',
         'mmseg_kd::demo/student.py',
@@ -67,6 +67,6 @@ def test_training_with_check_ends_before_a_ruined_run_begins(workspace):
     assert not (workspace / 'ruined').exists()
 
 
-def test_an_unknown_config_is_one_line(workspace):
+def test_an_unknown_config_is_reported_in_one_line(workspace):
     code, _, err = run('doctor.py', 'nothing.py', cwd=workspace)
     assert code == 1 and err.strip().splitlines()[-1] == 'no such config: nothing.py'
