@@ -20,7 +20,8 @@ def _losses() -> dict[str, type[DistillLoss]]:
         for module in modules
         if module.__name__.endswith('_loss')
         for name, value in vars(module).items()
-        if inspect.isclass(value) and issubclass(value, DistillLoss) and value.__module__ == module.__name__
+        # Python 3.10 calls tuple[Tensor, ...] a class, which issubclass() refuses: the module is asked first.
+        if inspect.isclass(value) and value.__module__ == module.__name__ and issubclass(value, DistillLoss)
     }
 
 
