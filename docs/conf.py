@@ -96,7 +96,11 @@ def _room_page(room):
 
 def add_facts(app, what, name, thing, options, lines):
     """One line below the idea of every loss: what it needs, and what it costs."""
-    if isinstance(thing, type(DistillLoss)) and issubclass(thing, DistillLoss) and thing not in (DistillLoss, AdversarialLoss):
+    if (
+        isinstance(thing, type(DistillLoss))
+        and issubclass(thing, DistillLoss)
+        and thing not in (DistillLoss, AdversarialLoss)
+    ):
         end = lines.index('') if '' in lines else len(lines)
         lines[end:end] = ['', loss_facts(thing, costs_of(DOCS.parent))]
 

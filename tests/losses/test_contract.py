@@ -95,7 +95,9 @@ ARGUMENTS = {CIRKDMemoryLoss: MEMORY, DSDCategorySimilarityLoss: dict(temperatur
 def all_losses():
     found = set()
     for info in pkgutil.walk_packages(mmseg_kd.losses.__path__, 'mmseg_kd.losses.'):
-        for _, cls in inspect.getmembers(importlib.import_module(info.name), lambda each: type(each) is type(DistillLoss)):
+        for _, cls in inspect.getmembers(
+            importlib.import_module(info.name), lambda each: type(each) is type(DistillLoss)
+        ):
             if issubclass(cls, DistillLoss) and not inspect.isabstract(cls):
                 found.add(cls)
     return sorted(found, key=lambda cls: cls.__name__)
