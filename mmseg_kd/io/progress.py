@@ -1,4 +1,7 @@
-"""Progress of a task, on a terminal or in a log."""
+"""Progress of a task, on a terminal or in a log.
+
+This line needs no cleanup after an error, whereas rich.progress hides the cursor and runs a thread until it is stopped.
+"""
 
 import time
 from typing import TextIO

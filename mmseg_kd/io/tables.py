@@ -1,4 +1,7 @@
-"""Tables as Markdown and CSV. Both take rows of strings; the first row is the header."""
+"""Tables as Markdown and CSV. Both take rows of strings; the first row is the header.
+
+prettytable is no substitute, because it refuses equal column names, which the table of modules has.
+"""
 
 import csv
 import io
