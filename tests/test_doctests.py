@@ -18,6 +18,8 @@ OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 def examples():
     for path in sorted(path for room in ROOMS for path in (ROOT / room).rglob('*.py')):
+        if path.stem == '__init__':
+            continue
         module = importlib.import_module('.'.join(path.relative_to(ROOT.parent).with_suffix('').parts))
         for example in doctest.DocTestFinder(exclude_empty=True).find(module):
             if example.examples:

@@ -1,4 +1,4 @@
-"""What differs between the config that a run was begun with and the one that it goes on with."""
+"""Differences between the config of a started run and the config that it is resumed with."""
 
 import ast
 import json
@@ -6,7 +6,7 @@ from typing import Any
 
 from ..io.configs import flatten, shown
 
-# Where logs go and who runs it changes no weight.
+# These settings (logs, launcher and so on) do not change the trained weights.
 VOLATILE = (
     'work_dir',
     'resume',
@@ -32,10 +32,10 @@ TOLD = 5  # changes in a message
 
 
 def settings(config: dict) -> dict[str, Any]:
-    """What decides how a run goes on, by dotted key, which begins with a dot.
+    """The settings that influence how a run continues, by dotted key, which begins with a dot.
 
     Args:
-        config: plain.
+        config: Config as plain dicts and lists.
     """
     plain = {key: value for key, value in config.items() if key not in VOLATILE}
     return {
@@ -46,11 +46,11 @@ def settings(config: dict) -> dict[str, Any]:
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, str]:
-    """``old -> new`` by key, for keys whose values differ.
+    """``old -> new`` by key, for all keys whose values differ.
 
     Args:
-        before: of :func:`settings`.
-        after: likewise.
+        before: Settings of the started run, as :func:`settings` returns them.
+        after: Settings of the resumed run, in the same form.
     """
     return {
         key.lstrip('.'): f'{shown(before.get(key))} -> {shown(after.get(key))}'
@@ -63,21 +63,21 @@ def told(changed: dict[str, str], between: str = '; ') -> str:
     """The first few changes as text.
 
     Args:
-        changed: of :func:`changes`.
-        between: separates two of them.
+        changed: Changes by key, as :func:`changes` returns them.
+        between: Text between two changes.
     """
     parts = [f'{key}: {change}' for key, change in changed.items()]
     return between.join(parts[:TOLD] + ([f'and {len(parts) - TOLD} more'] if len(parts) > TOLD else []))
 
 
 def read_pretty_text(text: str) -> dict[str, Any]:
-    """A config from its ``pretty_text``, as checkpoints hold it, without running it.
+    """A config from its ``pretty_text``, which checkpoints store, without executing it.
 
     Args:
-        text: assignments of literals and calls of ``dict``.
+        text: Assignments of literals and calls of ``dict``.
 
     Raises:
-        SyntaxError: if it is no Python.
+        SyntaxError: If the text is not valid Python.
     """
     return {
         node.targets[0].id: _value(node.value)

@@ -1,4 +1,4 @@
-"""Take the student out of a distillation run, with no trace of the distiller."""
+"""Export the student of a distillation run for plain MMSegmentation."""
 
 import copy
 import inspect
@@ -38,19 +38,19 @@ REGISTRIES = (MODELS, DATASETS, TRANSFORMS, METRICS, LOOPS, HOOKS, VISUALIZERS)
 
 
 def export_student(config: Config, checkpoint: str | Path, folder: str | Path) -> Path:
-    """Write ``config.py`` and ``student.pth``, which MMSegmentation's own tools test, deploy and fine-tune.
+    """Write ``config.py`` and ``student.pth``, which MMSegmentation's own tools can test, deploy and fine-tune.
 
     Args:
-        config: of the distillation run.
-        checkpoint: a checkpoint of it.
-        folder: where to write; both files appear under their names only when complete.
+        config: Config of the distillation run.
+        checkpoint: Checkpoint of the run.
+        folder: Folder for both files, which get their names only when they are complete.
 
     Returns:
         Path: the folder.
 
     Raises:
-        CheckpointError: if the checkpoint cannot be read, or holds the student in part only.
-        ValueError: if it holds no student.
+        CheckpointError: If the checkpoint cannot be read, or holds only a part of the student.
+        ValueError: If the checkpoint holds no student.
     """
     saved = read_checkpoint(str(checkpoint))
     weights = student_weights(saved)
@@ -75,7 +75,11 @@ def export_student(config: Config, checkpoint: str | Path, folder: str | Path) -
 
 
 def student_config(config: Config) -> Config:
-    """The part of a distillation config that tests the student, in MMSegmentation's own terms."""
+    """The config that tests the student with plain MMSegmentation.
+
+    Args:
+        config: Config of the distillation run.
+    """
     config = Config(named_types(config.to_dict()))
     result = {key: copy.deepcopy(config[key]) for key in KEPT if config.get(key) is not None}
     result.setdefault('default_scope', 'mmseg')
@@ -85,8 +89,8 @@ def student_config(config: Config) -> Config:
     tested = (config.get('test_dataloader') or {}).get('dataset') or {}
     pipeline = config.get('test_pipeline') or innermost_config(tested).get('pipeline')
     if pipeline:
-        result['test_pipeline'] = copy.deepcopy(pipeline)  # by this name MMSegmentation's inference looks for it
-    # What --show-dir of the stock tool asks for; all other hooks come from MMEngine.
+        result['test_pipeline'] = copy.deepcopy(pipeline)  # the name that MMSegmentation's inference expects
+    # The stock tool's --show-dir needs this hook; all other hooks come from MMEngine.
     painter = (config.get('default_hooks') or {}).get('visualization') or dict(type='SegVisualizationHook')
     result['default_hooks'] = dict(visualization=copy.deepcopy(painter))
     result.setdefault(
@@ -102,7 +106,7 @@ def student_config(config: Config) -> Config:
 
 
 def _own_datasets_as_plain(node: Any) -> Any:
-    """Spell those data sets of this package as MMSegmentation's ``BaseSegDataset`` that are one but for defaults."""
+    """Replace data sets of this package by MMSegmentation's ``BaseSegDataset`` if they differ only in defaults."""
     if isinstance(node, (list, tuple)):
         return type(node)(map(_own_datasets_as_plain, node))
     if not isinstance(node, dict):
@@ -124,7 +128,7 @@ def _own_datasets_as_plain(node: Any) -> Any:
 
 
 def _is_plain(kind: Any, metainfo: dict) -> bool:
-    """Whether a data set adds but names and defaults to BaseSegDataset, and its classes are all in use."""
+    """Whether a data set adds only names and defaults to BaseSegDataset, and uses all of its classes."""
     if not issubclass(kind, BaseSegDataset):
         return False
     own = {
@@ -134,7 +138,7 @@ def _is_plain(kind: Any, metainfo: dict) -> bool:
         for name in vars(each)
         if not name.startswith('__')
     }
-    # With other classes, labels are numbered anew from those of METAINFO, which BaseSegDataset does not have.
+    # Other classes are renumbered by METAINFO, which BaseSegDataset does not have.
     known = list(kind.METAINFO['classes']) if own <= {'METAINFO'} else None
     return known is not None and list(metainfo.get('classes', known)) == known
 

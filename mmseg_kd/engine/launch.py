@@ -55,13 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """The config that a command line asks for, its own options merged in.
+    """The config of a command line, merged with its options.
 
     Args:
-        args: as of :func:`add_arguments`.
+        args: Parsed arguments of :func:`add_arguments`.
 
     Raises:
-        SystemExit: in one line, if there is no such config, or it cannot have the terms.
+        SystemExit: If the config does not exist, or cannot use the terms; the message is one line.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     for message in OF_NO_USE:
@@ -82,13 +82,13 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def prepare_launch(config: Config) -> None:
-    """Adapt a config, in place, to the machine it is about to run on. With a GPU, nothing changes.
+    """Adapt a config in place to the machine that it will run on. With a GPU, nothing changes.
 
-    On a CPU, SyncBN becomes BN, and processes that the ``pytorch`` launcher started talk through gloo: MMEngine would
-    select a CUDA device for each.
+    Without a GPU, BN replaces SyncBN, and processes of the ``pytorch`` launcher communicate through gloo, because
+    MMEngine would select a CUDA device for each.
 
     Args:
-        config: with ``launcher`` set.
+        config: Config with ``launcher`` set.
     """
     if torch.cuda.is_available():
         return
@@ -103,15 +103,15 @@ def prepare_launch(config: Config) -> None:
 
 
 def set_resume(config: Config, args: argparse.Namespace) -> None:
-    """Resume where the command line or the config asks for it.
+    """Set the checkpoint to resume from, if the command line or the config asks for it.
 
-    ``--resume`` is about the work directory: its latest checkpoint counts more than the ``load_from`` of a config, and
-    without one, training begins, from the weights of ``load_from`` if there are such. ``resume=True`` in a config, or
-    ``load_from`` on the command line, is as MMEngine has it: ``load_from`` is the checkpoint to resume from.
+    ``--resume`` resumes from the latest checkpoint in the work directory, even if the config sets ``load_from``. If
+    there is no checkpoint, training starts, from the weights of ``load_from`` if it is set. With ``resume=True`` in the
+    config, or ``load_from`` on the command line, MMEngine's rule applies: ``load_from`` is the checkpoint to resume.
 
     Args:
-        config: with ``work_dir`` set; changed in place.
-        args: with ``resume`` and ``cfg_options``.
+        config: Config with ``work_dir`` set; changed in place.
+        args: Parsed arguments with ``resume`` and ``cfg_options``.
     """
     config.resume = bool(config.get('resume')) or args.resume
     if args.resume and config.get('load_from') and 'load_from' not in args.cfg_options:
@@ -119,30 +119,30 @@ def set_resume(config: Config, args: argparse.Namespace) -> None:
             config.load_from = None
         else:
             loop = training_loop(config)
-            # A MCKD run keeps no checkpoint in its own folder.
+            # An MCKD run keeps no checkpoint in its own folder.
             config.resume = loop is None or loop.key != 'train_cfg'
 
 
 def check_settings(config: Config) -> None:
-    """Warn of what a config may not mean, and refuse what cannot end well, before anything is built.
+    """Warn about suspicious settings, and refuse settings that must fail, before anything is built.
 
     Args:
-        config: of a training, with ``launcher`` set.
+        config: Config of a training, with ``launcher`` set.
 
     Raises:
-        SystemExit: with a line for each key that is to be changed.
+        SystemExit: If settings must be changed; the message has one line for each.
     """
     _tell(check_config(config), rank_of(config.launcher)[0])
 
 
 def check_runner(runner: Runner) -> None:
-    """Warn and refuse by what is built: the batches that a training will get.
+    """Check the batches that a training will get, after the Runner is built.
 
     Args:
-        runner: whose training has not begun.
+        runner: Runner whose training has not started.
 
     Raises:
-        SystemExit: with a line for each key that is to be changed.
+        SystemExit: If settings must be changed; the message has one line for each.
     """
     loader = runner.train_loop.dataloader if isinstance(runner.train_loop, BaseLoop) else None
     if isinstance(loader, DataLoader):
@@ -150,30 +150,33 @@ def check_runner(runner: Runner) -> None:
 
 
 def rank_of(launcher: str) -> tuple[int, int]:
-    """Rank and local rank that a launcher gave this process, before it joins the others.
+    """Rank and local rank that a launcher gave this process, before it joins the process group.
 
     Args:
-        launcher: as of the command line.
+        launcher: Name of the launcher, as on the command line.
     """
     rank, local_rank = (int(os.environ.get(name, 0)) for name in RANKS.get(launcher, ('', '')))
     return (get_rank() if is_distributed() else rank), local_rank
 
 
 def start_processes(config: Config) -> None:
-    """Join the group of processes that a launcher started, where no Runner does it.
+    """Join the process group of a launcher in programs without a Runner.
 
     Args:
-        config: with ``launcher`` set, after :func:`prepare_launch`.
+        config: Config with ``launcher`` set, after :func:`prepare_launch`.
     """
     if config.launcher != 'none' and not is_distributed():
         init_dist(config.launcher, **(config.get('env_cfg') or {}).get('dist_cfg', {}))
 
 
 def enable_amp(config: Config) -> None:
-    """Turn on automatic mixed precision: with dynamic loss scaling on a GPU, in bfloat16 without one.
+    """Enable automatic mixed precision: with dynamic loss scaling on a GPU, in bfloat16 on a CPU.
+
+    Args:
+        config: Config of a training; changed in place.
 
     Raises:
-        ValueError: if the optimizer's wrapper is another than ``OptimWrapper``.
+        ValueError: If ``optim_wrapper.type`` is not ``OptimWrapper``.
     """
     wanted = 'AmpOptimWrapper' if torch.cuda.is_available() else 'BFloat16OptimWrapper'
     kind = config.optim_wrapper.get('type', 'OptimWrapper')
@@ -185,10 +188,10 @@ def enable_amp(config: Config) -> None:
 
 
 def finish() -> None:
-    """End a process whose work is done, if it talks through gloo; return if not.
+    """End a finished process at once if it uses gloo; return otherwise.
 
-    Gloo's threads may abort a process that takes them down, even after the group was left, and its launcher would then
-    report the finished work as failed. Buffers are written out, and nothing else is taken down.
+    Gloo's threads may abort a process during a normal exit, even after the group was left, and its launcher would then
+    report the finished work as failed. Buffers are flushed, and all other cleanup is skipped.
     """
     if dist.is_initialized() and dist.get_backend() == 'gloo':
         dist.barrier()

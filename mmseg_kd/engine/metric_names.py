@@ -1,4 +1,4 @@
-"""The metrics that validation will give, found before anything is trained."""
+"""Names of the metrics that validation will report, found before training."""
 
 import copy
 import logging
@@ -23,13 +23,13 @@ KNOWN = ('mmengine', 'mmseg', 'mmseg_kd')  # whose hooks add nothing, or say so
 
 
 class MetricNames(NamedTuple):
-    """Names of metrics, as hooks and logs know them.
+    """Names of metrics, as they appear in hooks and logs.
 
     Args:
-        names: in the order in which validation gives them.
-        complete: whether there can be no others. A metric that cannot judge a small made-up map, and a hook of a user
-            that acts after validation, give names that are not known before the first validation.
-        prefixes: beginnings of further names.
+        names: Names in the order in which validation reports them.
+        complete: Whether no other names can appear. Metrics that fail on a small synthetic map, and custom hooks that
+            run after validation, report names that are unknown before the first validation.
+        prefixes: Beginnings of further names.
     """
 
     names: list[str]
@@ -37,21 +37,20 @@ class MetricNames(NamedTuple):
     prefixes: tuple[str, ...] = ()
 
     def may_hold(self, name: str) -> bool:
-        """Whether validation gives a metric, as far as that is known."""
+        """Whether validation reports a metric, as far as this is known."""
         return name in self.names or name.startswith(self.prefixes)
 
 
 def metric_names(config: Config) -> MetricNames:
-    """Let the metrics of ``val_evaluator`` judge one small made-up label map, and see what they give; ask the hooks
-    too.
+    """Find the names of metrics by evaluating a small synthetic label map, and from the hooks.
 
     Nothing is written, and processes do not wait for each other.
 
     Args:
-        config: of a training; without ``val_evaluator``, there are no metrics.
+        config: Config of a training; without ``val_evaluator``, there are no metrics.
 
     Raises:
-        ValueError: if a metric cannot be built.
+        ValueError: If a metric cannot be built.
     """
     wanted = config.get('val_evaluator')
     if wanted is None:
@@ -83,7 +82,7 @@ def metric_names(config: Config) -> MetricNames:
 
 
 def _of_hooks(config: Config) -> tuple[tuple[str, ...], bool]:
-    """What hooks add to the metrics, and whether one of a user may add more."""
+    """Beginnings of the names that hooks add, and whether a custom hook may add more."""
     prefixes, others = [], False
     for hook in config.get('custom_hooks') or ():
         kind = hook.get('type') if isinstance(hook, dict) else type(hook)
@@ -113,7 +112,7 @@ def _build(wanted: Any, folder: str) -> list[Any]:
 
 
 def _classes(config: Config) -> list[str]:
-    """Those of the validation set; two, where its config does not say."""
+    """The classes of the validation set, or two placeholders if its config does not name them."""
     try:
         known = data_set_facts(config.val_dataloader.dataset, 'val_dataloader.dataset')[0].get('classes')
     except Exception:  # the Runner tells what is wrong with it

@@ -1,4 +1,4 @@
-"""Hooks that a model needs, whether its config lists them or not."""
+"""Hooks that a model needs even if its config does not list them."""
 
 import functools
 from typing import Any
@@ -32,7 +32,7 @@ def needed_hooks(model: nn.Module) -> list[type[Hook]]:
     """Classes of the hooks that a model needs.
 
     Args:
-        model: a model as a Runner holds it: bare, or in a wrapper for several processes or test-time augmentation.
+        model: Model of a Runner, also within a wrapper for several processes or test-time augmentation.
     """
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.get_submodule('module')
@@ -40,10 +40,10 @@ def needed_hooks(model: nn.Module) -> list[type[Hook]]:
 
 
 def complete_hooks() -> None:
-    """Let every Runner add the hooks that its model needs, unless its config lists them.
+    """Make every Runner add the hooks that its model needs, unless its config lists them.
 
-    ``custom_hooks`` is a list, which a config replaces where it inherits one: hooks named there get lost. The Runner
-    has no other place that the stock tools of MMSegmentation pass with both the model and the hooks in hand.
+    A config that sets ``custom_hooks`` replaces the list of its base, which loses the base's hooks. The Runner's
+    ``register_hooks`` is the only function with access to model and hooks that MMSegmentation's stock tools also call.
     """
     register = Runner.register_hooks
 

@@ -1,4 +1,4 @@
-"""Runs on one part of the labels, and the teachers of the same part."""
+"""Runs on one partition of the labels, and teachers of the same partition."""
 
 import ast
 from collections.abc import Iterator
@@ -14,28 +14,28 @@ from ..io.configs import read_config
 
 
 def partition_of(config: Config) -> Partition | None:
-    """Which of its training images a config has labels of; None for all.
+    """The partition that selects a config's labeled images; None if all are labeled.
 
     Args:
-        config: of a training.
+        config: Config of a training.
     """
     return ((config.get('train_dataloader') or {}).get('dataset') or {}).get('partition')
 
 
 def follow_partition(config: Config, file: Config, name: str) -> str:
-    """Name what belongs to a run whose partition was changed on the command line.
+    """Adapt work directory and teacher checkpoints of a run whose partition was changed on the command line.
 
-    The teachers that the file names were trained on the partition that it names. Those of another partition lie where
-    the same command with that partition puts them, in ``work_dirs/<config>_<part>/``. Checkpoints that the command line
-    names stay as they are, and so do those of teachers that were trained on all labels.
+    The config file names teachers that were trained on its own partition. For another partition, the teacher's
+    checkpoint is expected in ``work_dirs/<config>_<part>/``, where a training with the same option writes it.
+    Checkpoints from the command line, and those of teachers that were trained on all labels, are not changed.
 
     Args:
-        config: with the options of the command line; changed in place.
-        file: as the file has it.
-        name: of the config.
+        config: Config merged with the options of the command line; changed in place.
+        file: Config as written in the file.
+        name: Name of the config.
 
     Returns:
-        str: the name of the run's own folder in ``work_dirs``.
+        str: the name of the run's folder in ``work_dirs``.
     """
     partition = partition_of(config)
     if partition is None or partition == partition_of(file):
@@ -50,17 +50,17 @@ def follow_partition(config: Config, file: Config, name: str) -> str:
 
 
 def check_teacher_partitions(config: Config) -> list[str]:
-    """Compare the partition of a run with those that its teachers were trained on, as their checkpoints tell.
+    """Compare the partition of a run with the partitions in the checkpoints of its teachers.
 
     Args:
-        config: of the run.
+        config: Config of the run.
 
     Returns:
-        list[str]: keys of the teachers that were compared. A checkpoint without the config of its training is not.
+        list[str]: keys of the compared teachers. Checkpoints without a config are skipped.
 
     Raises:
-        ValueError: if a teacher was trained on another partition.
-        CheckpointError: if a checkpoint is missing or unsafe.
+        ValueError: If a teacher was trained on another partition.
+        CheckpointError: If a checkpoint is missing or unsafe.
     """
     partition, compared = partition_of(config), []
     for key, spec in _teachers(config) if partition is not None else ():
@@ -89,7 +89,7 @@ def _teachers(config: Config) -> Iterator[tuple[str, dict]]:
 
 
 def _trained_on(checkpoint: dict) -> Partition | None:
-    """The partition in the config that MMEngine writes into its checkpoints, which is read and never executed."""
+    """The partition in the config that MMEngine stores in its checkpoints; the config is parsed, not executed."""
     text = (checkpoint.get('meta') or {}).get('cfg')
     try:
         tree = ast.parse(text if isinstance(text, str) else '')

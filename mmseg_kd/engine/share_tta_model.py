@@ -11,15 +11,16 @@ from ..losses.ops import tensor_sum
 class ShareTTAModel(SegTTAModel):
     """Test-time augmentation by the mean of the class probabilities of all views.
 
-    For most networks this is ``SegTTAModel``. That takes the sigmoid of what a network of one channel already gives as
-    a probability, so that all pixels pass a threshold below 0.5, and the softmax of a mask classifier's scores.
+    For most networks it equals ``SegTTAModel``. The latter is wrong for two kinds of networks: for one output channel,
+    it applies a second sigmoid, so that every pixel passes a threshold below 0.5; for mask classifiers, it applies a
+    softmax to their scores.
 
     Args:
-        module: config of the segmentor.
+        module: Config of the segmentor.
     """
 
     def merge_preds(self, data_samples_list: list[SampleList]) -> SampleList:
-        """One prediction for each image from those of its views, which were flipped and resized back."""
+        """Merge the predictions of each image's views, which are already flipped and resized back."""
         merged = super().merge_preds(data_samples_list)
         for sample, views in zip(merged, data_samples_list):
             shares = tensor_sum(prediction_shares(self.module, view.seg_logits.data) for view in views) / len(views)

@@ -1,4 +1,4 @@
-"""What the options of the test tool change in a config, whatever it has of what they need."""
+"""Changes that the test tool's options make in a config, including settings that the config lacks."""
 
 import inspect
 
@@ -15,14 +15,14 @@ STOCK_HOOK = ('SegVisualizationHook', 'mmseg.SegVisualizationHook')
 
 
 def write_predictions(config: Config, folder: str) -> None:
-    """Let the first metric that can do so write the predicted label maps.
+    """Make the first metric that supports it write the predicted label maps.
 
     Args:
-        config: changed in place.
-        folder: for the maps.
+        config: Config of a test; changed in place.
+        folder: Folder for the label maps.
 
     Raises:
-        ValueError: if no metric can.
+        ValueError: If no metric can write label maps.
     """
     evaluator = config.get('test_evaluator') or []
     metrics = evaluator['metrics'] if isinstance(evaluator, dict) and 'metrics' in evaluator else evaluator
@@ -41,12 +41,12 @@ def write_predictions(config: Config, folder: str) -> None:
 
 
 def paint_predictions(config: Config, folder: str | None, wait_time: float = 0.0) -> None:
-    """Paint predictions over the images, and keep the pictures or show them in a window.
+    """Paint predictions over the images, and save the pictures or show them in a window.
 
     Args:
-        config: changed in place; the hook, the visualizer and its backend are added where they are missing.
-        folder: for the pictures; None to show them.
-        wait_time: seconds for which each is shown.
+        config: Config of a test, changed in place: missing hook, visualizer and backend are added.
+        folder: Folder for the pictures; None to show them in a window.
+        wait_time: Seconds for which each picture is shown.
     """
     hooks = config.get('default_hooks') or {}
     hook = dict(hooks.get('visualization') or {}, draw=True, show=folder is None, wait_time=wait_time)
@@ -65,20 +65,20 @@ def paint_predictions(config: Config, folder: str | None, wait_time: float = 0.0
 
 
 def augment_model(config: Config) -> None:
-    """Let the model average its predictions over augmented views.
+    """Make the model average its predictions over augmented views.
 
     Args:
-        config: changed in place; the data set is changed by :func:`augment_data`.
+        config: Config of a test, changed in place; :func:`augment_data` changes the data set.
 
     Raises:
-        ValueError: if there is no ``tta_pipeline``.
+        ValueError: If the config has no ``tta_pipeline``.
     """
     if not config.get('tta_pipeline'):
         raise ValueError(
             '--tta needs a tta_pipeline in the config, whose TestTimeAug makes the views, such as that of '
             'mmseg::_base_/datasets/ade20k.py'
         )
-    # MMEngine's Runner would hand a preprocessor at the top level to the wrapper, which has no use for it.
+    # MMEngine's Runner would pass a preprocessor at the top level to the wrapper, which does not use it.
     preprocessor = outer_preprocessor(config)
     own = {} if preprocessor is None else dict(data_preprocessor=preprocessor)
     wrapper = config.get('tta_model') or dict(type='SegTTAModel')
@@ -88,10 +88,10 @@ def augment_model(config: Config) -> None:
 
 
 def augment_data(runner: Runner) -> None:
-    """Let every data set that is tested, within whatever joins or repeats it, give augmented views.
+    """Make every test data set, also within wrappers, return augmented views.
 
     Args:
-        runner: built from a config after :func:`augment_model`.
+        runner: Runner built from a config after :func:`augment_model`.
     """
     for leaf in {id(leaf): leaf for leaf, _ in listed_images(runner.test_dataloader.dataset)}.values():
         leaf.pipeline = Compose(runner.cfg.tta_pipeline)

@@ -1,4 +1,4 @@
-"""A network as a training left it."""
+"""A network with the weights of a training."""
 
 import torch
 from mmengine.config import Config
@@ -11,14 +11,14 @@ from ..io.configs import segmentor_config
 
 
 def trained_network(config: Config, checkpoint: str) -> nn.Module:
-    """A segmentor, or the student of a distiller, with its weights, in eval mode, on the GPU if there is one.
+    """A trained segmentor, or the student of a distiller, in eval mode, on the GPU if there is one.
 
     Args:
-        config: of either.
-        checkpoint: of either.
+        config: Config of the segmentor or distiller.
+        checkpoint: Checkpoint of the segmentor or distiller.
 
     Raises:
-        CheckpointError: if the checkpoint is missing, unsafe or of another network.
+        CheckpointError: If the checkpoint is missing, unsafe or belongs to another network.
     """
     model = revert_sync_batchnorm(MODELS.build(segmentor_config(config)))
     load_weights(model, checkpoint)

@@ -56,16 +56,16 @@ def write_hf_network(
     mean: Sequence[float] = (0.485, 0.456, 0.406),
     std: Sequence[float] = (0.229, 0.224, 0.225),
 ) -> Path:
-    """Write what ``from_pretrained`` reads: a random network, its image processor and, for OneFormer, a tokenizer.
+    """Write a random network for ``from_pretrained``, with its image processor and, for OneFormer, a tokenizer.
 
-    Its matrices are larger than the library's random ones, with which all queries and pixels would answer alike.
+    Its weights are larger than the library's random ones, with which all queries and pixels would give equal outputs.
 
     Args:
-        root: the folder.
-        kind: ``'oneformer'``, ``'mask2former'`` or ``'maskformer'``.
-        classes: names of the classes.
-        mean: of the image processor, for images of 0..1.
-        std: likewise.
+        root: Folder to write to.
+        kind: Family of the network: ``'oneformer'``, ``'mask2former'`` or ``'maskformer'``.
+        classes: Class names.
+        mean: Mean of the image processor by channel, for images in 0..1.
+        std: Std of the image processor by channel, for images in 0..1.
     """
     import transformers
 
@@ -89,7 +89,7 @@ def write_hf_network(
 
 
 def _write_tokenizer(root: Path) -> None:
-    """CLIP's kind, that spells in letters."""
+    """Write a tokenizer of CLIP's format that splits words into letters."""
     letters = 'abcdefghijklmnopqrstuvwxyz'
     tokens = [*letters, *(f'{letter}</w>' for letter in letters), 'is</w>', '<|startoftext|>', '<|endoftext|>']
     (root / 'vocab.json').write_text(json.dumps({token: index for index, token in enumerate(tokens)}))

@@ -1,4 +1,4 @@
-"""The smallest segmentors and batches that behave like real ones."""
+"""Small segmentors, batches and data sets that behave like real ones."""
 
 import itertools
 from typing import Any
@@ -24,17 +24,17 @@ def toy_segmentor(
     std: list[float] | None = None,
     bgr_to_rgb: bool = True,
 ) -> ConfigDict:
-    """Config of a PSPNet with a thin ResNet: the real classes, a few thousand weights.
+    """Config of a PSPNet with a thin ResNet and only a few thousand weights.
 
     Args:
-        base_channels: channels of the stem; stage i has 2**i times as many.
-        num_classes: classes.
-        depth: of the ResNet.
-        auxiliary: whether there is an auxiliary head, on the third stage.
-        size: side of training images, in pixels.
-        mean: of the preprocessor; ImageNet's by default.
-        std: likewise.
-        bgr_to_rgb: whether the preprocessor swaps the channels.
+        base_channels: Number of channels of the stem; stage i has 2**i times as many.
+        num_classes: Number of classes.
+        depth: Depth of the ResNet.
+        auxiliary: Whether the third stage has an auxiliary head.
+        size: Height and width of training images in pixels.
+        mean: Mean of the data preprocessor by channel; ImageNet's by default.
+        std: Std of the data preprocessor by channel; ImageNet's by default.
+        bgr_to_rgb: Whether the data preprocessor swaps the channels.
     """
     norm_cfg = dict(type='BN', requires_grad=True)
     expansion = 1 if depth < 50 else 4
@@ -95,7 +95,7 @@ def toy_segmentor(
 
 
 def toy_batch(num: int = 2, size: int = 32, num_classes: int = 4, seed: int = 0) -> dict:
-    """A batch as a data loader gives it: images of 0..255 and label maps with a stripe of void."""
+    """A batch as a data loader returns it: images in 0..255 and label maps with a stripe of ignored pixels."""
     generator = torch.Generator().manual_seed(seed)
     images = [torch.randint(0, 256, (3, size, size), generator=generator, dtype=torch.uint8) for _ in range(num)]
     samples = []
@@ -108,7 +108,7 @@ def toy_batch(num: int = 2, size: int = 32, num_classes: int = 4, seed: int = 0)
 
 
 def toy_branch_batch(num: int = 2, branches: int = 2, size: int = 32, num_classes: int = 4, seed: int = 0) -> dict:
-    """A batch of :func:`toy_batch` and, for each unlabeled branch, one with blank labels and rows of padding below."""
+    """A batch of :func:`toy_batch`, and a batch with blank labels and padding for each unlabeled branch."""
     batch: dict[str, Any] = dict(labeled=toy_batch(num, size, num_classes, seed), unlabeled=[])
     for branch in range(1, branches + 1):
         images = toy_batch(num, size, num_classes, seed=1000 * branch + seed)
@@ -120,12 +120,12 @@ def toy_branch_batch(num: int = 2, branches: int = 2, size: int = 32, num_classe
 
 
 class ToyDataset(Dataset):
-    """Images and label maps of :func:`toy_batch`, the same at every reading.
+    """Images and label maps of :func:`toy_batch`, the same at every access.
 
     Args:
-        num: images.
-        size: their side, in pixels.
-        num_classes: classes.
+        num: Number of images.
+        size: Height and width of the images in pixels.
+        num_classes: Number of classes.
     """
 
     def __init__(self, num: int = 8, size: int = 32, num_classes: int = 4) -> None:
@@ -142,7 +142,7 @@ class ToyDataset(Dataset):
 
 
 class ToyBranchDataset(ToyDataset):
-    """Images of :func:`toy_branch_batch` with two unlabeled branches, the same at every reading."""
+    """Images of :func:`toy_branch_batch` with two unlabeled branches, the same at every access."""
 
     def __getitem__(self, index: int) -> dict:
         batch = toy_branch_batch(1, 2, self._size, self._num_classes, seed=index)
@@ -156,10 +156,10 @@ def toy_runner(model: dict, work_dir: str, max_iters: int = 4, **settings) -> Ru
     """A Runner that trains on :class:`ToyDataset` in seconds.
 
     Args:
-        model: config of a segmentor.
-        work_dir: folder for logs and checkpoints.
-        max_iters: iterations; a checkpoint is written after the last.
-        settings: more of the config, or other.
+        model: Config of a segmentor.
+        work_dir: Folder for logs and checkpoints.
+        max_iters: Number of iterations; a checkpoint is written after the last one.
+        settings: Additional or changed settings of the config.
     """
     config = dict(
         model=model,

@@ -1,8 +1,8 @@
-"""Tiny data sets in the folder layouts of the real ones, for tests and for trying a config out without a download.
+"""Tiny data sets in the folder layouts of the real ones, for tests and for trying configs without a download.
 
-Every writer fills ``root`` with generated scenes and returns it: colored rectangles of random classes (one color per
-class, with noise, so that a network can learn them), each label map with some void. The same arguments give the same
-files.
+Every writer fills ``root`` with generated scenes and returns it. A scene has colored rectangles of random classes (one
+color per class, with noise, so that a network can learn them), and some ignored pixels. The same arguments give the
+same files.
 """
 
 import json
@@ -18,13 +18,13 @@ VOID = 255
 
 
 def write_cityscapes_tree(root: str | Path, images: int = 2, size: Sequence[int] = (64, 128), seed: int = 0) -> Path:
-    """Write ``leftImg8bit/{train,val}/toytown`` and ``gtFine/{train,val}/toytown`` (19 train ids, 255 = void).
+    """Write ``leftImg8bit/{train,val}/toytown`` and ``gtFine/{train,val}/toytown`` (19 train ids, 255 ignored).
 
     Args:
-        root: the folder that becomes ``data_root``.
-        images: how many in each split.
-        size: height and width in pixels.
-        seed: of everything that is drawn.
+        root: Folder that becomes ``data_root``.
+        images: Number of images in each split.
+        size: Height and width of the images in pixels.
+        seed: Seed of the scenes.
     """
     for split, index, image, labels in _splits(images, size, 19, seed):
         name = f'{split}/toytown/toytown_{index:06d}_000019'
@@ -34,7 +34,7 @@ def write_cityscapes_tree(root: str | Path, images: int = 2, size: Sequence[int]
 
 
 def write_ade20k_tree(root: str | Path, images: int = 2, size: Sequence[int] = (64, 80), seed: int = 0) -> Path:
-    """Write ``images/{training,validation}`` and ``annotations/{training,validation}`` (0 = void, 1..150 the classes).
+    """Write ``images/{training,validation}`` and ``annotations/{training,validation}`` (0 ignored, 1..150 the classes).
 
     The arguments are those of :func:`write_cityscapes_tree`.
     """
@@ -66,7 +66,7 @@ def write_voc12aug_tree(root: str | Path, images: int = 2, size: Sequence[int] =
 
 
 def write_camvid_tree(root: str | Path, images: int = 2, size: Sequence[int] = (72, 96), seed: int = 0) -> Path:
-    """Write ``img_dir/{train,val}`` and ``ann_dir/{train,val}`` (11 classes, 255 = void).
+    """Write ``img_dir/{train,val}`` and ``ann_dir/{train,val}`` (11 classes, 255 ignored).
 
     The arguments are those of :func:`write_cityscapes_tree`.
     """
@@ -79,11 +79,11 @@ def write_camvid_tree(root: str | Path, images: int = 2, size: Sequence[int] = (
 def write_coco_panoptic_tree(root: str | Path, images: int = 2, size: Sequence[int] = (64, 80), seed: int = 0) -> Path:
     """Write ``{train,val}2017``, and ``annotations/panoptic_{train,val}2017`` with the JSON beside it (133 classes).
 
-    As in the real files, a class may have several segments of one image, and the ids fill all three bytes of a pixel.
+    As in the real files, a class may have several segments in one image, and the ids use all three bytes of a pixel.
     The arguments are those of :func:`write_cityscapes_tree`.
     """
     names = CocoPanopticSemDataset.METAINFO['classes']
-    # Not the real ids, but as those do, they rise with the classes and leave some numbers out.
+    # Not the real ids, but like them ascending with gaps.
     categories = [
         dict(id=1 + index + index // 10, name=name, isthing=int(index < 80)) for index, name in enumerate(names)
     ]

@@ -1,15 +1,15 @@
-"""What checks of a run find."""
+"""Findings of the checks of a run."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass
 class Problems:
-    """What was found, a line each, which names the key.
+    """Findings of one or several checks; each is one line that names the key in the config.
 
     Args:
-        refusals: what would ruin the run.
-        warnings: what may not be meant.
+        refusals: Settings that would ruin the run.
+        warnings: Settings that may be mistakes.
     """
 
     refusals: list[str] = field(default_factory=list)
@@ -24,6 +24,6 @@ class Problems:
         self.warnings.append(text)
 
     def add(self, others: 'Problems') -> None:
-        """Add what another check found."""
+        """Add the findings of another check."""
         self.refusals += others.refusals
         self.warnings += others.warnings

@@ -6,15 +6,15 @@ from torch.utils.data import DataLoader
 
 @HOOKS.register_module()
 class BatchSizeHook(Hook):
-    """Warn at the start of training if a step sees more or fewer items than the learning rate was found with.
+    """Warn at the start of training if the batch size differs from the one that the learning rate was tuned for.
 
-    That number is MMEngine's ``auto_scale_lr.base_batch_size``. There is no warning without it, nor with
-    ``auto_scale_lr.enable=True``, which scales the learning rate. A step has the images of one process, times the
-    processes, times ``optim_wrapper.accumulative_counts``. Where labeled and unlabeled images come together, one item
-    is a labeled image with its unlabeled ones.
+    The expected batch size is MMEngine's ``auto_scale_lr.base_batch_size``. Without it, or with
+    ``auto_scale_lr.enable=True``, which scales the learning rate, there is no warning. The actual batch size is the
+    batch of one process times the number of processes times ``optim_wrapper.accumulative_counts``. In semi-supervised
+    training, one item is a labeled image with its unlabeled images.
     """
 
-    # Before the hooks that take long.
+    # Runs before the slow hooks.
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Runner) -> None:
@@ -34,16 +34,16 @@ class BatchSizeHook(Hook):
         remedy = (
             f'set train_dataloader.batch_size={expected // parts}'
             if expected % parts == 0
-            else (f'take a number of processes{" x accumulative_counts" * (accumulated > 1)} that divides {expected}')
+            else (f'choose a number of processes{" x accumulative_counts" * (accumulated > 1)} that divides {expected}')
         )
         runner.logger.warning(
-            f'the learning rate was found with {expected} items a step, but {product} are {per_process * parts}; '
+            f'the learning rate was tuned for {expected} items per step, but {product} are {per_process * parts}; '
             f'{remedy}, or auto_scale_lr.enable=True to scale the learning rate'
         )
 
 
 def _batch_size(dataloader: DataLoader) -> int | None:
-    """Items of one process; None where a batch sampler decides and does not say."""
+    """Items per batch of one process; None if a batch sampler does not reveal it."""
     if dataloader.batch_size is not None:
         return dataloader.batch_size
     return getattr(dataloader.batch_sampler, 'batch_size', None)

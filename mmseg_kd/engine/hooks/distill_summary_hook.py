@@ -14,12 +14,12 @@ from ..optim.distill_optim_wrapper_constructor import critic_parameters
 
 @HOOKS.register_module()
 class DistillSummaryHook(Hook):
-    """Before training: load the teachers, and log what will be distilled, how, and at what cost.
+    """Load the teachers before training, and log a summary of networks, terms and costs.
 
-    Loading them here lets a checkpoint that doesn't fit end the run before its first iteration.
+    Loading them here ends the run before its first iteration if a checkpoint does not fit.
 
     Raises:
-        ValueError: if a critic would be trained by the student's optimizer.
+        ValueError: If the student's optimizer would train an auxiliary module (critic).
     """
 
     priority = 'LOW'
@@ -34,7 +34,7 @@ class DistillSummaryHook(Hook):
             and not hasattr(runner.optim_wrapper, 'optim_wrappers')
         ):
             raise ValueError(
-                'model.terms has an adversarial loss, whose critic needs an optimizer of its own; set '
+                'model.terms has an adversarial loss, whose critic needs its own optimizer; set '
                 "optim_wrapper.constructor='DistillOptimWrapperConstructor' and optim_wrapper.critic"
             )
         for teacher in model.teachers.values():

@@ -11,22 +11,22 @@ from ...profiling.energy import ENERGY_FILE, Energy, energy_of, energy_tracker, 
 
 @HOOKS.register_module()
 class EnergyHook(Hook):
-    """Count what training draws, validation included, and keep it in ``work_dir/energy.json``.
+    """Measure the energy of training, including validation, and write it to ``work_dir/energy.json``.
 
-    It is written at every measurement, so that a killed run leaves what it drew. A resumed run adds to what is there,
-    iterations that are repeated included; a new one begins at zero. Counted is the machine of the main process.
+    The file is updated at every measurement, so a killed run keeps its measurements. A resumed run adds to them,
+    including repeated iterations; a new run starts at zero. Only the machine of the main process is measured.
 
     Args:
-        country: three letters (ISO 3166), for the CO2 of its electricity.
-        interval: seconds between two measurements.
+        country: Country code with three letters (ISO 3166), for the CO2 emissions of its electricity.
+        interval: Seconds between two measurements.
 
     Raises:
-        ImportError: if codecarbon is not installed.
-        ValueError: if it knows no such country.
+        ImportError: If codecarbon is not installed.
+        ValueError: If codecarbon does not know the country.
     """
 
     def __init__(self, country: str, interval: float = 15.0) -> None:
-        energy_tracker(country, interval)  # a run must not end on a missing package after it has begun
+        energy_tracker(country, interval)  # a missing package must be reported before the run starts
         self._country, self._interval = country, interval
         self._tracker: Any = None
 
@@ -45,7 +45,7 @@ class EnergyHook(Hook):
 
 
 class _Recorder:
-    """Takes the place of codecarbon's ``BaseOutput``, which may not be installed."""
+    """Implementation of codecarbon's ``BaseOutput`` that does not need codecarbon to be installed."""
 
     def __init__(self, path: Path, before: Energy | None) -> None:
         self._path, self._before = path, before

@@ -12,15 +12,15 @@ from ..export import export_student
 
 @HOOKS.register_module()
 class ExportStudentHook(Hook):
-    """After training: write ``work_dir/<folder>/`` with a config and a checkpoint that plain MMSegmentation loads.
+    """Write a config and a checkpoint of the student for plain MMSegmentation to ``work_dir/<folder>/`` after training.
 
-    The weights are those of the best checkpoint, if validation chose one, and else of the last.
+    The weights come from the best checkpoint if validation selected one, else from the last checkpoint.
 
     Args:
-        folder: below the work directory.
+        folder: Name of the folder in the work directory.
     """
 
-    # After CheckpointHook, which writes the last checkpoint.
+    # Runs after CheckpointHook, which writes the last checkpoint.
     priority = 'LOWEST'
 
     def __init__(self, folder: str = 'student') -> None:

@@ -9,17 +9,17 @@ from ...io.checkpoint import fit_weights, named_weights
 
 @HOOKS.register_module()
 class FittingCheckpointHook(Hook):
-    """Before a checkpoint is loaded: give its weights the names of the model, and refuse one that does not fit.
+    """Rename the weights of a checkpoint to those of the model before they are loaded, and refuse other networks.
 
-    MMEngine loads what fits and warns of the rest, so that a test with the checkpoint of another network would report
-    the mIoU of random weights. Testing and resuming need every weight of the segmentor. Training that begins with
-    ``load_from`` needs at least one: new classes or another head are common there.
+    MMEngine loads the weights that fit and only warns about the others, so a test with another network's checkpoint
+    would report the mIoU of random weights. With this hook, testing and resuming need all weights of the segmentor.
+    Training with ``load_from`` needs at least one, because new classes or another head are common there.
 
     Raises:
-        CheckpointError: if the weights do not fit.
+        CheckpointError: If the weights do not fit.
     """
 
-    # Before EMAHook, which copies the weights of the checkpoint.
+    # Runs before EMAHook, which copies the weights of the checkpoint.
     priority = 'VERY_HIGH'
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

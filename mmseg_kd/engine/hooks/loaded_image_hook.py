@@ -14,9 +14,9 @@ from ...datasets.reading import Pictures
 class LoadedImageHook(SegVisualizationHook):
     """Paint predictions over the images as the pipeline loads them.
 
-    MMSegmentation's hook reads every file a second time, with OpenCV. It cannot show what a transform of the user loads
-    (16 bits, many channels, arrays), and it turns images by their EXIF tag even where the pipeline does not. The
-    arguments are those of :class:`mmseg.engine.hooks.SegVisualizationHook`.
+    MMSegmentation's hook reads every file again with OpenCV. It cannot show images of custom loaders (16 bits, many
+    channels, arrays), and it rotates images by their EXIF tag even if the pipeline does not. The arguments are those of
+    :class:`mmseg.engine.hooks.SegVisualizationHook`.
     """
 
     _pictures: tuple[DataLoader, Pictures] | None = None

@@ -10,17 +10,17 @@ from ...distillers import MeanTeacher
 
 @HOOKS.register_module()
 class MeanTeacherHook(Hook):
-    """After every iteration: let the teacher of a :class:`~mmseg_kd.distillers.MeanTeacher` follow the student.
+    """Update the teacher of a :class:`~mmseg_kd.distillers.MeanTeacher` after every iteration.
 
     Args:
-        momentum: share of the teacher that stays, at least 0 and less than 1.
+        momentum: Share of the teacher's old weights in the new ones, in [0, 1).
 
     Raises:
-        ValueError: if ``momentum`` is out of range.
-        TypeError: before training, if the model is none.
+        ValueError: If ``momentum`` is out of range.
+        TypeError: If the model is not a ``MeanTeacher``; raised before training.
     """
 
-    # Before the checkpoint.
+    # Runs before the checkpoint is written.
     priority = 'NORMAL'
 
     def __init__(self, momentum: float = 0.99) -> None:
@@ -31,8 +31,8 @@ class MeanTeacherHook(Hook):
     def before_train(self, runner: Runner) -> None:
         if not isinstance(_model(runner), MeanTeacher):
             raise TypeError(
-                f'MeanTeacherHook needs a MeanTeacher, but the model is a {type(_model(runner)).__name__}; take '
-                'the hook out of custom_hooks'
+                f'MeanTeacherHook needs a MeanTeacher, but the model is a {type(_model(runner)).__name__}; remove '
+                'the hook from custom_hooks'
             )
 
     def after_train_iter(

@@ -10,17 +10,17 @@ from torch import Tensor
 
 @HOOKS.register_module()
 class NonFiniteLossHook(Hook):
-    """End training when a loss is NaN or infinite, and say which, before a checkpoint of it is written.
+    """Stop training when a loss is NaN or infinite, before a checkpoint with broken weights is written.
 
     Args:
-        interval: iterations between two checks; each waits for the device. The first iteration, and the last one before
-            a checkpoint, are always checked.
+        interval: Iterations between two checks; each check waits for the device. The first iteration, and the last one
+            before a checkpoint, are always checked.
 
     Raises:
-        FloatingPointError: naming the losses, after the iteration.
+        FloatingPointError: If a loss is not finite; the message names the losses.
     """
 
-    # Before the logger and the checkpoint.
+    # Runs before the logger and the checkpoint hook.
     priority = 'VERY_HIGH'
 
     def __init__(self, interval: int = 50) -> None:

@@ -8,17 +8,17 @@ from mmseg.registry import HOOKS
 
 @HOOKS.register_module()
 class ResumableEarlyStoppingHook(EarlyStoppingHook):
-    """MMEngine's ``EarlyStoppingHook``, whose decision depends on the results of all validations, also before a resume.
+    """MMEngine's ``EarlyStoppingHook`` that also counts the validations before a resume.
 
-    MMEngine's hook counts in memory, so that a resumed run would begin to wait anew. The results themselves are in the
-    message hub, which every checkpoint holds: they are counted afresh at every validation. That no result is missing is
-    the duty of :class:`~mmseg_kd.engine.ValidateOnResumeHook`.
+    MMEngine's hook counts in memory, so a resumed run would start counting again. This hook recounts the results of all
+    validations, which every checkpoint stores in its message hub. :class:`~mmseg_kd.engine.ValidateOnResumeHook`
+    ensures that no result is missing.
 
     Args:
-        monitor: the metric.
-        rule: ``'greater'`` or ``'less'``, whichever is better; None takes it from the metric's name.
-        min_delta: the least that counts as an improvement, in units of the metric (percent for mIoU).
-        patience: validations without improvement after which training stops.
+        monitor: Name of the metric.
+        rule: Direction of improvement, ``'greater'`` or ``'less'``; None to infer it from the metric's name.
+        min_delta: Smallest change that counts as an improvement, in units of the metric (percent for mIoU).
+        patience: Number of validations without improvement after which training stops.
     """
 
     def __init__(self, monitor: str, rule: str | None = None, min_delta: float = 0.1, patience: int = 5) -> None:

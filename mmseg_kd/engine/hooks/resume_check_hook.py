@@ -17,17 +17,17 @@ RESTORED = ('optim_wrapper.', 'param_scheduler.')
 
 @HOOKS.register_module()
 class ResumeCheckHook(Hook):
-    """When a run is resumed: say what its config has changed since, and refuse what cannot be resumed.
+    """Report changes of the config when a run is resumed, and refuse runs that cannot be resumed.
 
-    MMEngine loads what fits, and restores optimizer and schedules as they were, whatever the config says.
+    MMEngine loads the weights that fit, and restores optimizer and schedules regardless of the config.
     ``tools/train.py`` adds this hook.
 
     Raises:
-        ValueError: in one line, if model or optimizer have other parameters than the checkpoint, training counts epochs
-            in place of iterations, or the learning rate of the restored schedule would be 0 for what is left.
+        ValueError: If model or optimizer have other parameters than the checkpoint, if training changed between epochs
+            and iterations, or if the restored schedule has a learning rate of 0 for the remaining iterations.
     """
 
-    # Before any hook that changes what was loaded.
+    # Runs before hooks that change the loaded weights.
     priority = 'VERY_HIGH'
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -36,7 +36,7 @@ class ResumeCheckHook(Hook):
         meta = checkpoint.get('meta') or {}
         if 'optimizer' not in checkpoint or 'iter' not in meta:
             raise ValueError(
-                'resume needs a checkpoint of a training, but this one holds weights alone; set resume=False, '
+                'resume needs a checkpoint of a training, but this one holds only weights; set resume=False, '
                 'and load_from to its path'
             )
         before = _config_of(meta)
@@ -45,17 +45,15 @@ class ResumeCheckHook(Hook):
         problem = _misfit(runner, checkpoint) or _other_optimizer(changed)
         if problem:
             raise ValueError(
-                f'the run cannot be resumed: {problem}{reason}. Go on with the former config, or begin a run '
+                f'the run cannot be resumed: {problem}{reason}. Use the former config, or start a new run '
                 'from these weights (load_from, resume=False)'
             )
         if changed:
-            runner.logger.warning(
-                'the run goes on with another config than it was begun with:\n  ' + told(changed, '\n  ')
-            )
+            runner.logger.warning('the run continues with a changed config:\n  ' + told(changed, '\n  '))
             restored = {key: change for key, change in changed.items() if key.startswith(RESTORED)}
             if restored:
                 runner.logger.warning(
-                    'optimizer and schedules are restored from the checkpoint, so that these changes have '
+                    'optimizer and schedules are restored from the checkpoint, so these changes have '
                     f'no effect: {", ".join(restored)}'
                 )
             self._check_rest(runner, before, meta)
@@ -67,7 +65,7 @@ class ResumeCheckHook(Hook):
             return
         if loop.by_epoch != former.by_epoch:
             raise ValueError(
-                f'the run cannot be resumed: {loop.length}, but it was begun with {former.length}; begin a run '
+                f'the run cannot be resumed: {loop.length}, but it was started with {former.length}; start a new run '
                 'from these weights (load_from, resume=False)'
             )
         done = meta.get('epoch', 0) if loop.by_epoch else meta['iter']
@@ -77,12 +75,12 @@ class ResumeCheckHook(Hook):
         if refusals and loop.total != former.total:
             raise ValueError(
                 f'the run cannot be resumed for longer, because its schedule is restored from the checkpoint: '
-                f'{refusals[0]}, in a run that begins from these weights (load_from, resume=False)'
+                f'{refusals[0]}, in a new run from these weights (load_from, resume=False)'
             )
 
 
 def _config_of(meta: dict) -> dict[str, Any]:
-    """The config that a checkpoint was written with; empty if it does not say."""
+    """The config that a checkpoint stores; empty if it stores none."""
     try:
         return read_pretty_text(meta.get('cfg') or '')
     except SyntaxError:
@@ -90,7 +88,7 @@ def _config_of(meta: dict) -> dict[str, Any]:
 
 
 def _misfit(runner: Runner, checkpoint: dict) -> str:
-    """What the checkpoint has not, or has too much, for model and optimizer; empty if it fits."""
+    """The first mismatch between the checkpoint and the model or optimizer; empty if they match."""
     model: nn.Module = runner.model.module if is_model_wrapper(runner.model) else runner.model
     expected = model.state_dict()
     known = {name.removeprefix('module.'): value for name, value in checkpoint.get('state_dict', {}).items()}
@@ -108,7 +106,7 @@ def _misfit(runner: Runner, checkpoint: dict) -> str:
     if groups != former:
         extra = [name for name in known if name not in expected]
         return (
-            f'the checkpoint has {_some(extra)}, which the model has not'
+            f'the checkpoint has {_some(extra)}, which the model lacks'
             if extra
             else f'the optimizer has {sum(groups)} parameters in {len(groups)} groups, but {sum(former)} in '
             f'{len(former)} in '
@@ -118,13 +116,13 @@ def _misfit(runner: Runner, checkpoint: dict) -> str:
 
 
 def _other_optimizer(changed: dict[str, str]) -> str:
-    """Whether the state of one optimizer would be given to another."""
+    """The problem that an optimizer would get the state of another one; empty if there is none."""
     kinds = [key for key in changed if key.startswith('optim_wrapper.') and key.endswith('optimizer.type')]
     return f'the checkpoint has the state of another optimizer ({kinds[0]})' if kinds else ''
 
 
 def _groups(state: dict) -> Iterator[int]:
-    """Parameters in every group of one or several optimizers."""
+    """The number of parameters in every group of one or several optimizers."""
     if 'param_groups' in state:
         yield from (len(group['params']) for group in state['param_groups'])
     else:

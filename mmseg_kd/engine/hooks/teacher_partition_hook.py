@@ -7,13 +7,13 @@ from ..partition_runs import check_teacher_partitions
 
 @HOOKS.register_module()
 class TeacherPartitionHook(Hook):
-    """Before training: refuse teachers that were trained on another part of the labels than the student gets.
+    """Refuse teachers before training if they were trained on another partition of the labels than the student.
 
-    Such a teacher may have seen labels that the student must not know, and its results would belong to no row of a
-    table. What a teacher was trained on stands in its checkpoint; a checkpoint without its config is not judged.
+    Such a teacher may have seen labels that are hidden from the student, which makes results incomparable. The
+    teacher's partition is read from the config in its checkpoint; a checkpoint without a config is not checked.
 
     Raises:
-        ValueError: before training, naming the teacher's key and both partitions.
+        ValueError: If the partitions differ; the message names the teacher's key and both partitions.
     """
 
     def before_train(self, runner: Runner) -> None:

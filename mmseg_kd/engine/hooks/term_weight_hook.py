@@ -10,9 +10,9 @@ from ...distillers import Distiller
 
 @HOOKS.register_module()
 class TermWeightHook(Hook):
-    """Move the weights of terms that have a schedule, and log them as ``<term>_weight``.
+    """Update the weights of terms that have a schedule, and log them as ``<term>_weight``.
 
-    The weight depends on the iteration alone, so that a resumed run goes on as if it had never stopped.
+    The weight depends only on the iteration, so a resumed run continues as if it had not been interrupted.
     """
 
     priority = 'ABOVE_NORMAL'

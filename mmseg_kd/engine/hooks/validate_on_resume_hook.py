@@ -7,19 +7,18 @@ VALIDATED = 'validated_iter'
 
 @HOOKS.register_module()
 class ValidateOnResumeHook(Hook):
-    """Make up for the validation that a killed run had before it when it wrote its last checkpoint.
+    """Run the validation that a killed run missed after its last checkpoint.
 
-    MMEngine writes the checkpoint of an epoch before it validates. A run resumed from there would go on with the next
-    epoch: learning-rate schedules that wait for a plateau, early stopping and the choice of the best checkpoint would
-    miss one result each, and decide otherwise than a run that was never killed. The validation that is due is therefore
-    run before training goes on. Nothing is run where the checkpoint knows its result.
+    MMEngine writes the checkpoint of an epoch before it validates. A run resumed from this checkpoint continues with
+    the next epoch, so plateau schedules, early stopping and the choice of the best checkpoint would miss one result.
+    This hook runs the missing validation before training continues, unless the checkpoint already holds its result.
     """
 
     # All other hooks must be ready for a validation.
     priority = 'LOWEST'
 
     def before_val(self, runner: Runner) -> None:
-        # The best checkpoint is written at the end of this validation, and then knows its result.
+        # The best checkpoint is written at the end of this validation and must hold its result.
         runner.message_hub.update_info(VALIDATED, runner.iter)
 
     def before_train(self, runner: Runner) -> None:

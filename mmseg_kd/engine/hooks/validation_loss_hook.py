@@ -13,23 +13,23 @@ from torch import nn
 
 @HOOKS.register_module()
 class ValidationLossHook(Hook):
-    """Log the student's own loss on the validation images, as ``val_loss``, beside the metrics.
+    """Log the student's own loss on the validation images as ``val_loss``, next to the metrics.
 
-    It is the loss of the decode head (cross-entropy, Dice and the like, with their weights), of the prediction that
-    is validated: windows, resizing and all, so nothing runs twice. Each of its parts is logged under ``val_`` and its
-    name. All are means over the images. Terms, critics and auxiliary heads do not count, so that a student alone and
-    distilled ones can be compared. Training itself stays as it is.
+    It is the weighted loss of the decode head (cross-entropy, Dice, ...) for the validated prediction, including
+    sliding windows and resizing, so no image is processed twice. Each part is logged as ``val_`` and its name. All
+    values are means over the images. Distillation terms, auxiliary modules and auxiliary heads are left out, so that
+    the baseline and distilled students can be compared. Training does not change.
 
     Schedules and early stopping may monitor ``val_loss`` (``rule='less'``).
 
     Raises:
-        ValueError: before training, if the head's loss needs more than its output; in validation, if images have no
-            labels.
+        ValueError: If the head's loss needs more than its output (before training), or if validation images have no
+            labels (during validation).
     """
 
-    # What it adds to the metrics must be there before they are logged.
+    # Runs before the metrics are logged, to which it adds entries.
     priority = 'HIGHEST'
-    # Asked before training for the names of what it adds.
+    # Beginnings of the names that this hook adds; read before training.
     metric_prefix = 'val_loss'
 
     def before_train(self, runner: Runner) -> None:
@@ -48,7 +48,7 @@ class ValidationLossHook(Hook):
             if 'gt_sem_seg' not in sample:
                 raise ValueError(
                     'ValidationLossHook needs the labels of the validation images; put LoadAnnotations into '
-                    'the pipeline of val_dataloader.dataset, or take the hook out of custom_hooks'
+                    'the pipeline of val_dataloader.dataset, or remove the hook from custom_hooks'
                 )
             logits = sample.seg_logits.data[None].float()
             if len(logits[0]) == 1:
@@ -72,13 +72,13 @@ class ValidationLossHook(Hook):
 
 
 def _head(runner: Runner) -> BaseDecodeHead:
-    """The decode head whose output is the prediction."""
+    """The decode head that gives the final prediction."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     head = getattr(model, 'decode_head', None)
     head = head[-1] if isinstance(head, nn.ModuleList) else head
     if getattr(type(head), 'loss_by_feat', None) is not BaseDecodeHead.loss_by_feat:
         raise ValueError(
-            f'ValidationLossHook needs a decode head whose loss is of its output alone, but '
-            f'{type(head).__name__} computes it otherwise; take the hook out of custom_hooks'
+            f'ValidationLossHook needs a decode head whose loss depends only on its output, but '
+            f'{type(head).__name__} does not have one; remove the hook from custom_hooks'
         )
     return head

@@ -1,4 +1,4 @@
-"""What a multistage run has finished, in one small file."""
+"""The finished parts of a multistage run, stored in one small file."""
 
 import json
 from pathlib import Path
@@ -13,15 +13,15 @@ FILE, FORMAT = 'mckd.json', 1
 
 
 class MCKDState:
-    """Finished parts by name, with what is known of each; every change is written at once, whole or not at all.
+    """Finished parts of a run by name, with facts about each. Every change is written atomically.
 
     Args:
-        folder: work directory of the run.
-        settings: of the config, by dotted key, that must not change while it goes on.
-        resume: go on with the run that is there, if there is one.
+        folder: Work directory of the run.
+        settings: Settings by dotted key that must not change when the run is resumed.
+        resume: Whether to continue an existing run.
 
     Raises:
-        ValueError: if there is a run and ``resume`` is false, or its settings were others; nothing is changed then.
+        ValueError: If a run exists and ``resume`` is false, or if its settings differ. The file is then not changed.
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any], resume: bool) -> None:

@@ -36,7 +36,7 @@ class StandIn:
         """Probabilities (C, H, W) of the image at a path."""
         image = mmcv.imread(path)
         if image is None:
-            raise ValueError(f"{path} can't be read as an image; mend it, or take it away")
+            raise ValueError(f"{path} can't be read as an image; repair or remove it")
         height, width = image.shape[:2]
         bands = torch.arange(width) * self._classes // width
         labels = bands.expand(height, width)

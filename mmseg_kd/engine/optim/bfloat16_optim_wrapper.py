@@ -11,11 +11,9 @@ from torch import nn
 class BFloat16OptimWrapper(OptimWrapper):
     """Automatic mixed precision in bfloat16, on CPUs too.
 
-    Its range is that of float32, so that nothing needs scaling, and MMEngine's ``AmpOptimWrapper``, which scales, asks
-    for a GPU. Parameters, gradients and the optimizer's state stay in float32; so do the distillation losses.
-
-    Args:
-        optimizer: and all else as of MMEngine's ``OptimWrapper``.
+    Bfloat16 has the range of float32, so losses need no scaling; MMEngine's ``AmpOptimWrapper``, which scales them,
+    needs a GPU. Parameters, gradients, the optimizer's state and the distillation losses stay in float32. The arguments
+    are those of MMEngine's ``OptimWrapper``.
 
     Example:
         >>> optim_wrapper = dict(type='BFloat16OptimWrapper')
@@ -23,7 +21,7 @@ class BFloat16OptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Autocast, within what the accumulation of gradients asks for."""
+        """Autocast, combined with the context of gradient accumulation."""
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, dtype=torch.bfloat16):
             yield

@@ -9,18 +9,18 @@ from .joint_optim_wrapper import JointOptimWrapper
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class DistillOptimWrapperConstructor:
-    """Give the critics of adversarial terms an optimizer of their own.
+    """Build a separate optimizer for the auxiliary modules (critics) of adversarial terms.
 
     Args:
-        optim_wrapper_cfg: an MMEngine ``optim_wrapper`` with one more key, ``critic``: an ``OptimWrapper`` config, such
-            as ``dict(optimizer=dict(type='Adam', lr=4e-4, betas=(0.9, 0.99)))``, for all critics together.
-        paramwise_cfg: as of MMEngine's default constructor; for the student.
+        optim_wrapper_cfg: MMEngine's ``optim_wrapper`` with the additional key ``critic``: an ``OptimWrapper`` config,
+            such as ``dict(optimizer=dict(type='Adam', lr=4e-4, betas=(0.9, 0.99)))``, for all auxiliary modules.
+        paramwise_cfg: Parameter-wise settings of MMEngine's default constructor, for the student.
 
     Returns (when called with the model):
-        JointOptimWrapper: with the optimizers ``main`` and ``critic``.
+        JointOptimWrapper: wrapper with the optimizers ``main`` and ``critic``.
 
     Raises:
-        ValueError: if ``critic`` is missing, or no term has a critic.
+        ValueError: If ``critic`` is missing, or if no term has an auxiliary module.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
@@ -59,7 +59,11 @@ class DistillOptimWrapperConstructor:
 
 
 def critic_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """Parameters of all critics in a distiller, wrapped or not; empty for other models."""
+    """The parameters of all auxiliary modules (critics) of a distiller; empty for other models.
+
+    Args:
+        model: Model, also within a wrapper for several processes.
+    """
     model = model.get_submodule('module') if is_model_wrapper(model) else model
     if not isinstance(model, Distiller):
         return []

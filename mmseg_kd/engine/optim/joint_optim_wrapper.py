@@ -15,13 +15,13 @@ GradScaler = getattr(torch.amp, 'GradScaler', torch.cuda.amp.GradScaler)
 class JointOptimWrapper(OptimWrapperDict):
     """Several optimizers that step together after one backward pass.
 
-    It serves losses whose gradients reach disjoint parameters, such as a student's and a critic's: their sum needs one
-    forward and one backward pass, works under DDP as any other loss, and each optimizer keeps its own rule and
-    schedule.
+    It is meant for losses whose gradients reach disjoint parameters, such as a student's and an auxiliary module's. The
+    sum of the losses needs one forward and one backward pass and works under DDP like any other loss. Each optimizer
+    keeps its own rule and schedule.
 
     Args:
-        main: decides on precision, loss scaling, accumulation and clipping of its own parameters.
-        others: plain ``OptimWrapper`` by name.
+        main: Optimizer wrapper that controls precision, loss scaling and accumulation, and clips its own parameters.
+        others: Plain ``OptimWrapper`` objects by name.
     """
 
     def __init__(self, main: OptimWrapper, **others: OptimWrapper) -> None:
@@ -40,23 +40,23 @@ class JointOptimWrapper(OptimWrapperDict):
             yield
 
     def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
-        """Tell the main optimizer how far training is, for accumulation."""
+        """Set the progress of training in the main optimizer, for accumulation."""
         self._main.initialize_count_status(model, init_counts, max_counts)
 
     def update_params(self, loss: Tensor, step_kwargs: dict | None = None, zero_kwargs: dict | None = None) -> None:
-        """One backward pass; then, where accumulation is complete, one step of each optimizer."""
+        """Run one backward pass and, when accumulation is complete, one step of each optimizer."""
         main, others = self._main, [wrapper for name, wrapper in self.items() if name != 'main']
         main.backward(main.scale_loss(loss))
         if not main.should_update():
             return
-        # A gradient of zero, which DDP asks for, would let an optimizer with momentum move what rests.
+        # DDP needs zero gradients for inactive parameters. With momentum, these would still move the parameters.
         for parameter in getattr(self._model, 'resting_parameters', list)():
             parameter.grad = None
         scaler = getattr(main, 'loss_scaler', None)
         for other in others:
             if all(p.grad is None for group in other.optimizer.param_groups for p in group['params']):
                 continue
-            # The main wrapper's step() updates the scale, so what was scaled by it has to be stepped before.
+            # The main wrapper's step() changes the loss scale, so the other optimizers must step before it.
             if isinstance(scaler, GradScaler):
                 scaler.step(other.optimizer)
             else:

@@ -30,7 +30,7 @@ def test_the_total_that_the_schedule_was_made_for_is_no_warning(batch_size, proc
 
 def test_the_config_of_one_gpu_on_eight_is_named_with_what_to_set():
     assert warnings_of(8, 8, dict(base_batch_size=8, enable=False)) == [
-        'the learning rate was found with 8 items a step, but train_dataloader.batch_size=8 x 8 processes are 64; set '
+        'the learning rate was tuned for 8 items per step, but train_dataloader.batch_size=8 x 8 processes are 64; set '
         'train_dataloader.batch_size=1, or auto_scale_lr.enable=True to scale the learning rate'
     ]
 
@@ -39,8 +39,8 @@ def test_the_config_of_one_gpu_on_eight_is_named_with_what_to_set():
     'batch_size, processes, accumulated, end',
     [
         (2, 1, 1, 'batch_size=2 x 1 process are 2; set train_dataloader.batch_size=8, or'),
-        (8, 3, 1, 'batch_size=8 x 3 processes are 24; take a number of processes that divides 8, or'),
-        (8, 1, 3, 'are 24; take a number of processes x accumulative_counts that divides 8, or'),
+        (8, 3, 1, 'batch_size=8 x 3 processes are 24; choose a number of processes that divides 8, or'),
+        (8, 1, 3, 'are 24; choose a number of processes x accumulative_counts that divides 8, or'),
         (8, 1, 2, 'batch_size=8 x 1 process x accumulative_counts=2 are 16; set train_dataloader.batch_size=4, or'),
     ],
 )
@@ -74,5 +74,5 @@ def test_training_says_it_once_and_goes_on(tmp_path):
     handler.emit = records.append
     runner.logger.addHandler(handler)
     runner.train()
-    found = [record.getMessage() for record in records if 'the learning rate was found with 8' in record.getMessage()]
+    found = [record.getMessage() for record in records if 'the learning rate was tuned for 8' in record.getMessage()]
     assert len(found) == 1 and 'batch_size=2 x 1 process are 2' in found[0] and runner.iter == 2

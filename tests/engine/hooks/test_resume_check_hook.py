@@ -74,8 +74,10 @@ def begun(tmp_path_factory):
     return str(folder / 'iter_2.pth')
 
 
-def resume(begun, tmp_path, terms=None, **changes):
-    terms = terms or dict(loss_cwd=CWD)
+ONE_TERM = dict(loss_cwd=CWD)
+
+
+def resume(begun, tmp_path, terms=ONE_TERM, **changes):
     runner = make(tmp_path, terms=terms, resume=True, load_from=begun, **{'iterations': 3, **changes})
     runner.train()
     assert runner.iter == 3
@@ -84,7 +86,7 @@ def resume(begun, tmp_path, terms=None, **changes):
 
 def test_what_has_not_changed_is_not_spoken_of(begun, tmp_path):
     assert resume(begun, tmp_path, iterations=3) == (
-        'the run goes on with another config than it was begun with:\n  train_cfg.max_iters: 2 -> 3'
+        'the run continues with a changed config:\n  train_cfg.max_iters: 2 -> 3'
     )
     runner = make(tmp_path / 'same', terms=dict(loss_cwd=CWD), resume=True, load_from=begun)
     runner.train()
@@ -100,7 +102,7 @@ def test_what_has_changed_is_told_by_its_key(begun, tmp_path):
         'optim_wrapper.optimizer.lr: 0.01 -> 0.02',
     ):
         assert f'\n  {line}' in said
-    assert 'so that these changes have no effect: optim_wrapper.optimizer.lr' in said
+    assert 'so these changes have no effect: optim_wrapper.optimizer.lr' in said
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,7 @@ def test_what_has_changed_is_told_by_its_key(begun, tmp_path):
         ),
         (
             dict(train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=3)),
-            'train_cfg.max_epochs is 3, but it was begun with train_cfg.max_iters is 2',
+            'train_cfg.max_epochs is 3, but it was started with train_cfg.max_iters is 2',
         ),
         (dict(iterations=40, end=40), r'ends at 4 with a learning rate of 0, but train_cfg.max_iters is 40'),
     ],
@@ -132,7 +134,7 @@ def test_what_cannot_be_resumed_is_refused_in_one_line(begun, tmp_path, changes,
 def test_a_term_that_is_gone_with_its_adapter_is_refused_too(tmp_path):
     make(tmp_path / 'with', terms=dict(loss_cwd=CWD, loss_hint=HINT)).train()
     with pytest.raises(
-        ValueError, match=r'has 1 parameter \(terms.loss_hint.adapters.0.weight\), which the model has not'
+        ValueError, match=r'has 1 parameter \(terms.loss_hint.adapters.0.weight\), which the model lacks'
     ):
         resume(str(tmp_path / 'with' / 'iter_2.pth'), tmp_path)
 
@@ -140,7 +142,7 @@ def test_a_term_that_is_gone_with_its_adapter_is_refused_too(tmp_path):
 def test_weights_alone_are_no_run(begun, tmp_path):
     weights = torch.load(begun, weights_only=False)['state_dict']
     torch.save(dict(state_dict=weights), tmp_path / 'weights.pth')
-    with pytest.raises(ValueError, match='this one holds weights alone; set resume=False'):
+    with pytest.raises(ValueError, match='this one holds only weights; set resume=False'):
         resume(str(tmp_path / 'weights.pth'), tmp_path)
 
 

@@ -101,7 +101,7 @@ def test_a_resumed_run_without_a_seed_is_told_that_its_images_are_drawn_anew(tmp
         runner.train()
         assert (
             any(
-                f'had the seed {runner.seed}, but its images are drawn anew, with the seed {before}; set '
+                f'had the seed {runner.seed}, but its images are now sampled with the seed {before}; set '
                 f'randomness=dict(seed={runner.seed})' in text
                 for text in recorded
             )

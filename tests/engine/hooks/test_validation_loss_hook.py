@@ -126,7 +126,9 @@ def test_a_head_whose_loss_needs_more_is_refused_before_training():
 
     head = head_of()
     head.__class__ = Other
-    with pytest.raises(ValueError, match='^ValidationLossHook needs a decode head whose loss .* alone, but Other'):
+    with pytest.raises(
+        ValueError, match='^ValidationLossHook needs a decode head whose loss depends only on its output, but Other'
+    ):
         HOOKS.build(dict(type='ValidationLossHook')).before_train(SimpleNamespace(model=Model(head)))
 
 
