@@ -16,6 +16,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from mmseg_kd.io.files import write_atomically
+from mmseg_kd.io.runs import read_run
+from mmseg_kd.io.tables import markdown_table
+
 ROOT = Path(__file__).resolve().parents[1]
 SUFFIX = '_r18_r18half_camvid'
 ALONE = 'r18half_camvid'
@@ -64,8 +68,7 @@ def train(name: str, config: Path, seed: int, work_dir: Path, iterations: int, c
     if status:
         print(f'{name}, seed {seed}: failed; see {work_dir / "output.log"}', file=sys.stderr, flush=True)
         return
-    scalars = [json.loads(line) for path in work_dir.glob('*/vis_data/scalars.json') for line in path.open()]
-    miou = [entry['mIoU'] for entry in scalars if 'mIoU' in entry][-1]
+    miou = read_run(work_dir).miou
     result = dict(
         name=name,
         seed=seed,
@@ -75,9 +78,7 @@ def train(name: str, config: Path, seed: int, work_dir: Path, iterations: int, c
         seconds=usage.ru_utime + usage.ru_stime,
         megabytes=usage.ru_maxrss / 1024,
     )
-    temporary = work_dir / 'result.json.tmp'
-    temporary.write_text(json.dumps(result))
-    temporary.replace(work_dir / 'result.json')
+    write_atomically(work_dir / 'result.json', json.dumps(result))
     for path in work_dir.rglob('*.pth'):
         path.unlink()
     print(f'{name}, seed {seed}: {miou:.2f} mIoU', file=sys.stderr, flush=True)
@@ -95,15 +96,23 @@ def table(results: list[dict]) -> str:
     """Markdown: the student alone with its spread, then the methods, the best first."""
     alone = [result['miou'] for result in results if result['name'] == BASELINE]
     mean, spread = statistics.mean(alone), statistics.stdev(alone) if len(alone) > 1 else float('nan')
-    lines = ['| method | mIoU | against alone | iterations | CPU seconds | peak MiB |', '|---|---|---|---|---|---|']
+    rows = [('method', 'mIoU', 'against alone', 'iterations', 'CPU seconds', 'peak MiB')]
     methods = sorted((r for r in results if r['name'] != BASELINE), key=lambda r: -r['miou'])
     for result in [r for r in results if r['name'] == BASELINE] + methods:
         label = f'{BASELINE}, seed {result["seed"]}' if result['name'] == BASELINE else result['name']
-        lines.append(
-            f'| {label} | {result["miou"]:.2f} | {result["miou"] - mean:+.2f} | {result["iterations"]} | '
-            f'{result["seconds"]:.0f} | {result["megabytes"]:.0f} |'
+        rows.append(
+            (
+                label,
+                f'{result["miou"]:.2f}',
+                f'{result["miou"] - mean:+.2f}',
+                f'{result["iterations"]}',
+                f'{result["seconds"]:.0f}',
+                f'{result["megabytes"]:.0f}',
+            )
         )
-    return '\n'.join([*lines, '', f'Student alone: {mean:.2f} +- {spread:.2f} mIoU over {len(alone)} seeds.'])
+    return '\n'.join(
+        [markdown_table(rows), '', f'Student alone: {mean:.2f} +- {spread:.2f} mIoU over {len(alone)} seeds.']
+    )
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from mmseg_kd.datasets import DigitScenesDataset, write_digit_scenes
 from mmseg_kd.distillers import Distiller
 from mmseg_kd.io.configs import config_file
 from mmseg_kd.io.progress import ProgressLine
+from mmseg_kd.io.tables import markdown_table
 from mmseg_kd.profiling.complexity import complexity
 from mmseg_kd.visualization.comparison_picture import comparison_picture
 from mmseg_kd.visualization.picture_grid import check_matplotlib
@@ -195,14 +196,11 @@ def demo_table(outcomes: dict[str, list[Outcome]]) -> str:
                 f'{statistics.mean(result.seconds for result in results):.0f}',
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ['| ' + ' | '.join(cell.ljust(width) for cell, width in zip(row, widths)) + ' |' for row in rows]
-    lines.insert(1, '|-' + '-|-'.join('-' * width for width in widths) + '-|')
     gains = [there.miou - here.miou for here, there in zip(outcomes['student alone'], outcomes['student distilled'])]
     seeds = ''
     if len(gains) > 1:
         seeds = f' ({", ".join(f"{gain:+.1f}" for gain in gains)}; mean and deviation of {len(gains)} seeds)'
-    return '\n'.join(lines) + f'\n\nDistillation changes the student by {_spread(gains, "+")} mIoU{seeds}.\n'
+    return f'{markdown_table(rows)}\n\nDistillation changes the student by {_spread(gains, "+")} mIoU{seeds}.\n'
 
 
 def _spread(values: Sequence[float], sign: str = '') -> str:

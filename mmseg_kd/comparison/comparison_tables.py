@@ -3,8 +3,6 @@
 Text and LaTeX are written here, because prettytable needs unique column names and its LaTeX does not escape names.
 """
 
-import csv
-import io
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..io.runs import METRIC
+from ..io.tables import csv_table, markdown_table
 from .comparability import run_names
 from .comparison import Comparison, Row
 from .statistics import Spread
@@ -239,9 +238,9 @@ def as_text(table: Table) -> str:
 def as_markdown(table: Table) -> str:
     """A Markdown table, with the best result in bold and results within one std of it underlined."""
     marks = {'best': '**{}**', 'within': '<u>{}</u>', '': '{}'}
-    lines = [[_escape_markdown(name) for name in table.header], ['---'] + ['---:'] * (len(table.header) - 1)]
-    lines += [[marks[cell.standing].format(_escape_markdown(cell.text)) for cell in line] for line in table.rows]
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines) + '\n'
+    rows = [[_escape_markdown(name) for name in table.header]]
+    rows += [[marks[cell.standing].format(_escape_markdown(cell.text)) for cell in line] for line in table.rows]
+    return markdown_table(rows) + '\n'
 
 
 def as_latex(table: Table) -> str:
@@ -285,7 +284,7 @@ def main_csv(comparison: Comparison) -> str:
                 *fscore,
             )
         )
-    return _csv(lines)
+    return csv_table(lines)
 
 
 def class_csv(comparison: Comparison) -> str:
@@ -296,7 +295,7 @@ def class_csv(comparison: Comparison) -> str:
             (row.name, name, iou.mean, iou.std, iou.count, row.class_standing.get(name, ''))
             for name, iou in row.class_iou.items()
         ]
-    return _csv(lines)
+    return csv_table(lines)
 
 
 def _names(comparison: Comparison) -> dict[Path, str]:
@@ -329,12 +328,6 @@ def _about_gain(comparison: Comparison) -> list[str]:
             f'{intervals * (1 - comparison.confidence):.2g} are expected to miss the true difference.'
         )
     return texts
-
-
-def _csv(lines: Sequence[Sequence[Any]]) -> str:
-    file = io.StringIO()
-    csv.writer(file, lineterminator='\n').writerows(lines)
-    return file.getvalue()
 
 
 def _spread_cell(one: Spread | None, digits: int, standing: str) -> Cell:

@@ -17,7 +17,7 @@ from .dry_run import as_trained, build_skeleton, run_skeleton
 from .inference import image_channels, image_size
 from .labels import ignored_label, unify_ignored
 from .taps import PathError, Taps
-from .teacher import Spec, build_teachers
+from .teacher import Spec, build_teachers, scaled_size
 from .term import Term, student_paths, teacher_paths, wanted_paths
 
 
@@ -264,7 +264,7 @@ class Distiller(BaseSegmentor):
         for name, own in wanted.items():
             scale = getattr(self.teachers[name], 'scale', 1)
             skeleton = as_trained(skeletons[name]) if self.teachers_train else skeletons[name]
-            read = run_skeleton(skeleton, own, [round(side * scale) for side in size])
+            read = run_skeleton(skeleton, own, scaled_size(size, scale))
             teachers.update({_join(name, path): value for path, value in read.items()})
         for term in terms:
             term.fit(students, {path: teachers[own] for path, own in paths.items()}, self.label_classes)

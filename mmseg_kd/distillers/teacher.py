@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -200,7 +200,7 @@ class EnsembleTeacher:
         for member in self.members:
             logits = member.read(inputs, [LOGITS], preprocessor)[LOGITS].float()
             votes.append(F.log_softmax(align(logits, votes[0]) if votes else logits, dim=1))
-        return {LOGITS: torch.logsumexp(torch.stack(votes), dim=0) - math.log(len(votes))}
+        return {LOGITS: log_mean(votes)}
 
     def __deepcopy__(self, memo: dict) -> 'EnsembleTeacher':
         return self
@@ -286,12 +286,30 @@ def _build_teacher(spec: Spec, key: str, data_preprocessor: dict | None) -> Teac
     return FrozenTeacher(**spec, data_preprocessor=data_preprocessor)
 
 
+def log_mean(log_probabilities: Sequence[Tensor]) -> Tensor:
+    """Logarithm of the mean of probabilities that are given as logarithms, all of one shape.
+
+    >>> log_mean([torch.tensor([0.2, 0.8]).log(), torch.tensor([0.4, 0.6]).log()]).exp()
+    tensor([0.3000, 0.7000])
+    """
+    return torch.logsumexp(torch.stack(list(log_probabilities)), dim=0) - math.log(len(log_probabilities))
+
+
+def scaled_size(size: Sequence[int], scale: float) -> tuple[int, int]:
+    """Height and width times a scale, in whole pixels.
+
+    >>> scaled_size((512, 1024), 1.5)
+    (768, 1536)
+    """
+    height, width = size
+    return round(height * scale), round(width * scale)
+
+
 def at_scale(images: Tensor, scale: float) -> Tensor:
     """Images (N, C, H, W) enlarged on each side, to the nearest whole numbers of pixels."""
     if scale == 1:
         return images
-    size = [round(side * scale) for side in images.shape[2:]]
-    return F.interpolate(images, size=size, mode='bilinear', align_corners=False)
+    return F.interpolate(images, size=scaled_size(images.shape[2:], scale), mode='bilinear', align_corners=False)
 
 
 def in_precision(dtype: torch.dtype | None, device: str) -> AbstractContextManager:

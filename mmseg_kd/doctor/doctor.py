@@ -28,7 +28,7 @@ from .. import stack
 from ..constants import IGNORE_INDEX
 from ..distillers.dry_run import as_trained
 from ..distillers.inference import image_size
-from ..distillers.teacher import build_teachers
+from ..distillers.teacher import build_teachers, scaled_size
 from ..engine.checks import Problems, check_config, check_loader, training_loop, training_size
 from ..engine.launch import rank_of
 from ..engine.partition_runs import partition_of
@@ -219,8 +219,7 @@ def _features(report: Reporter, networks: Sequence[Network], size: Sequence[int]
         if network.teacher is None:
             as_trained(network.skeleton)
     return {
-        network.label: features(network.skeleton, [round(side * scale) for side in size])
-        for network, scale in zip(networks, scales)
+        network.label: features(network.skeleton, scaled_size(size, scale)) for network, scale in zip(networks, scales)
     }
 
 

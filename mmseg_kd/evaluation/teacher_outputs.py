@@ -1,7 +1,6 @@
 """A teacher's output on validation images, at full size."""
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from ..distillers.teacher import (
     at_scale,
     build_teachers,
     in_precision,
+    log_mean,
     teachers_by_name,
 )
 from ..io.configs import outer_preprocessor, published_weights, segmentor_config
@@ -120,7 +120,7 @@ def full_size_logits(teacher: Teacher, batch: dict) -> Tensor:
     if not isinstance(teacher, EnsembleTeacher):
         return _member_logits(teacher, batch)
     votes = [F.log_softmax(_member_logits(member, batch).float(), dim=0) for member in teacher.members]
-    return torch.logsumexp(torch.stack(votes), dim=0) - math.log(len(votes))
+    return log_mean(votes)
 
 
 def decision_threshold(teacher: Teacher) -> float | None:

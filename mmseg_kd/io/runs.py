@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -209,6 +209,19 @@ def read_class_iou(log: str) -> dict[str, float]:
     return found
 
 
+def read_scalars(path: Path) -> Iterator[dict[str, Any]]:
+    """The entries of a ``scalars.json``, in order; none if there is no such file.
+
+    Args:
+        path: path of the file, whose last line may be incomplete.
+    """
+    for line in path.read_text(encoding='utf-8', errors='replace').splitlines() if path.is_file() else ():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue  # the process was killed while it wrote, or is writing now
+
+
 def pointed_checkpoint(folder: Path) -> Path | None:
     """The checkpoint that the file ``last_checkpoint`` of a work directory names; None if one of them is missing.
 
@@ -246,17 +259,10 @@ def _read_sweep(folder: Path) -> dict[str, Any] | None:
 
 def _read_attempt(folder: Path) -> _Attempt:
     log = folder / f'{folder.name}.log'
-    entries = []
-    scalars = folder / 'vis_data' / 'scalars.json'
-    for line in scalars.read_text(encoding='utf-8', errors='replace').splitlines() if scalars.is_file() else ():
-        try:
-            entries.append(json.loads(line))
-        except ValueError:
-            continue  # an incomplete last line: the process was killed while it wrote
     text = log.read_text(encoding='utf-8', errors='replace') if log.is_file() else ''
     epoch = _number(r'Epoch\(train\) *\[\d+\]\[ *\d+/(\d+)\]', text) or 0
     steps, validations, others, last = [], [], [], 0
-    for entry in entries:
+    for entry in read_scalars(folder / 'vis_data' / 'scalars.json'):
         if 'iter' in entry:
             last = entry['step']
             steps.append(entry)

@@ -1,4 +1,4 @@
-"""Tables as Markdown and CSV. Both take rows of strings; the first row is the header.
+"""Tables as Markdown and CSV. The first row is the header.
 
 prettytable is no substitute, because it refuses equal column names, which the table of modules has.
 """
@@ -6,6 +6,7 @@ prettytable is no substitute, because it refuses equal column names, which the t
 import csv
 import io
 from collections.abc import Sequence
+from typing import Any
 
 Rows = Sequence[Sequence[str]]
 
@@ -34,8 +35,8 @@ def markdown_table(rows: Rows) -> str:
     return '\n'.join('| ' + ' | '.join(row) + ' |' for row in [cells[0], rule, *cells[1:]])
 
 
-def csv_table(rows: Rows) -> str:
-    """A table as comma-separated values.
+def csv_table(rows: Sequence[Sequence[Any]]) -> str:
+    """A table as comma-separated values; None is an empty cell, and numbers have all their digits.
 
     Args:
         rows: Cells by row, the header first.

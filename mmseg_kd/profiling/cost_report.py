@@ -143,4 +143,4 @@ def cost_csv(results: Sequence[NetworkCost], training: Energy | None = None) -> 
                     'never' if images is None else images,
                 )
             )
-    return csv_table([[str(cell) for cell in row] for row in rows])
+    return csv_table(rows)

@@ -11,7 +11,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from ..distillers.inference import image_channels, image_size
-from ..distillers.teacher import build_teachers, in_precision
+from ..distillers.teacher import build_teachers, in_precision, scaled_size
 from ..io.checkpoint import load_weights
 from ..io.configs import outer_preprocessor, segmentor_config
 from .complexity import complexity
@@ -59,7 +59,7 @@ class Network:
 
     def cost(self, size: Size) -> tuple[int, int]:
         """Parameters, and MACs (which MMEngine calls FLOPs) for one image of the size (H, W)."""
-        counts = [complexity(module, _scaled(size, scale)) for module, scale in zip(self._modules, self._scales)]
+        counts = [complexity(module, scaled_size(size, scale)) for module, scale in zip(self._modules, self._scales)]
         return sum(parameters for parameters, _ in counts), sum(macs for _, macs in counts)
 
     def bytes(self) -> int:
@@ -71,7 +71,7 @@ class Network:
         generator = torch.Generator().manual_seed(0)
         images = []
         for module, scale in zip(self._modules, self._scales):
-            noise = torch.randn(batch, image_channels(module), *_scaled(size, scale), generator=generator)
+            noise = torch.randn(batch, image_channels(module), *scaled_size(size, scale), generator=generator)
             images.append(noise.to(device))
 
         def run() -> None:
@@ -83,11 +83,6 @@ class Network:
                 torch.cuda.synchronize(device)
 
         return run
-
-
-def _scaled(size: Size, scale: float) -> Size:
-    height, width = (round(side * scale) for side in size)
-    return height, width
 
 
 def load_networks(config: Config, checkpoint: str | None = None) -> list[Network]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from ..distillers import Distiller
 from ..distillers.inference import image_size
+from ..distillers.teacher import scaled_size
 from .complexity import complexity
 
 
@@ -18,7 +19,7 @@ def distillation_summary(model: Distiller) -> str:
     ]
     for name, teacher in model.teachers.items():
         for i, member in enumerate(teacher.members):
-            p, f = complexity(member.module, [round(side * member.scale) for side in size])
+            p, f = complexity(member.module, scaled_size(size, member.scale))
             label = ' '.join(filter(None, ['teacher', name, str(i) if len(teacher.members) > 1 else '']))
             rows.append((label, _si(p), _si(f), f'{p / parameters:.2f} x, {_ratio(f, macs)}'))
     terms = [('term', 'loss', 'student', 'teacher', 'weight', 'trained with it')]

@@ -1,7 +1,6 @@
 """A training in its own process, and the results in its folder."""
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -12,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..io.files import write_atomically
+from ..io.runs import read_scalars
 
 GRACE = 10  # seconds between SIGTERM and SIGKILL
 # Without this, a training would outlive its killed worker and continue beside its successor. Linux only.
@@ -89,24 +89,20 @@ def killed_from_outside(code: int) -> bool:
     return number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def read_scalars(work_dir: Path) -> Iterator[dict]:
+def log_entries(work_dir: Path) -> Iterator[dict]:
     """All log entries of a run, in order. Entries that a resumed run repeats come later."""
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        for line in path.read_text(errors='replace').splitlines():
-            try:
-                yield json.loads(line)
-            except ValueError:  # a line that was being written
-                pass
+        yield from read_scalars(path)
 
 
 def validations(work_dir: Path, metric: str) -> dict[int, float]:
     """The metric of each validation, by iteration."""
-    return {entry['step']: float(entry[metric]) for entry in read_scalars(work_dir) if metric in entry}
+    return {entry['step']: float(entry[metric]) for entry in log_entries(work_dir) if metric in entry}
 
 
 def reached(work_dir: Path) -> int:
     """The last logged iteration; 0 without a log."""
-    return next((entry['step'] for entry in reversed(list(read_scalars(work_dir))) if 'step' in entry), 0)
+    return next((entry['step'] for entry in reversed(list(log_entries(work_dir))) if 'step' in entry), 0)
 
 
 def prepare_resume(work_dir: Path, before: float) -> Path | None:

@@ -56,11 +56,16 @@ a_50%|b*      1         62.50 ~  +1.50   +2.50               -      1         30
 
 def test_markdown_is_bold_and_underlined_and_escaped(comparison):
     assert as_markdown(main_table(comparison)).splitlines() == [
-        '|  | seeds | mIoU, % | gain | paired | 95 % interval | pairs | iterations | seconds | memory, MiB |',
-        '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
-        '| baseline | 3 | <u>61.00 ± 1.00</u> | - | - | - | - | 300 | 75 | - |',
-        r'| pi | 3 | **63.00 ± 2.00** | +2.00 | +2.00 | \[-0.48, +4.48\] | 3 | 300 | 150 | 2048 |',
-        r'| a\_50%\|b\* | 1 | <u>62.50</u> | +1.50 | +2.50 | - | 1 | 300 | 75 | - |',
+        r'|             | seeds |             mIoU, % |  gain | paired |    95 % interval | pairs | iterations | seconds |'
+        r' memory, MiB |',
+        r'| ----------- | ----: | ------------------: | ----: | -----: | ---------------: | ----: | ---------: | ------: |'
+        r' ----------: |',
+        r'| baseline    |     3 | <u>61.00 ± 1.00</u> |     - |      - |                - |     - |        300 |      75 |'
+        r'           - |',
+        r'| pi          |     3 |    **63.00 ± 2.00** | +2.00 |  +2.00 | \[-0.48, +4.48\] |     3 |        300 |     150 |'
+        r'        2048 |',
+        r'| a\_50%\|b\* |     1 |        <u>62.50</u> | +1.50 |  +2.50 |                - |     1 |        300 |      75 |'
+        r'           - |',
     ]
 
 

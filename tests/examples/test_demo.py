@@ -110,7 +110,7 @@ def test_table_of_one_seed():
     lines = table.splitlines()
     assert [cell.strip() for cell in lines[0].split('|')[1:-1]] == ['', 'mIoU, %', 'parameters', 'MACs', 'training, s']
     assert [cell.strip() for cell in lines[2].split('|')[1:-1]] == ['teacher', '62.0', '1.620 M', '123.5 M', '60']
-    assert set(lines[1]) == set('|-') and len({len(line) for line in lines[:5]}) == 1
+    assert set(lines[1]) == set('| -:') and len({len(line) for line in lines[:5]}) == 1
     assert lines[-1] == 'Distillation changes the student by -1.5 mIoU.'
 
 
