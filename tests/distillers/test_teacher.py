@@ -308,7 +308,7 @@ def test_configs_and_weights_of_libraries_are_found_by_name():
 @pytest.mark.parametrize(
     'config, message',
     [
-        ('a.py', 'needs a config of a library'),
+        ('a.py', "needs a library's config"),
         ('mmseg::_base_/models/pspnet_r50-d8.py', 'no metafile of mmseg names weights'),
     ],
 )
@@ -318,9 +318,7 @@ def test_auto_without_published_weights_says_so(config, message):
 
 
 def test_auto_names_its_key():
-    with pytest.raises(
-        CheckpointError, match='model.teacher.checkpoint: checkpoint="auto" needs a config of a library'
-    ):
+    with pytest.raises(CheckpointError, match='model.teacher.checkpoint: checkpoint="auto" needs a library\'s config'):
         FrozenTeacher(model=toy_segmentor(4), checkpoint='auto').module
 
 
