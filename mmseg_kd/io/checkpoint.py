@@ -75,6 +75,7 @@ class _RestrictedUnpickler(pickle.Unpickler):
     """Finds what tensors and MMEngine's checkpoints are made of, and nothing else; for torch below 2.4."""
 
     def find_class(self, module: str, name: str) -> Any:
+        module = 'builtins' if module == '__builtin__' else module  # its name in pickles of Python 2's protocols
         known = {f'{each.__module__}.{each.__qualname__}': each for each in SAFE_CLASSES}
         known.update({'_codecs.encode': codecs.encode, **_weights_only_unpickler._get_allowed_globals()})
         if f'{module}.{name}' not in known:

@@ -36,7 +36,8 @@ def test_reads_what_mmengine_saves(tmp_path):
     )
     checkpoint = read_checkpoint(str(tmp_path / 'c.pth'))
     assert checkpoint['message_hub']['log_scalars']['loss'].mean() == 1.5 and checkpoint['meta']['epoch'] == 3
-    assert torch.load(tmp_path / 'c.pth', weights_only=True).keys() == checkpoint.keys()  # as MMEngine itself loads it
+    if hasattr(torch.serialization, 'add_safe_globals'):  # as MMEngine itself loads it, from torch 2.4 on
+        assert torch.load(tmp_path / 'c.pth', weights_only=True).keys() == checkpoint.keys()
 
 
 def test_reads_it_also_after_others_took_the_permission_back(tmp_path):
