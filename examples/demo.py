@@ -199,7 +199,7 @@ def demo_table(outcomes: dict[str, list[Outcome]]) -> str:
     gains = [there.miou - here.miou for here, there in zip(outcomes['student alone'], outcomes['student distilled'])]
     seeds = ''
     if len(gains) > 1:
-        seeds = f' ({", ".join(f"{gain:+.1f}" for gain in gains)}; mean and deviation of {len(gains)} seeds)'
+        seeds = f' ({", ".join(f"{gain:+.1f}" for gain in gains)}; mean and std of {len(gains)} seeds)'
     return f'{markdown_table(rows)}\n\nDistillation changes the student by {_spread(gains, "+")} mIoU{seeds}.\n'
 
 
@@ -234,7 +234,9 @@ class ProgressHook(Hook):
 def main():
     warnings.filterwarnings('ignore')  # of libraries: this tool prints what matters
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='of training; several: mean and deviation')
+    parser.add_argument(
+        '--seeds', type=int, nargs='+', default=[0], help='seeds of the trainings; several give mean and std'
+    )
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'), help='logs, weights, table, picture')
     parser.add_argument('--data-root', type=Path, default=Path('data/digit_scenes'), help='where the scenes are')
     args = parser.parse_args()

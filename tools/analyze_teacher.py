@@ -17,9 +17,11 @@ from mmseg_kd.visualization.teacher_plot import draw_teacher
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config of a distiller, whose teachers are analyzed, or of a segmentor')
-    parser.add_argument('checkpoint', nargs='?', help='of the teacher; may be left out where the config names it')
-    parser.add_argument('--images', type=int, default=100, help='how many validation images, drawn at random')
-    parser.add_argument('--temperatures', type=float, nargs='+', default=[1, 2, 4, 8, 16], help='to soften with')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint of the teacher; optional if the config names it')
+    parser.add_argument('--images', type=int, default=100, help='number of validation images, sampled at random')
+    parser.add_argument(
+        '--temperatures', type=float, nargs='+', default=[1, 2, 4, 8, 16], help='temperatures of the softened output'
+    )
     parser.add_argument('--out', type=Path, help='folder for tables and plots; work_dirs/<config>/analysis if left out')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='override settings')
     args = parser.parse_args()

@@ -24,17 +24,19 @@ def size(text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config of a distiller, or of a segmentor')
-    parser.add_argument('--checkpoint', help='of the student, or of the segmentor; random weights cost the same')
-    parser.add_argument('--shape', type=size, nargs='+', metavar='HxW', help='of images; the training crop if left out')
-    parser.add_argument('--batches', type=int, nargs='+', default=[1, 8], help='images at once; energy: with the first')
-    parser.add_argument('--seconds', type=float, default=10, help='that a measurement takes at least')
-    parser.add_argument('--country', help='three letters, such as FRA: measure energy, and CO2 by its electricity')
+    parser.add_argument('--checkpoint', help='checkpoint of the student or segmentor; random weights cost the same')
+    parser.add_argument(
+        '--shape', type=size, nargs='+', metavar='HxW', help='image sizes; the training crop by default'
+    )
+    parser.add_argument('--batches', type=int, nargs='+', default=[1, 8], help='batch sizes; energy uses the first')
+    parser.add_argument('--seconds', type=float, default=10, help='minimal seconds of each measurement')
+    parser.add_argument('--country', help='country code such as FRA, to measure energy and CO2')
     parser.add_argument('--train-log', metavar='RUN_DIR', help="work directory of the student's training")
     parser.add_argument('--out', type=Path, help='folder for the tables; work_dirs/<config>/analysis if left out')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='override settings')
     args = parser.parse_args()
     if args.train_log and not args.country:
-        parser.error('--train-log needs --country: what training drew is compared with what an image draws')
+        parser.error('--train-log needs --country: the energy of training is compared with that of an image')
 
     config = read_config(args.config)
     config.merge_from_dict(args.cfg_options)

@@ -20,10 +20,12 @@ def main():
     warnings.filterwarnings('ignore')  # of libraries: this tool prints what matters
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config with a train_dataloader, as a path or mmseg_kd::_base_/datasets/...')
-    parser.add_argument('--fraction', type=float, required=True, help='labeled images, such as 0.125')
-    parser.add_argument('--seed', type=int, default=0, help='of the draw')
+    parser.add_argument('--fraction', type=float, required=True, help='fraction of labeled images, such as 0.125')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the sample')
     parser.add_argument('--balance', action='store_true', help='choose images that also hold the rare classes')
-    parser.add_argument('--out', type=Path, required=True, metavar='FOLDER', help='for labeled.txt and unlabeled.txt')
+    parser.add_argument(
+        '--out', type=Path, required=True, metavar='FOLDER', help='folder for labeled.txt and unlabeled.txt'
+    )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='override settings')
     args = parser.parse_args()
 
@@ -31,7 +33,7 @@ def main():
     config.merge_from_dict(args.cfg_options)
     init_default_scope('mmseg')
     dataset = config.train_dataloader.dataset
-    # Of a data set that is divided already, the whole is divided anew.
+    # A data set that is already divided is divided anew as a whole.
     images = ImageList.within(dataset.get('labeled', dataset), 'train_dataloader.dataset')
     labeled = labeled_part(images, dict(fraction=args.fraction, seed=args.seed))
     line = ProgressLine('label maps', len(images), sys.stderr)

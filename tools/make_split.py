@@ -12,13 +12,11 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, epilog='70 %% are for training, 20 %% for validation, 10 %% for testing.'
     )
-    parser.add_argument('images', help='folder of images, and of folders of them')
+    parser.add_argument('images', help='folder of the images and their subfolders')
     parser.add_argument('out', type=Path, help='folder for train.txt, val.txt and test.txt')
-    parser.add_argument(
-        '--fraction', type=float, default=1.0, help='of the images, drawn first; the others are in no list'
-    )
-    parser.add_argument('--seed', type=int, default=0, help='of the draw')
-    parser.add_argument('--suffix', default='.jpg', help='of the images')
+    parser.add_argument('--fraction', type=float, default=1.0, help='fraction of the images to use')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the sample')
+    parser.add_argument('--suffix', default='.jpg', help='suffix of the images')
     args = parser.parse_args()
     parts = write_split(args.images, args.out, args.fraction, args.seed, args.suffix)
     print('written: ' + ', '.join(f'{args.out / name}.txt ({len(part)} images)' for name, part in parts.items()))

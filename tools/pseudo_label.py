@@ -1,4 +1,4 @@
-"""Label a folder of images with any segmentor: PNG class maps, and a report of how the classes fare."""
+"""Label a folder of images with any segmentor: PNG class maps, and a report of the class frequencies."""
 
 import argparse
 import os
@@ -21,16 +21,16 @@ def main():
     parser.add_argument(
         'checkpoint', help="its weights; 'auto' for those that the library publishes, 'none' if it comes with them"
     )
-    parser.add_argument('images', help='folder of images, and of folders of them')
-    parser.add_argument('out', help='folder for the label maps and labels.json; a half-labeled one is gone on with')
+    parser.add_argument('images', help='folder of the images and their subfolders')
+    parser.add_argument('out', help='folder for the label maps and labels.json; an interrupted labeling continues')
     parser.add_argument(
         '--ids',
         nargs='+',
         default=[],
         metavar='FILE',
-        help='list files of the images to label, one a line: the path below IMAGES, without suffix',
+        help='list files of the images to label, one per line: the path relative to IMAGES, without suffix',
     )
-    parser.add_argument('--threshold', type=float, default=0.0, help='probability below which a pixel is void (255)')
+    parser.add_argument('--threshold', type=float, default=0.0, help='probability below which a pixel is ignored (255)')
     parser.add_argument(
         '--top-k',
         type=int,
@@ -38,7 +38,7 @@ def main():
         metavar='K',
         help='also write the K most probable classes and their probabilities, as .npz',
     )
-    parser.add_argument('--stride', type=int, default=4, help='in pixels, of those')
+    parser.add_argument('--stride', type=int, default=4, help='distance in pixels between two soft labels')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     parser.add_argument('--skip-unreadable', action='store_true', help='leave out images that cannot be read')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')

@@ -18,8 +18,8 @@ def main():
     warnings.filterwarnings('ignore')  # of libraries: this tool prints what matters
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config of a segmentor, or of a distiller: its student, beside its teachers')
-    parser.add_argument('checkpoint', help='of either')
-    parser.add_argument('--count', type=int, default=4, help='of the best, and of the worst')
+    parser.add_argument('checkpoint', help='checkpoint of the segmentor or distiller')
+    parser.add_argument('--count', type=int, default=4, help='number of best and of worst images')
     parser.add_argument(
         '--out', type=Path, metavar='FILE', help='PNG to write; work_dirs/<config>/analysis/predictions.png if left out'
     )

@@ -1,4 +1,4 @@
-"""What two students see, side by side, as a picture."""
+"""A picture that compares the predictions of two students."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,13 +24,13 @@ def comparison_picture(
     """Write a PNG with one row per image: image, truth, the three predictions, and where the two students differ.
 
     Args:
-        images: (H, W, 3), uint8, RGB; at least one.
-        truth: label maps (H, W), 255 = void.
-        teacher: what the teacher predicts, (H, W).
-        student: what the student that learned alone predicts, (H, W).
-        distilled: what the distilled student predicts, (H, W).
-        palette: red, green and blue in 0..255 of every class.
-        path: of the PNG; its folder exists.
+        images: RGB images (H, W, 3), uint8; at least one.
+        truth: Ground truth (H, W) of each image, 255 for ignored pixels.
+        teacher: Predictions (H, W) of the teacher.
+        student: Predictions (H, W) of the baseline, a student that was trained without a teacher.
+        distilled: Predictions (H, W) of the distilled student.
+        palette: Red, green and blue in 0..255 of every class.
+        path: Path of the PNG in an existing folder.
 
     Raises:
         ImportError: if matplotlib is not installed.
@@ -55,12 +55,14 @@ def comparison_picture(
 
 
 def difference_map(truth: np.ndarray, student: np.ndarray, distilled: np.ndarray) -> np.ndarray:
-    """Green where only the distilled student is right, red where only the other is, gray elsewhere, white in void.
+    """Green where only the distilled student is right, red where only the baseline is, white for ignored pixels.
+
+    All other pixels are gray.
 
     Args:
-        truth: label map (H, W), 255 = void.
-        student: prediction (H, W).
-        distilled: prediction (H, W).
+        truth: Ground truth (H, W), 255 for ignored pixels.
+        student: Prediction (H, W) of the baseline.
+        distilled: Prediction (H, W) of the distilled student.
 
     Returns:
         an RGB picture (H, W, 3), uint8.

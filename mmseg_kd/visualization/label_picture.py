@@ -1,4 +1,4 @@
-"""What labels a few images have been given, by one labeler after the other, as a picture."""
+"""A picture of the labels that several labelers gave to a few images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,11 +13,11 @@ from .prediction_picture import image_iou
 
 
 def spread_images(folder: Path, count: int) -> dict[str, str]:
-    """Images of a folder of labels, evenly spread over all in the order of their names: file by id.
+    """A few images of a folder of labels, evenly spaced in the order of their names, as file by id.
 
     Args:
-        folder: of :func:`~mmseg_kd.labeling.write_labels`.
-        count: how many, or all if there are fewer.
+        folder: Folder of labels that :func:`~mmseg_kd.labeling.write_labels` wrote.
+        count: Number of images; all images if there are fewer.
     """
     images = read_summary(str(folder))['images']
     names = sorted(images)
@@ -34,15 +34,15 @@ def draw_labels(
     """Write a PNG with a row per image: image, its true labels where they are known, and those of each labeler.
 
     Args:
-        columns: by title, the folders of labels of one labeler, which hold every image once.
-        images: path by id.
-        read: gives the image at a path, (H, W, 3), uint8, RGB.
-        truth: label map (H, W), 255 = void, by id; may be empty. Rows then say the IoU of the labels with it.
-        path: of the PNG; its folder exists.
+        columns: Folders of labels by title. The folders of one title hold every image once.
+        images: Paths of the images by id.
+        read: Function of a path that returns the RGB image (H, W, 3), uint8.
+        truth: Ground truth (H, W) by id, 255 for ignored pixels; may be empty. Titles show the IoU with it.
+        path: Path of the PNG in an existing folder.
 
     Raises:
         ImportError: if matplotlib is not installed.
-        ValueError: as :func:`~mmseg_kd.visualization.prediction_picture.image_iou`.
+        ValueError: If labels and ground truth differ in size, or if a label is no class.
     """
     summary = read_summary(str(next(iter(columns.values()))[0]))
     classes = summary['classes']

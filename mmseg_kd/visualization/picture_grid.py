@@ -11,7 +11,7 @@ import numpy as np
 from ..constants import IGNORE_INDEX
 from ..io.files import write_atomically
 
-# Inches of the picture.
+# Sizes in inches.
 SIDE, GAP, TITLE, LEGEND_LINE, LEGEND_LETTER, LEGEND_MARK = 1.6, 0.05, 0.22, 0.2, 0.065, 0.4
 VOID = (255, 255, 255)
 
@@ -20,8 +20,8 @@ class PictureRow(NamedTuple):
     """One image in all columns.
 
     Args:
-        title: what stands above it; nothing, and no room for it, if empty.
-        pictures: (H, W, 3), uint8, RGB; one per column.
+        title: Title above the row; empty for none.
+        pictures: RGB pictures (H, W, 3), uint8, one per column.
     """
 
     title: str
@@ -31,13 +31,13 @@ class PictureRow(NamedTuple):
 def draw_grid(
     columns: Sequence[str], rows: Sequence[PictureRow], legend: Sequence[tuple[str, Sequence[int]]], path: str | Path
 ) -> None:
-    """Write the PNG.
+    """Write a PNG with one row per image.
 
     Args:
-        columns: their titles.
-        rows: at least one; each keeps the proportions of its first picture.
-        legend: names, and red, green and blue in 0..255; below the rows, in as many lines as it takes.
-        path: of the PNG; its folder exists.
+        columns: Titles of the columns.
+        rows: At least one row; each keeps the aspect ratio of its first picture.
+        legend: Names with red, green and blue in 0..255, shown below the rows.
+        path: Path of the PNG in an existing folder.
 
     Raises:
         ImportError: if matplotlib is not installed.
@@ -54,7 +54,7 @@ def draw_grid(
     above = [TITLE if row.title else GAP for row in rows]
     height = TITLE + sum(above) + sum(sides) + LEGEND_LINE * math.ceil(len(legend) / per_line) + 4 * GAP
     figure = Figure(figsize=(width, height), dpi=120)
-    # A canvas of its own, so that neither the user's backend nor open figures are touched.
+    # A separate canvas, so that neither the user's backend nor open figures are touched.
     canvas = FigureCanvasAgg(figure)
     lefts = [GAP + i * (SIDE + GAP) for i in range(len(columns))]
     for left, column in zip(lefts, columns):
@@ -86,7 +86,7 @@ def draw_grid(
 
 
 def check_matplotlib() -> None:
-    """Raise ImportError, with the command that mends it, unless matplotlib is installed."""
+    """Raise ImportError, with the command that installs it, unless matplotlib is installed."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
@@ -94,17 +94,17 @@ def check_matplotlib() -> None:
 
 
 def color_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
-    """A label map (H, W) as an RGB picture (H, W, 3), uint8; void is white."""
+    """A label map (H, W) as an RGB picture (H, W, 3), uint8; ignored pixels are white."""
     colors = np.full((256, 3), VOID, np.uint8)
     colors[: len(palette)] = palette
     return colors[labels]
 
 
 def palette_of(metainfo: dict) -> list[list[int]]:
-    """The colors of the classes: those that a data set names, or colors of no meaning.
+    """The colors of the classes: those of the data set, or random ones.
 
     Args:
-        metainfo: ``classes`` of a data set, and its ``palette`` if it has one.
+        metainfo: Metainfo of a data set with ``classes`` and perhaps ``palette``.
     """
     palette = metainfo.get('palette')
     if palette is None or not len(palette):
@@ -115,7 +115,7 @@ def palette_of(metainfo: dict) -> list[list[int]]:
 def class_legend(
     maps: Sequence[np.ndarray], classes: Sequence[str], palette: Sequence[Sequence[int]]
 ) -> list[tuple[str, Sequence[int]]]:
-    """Names and colors of what is to be seen in label maps (H, W), 255 = void."""
+    """Names and colors of the classes that occur in label maps (H, W), 255 for ignored pixels."""
     seen = set().union(*(np.unique(labels).tolist() for labels in maps))
     legend = [(classes[i], palette[i]) for i in sorted(seen - {IGNORE_INDEX})]
     return legend + [('void', VOID)] * (IGNORE_INDEX in seen)

@@ -1,4 +1,4 @@
-"""Where a network succeeds and where it fails: its validation images sorted by IoU, as a picture."""
+"""A picture of the validation images that a network segments best and worst."""
 
 import copy
 import math
@@ -25,15 +25,14 @@ from .picture_grid import PictureRow, class_legend, color_labels, draw_grid, pal
 
 @dataclass
 class Example:
-    """One validation image through the networks.
+    """One validation image with the predictions of the networks.
 
     Args:
-        name: of its file.
-        place: ``'best 1'`` for the image that the network segments best, ``'worst 1'`` for that which it segments
-            worst.
-        iou: of the network's prediction, in [0, 1]; see :func:`image_iou`.
-        image: (H, W, 3), uint8, RGB, as the pipeline loads it, before it is resized.
-        labels: label maps (H, W), 255 = void: ``'truth'``, ``'prediction'``, and that of every teacher, by column.
+        name: Name of the image file.
+        place: Rank of the image, such as ``'best 1'`` or ``'worst 1'``.
+        iou: IoU of the network's prediction in [0, 1]; see :func:`image_iou`.
+        image: RGB image (H, W, 3), uint8, as the pipeline loads it, before resizing.
+        labels: Label maps (H, W) by column, 255 for ignored pixels: ``'truth'``, ``'prediction'`` and every teacher.
     """
 
     name: str
@@ -48,11 +47,11 @@ class Examples:
     """The images of a validation set that a network segments best and worst.
 
     Args:
-        shown: the best, the very best first; then the worst, the very worst first.
-        ious: of every image in the order of the data set; NaN for one that is void throughout.
-        classes: names.
-        palette: red, green and blue in 0..255 of every class.
-        no_teacher: why a distiller's teachers are not among the columns; None if they are, or there are none.
+        shown: Best images, the best one first, then worst images, the worst one first.
+        ious: IoU of every image in the order of the data set; NaN if all of its pixels are ignored.
+        classes: Class names.
+        palette: Red, green and blue in 0..255 of every class.
+        no_teacher: Reason why the teachers' predictions are missing; None if they are shown or there are none.
     """
 
     shown: list[Example]
@@ -69,15 +68,15 @@ def image_iou(predicted: np.ndarray, truth: np.ndarray, num_classes: int) -> flo
     of this over images is not the mIoU of a validation, which sums intersections and unions over all images first.
 
     Args:
-        predicted: classes (H, W).
-        truth: label map (H, W), 255 = void, which counts for nothing.
-        num_classes: of the data set.
+        predicted: Predicted classes (H, W).
+        truth: Ground truth (H, W), 255 for ignored pixels.
+        num_classes: Number of classes of the data set.
 
     Returns:
-        float: NaN if all is void.
+        float: IoU in [0, 1]; NaN if all pixels are ignored.
 
     Raises:
-        ValueError: if the sizes differ, or a label is no class.
+        ValueError: If the sizes differ, or a label is no class.
     """
     areas = ClassAreas(num_classes)
     areas.update(predicted, truth)
@@ -91,8 +90,8 @@ def best_and_worst(ious: Sequence[float], count: int) -> tuple[list[int], list[i
     lists: where there are fewer than ``2 * count`` values, the best go first.
 
     Args:
-        ious: values.
-        count: how many of each.
+        ious: IoU values.
+        count: Number of best and of worst images.
     """
     order = sorted((i for i, iou in enumerate(ious) if not math.isnan(iou)), key=lambda i: -ious[i])
     return order[:count], order[count:][::-1][:count]
@@ -104,11 +103,11 @@ def find_examples(
     """Run a network over all validation images, and its teachers over those that it segments best and worst.
 
     Args:
-        config: of a segmentor, or of a distiller, whose student is judged. Its ``val_dataloader`` has images and
+        config: Config of a segmentor, or of a distiller whose student is evaluated. Its ``val_dataloader`` must load
             labels.
-        checkpoint: of either.
-        count: how many of the best, and how many of the worst.
-        report: is called after every image with the number of images that are done, and of all.
+        checkpoint: Checkpoint of the segmentor or distiller.
+        count: Number of best and of worst images.
+        report: Function that is called after every image with the number of images done, and of all images.
 
     Raises:
         CheckpointError: if the checkpoint is missing, unsafe or of another network.
@@ -134,7 +133,7 @@ def find_examples(
 
     teachers, reason = {}, None
     if 'teacher' in config.model:
-        # What a student does can be seen without its teacher, too.
+        # The student's predictions are useful without the teacher's, too.
         try:
             teachers = load_teachers(config)
             for teacher in teachers.values():
@@ -164,7 +163,7 @@ def _predict(network: BaseSegmentor, item: dict) -> tuple[str, np.ndarray, np.nd
             "dict(type='LoadAnnotations') into it"
         )
     truth = unify_ignored(sample.gt_sem_seg.data[0], ignored_label(network))
-    # The prediction of a network of one channel is made of floats.
+    # A network with one output channel predicts floats.
     return sample.img_path, truth.cpu().numpy(), sample.pred_sem_seg.data[0].long().cpu().numpy()
 
 
@@ -172,7 +171,7 @@ def examples_report(examples: Examples) -> str:
     """The shown images with their IoU as a Markdown table, and how IoU spreads over all images.
 
     Args:
-        examples: of a network.
+        examples: Examples of a network.
     """
     known = [iou for iou in examples.ious if not math.isnan(iou)]
     rows = [('', 'image', 'IoU, %')]
@@ -188,8 +187,8 @@ def draw_examples(examples: Examples, path: str | Path) -> None:
     """Write a PNG with one row per image: image, truth, prediction, and what each teacher predicts.
 
     Args:
-        examples: of a network.
-        path: of the PNG; its folder exists.
+        examples: Examples of a network.
+        path: Path of the PNG in an existing folder.
 
     Raises:
         ImportError: if matplotlib is not installed.

@@ -13,9 +13,9 @@ def draw_teacher(name: str, statistics: OutputStatistics, path: str | Path) -> N
     """Write a PNG with the share of pixels by entropy for every temperature, and the reliability diagram.
 
     Args:
-        name: of the teacher, for the title.
-        statistics: of its output.
-        path: of the PNG; its folder exists.
+        name: Name of the teacher, for the title.
+        statistics: Statistics of the teacher's output.
+        path: Path of the PNG in an existing folder.
 
     Raises:
         ImportError: if matplotlib is not installed.
@@ -27,7 +27,7 @@ def draw_teacher(name: str, statistics: OutputStatistics, path: str | Path) -> N
     except ImportError as error:
         raise ImportError('plots need matplotlib: pip install "mmseg-kd[report]"') from error
     figure = Figure(figsize=(11, 4.4), dpi=120, layout='constrained')
-    # A canvas of its own, so that neither the user's backend nor open figures are touched.
+    # A separate canvas, so that neither the user's backend nor open figures are touched.
     canvas = FigureCanvasAgg(figure)
     figure.suptitle(f'{name}: {statistics.images} images, mIoU {100 * statistics.miou:.1f} %')
     left, right = figure.subplots(1, 2, width_ratios=(1.7, 1))
@@ -39,7 +39,7 @@ def draw_teacher(name: str, statistics: OutputStatistics, path: str | Path) -> N
     ):
         left.stairs(100 * shares, edges, color=color, linewidth=1.6, label=f'T = {temperature:g}, median {median:.2f}')
         left.axvline(median, color=color, linewidth=0.8, linestyle=':')
-    # One temperature may have nearly all its pixels in one bin, beside which the others would not be seen.
+    # Log scale: one temperature may have nearly all pixels in one bin, next to which other bars would be invisible.
     left.set_yscale('log')
     left.set(
         xlim=(0, 1),

@@ -124,7 +124,7 @@ def test_table_of_several_seeds_has_the_sample_deviation():
     )
     assert '61.0 ± 1.4' in table and '42.0 ± 2.8' in table
     assert table.splitlines()[-1] == (
-        'Distillation changes the student by +9.0 ± 1.4 mIoU (+10.0, +8.0; mean and deviation of 2 seeds).'
+        'Distillation changes the student by +9.0 ± 1.4 mIoU (+10.0, +8.0; mean and std of 2 seeds).'
     )
 
 
