@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ..models.hf_universal_segmentor import log_shares
 from ..models.two_classes import two_classes
 
-# Heads whose forward returns more in training than in testing, and the item that testing returns.
+# Heads whose forward returns more in training than in testing, with the index of the item that testing returns.
 DEPLOYED = {PIDHead: 1, DDRHead: 0, IterativeDecodeHead: -1}
 MASK_CLASSIFIERS = (Mask2FormerHead, MaskFormerHead, SideAdapterCLIPHead)
 
@@ -80,12 +80,13 @@ def check_head(head: nn.Module) -> None:
     """Raise PathError if the outputs of a head are not class maps."""
     if isinstance(head, PointHead):
         raise PathError(
-            '"logits" means nothing for PointRend, whose PointHead classifies single points and refines in '
+            '"logits" is not available for PointRend, whose PointHead classifies single points and refines in '
             'testing only; name "decode_head.0", the coarse logits of the head before it'
         )
     if isinstance(head, VPDDepthHead):
         raise PathError(
-            '"logits" means nothing for VPDDepthHead, which estimates depth and no classes; name a module of it instead'
+            '"logits" is not available for VPDDepthHead, which estimates depth and no classes; '
+            'name a module of it instead'
         )
 
 
@@ -196,7 +197,7 @@ def _chosen(head: nn.Module, output: Any) -> Tensor:
 
 def _asked(head: nn.Module, output: Any) -> Any:
     """The result of the head's own ``predict`` for the output, before resizing; None if it cannot be had."""
-    # A shallow copy shares the weights, and leaves the head itself as it is.
+    # A shallow copy shares the weights, and leaves the head itself unchanged.
     asked: Any = copy.copy(head)
     asked.__dict__['forward'] = lambda *args, **kwargs: output
     if getattr(type(head), 'predict_by_feat', None) is BaseDecodeHead.predict_by_feat:
@@ -207,7 +208,7 @@ def _asked(head: nn.Module, output: Any) -> Any:
     inputs = (None, None) if isinstance(head, BaseCascadeDecodeHead) else (None,)
     try:
         return asked.predict(*inputs, metas, None)
-    except Exception:  # it does more than to choose
+    except Exception:  # its predict does more than choose an output
         return None
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from .inference import forward_inference
 from .semi_supervised_distiller import Mixture, SemiSupervisedDistiller
 from .taps import Taps
-from .teacher import LiveTeacher
+from .teacher import OnlineTeacher
 from .term import student_paths, wanted_paths
 
 PEER = 'peer.'
@@ -74,7 +74,7 @@ class CrossPseudoSupervision(SemiSupervisedDistiller):
     ) -> None:
         super().__init__(student, dict(model=student), terms, unlabeled_terms, mix, data_preprocessor, init_cfg)
         self.peer = MODELS.build(copy.deepcopy(student))
-        self.teachers = {'': LiveTeacher(self.peer)}
+        self.teachers = {'': OnlineTeacher(self.peer)}
 
     @torch.compiler.disable(recursive=False)
     def loss(self, inputs: dict[str, Any], data_samples: dict[str, Any]) -> dict[str, Tensor]:
@@ -102,7 +102,7 @@ class CrossPseudoSupervision(SemiSupervisedDistiller):
         unlabeled = {}
         if mixture is not None:
             direct, unmixed = self._by_mixing(wanted_paths(self.unlabeled_terms.values()))
-            unlabeled = self._read_unmixed(mixture, unmixed, LiveTeacher(network).read)
+            unlabeled = self._read_unmixed(mixture, unmixed, OnlineTeacher(network).read)
             paths = student_paths(self.unlabeled_terms.values()) + direct
             unlabeled.update(forward_inference(network, mixture.images, paths))
         return _Said(losses, labeled, unlabeled)

@@ -99,14 +99,14 @@ class Distiller(BaseSegmentor):
 
     teachers_train = False  # whether a teacher is in training mode while it is read
 
-    # Under which names a plain student's checkpoint is loaded.
+    # The prefixes under which a plain student's checkpoint is loaded.
     plain_prefixes: tuple[str, ...] = ('student.',)
 
-    # The heads of a stock TTA wrapper and of visualizers ask the segmentor for these.
+    # Stock TTA wrappers and visualizers read these attributes of the segmentor.
     align_corners = property(lambda self: self.student.align_corners)
     num_classes = property(lambda self: self.student.num_classes)
     out_channels = property(lambda self: self.student.out_channels)
-    label_classes = property(lambda self: count_classes(self.student), doc='How many classes the labels distinguish.')
+    label_classes = property(lambda self: count_classes(self.student), doc='The number of classes in the labels.')
     decode_head = property(lambda self: self.student.decode_head)
 
     @property
@@ -114,7 +114,7 @@ class Distiller(BaseSegmentor):
         """Every term, by its name."""
         return dict(self.terms.items())
 
-    # torch.compile sees the networks and the losses, each by itself; what happens around them is not worth a graph.
+    # torch.compile compiles the networks and the losses separately; the code between them is not worth a graph.
     @torch.compiler.disable(recursive=False)
     def loss(self, inputs: Tensor, data_samples: list[Any]) -> dict[str, Tensor]:
         """The student's own losses and the weighted terms, by name.
@@ -130,10 +130,10 @@ class Distiller(BaseSegmentor):
         if self._teacher_missing is not None:
             raise self._teacher_missing
         labels = self._labels(data_samples)
-        answers = self._answers(inputs, data_samples, wanted_paths(self.terms.values()))
+        outputs = self._teacher_outputs(inputs, data_samples, wanted_paths(self.terms.values()))
         with Taps(self.student, student_paths(self.terms.values()), inputs) as values:
             losses = self.student(inputs, data_samples, mode='loss')
-        self._add_terms(losses, self.terms, values, answers, labels)
+        self._add_terms(losses, self.terms, values, outputs, labels)
         return losses
 
     def resting_parameters(self) -> list[nn.Parameter]:
@@ -152,7 +152,7 @@ class Distiller(BaseSegmentor):
         state = super().state_dict(*args, prefix=prefix, **kwargs)
         saved = {tensor.data_ptr() for tensor in state.values() if isinstance(tensor, Tensor)}
         for name, weight in all_weights(self).items():
-            # A network may also save its weights under other names.
+            # Some networks also save their weights under other names.
             if prefix + name not in state and weight.data_ptr() not in saved:
                 state[prefix + name] = weight if kwargs.get('keep_vars') else weight.detach()
         return state
@@ -183,30 +183,30 @@ class Distiller(BaseSegmentor):
     def _forward(self, inputs: Tensor, data_samples: list[Any] | None = None) -> Any:
         return self.student(inputs, data_samples, mode='tensor')
 
-    def _answers(self, inputs: Tensor, data_samples: list[Any], paths: Iterable[str]) -> dict[str, Any]:
+    def _teacher_outputs(self, inputs: Tensor, data_samples: list[Any], paths: Iterable[str]) -> dict[str, Any]:
         """The teacher outputs at the paths of the terms, for labeled images."""
         return self._read_teachers(inputs, paths)
 
     def _read_teachers(self, inputs: Tensor, paths: Iterable[str]) -> dict[str, Any]:
         """Teacher outputs by path. Each teacher runs once for all its paths, and not at all if it has none."""
-        answers = {}
+        outputs = {}
         for name, own in self._split(paths).items():
             read = self.teachers[name].read(inputs, own, self.data_preprocessor)
-            answers.update({_join(name, path): value for path, value in read.items()})
-        return answers
+            outputs.update({_join(name, path): value for path, value in read.items()})
+        return outputs
 
     @staticmethod
     def _add_terms(
         losses: dict[str, Tensor],
         terms: nn.ModuleDict,
         values: dict[str, Any],
-        answers: dict[str, Any],
+        outputs: dict[str, Any],
         labels: Tensor | None,
         prefix: str = '',
     ) -> None:
         """Compute the terms and add them to ``losses``."""
         for term in terms.values():
-            for name, value in term(values, answers, labels).items():
+            for name, value in term(values, outputs, labels).items():
                 if prefix + name in losses:
                     raise ValueError(f'{term.key}: the student already logs "{prefix + name}"; rename the term')
                 losses[prefix + name] = value
@@ -240,7 +240,7 @@ class Distiller(BaseSegmentor):
         try:
             skeletons.update({name: build_skeleton(teacher.model_config) for name, teacher in self.teachers.items()})
         except FileNotFoundError as error:
-            # A distilled student is tested where its teacher has never been: training is what needs the teacher.
+            # A distilled student may be tested on a machine without its teacher: only training needs the teacher.
             self._teacher_missing = FileNotFoundError(f'model.teacher.config: {error}')
             print_log(f'{self._teacher_missing}; this model can be tested, but not trained', 'current', logging.WARNING)
         channels = {name: image_channels(skeleton) for name, skeleton in skeletons.items()}

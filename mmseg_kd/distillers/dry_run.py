@@ -1,4 +1,4 @@
-"""Find the shapes of a network's features without its weights, and mostly without computing."""
+"""Find the shapes of a network's features without its weights, and mostly without computation."""
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,14 +20,14 @@ def build_skeleton(config: dict) -> nn.Module:
         with torch.device('meta'):
             return MODELS.build(copy.deepcopy(config)).eval()
     except Exception:
-        # Swin and MiT ask for the values of a linspace; a config that is wrong fails again here, and says why.
+        # Swin and MiT read the values of a linspace. A wrong config fails again here, with its own message.
         return MODELS.build(copy.deepcopy(config)).eval()
 
 
 def as_trained(skeleton: nn.Module) -> nn.Module:
-    """Switch a skeleton to training mode, in which some networks return more than in testing (PIDNet, DDRNet).
+    """Switch a skeleton to training mode, in which some networks (PIDNet, DDRNet) return more than in testing.
 
-    What would gather statistics stays in evaluation mode, where one image and one process are enough.
+    Layers that would update statistics stay in eval mode, which works with one image and one process.
     """
     skeleton.train()
     for module in skeleton.modules():
@@ -37,7 +37,7 @@ def as_trained(skeleton: nn.Module) -> nn.Module:
 
 
 def run_skeleton(model: nn.Module, paths: Iterable[str], size: Sequence[int]) -> dict[str, Any]:
-    """What the paths hold for one image of the given size (H, W), as tensors on the meta device, in the model's mode.
+    """Values of the paths for one image of the given size (H, W), as tensors on the meta device, in the model's mode.
 
     Raises:
         PathError: if a path cannot be read.
@@ -56,13 +56,13 @@ def run_skeleton(model: nn.Module, paths: Iterable[str], size: Sequence[int]) ->
     except Exception:
         if not model.training:
             raise
-    return _run(model.eval(), paths, size, 'cpu')  # a network that trains with more than images
+    return _run(model.eval(), paths, size, 'cpu')  # this network needs more than images in training mode
 
 
 def to_zeros(model: nn.Module) -> nn.Module:
-    """The model on the CPU, all weights zero, for a forward that looks at values.
+    """Move the model to the CPU with all weights zero, for a forward pass that reads values.
 
-    Zeros are also indices that exist, where a buffer holds such; what memory happens to hold is not.
+    Zeros are also valid indices where a buffer holds some; uninitialized memory is not.
     """
     model.to_empty(device='cpu')
     for tensor in (*model.parameters(), *model.buffers()):

@@ -16,7 +16,7 @@ from .taps import Taps
 
 
 def forward_inference(model: nn.Module, inputs: Tensor, paths: Iterable[str]) -> dict[str, Any]:
-    """Run a segmentor as deep as the paths need, without losses, and return what they hold.
+    """Run a segmentor as deep as the paths need, without losses, and return their values.
 
     Auxiliary heads, which inference leaves out, run only where a path lies in one.
     """
@@ -28,23 +28,23 @@ def forward_inference(model: nn.Module, inputs: Tensor, paths: Iterable[str]) ->
 
 
 def run_network(model: nn.Module, inputs: Tensor, auxiliary: bool = False) -> None:
-    """Run all that a prediction runs, for those who read it on the way.
+    """Run all modules that a prediction needs, for recorders of their outputs.
 
     Args:
-        model: a segmentor.
-        inputs: preprocessed images (N, C, H, W).
-        auxiliary: the auxiliary heads too.
+        model: The segmentor.
+        inputs: The preprocessed images (N, C, H, W).
+        auxiliary: Whether to run the auxiliary heads too.
     """
     if isinstance(model, EncoderDecoder):
         _encode_decode(model, inputs, auxiliary)
     elif isinstance(model, MultimodalEncoderDecoder):
-        model.encode_decode(inputs, _metas(inputs))  # its mode='tensor' leaves out what the head reads
+        model.encode_decode(inputs, _metas(inputs))  # its mode='tensor' lacks an input of the head
     else:
         model(inputs, mode='tensor')
 
 
 def _encode_decode(model: EncoderDecoder, inputs: Tensor, auxiliary: bool) -> None:
-    """Heads that take features alone are called by ``forward``, without the resizing that ``predict`` adds."""
+    """Heads that need features alone are called by ``forward``, without the resizing that ``predict`` adds."""
     head: BaseDecodeHead
     features = model.extract_feat(inputs)
     if auxiliary:
@@ -59,12 +59,12 @@ def _encode_decode(model: EncoderDecoder, inputs: Tensor, auxiliary: bool) -> No
 
 
 def _takes(head: nn.Module, given: list[Any]) -> bool:
-    """Whether ``forward`` needs only features and the output of the head before. Mask classifiers need more."""
+    """Whether ``forward`` needs only features and the output of the previous head. Mask classifiers need more."""
     try:
         inspect.signature(type(head).forward).bind(head, *given)
     except TypeError:
         return False
-    return not isinstance(head, PointHead)  # which takes points, and two inputs by chance
+    return not isinstance(head, PointHead)  # its two inputs include points
 
 
 def _metas(images: Tensor) -> list[dict]:
@@ -82,12 +82,12 @@ def image_channels(model: nn.Module) -> int:
 
 
 def image_size(preprocessor: nn.Module | dict | None, default: int = 512) -> tuple[int, int]:
-    """Height and width of the images that a network is trained with.
+    """Height and width of the images with which a network is trained.
 
     Args:
-        preprocessor: the data preprocessor or its config. One without ``size`` leaves images as large as they are, up
-            to a multiple of its ``size_divisor``.
-        default: side to assume where the size is not fixed.
+        preprocessor: The data preprocessor or its config. One without ``size`` keeps the size of images, up to a
+            multiple of its ``size_divisor``.
+        default: The side to assume where the size is not fixed.
     """
     get = preprocessor.get if isinstance(preprocessor, dict) else lambda key: getattr(preprocessor, key, None)
     size: Any = get('size')

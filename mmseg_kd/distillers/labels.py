@@ -1,4 +1,4 @@
-"""Ignored pixels: whatever a segmentor's head calls them, to losses and analyses they are 255."""
+"""Ignored pixels: losses and analyses see them as 255, whatever label a segmentor's head ignores."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Labels = TypeVar('Labels', Tensor, np.ndarray)
 
 
 def ignored_label(segmentor: nn.Module | dict) -> int:
-    """The label that a segmentor's decode head (the last one of a cascade) ignores; 255 if it does not say.
+    """The label that a segmentor's decode head (the last one of a cascade) ignores; 255 if it has none.
 
     Args:
-        segmentor: a network or its config.
+        segmentor: The segmentor or its config.
     """
     head: Any = segmentor.get('decode_head') if isinstance(segmentor, dict) else getattr(segmentor, 'decode_head', None)
     if isinstance(head, (list, tuple, nn.ModuleList)):
@@ -28,7 +28,7 @@ def ignored_label(segmentor: nn.Module | dict) -> int:
 
 
 def unify_ignored(labels: Labels, ignored: int) -> Labels:
-    """Label maps with 255 in place of the label that is ignored; the very same ones if that is 255 already."""
+    """Label maps with 255 in place of the ignored label; the same object if it is 255 already."""
     if ignored == IGNORE_INDEX:
         return labels
     if isinstance(labels, Tensor):

@@ -1,4 +1,4 @@
-"""The segmentor whose teacher is the average of what the student was."""
+"""The segmentor whose teacher is a moving average of its student."""
 
 import copy
 import logging
@@ -10,35 +10,47 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from .semi_supervised_distiller import SemiSupervisedDistiller
-from .teacher import LiveTeacher
+from .teacher import OnlineTeacher
 
 
 @MODELS.register_module()
 class MeanTeacher(SemiSupervisedDistiller):
-    r"""A :class:`SemiSupervisedDistiller` whose one, unnamed teacher is a moving average of the student.
+    r"""A :class:`SemiSupervisedDistiller` whose single, unnamed teacher is a moving average of the student.
 
     .. math:: \theta_t \leftarrow m \theta_t + (1 - m) \theta_s
 
-    after every iteration, by :class:`~mmseg_kd.engine.MeanTeacherHook`, which also says m. The teacher begins as a copy
-    of the student, is in eval mode, is saved and resumed with the model, and gets no gradient. What is tested and
-    exported is the student.
+    after every iteration, by :class:`~mmseg_kd.engine.MeanTeacherHook`, which sets m. The teacher begins as a copy of
+    the student, is in eval mode, is saved and resumed with the model, and gets no gradient. The student is tested and
+    exported.
 
     Args:
-        student: as of :class:`SemiSupervisedDistiller`.
-        terms: as there.
-        unlabeled_terms: as there.
-        mix: as there.
-        data_preprocessor: as there.
-        init_cfg: as there.
+        student: The config of the segmentor to train.
+        terms: The terms on labeled images, as for :class:`SemiSupervisedDistiller`.
+        unlabeled_terms: The terms on unlabeled images.
+        mix: The config of a :class:`CutMix`, which needs two unlabeled branches.
+        data_preprocessor: The data preprocessor for a student that has none.
+        init_cfg: The config of the initialization, as in any MMEngine module.
 
     Raises:
-        ValueError: as there.
+        ValueError: in the cases of :class:`SemiSupervisedDistiller`.
+
+    Example:
+        >>> from mmengine.registry import init_default_scope
+        >>> from mmseg_kd.distillers import MeanTeacher
+        >>> from mmseg_kd.testing.toys import toy_branch_batch, toy_segmentor
+        >>> init_default_scope('mmseg')  # a Runner does this
+        >>> term = dict(student='logits', teacher='logits', loss=dict(type='ProbabilityMSELoss'), weight=100.0)
+        >>> model = MeanTeacher(toy_segmentor(auxiliary=False), unlabeled_terms=dict(loss_mt=term))
+        >>> losses = model.loss(**model.data_preprocessor(toy_branch_batch(), training=True))
+        >>> sorted(losses)
+        ['decode.acc_seg', 'decode.loss_ce', 'loss_mt']
+        >>> model.update_teacher(momentum=0.99)  # MeanTeacherHook does this after every iteration
 
     Paper: Tarvainen and Valpola, "Mean teachers are better role models" (NIPS 2017, arXiv 1703.01780), with
     :class:`~mmseg_kd.losses.ProbabilityMSELoss` on labeled and unlabeled images. Deviations from the code of the
     comparison in Chen et al. (CVPR 2021, arXiv 2106.01226): the teacher has the student's BatchNorm statistics and is
-    in eval mode, there it is in train mode and keeps its own; and it follows after the step of the optimizer, there
-    before.
+    in eval mode, where the code keeps it in train mode with its own statistics; and it is updated after the step of the
+    optimizer, where the code does so before.
     """
 
     plain_prefixes = ('student.', 'teacher.')
@@ -54,7 +66,7 @@ class MeanTeacher(SemiSupervisedDistiller):
     ) -> None:
         super().__init__(student, dict(model=student), terms, unlabeled_terms, mix, data_preprocessor, init_cfg)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False)
-        self.teachers = {'': LiveTeacher(self.teacher)}
+        self.teachers = {'': OnlineTeacher(self.teacher)}
         self._unmoved = 0
         self.train(self.training)
 
@@ -65,7 +77,7 @@ class MeanTeacher(SemiSupervisedDistiller):
         return self
 
     def init_weights(self) -> None:
-        """Initialize the student, and begin with a teacher that equals it."""
+        """Initialize the student, and copy it to the teacher."""
         super().init_weights()
         self.update_teacher(momentum=0.0)
 
@@ -74,7 +86,7 @@ class MeanTeacher(SemiSupervisedDistiller):
         """Move the teacher's parameters towards the student's, and copy the statistics.
 
         Args:
-            momentum: share of the teacher that stays, from 0 to 1.
+            momentum: The share of the teacher that is kept, from 0 to 1.
         """
         for average, current in zip(self.teacher.parameters(), self.student.parameters()):
             average.lerp_(current, 1 - momentum)
@@ -87,7 +99,7 @@ class MeanTeacher(SemiSupervisedDistiller):
         """See :meth:`SemiSupervisedDistiller.loss`."""
         if self._unmoved == 1:
             print_log(
-                "nothing moved the teacher since the last step; add dict(type='MeanTeacherHook') to custom_hooks",
+                "the teacher was not updated since the last step; add dict(type='MeanTeacherHook') to custom_hooks",
                 'current',
                 logging.WARNING,
             )

@@ -1,4 +1,4 @@
-"""Images as the student's preprocessor left them, turned into what the teacher's would have made of them."""
+"""Conversion of images from the student's normalization to the teacher's."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import Tensor, nn
 class Renormalize:
     """Convert normalized images from one data preprocessor's mean, std and channel order to another's.
 
-    Working on the normalized images, rather than preprocessing the raw ones twice, also serves images that were mixed
-    after preprocessing. Padding, 0 for the source, becomes the source's mean color as the target sees it.
+    It converts normalized images instead of preprocessing raw ones twice, which also serves images that were mixed
+    after preprocessing. Padding, 0 for the source, becomes the source's mean color in the target's normalization.
 
     Args:
-        source: data preprocessor of the student.
-        target: data preprocessor of the teacher.
+        source: The data preprocessor of the student.
+        target: The data preprocessor of the teacher.
 
     Shape:
-        (N, C, H, W), equal in and out; the very same tensor where the two preprocessors agree. Channels are swapped
-        where there are three.
+        (N, C, H, W), equal in and out; the same tensor object where the two preprocessors agree. Three channels are
+        swapped if the orders differ.
 
     Raises:
-        ValueError: if the preprocessors differ and one of them is of a kind whose mean and std are not known.
+        ValueError: if the preprocessors differ and the mean and std of one of them are unknown.
     """
 
     def __init__(self, source: nn.Module, target: nn.Module) -> None:
@@ -43,7 +43,7 @@ class Renormalize:
         mean, std = _statistics(source)
         target_mean, target_std = _statistics(target)
         self._swap = swaps_channels(source) != swaps_channels(target)
-        # A swap goes first, so the source's values have to come in the target's order.
+        # Channels are swapped first, so the source's values must be in the target's order.
         self._scaling = {
             swap: [s / target_std, (m - target_mean) / target_std]
             for swap, m, s in ((False, mean, std), (True, mean.flip(0), std.flip(0)))
@@ -63,24 +63,24 @@ class Renormalize:
 
 
 def normalizes(preprocessor: nn.Module) -> bool:
-    """Whether a data preprocessor has a mean and a std; one of an unknown kind is taken to see to that itself."""
+    """Whether a data preprocessor has a mean and a std. One of an unknown kind is assumed to normalize by itself."""
     return not _is_known(preprocessor) or bool(getattr(preprocessor, '_enable_normalize', False))
 
 
 def _is_known(preprocessor: nn.Module) -> bool:
     """Whether mean and std can be read, or there are none."""
-    # Upstream's preprocessor for segmentation and MMEngine's own, on which the continuation's builds, have the
-    # attribute.
+    # The attribute exists in upstream's preprocessor for segmentation and in MMEngine's, from which the continuation's
+    # is derived.
     return hasattr(preprocessor, '_enable_normalize') or type(preprocessor) in (BaseDataPreprocessor, nn.Identity)
 
 
 def swaps_channels(preprocessor: nn.Module | None) -> bool:
-    """Whether channels were swapped; upstream's preprocessor and MMEngine's spell it differently."""
+    """Whether channels are swapped; upstream's preprocessor and MMEngine's have different names for it."""
     return any(getattr(preprocessor, name, False) for name in ('channel_conversion', '_channel_conversion'))
 
 
 def _statistics(preprocessor: BaseDataPreprocessor) -> tuple[Tensor, Tensor]:
-    """Mean and std, (C, 1, 1) or (1, 1, 1) for all channels."""
+    """Mean and std, (C, 1, 1), or (1, 1, 1) for all channels."""
     if not getattr(preprocessor, '_enable_normalize', False):
         return torch.zeros(1, 1, 1), torch.ones(1, 1, 1)
     return preprocessor.mean.cpu(), preprocessor.std.cpu()

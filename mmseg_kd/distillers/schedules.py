@@ -10,9 +10,15 @@ class WarmupWeight:
     """Grow linearly from 0 to ``weight``.
 
     Args:
-        weight: the value after the warm-up.
-        iters: length of the warm-up, in iterations.
-        begin: first iteration of the warm-up; the weight is 0 before it.
+        weight: The value after the warm-up.
+        iters: The length of the warm-up, in iterations.
+        begin: The first iteration of the warm-up; the weight is 0 before it.
+
+    Example:
+        >>> from mmseg_kd.distillers import WarmupWeight
+        >>> schedule = WarmupWeight(weight=2.0, iters=100)
+        >>> [schedule(iteration) for iteration in (0, 50, 100, 200)]
+        [0.0, 1.0, 2.0, 2.0]
     """
 
     def __init__(self, weight: float, iters: int, begin: int = 0) -> None:
@@ -29,10 +35,16 @@ class CosineDecayWeight:
     """Fall from ``weight`` to ``final`` along half a cosine.
 
     Args:
-        weight: the value up to ``begin``.
-        iters: length of the decay, in iterations.
-        begin: first iteration of the decay.
-        final: the value after it.
+        weight: The value up to ``begin``.
+        iters: The length of the decay, in iterations.
+        begin: The first iteration of the decay.
+        final: The value after the decay.
+
+    Example:
+        >>> from mmseg_kd.distillers import CosineDecayWeight
+        >>> schedule = CosineDecayWeight(weight=2.0, iters=100)
+        >>> [round(schedule(iteration), 4) for iteration in (0, 50, 100, 200)]
+        [2.0, 1.0, 0.0, 0.0]
     """
 
     def __init__(self, weight: float, iters: int, begin: int = 0, final: float = 0.0) -> None:
@@ -50,8 +62,14 @@ class CutoffWeight:
     """Hold ``weight`` until an iteration, and 0 from then on.
 
     Args:
-        weight: the value before the cut-off.
-        end: the first iteration without the term.
+        weight: The value before the cut-off.
+        end: The first iteration without the term.
+
+    Example:
+        >>> from mmseg_kd.distillers import CutoffWeight
+        >>> schedule = CutoffWeight(weight=2.0, end=100)
+        >>> [schedule(iteration) for iteration in (99, 100)]
+        [2.0, 0.0]
     """
 
     def __init__(self, weight: float, end: int) -> None:
@@ -66,8 +84,14 @@ class DelayedWeight:
     """0 until an iteration, and ``weight`` from then on.
 
     Args:
-        weight: the value from ``begin`` on.
-        begin: the first iteration with the term.
+        weight: The value from ``begin`` on.
+        begin: The first iteration with the term.
+
+    Example:
+        >>> from mmseg_kd.distillers import DelayedWeight
+        >>> schedule = DelayedWeight(weight=2.0, begin=100)
+        >>> [schedule(iteration) for iteration in (99, 100)]
+        [0.0, 2.0]
     """
 
     def __init__(self, weight: float, begin: int) -> None:

@@ -24,10 +24,10 @@ class Mixture(NamedTuple):
     """Unlabeled images as the student sees them.
 
     Args:
-        images: preprocessed, (N, 3, H, W).
-        sources: the two batches that they were mixed of; none where they were not mixed.
-        mask: (N, 1, H, W), True where the second source is seen.
-        labels: (N, H, W), 255 in the padding and 0 elsewhere; None if no term needs them.
+        images: The preprocessed images (N, 3, H, W).
+        sources: The two batches that were mixed; empty if nothing was mixed.
+        mask: The mask (N, 1, H, W), True where the second source is seen.
+        labels: A map (N, H, W), 255 in the padding and 0 elsewhere; None if no term needs it.
     """
 
     images: Tensor
@@ -43,35 +43,49 @@ class SemiSupervisedDistiller(Distiller):
     .. math:: L = L_{student}(x_l) + \sum_k w_k L_k(x_l) + \sum_j w_j L_j(x_u)
 
     with the student's own losses and ``terms`` on the labeled images :math:`x_l`, and ``unlabeled_terms`` on the
-    unlabeled ones: the first branch of the data set as it is or, with ``mix``, the mixture of two branches. The
-    student runs once on each of :math:`x_l` and :math:`x_u`, a batch by itself; a teacher once on every batch that
-    terms read.
+    unlabeled ones :math:`x_u`: the first branch of the data set or, with ``mix``, the mixture of two branches. The
+    student runs once on each of :math:`x_l` and :math:`x_u`, as separate batches; a teacher runs once on every batch
+    that terms read.
 
-    In ``unlabeled_terms``, a teacher's path such as ``deep.logits`` is what it says to the mixture, and
-    ``deep.unmixed.logits`` is what it says to the two images, mixed afterwards by the same mask. Losses with labels are
-    given 255 in the padding, mixed likewise, and 0 elsewhere, whatever the data set knows of these images.
+    In ``unlabeled_terms``, a teacher's path such as ``deep.logits`` is its output for the mixture. The path
+    ``deep.unmixed.logits`` is its outputs for the two images, mixed afterwards by the same mask. Losses with labels get
+    255 in the padding, mixed by the same mask, and 0 elsewhere, even if the data set has labels for these images.
 
-    The data set is a :class:`~mmseg_kd.datasets.SemiSupervisedDataset`; the student's ``SegDataPreProcessor`` becomes a
-    :class:`~mmseg_kd.models.BranchPreprocessor` for training, while the student's own config stays as it is.
+    The data set is a :class:`~mmseg_kd.datasets.SemiSupervisedDataset`. For training, the student's
+    ``SegDataPreProcessor`` becomes a :class:`~mmseg_kd.models.BranchPreprocessor`; the student's own config does not
+    change.
 
     Args:
-        student: as of :class:`Distiller`.
-        teacher: as of :class:`Distiller`.
-        terms: on labeled images, as of :class:`Distiller`; may be left out.
-        unlabeled_terms: likewise on unlabeled ones; without any, unlabeled images are not looked at.
-        mix: config of a :class:`CutMix`, which needs two unlabeled branches.
-        data_preprocessor: as of :class:`Distiller`.
-        init_cfg: as of :class:`Distiller`.
+        student: The config of the segmentor to train, as for :class:`Distiller`.
+        teacher: The arguments of the teacher or teachers, as for :class:`Distiller`.
+        terms: The terms on labeled images; may be left out.
+        unlabeled_terms: The terms on unlabeled images; without any, unlabeled images are not used.
+        mix: The config of a :class:`CutMix`, which needs two unlabeled branches.
+        data_preprocessor: The data preprocessor for a student or an inline teacher that has none.
+        init_cfg: The config of the initialization, as in any MMEngine module.
 
     Raises:
-        ValueError: in one line that names the key: as of :class:`Distiller`, or if two terms have one name.
+        ValueError: in one line that names the key, in the cases of :class:`Distiller`, or if two terms have one name.
+
+    Example:
+        >>> from mmengine.registry import init_default_scope
+        >>> from mmseg_kd.distillers import SemiSupervisedDistiller
+        >>> from mmseg_kd.testing.toys import toy_branch_batch, toy_segmentor
+        >>> init_default_scope('mmseg')  # a Runner does this
+        >>> network = toy_segmentor(auxiliary=False)
+        >>> term = dict(student='logits', teacher='unmixed.logits', loss=dict(type='PseudoLabelLoss'))
+        >>> model = SemiSupervisedDistiller(
+        ...     network, dict(model=network), unlabeled_terms=dict(loss_pl=term), mix=dict(type='CutMix'))
+        >>> sorted(model.loss(**model.data_preprocessor(toy_branch_batch(), training=True)))
+        ['decode.acc_seg', 'decode.loss_ce', 'loss_pl']
 
     Paper: Qin et al., "Multi-Granularity Distillation Scheme Towards Lightweight Semi-Supervised Semantic Segmentation"
     (ECCV 2022, arXiv 2208.10169), with two teachers, CutMix, :class:`~mmseg_kd.losses.PseudoLabelLoss`,
     :class:`~mmseg_kd.losses.ImageSemanticLoss` and :class:`~mmseg_kd.losses.RegionContentLoss`. Deviations from its
-    code: teachers are in eval mode, there they use and move the statistics of the batch; the student does not run on
-    the images before they are mixed, there it does, which only moves its BatchNorm statistics; what teachers say is
-    mixed on its own grid, there after resizing to the image; padding counts for no loss with labels, there it counts.
+    code: teachers are in eval mode, where the code uses and updates the statistics of the batch; the student does not
+    run on the images before they are mixed, which in the code only updates its BatchNorm statistics; teacher outputs
+    are mixed on their own grid, where the code first resizes them to the image; and padding is left out of all losses
+    with labels, where the code counts it.
     """
 
     def __init__(
@@ -103,8 +117,8 @@ class SemiSupervisedDistiller(Distiller):
             for path in term.teacher_paths:
                 if path != self._network_path(path) and not mixed:
                     raise PathError(
-                        f'{term.key}.teacher: "{path}" is about images that are mixed, which those of '
-                        'model.unlabeled_terms are where model.mix is set; leave "unmixed." out'
+                        f'{term.key}.teacher: "{path}" needs mixed images, which exist only in '
+                        'model.unlabeled_terms and with model.mix; remove "unmixed."'
                     )
 
     @property
@@ -117,22 +131,23 @@ class SemiSupervisedDistiller(Distiller):
         """The student's own losses and the weighted terms, by name.
 
         Args:
-            inputs: ``labeled`` images (N, 3, H, W), and ``unlabeled``, one such batch per branch.
-            data_samples: ``labeled``, one ``SegDataSample`` per image with its label map, and ``unlabeled``, lists of
-                them per branch, with a label map where terms need to know the padding.
+            inputs: A dict of the ``labeled`` images (N, 3, H, W), and the ``unlabeled`` ones, one such batch per
+                branch.
+            data_samples: A dict of ``labeled``, one ``SegDataSample`` per image with its label map, and ``unlabeled``,
+                one list of them per branch, with a label map where terms need the padding.
 
         Raises:
-            ValueError: if the batch has no such branches, or as :meth:`Distiller.loss`.
+            ValueError: if the batch lacks these branches, and in the cases of :meth:`Distiller.loss`.
         """
         self._check_branches(inputs)
         losses = super().loss(inputs['labeled'], data_samples['labeled'])
         if self.unlabeled_terms:
             mixture = self._mixture(inputs['unlabeled'], data_samples['unlabeled'])
             direct, unmixed = self._by_mixing(wanted_paths(self.unlabeled_terms.values()))
-            answers = self._read_teachers(mixture.images, direct)
-            answers.update(self._read_unmixed(mixture, unmixed, self._read_teachers))
+            outputs = self._read_teachers(mixture.images, direct)
+            outputs.update(self._read_unmixed(mixture, unmixed, self._read_teachers))
             values = forward_inference(self.student, mixture.images, student_paths(self.unlabeled_terms.values()))
-            self._add_terms(losses, self.unlabeled_terms, values, answers, mixture.labels)
+            self._add_terms(losses, self.unlabeled_terms, values, outputs, mixture.labels)
         return losses
 
     @staticmethod
@@ -140,23 +155,23 @@ class SemiSupervisedDistiller(Distiller):
         return path.replace(UNMIXED, '', 1)
 
     def _by_mixing(self, paths: list[str]) -> tuple[list[str], list[str]]:
-        """Paths that are read on the mixture, and those that are read on its sources."""
+        """Paths that are read on the mixture, and paths that are read on its sources."""
         return (
             [path for path in paths if path == self._network_path(path)],
             [path for path in paths if path != self._network_path(path)],
         )
 
     def _read_unmixed(self, mixture: Mixture, paths: list[str], read: Read) -> dict[str, Any]:
-        """What ``read`` finds in the sources of the mixture, mixed as they are."""
+        """Teacher outputs for the sources of the mixture, mixed by its mask."""
         if not paths:
             return {}
         own = [self._network_path(path) for path in paths]
         first, second = (read(images, own) for images in mixture.sources)
-        answers = {}
+        outputs = {}
         for path, name in zip(paths, own):
             mask = sample_labels(mixture.mask[:, 0], first[name].shape[2:])[:, None]
-            answers[path] = self.mix.mix(first[name], second[name], mask)
-        return answers
+            outputs[path] = self.mix.mix(first[name], second[name], mask)
+        return outputs
 
     def _mixture(self, branches: list[Tensor], data_samples: list[list[Any]]) -> Mixture:
         if len(branches) < (1 if self.mix is None else 2):
@@ -182,16 +197,16 @@ class SemiSupervisedDistiller(Distiller):
         if not isinstance(inputs, dict):
             raise ValueError(
                 f'{type(self).__name__} needs batches of labeled and unlabeled images, but this one has '
-                "labeled ones alone; set train_dataloader.dataset to a dict(type='SemiSupervisedDataset')"
+                "labeled images only; set train_dataloader.dataset to a dict(type='SemiSupervisedDataset')"
             )
 
 
 def _padding(data_samples: list[Any]) -> Tensor:
-    """Labels (N, H, W) that are 255 in the padding and 0 elsewhere."""
+    """Labels (N, H, W) with 255 in the padding and 0 elsewhere."""
     if not all('gt_sem_seg' in sample for sample in data_samples):
         raise ValueError(
-            'unlabeled images need a blank label map, which tells their padding; put '
-            "dict(type='LoadBlankAnnotations') behind LoadImageFromFile in unlabeled_pipelines"
+            'unlabeled images need a blank label map, which marks their padding; put '
+            "dict(type='LoadBlankAnnotations') after LoadImageFromFile in unlabeled_pipelines"
         )
     maps = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples])
     return torch.where(maps == IGNORE_INDEX, IGNORE_INDEX, 0)

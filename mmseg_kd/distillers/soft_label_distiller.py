@@ -1,4 +1,4 @@
-"""The distiller whose teacher has answered before, into files."""
+"""The distiller whose teacher outputs are read from files."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,46 +12,48 @@ from torch import Tensor
 from .distiller import Distiller
 from .taps import LOGITS, PathError
 
-LEAST_SHARE = 2.0**-24  # half precision knows none between this and 0
+LEAST_SHARE = 2.0**-24  # the smallest positive number of half precision
 
 
 @MODELS.register_module()
 class SoftLabelDistiller(Distiller):
-    r"""A :class:`Distiller` whose teacher is read from soft labels: no network answers while the student learns.
+    r"""A :class:`Distiller` whose teacher outputs are soft labels from files: no teacher runs while the student learns.
 
-    What a term reads as the teacher's ``logits`` is the logarithm of the stored probabilities, which any loss between
-    logits can be given: softened by a temperature, they are what the labeler's own logits would be. What was left for
-    the classes that are not stored is spread evenly among them,
+    The ``logits`` of the teacher are the logarithm of the stored probabilities, which every loss between logits
+    accepts: at any temperature, they soften like the labeler's own logits. The remaining probability is shared evenly
+    by the classes that are not stored,
 
     .. math:: z_c = \log q_c \;\text{for the K stored classes}, \qquad z_c = \log \frac{1 - \sum_k q_k}{C - K}
         \;\text{for the others}
 
-    and no probability is less than :math:`2^{-24}`. Terms count where there is a label, and nowhere else: every loss is
-    put into :class:`~mmseg_kd.masks.OnLabeled`.
+    and no probability is less than :math:`2^{-24}`. Only pixels with a label count: every loss is wrapped in
+    :class:`~mmseg_kd.masks.OnLabeled`.
 
     The data samples are those of :class:`~mmseg_kd.datasets.PackSoftSegInputs`.
 
     Args:
-        student: as of :class:`Distiller`.
-        terms: as there; ``teacher='logits'`` in all of them.
-        data_preprocessor: as there.
-        init_cfg: as there.
+        student: The config of the segmentor to train, as for :class:`Distiller`.
+        terms: The terms, as for :class:`Distiller`, with ``teacher='logits'`` in all of them.
+        data_preprocessor: The data preprocessor for a student that has none.
+        init_cfg: The config of the initialization, as in any MMEngine module.
 
     Raises:
-        ValueError: as there; if a term reads anything else of the teacher; or, in the first step, if data samples have
-            no soft labels.
-
-    Paper: Zhao et al., "Multistage Collaborative Knowledge Distillation" (arXiv 2311.08640), taken to segmentation,
-    where a divergence with a low weight and a high temperature stood beside hard labels.
+        ValueError: in the cases of :class:`Distiller`; if a term reads anything else of the teacher; or, in the first
+            step, if data samples have no soft labels.
 
     Example:
-        >>> model = dict(
-        ...     type='SoftLabelDistiller',
-        ...     student=_base_.model,
-        ...     terms=dict(
-        ...         loss_kl=dict(
-        ...             student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=8.0),
-        weight=0.1)))
+        >>> from mmengine.registry import init_default_scope
+        >>> from mmseg_kd.distillers import SoftLabelDistiller
+        >>> from mmseg_kd.testing.toys import toy_segmentor
+        >>> init_default_scope('mmseg')  # a Runner does this
+        >>> loss = dict(type='PixelWiseKDLoss', temperature=8.0)
+        >>> term = dict(student='logits', teacher='logits', loss=loss, weight=0.1)
+        >>> model = SoftLabelDistiller(toy_segmentor(), terms=dict(loss_kl=term))
+        >>> type(model.terms['loss_kl'].loss).__name__, model.teachers
+        ('OnLabeled', {})
+
+    Paper: Zhao et al., "Multistage Collaborative Knowledge Distillation" (arXiv 2311.08640), taken to segmentation,
+    with a divergence of low weight and high temperature beside hard labels.
     """
 
     def __init__(
@@ -61,15 +63,15 @@ class SoftLabelDistiller(Distiller):
             name: dict(term, loss=dict(type='OnLabeled', loss=term['loss'])) if 'loss' in term else term
             for name, term in terms.items()
         }
-        # Of the student's own shape, which is all that is asked of a teacher before it answers.
+        # The dry run needs a teacher of the right shapes; the student's own config serves.
         super().__init__(student, dict(model=student), labeled, data_preprocessor, init_cfg)
         self.teachers = {}
         for term in self.all_terms.values():
             for path in term.teacher_paths:
                 if path != LOGITS:
-                    raise PathError(f'{term.key}.teacher: soft labels answer with "logits" only, but "{path}" is read')
+                    raise PathError(f'{term.key}.teacher: soft labels hold "logits" only, but "{path}" is read')
 
-    def _answers(self, inputs: Tensor, data_samples: list[Any], paths: Iterable[str]) -> dict[str, Any]:
+    def _teacher_outputs(self, inputs: Tensor, data_samples: list[Any], paths: Iterable[str]) -> dict[str, Any]:
         if not list(paths):
             return {}
         if not all('soft_labels' in sample for sample in data_samples):
@@ -84,7 +86,7 @@ class SoftLabelDistiller(Distiller):
 
 
 def _padded(labels: PixelData, inputs: Tensor, num_classes: int) -> Tensor:
-    """On the right and below, as the preprocessor pads images; nothing is labeled there."""
+    """Logits padded on the right and below, as the preprocessor pads images; there are no labels there."""
     stride, logits = labels.stride, soft_logits(labels, num_classes)
     height, width = (len(range(stride // 2, side, stride)) for side in inputs.shape[2:])
     return F.pad(logits[None], (0, width - logits.shape[2], 0, height - logits.shape[1]), mode='replicate')[0]
@@ -94,12 +96,13 @@ def soft_logits(labels: PixelData, num_classes: int) -> Tensor:
     """Logarithm (C, h, w) of the probabilities of all classes.
 
     Args:
-        labels: ``classes`` (K, h, w) and ``shares`` (K + 1, h, w), the last for all other classes together.
-        num_classes: C.
+        labels: The soft labels, with ``classes`` (K, h, w) and ``shares`` (K + 1, h, w), the last for all other classes
+            together.
+        num_classes: The number of classes C.
     """
     classes, shares = labels.classes.long(), labels.shares.float()
     if len(classes) == 1:
-        # A true label that is ignored may be of no class; nothing counts there.
+        # An ignored true label may lie outside the classes; its pixel does not count.
         classes = classes.clamp(max=num_classes - 1)
     others = shares[-1:] / max(1, num_classes - len(classes))
     return others.repeat(num_classes, 1, 1).scatter_(0, classes, shares[:-1]).clamp_min_(LEAST_SHARE).log_()

@@ -1,4 +1,4 @@
-"""Read what modules compute during one forward pass, and leave no trace."""
+"""Read the outputs of modules during one forward pass, without changing the model."""
 
 import difflib
 import re
@@ -14,7 +14,7 @@ INPUTS, LOGITS, PRELOGITS = 'inputs', 'logits', 'prelogits'
 
 
 class _Probe(NamedTuple):
-    """Where one path is read: a module's output (or its input), one item of it, or the class logits of a head's."""
+    """The place where one path is read: a module's output (or its input), one item of it, or a head's class logits."""
 
     path: str
     read_input: bool = False
@@ -23,40 +23,48 @@ class _Probe(NamedTuple):
 
 
 class _Enough(Exception):
-    """Unwinds a forward pass whose remaining part nobody reads."""
+    """Ends a forward pass of which nothing more is read."""
 
 
 class Taps:
     """Context manager that records what the named paths of a model hold during one forward pass.
 
-    On entry, the ``forward`` of each module that is read is wrapped; on exit, it is put back. Wrapping is used for all
-    of them, and not only for heads, because MMSegmentation's heads call ``self.forward`` from their ``loss``, which
-    forward hooks don't see. A module that runs several times in a pass is read at its first run. What a later module
-    changes in place (``inplace=True`` after a BatchNorm, say) is read as changed, in both networks.
+    On entry, the ``forward`` of each module that is read is wrapped; on exit, it is restored. Hooks would not suffice:
+    MMSegmentation's heads call ``self.forward`` from their ``loss``, which bypasses forward hooks. A module that runs
+    several times in a pass is read at its first run. A value that a later module changes in place (such as a ReLU with
+    ``inplace=True`` after a BatchNorm) is read as changed, in both networks.
 
     Args:
-        model: a segmentor.
-        paths: what to read, each one of
+        model: The segmentor.
+        paths: The paths to read. Each is one of
 
-            - a dotted module path (``backbone.layer3``): its output; with an index (``backbone[2]``, ``neck[0]``): one
-              item of it; with several (``backbone[-1][0]``): an item of an item; with a name (``backbone[high]``): an
-              entry of a dict;
+            - a dotted module path (``backbone.layer3``): the output of the module; with an index (``backbone[2]``,
+              ``neck[0]``): one item of it; with several (``backbone[-1][0]``): an item of an item; with a name
+              (``backbone[high]``): an entry of a dict;
             - the path of a parameter (``decode_head.conv_seg.weight``);
-            - ``logits``: the class maps that prediction starts from, before they are resized, with two channels or
-              more; see :func:`~mmseg_kd.distillers.class_logits.class_logits`;
-            - ``prelogits``: what the classifier ``conv_seg`` of that head reads, after dropout;
+            - ``logits``: the class maps from which the prediction is made, before they are resized, with two channels
+              or more; see :func:`~mmseg_kd.distillers.class_logits.class_logits`;
+            - ``prelogits``: the input of the classifier ``conv_seg`` of that head, after dropout;
             - ``inputs``: the preprocessed images.
-        inputs: the images, (N, 3, H, W), that the pass is about; only needed where ``'inputs'`` is read.
-        stop_early: end the pass as soon as everything has been read.
+        inputs: The images (N, 3, H, W) of the pass; only needed where ``'inputs'`` is read.
+        stop_early: Whether to end the pass as soon as everything has been read.
 
     Raises:
-        PathError: on construction, if a path names nothing in the model (with the closest names that exist); on exit,
+        PathError: on construction, if a path does not exist in the model (with the closest names that exist); on exit,
             if a module did not run.
 
     Example:
+        >>> import torch
+        >>> from mmseg.registry import MODELS
+        >>> from mmengine.registry import init_default_scope
+        >>> from mmseg_kd.distillers import Taps
+        >>> from mmseg_kd.testing.toys import toy_segmentor
+        >>> init_default_scope('mmseg')  # a Runner does this
+        >>> model = MODELS.build(toy_segmentor(num_classes=4)).eval()
         >>> with Taps(model, ['backbone[3]', 'logits']) as values:
-        ...     model(images, mode='tensor')
-        >>> values['logits'].shape
+        ...     outputs = model(torch.zeros(1, 3, 32, 32), mode='tensor')
+        >>> values['backbone[3]'].shape, values['logits'].shape
+        (torch.Size([1, 64, 4, 4]), torch.Size([1, 4, 4, 4]))
     """
 
     def __init__(
@@ -101,7 +109,7 @@ class Taps:
 
     def _wrap(self, forward: Callable, probes: list[_Probe]) -> Callable:
 
-        # A graph break here keeps torch.compile from baking one step's record into the compiled module.
+        # A graph break here keeps torch.compile from fixing the record of one step in the compiled module.
         @torch.compiler.disable(recursive=False)
         def recorded(*args, **kwargs):
             self._record([p for p in probes if p.read_input], args[0] if args else None)
@@ -121,7 +129,7 @@ class Taps:
 
 
 def known_paths(model: nn.Module) -> list[str]:
-    """All paths that :class:`Taps` can read in ``model``, without the indexed ones."""
+    """All paths that :class:`Taps` can read in ``model``, without those with an index."""
     names = [name for name, _ in model.named_modules() if name] + [name for name, _ in model.named_parameters()]
     return [INPUTS, LOGITS, PRELOGITS, *names]
 
@@ -131,7 +139,7 @@ def output_head(model: nn.Module) -> tuple[str, nn.Module]:
     head = getattr(model, 'decode_head', None)
     if head is None:
         raise PathError(
-            f'{type(model).__name__} has no decode_head, so "logits" and "prelogits" mean nothing there; '
+            f'{type(model).__name__} has no decode_head, so "logits" and "prelogits" are not available; '
             'name a module of it instead'
         )
     if isinstance(head, nn.ModuleList):
@@ -168,7 +176,7 @@ def _resolve(model: nn.Module, path: str) -> tuple[str | None, _Probe | None]:
 
 
 def _keys(indices: str) -> tuple[int | str, ...]:
-    """What stands in ``[...][...]``: numbers for items, and names for entries of a dict."""
+    """The contents of ``[...][...]``: numbers for items, and names for entries of a dict."""
     keys = (key.strip('\'"') for key in re.findall(r'\[([^][]+)\]', indices))
     return tuple(int(key) if re.fullmatch(r'-?\d+', key) else key for key in keys)
 

@@ -1,4 +1,4 @@
-"""Teachers: networks that answer and never learn."""
+"""Teachers: networks whose outputs are read, and that never learn."""
 
 import logging
 import math
@@ -26,31 +26,44 @@ Spec = dict | list[dict]
 
 
 class FrozenTeacher:
-    """A segmentor that is read, and otherwise does not exist for the model it teaches.
+    """A frozen teacher, kept outside the student's module tree.
 
-    It is no ``nn.Module``: what holds it finds nothing of it in ``state_dict()``, ``parameters()``, an optimizer, DDP's
-    buffers or an EMA copy (a deep copy shares it). It is built and loaded at the first reading, always in eval mode and
-    without gradient, and runs only until the last path has been read; never its own loss.
+    It is not an ``nn.Module``: nothing of it appears in the ``state_dict()`` or ``parameters()`` of the model that
+    holds it, in an optimizer, in DDP's buffers or in an EMA copy (a deep copy shares it). It is built and loaded when
+    it is first read, always in eval mode and without gradient. It runs only until the last path has been read, and
+    never its own loss.
 
     Args:
-        config: config of the teacher, as a path or ``mmseg::pspnet/...``; its ``model`` (or, of a distiller, the
-            student) is built, with the ``data_preprocessor`` at the top level of that file if it has none. Give this or
-            ``model``.
-        model: config of the segmentor itself.
-        checkpoint: path or address of its weights, or ``'auto'`` for those that the library's metafile names for
-            ``config``. None leaves it as it was built: random, with a warning, unless the segmentor comes with its
+        config: The config of the teacher, as a path or ``mmseg::pspnet/...``. Its ``model`` (or the student of a
+            distiller) is built, with the ``data_preprocessor`` at the top level of that file if it has none. Give this
+            or ``model``.
+        model: The config of the segmentor itself.
+        checkpoint: The path or address of its weights, or ``'auto'`` for those that the library's metafile names for
+            ``config``. None keeps the initial weights: random, with a warning, unless the segmentor comes with its
             weights.
-        scale: the teacher sees the images this much larger, on a side.
-        dtype: precision it runs in: ``'bfloat16'`` or ``'float16'`` under autocast, which leaves the weights and what
-            needs it in float32; ``'float32'`` also where training is under autocast; None as training does.
-        memory_format: such as ``'channels_last'``.
-        data_preprocessor: serves a ``model`` that has none, unless that comes with its weights, and so with its own. A
-            distiller hands over that at the top level of its config. A teacher that has none at all sees images of
-            0..255, as it would in MMSegmentation, with a warning.
+        scale: The factor by which the sides of the teacher's images are enlarged.
+        dtype: The precision of the teacher: ``'bfloat16'`` or ``'float16'`` under autocast, which keeps the weights and
+            sensitive operations in float32; ``'float32'`` even if training is under autocast; None for that of
+            training.
+        memory_format: The memory format of the teacher, such as ``'channels_last'``.
+        data_preprocessor: The data preprocessor for a ``model`` that has none, unless that comes with weights and its
+            own preprocessor. A distiller passes that of the top level of its config. A teacher that has none at all
+            sees images of 0..255, as it would in MMSegmentation, with a warning.
 
     Raises:
         ValueError: if not exactly one of ``config`` and ``model`` is given, ``dtype`` is none of these three, or
             ``memory_format`` is neither ``'contiguous_format'`` nor ``'channels_last'``.
+
+    Example:
+        >>> import torch
+        >>> from mmengine.registry import init_default_scope
+        >>> from mmseg_kd.distillers import FrozenTeacher
+        >>> from mmseg_kd.testing.toys import toy_segmentor
+        >>> init_default_scope('mmseg')  # a Runner does this
+        >>> teacher = FrozenTeacher(model=toy_segmentor(num_classes=4))
+        >>> outputs = teacher.read(torch.zeros(1, 3, 32, 32), ['logits', 'backbone[0]'])
+        >>> outputs['logits'].shape, outputs['logits'].requires_grad
+        (torch.Size([1, 4, 4, 4]), False)
     """
 
     def __init__(
@@ -86,7 +99,7 @@ class FrozenTeacher:
 
     @property
     def model_config(self) -> dict:
-        """Config of the segmentor; read from its file when first asked for.
+        """Config of the segmentor; read from its file at the first access.
 
         Raises:
             FileNotFoundError: if the file is missing.
@@ -97,7 +110,7 @@ class FrozenTeacher:
 
     @property
     def module(self) -> BaseSegmentor:
-        """The network, built, loaded and frozen at the first use.
+        """The network, built, loaded and frozen at the first access.
 
         Raises:
             CheckpointError: if the checkpoint is missing, unsafe or of another network.
@@ -109,7 +122,7 @@ class FrozenTeacher:
     # torch.compile of a training step must not trace the construction of a network.
     @torch.compiler.disable
     def _build(self) -> BaseSegmentor:
-        # init_weights() is never called: the checkpoint replaces whatever it would fetch.
+        # init_weights() is never called: the checkpoint replaces any weights that it would download.
         module = MODELS.build(self.model_config)
         if self.checkpoint is not None:
             try:
@@ -126,7 +139,7 @@ class FrozenTeacher:
         if not normalizes(module.data_preprocessor):
             print_log(
                 f'the data_preprocessor of model.teacher has no mean and std, so the teacher {self.config or ""} sees '
-                'images of 0..255; if it was trained otherwise, add mean and std to its config',
+                'images of 0..255; if it was trained with normalized images, add mean and std to its config',
                 'current',
                 logging.WARNING,
             )
@@ -139,16 +152,16 @@ class FrozenTeacher:
         return [self]
 
     def check(self, paths: Iterable[str]) -> None:
-        """Raise PathError for paths that this kind of teacher never answers; a single one answers all it has."""
+        """Raise PathError for paths that this kind of teacher never has; a single network has none of these."""
 
     def read(self, inputs: Tensor, paths: Iterable[str], preprocessor: nn.Module | None = None) -> dict[str, Any]:
-        """What the paths hold when the teacher sees the student's images.
+        """Values of the paths when the teacher sees the student's images.
 
         Args:
-            inputs: images (N, C, H, W) as the student's preprocessor left them.
-            paths: see :class:`~mmseg_kd.distillers.Taps`.
-            preprocessor: the student's; where the teacher's normalizes otherwise, the images are converted. None says
-                that they are as the teacher's own would have left them.
+            inputs: The images (N, C, H, W) as the student's preprocessor returns them.
+            paths: The paths to read; see :class:`~mmseg_kd.distillers.Taps`.
+            preprocessor: The student's preprocessor; if the teacher's normalizes differently, the images are converted.
+                None means that the images are already normalized for the teacher.
         """
         module = self.module
         if next(module.parameters()).device != inputs.device:
@@ -170,10 +183,21 @@ class FrozenTeacher:
 
 
 class EnsembleTeacher:
-    """Several teachers that answer with one voice: the logarithm of their mean class probabilities, as ``logits``.
+    """Several teachers as one: its ``logits`` are the logarithm of their mean class probabilities.
 
     Args:
-        members: the teachers; logits of other sizes are resized to the first one's.
+        members: The teachers; logits of other sizes are resized to those of the first.
+
+    Example:
+        >>> import torch
+        >>> from mmengine.registry import init_default_scope
+        >>> from mmseg_kd.distillers import EnsembleTeacher, FrozenTeacher
+        >>> from mmseg_kd.testing.toys import toy_segmentor
+        >>> init_default_scope('mmseg')  # a Runner does this
+        >>> teacher = EnsembleTeacher([FrozenTeacher(model=toy_segmentor(num_classes=4)) for _ in range(2)])
+        >>> logits = teacher.read(torch.zeros(1, 3, 32, 32), ['logits'])['logits']
+        >>> torch.allclose(logits.exp().sum(1), torch.ones(1))
+        True
     """
 
     def __init__(self, members: list[Any]) -> None:
@@ -181,7 +205,7 @@ class EnsembleTeacher:
 
     @property
     def model_config(self) -> dict:
-        """Of the first member, which stands for the shape of all."""
+        """Config of the first member, whose shapes stand for those of all."""
         return self.members[0].model_config
 
     def check(self, paths: Iterable[str]) -> None:
@@ -189,7 +213,7 @@ class EnsembleTeacher:
         for path in paths:
             if path != LOGITS:
                 raise PathError(
-                    f'an ensemble answers with "logits" only, but "{path}" is read; name the teachers to read one '
+                    f'an ensemble has "logits" only, but "{path}" is read; name the teachers to read one '
                     'of them: teacher=dict(first=dict(...), second=dict(...)) and the path first.' + path
                 )
 
@@ -206,20 +230,20 @@ class EnsembleTeacher:
         return self
 
 
-class LiveTeacher:
-    """A network of the model itself that answers as a teacher does: without gradient, and only as deep as it is read.
+class OnlineTeacher:
+    """A network of the model itself that serves as a teacher, without gradient, and runs only as deep as it is read.
 
-    It is used as it stands: in train or eval mode, on its device, with the images as they are.
+    It is used in its current state: in train or eval mode, on its device, with the student's images.
 
     Args:
-        module: a segmentor, which belongs to the model that asks.
+        module: The segmentor, a part of the model that reads it.
     """
 
     def __init__(self, module: nn.Module) -> None:
         self.module, self.scale = module, 1.0
 
     @property
-    def members(self) -> list['LiveTeacher']:
+    def members(self) -> list['OnlineTeacher']:
         """Itself; see :class:`EnsembleTeacher`."""
         return [self]
 
@@ -228,7 +252,7 @@ class LiveTeacher:
 
     @torch.no_grad()
     def read(self, inputs: Tensor, paths: Iterable[str], preprocessor: nn.Module | None = None) -> dict[str, Any]:
-        """See :meth:`FrozenTeacher.read`; the student's preprocessor is its own."""
+        """See :meth:`FrozenTeacher.read`; the student's preprocessor is also the teacher's."""
         return forward_inference(self.module, inputs, paths)
 
 
@@ -236,10 +260,10 @@ Teacher = FrozenTeacher | EnsembleTeacher
 
 
 def teachers_by_name(spec: Spec | dict[str, Spec]) -> dict[str, Spec]:
-    """The teachers of ``model.teacher``, each under its name; a single one, or an ensemble, has the name ``''``.
+    """The teachers of ``model.teacher`` by name; a single one, or an ensemble, has the name ``''``.
 
     Args:
-        spec: as of :func:`build_teachers`.
+        spec: The specification of :func:`build_teachers`.
     """
     return spec if isinstance(spec, dict) and spec and not {'config', 'model'} & spec.keys() else {'': spec}
 
@@ -248,15 +272,16 @@ def build_teachers(spec: Spec | dict[str, Spec], data_preprocessor: dict | None 
     """One unnamed teacher (under the name ``''``), or several by name.
 
     Args:
-        spec: arguments of one :class:`FrozenTeacher`; a list of such, for an ensemble; or a dict of either by name.
-        data_preprocessor: as of :class:`FrozenTeacher`.
+        spec: The arguments of one :class:`FrozenTeacher`; a list of such arguments, for an ensemble; or a dict of
+            either by name.
+        data_preprocessor: The data preprocessor for teachers that have none; see :class:`FrozenTeacher`.
 
     Raises:
-        ValueError: if it is none of these.
+        ValueError: if ``spec`` is none of these.
     """
     if isinstance(spec, dict) and 'type' in spec:
         raise ValueError(
-            f'model.teacher is a {spec["type"]} itself; write teacher=dict(model=dict(type=...), checkpoint=...)'
+            f'model.teacher is the config of a {spec["type"]}; write teacher=dict(model=dict(type=...), checkpoint=...)'
         )
     members = teachers_by_name(spec)
     for name, member in members.items():
@@ -313,13 +338,13 @@ def at_scale(images: Tensor, scale: float) -> Tensor:
 
 
 def in_precision(dtype: torch.dtype | None, device: str) -> AbstractContextManager:
-    """Where a network runs in a precision, with its weights in float32; as the surroundings say if it is None.
+    """Context in which a network runs in a precision, with its weights in float32; None keeps the current precision.
 
-    Casting the weights instead fails wherever a network makes tensors of its own in float32, and loses more digits.
+    Casting the weights instead fails wherever a network creates tensors in float32, and loses more digits.
 
     Args:
-        dtype: float32, float16 or bfloat16.
-        device: type of the device, such as ``'cuda'``.
+        dtype: The precision: float32, float16 or bfloat16.
+        device: The type of the device, such as ``'cuda'``.
     """
     if dtype is None:
         return nullcontext()

@@ -1,4 +1,4 @@
-"""One distillation term: where student and teacher are read, the loss between them, and its weight."""
+"""One distillation term: the paths of student and teacher, the loss between them, and its weight."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -19,23 +19,34 @@ class Term(nn.Module):
     """``weight * loss(adapter(student), teacher)``, under its own name in the log.
 
     Args:
-        name: key in the log; contains ``loss``, since MMEngine sums the entries whose name does.
-        student: path that is read in the student, or a list of paths, which gives the loss a tuple. See
+        name: The key in the log; it contains ``loss``, since MMEngine sums the entries whose name does.
+        student: A path in the student, or a list of paths, which gives the loss a tuple. See
             :class:`~mmseg_kd.distillers.Taps` for the kinds of paths.
-        teacher: the same in the teacher; starts with the teacher's name where there are several (``deep.logits``).
-        loss: config of a :class:`~mmseg_kd.losses.DistillLoss`.
-        weight: a number, or config of a schedule (:mod:`mmseg_kd.distillers.schedules`), which ``TermWeightHook``
-            moves.
-        adapter: config of a module that is built with ``in_channels`` and ``out_channels`` and brings the student's
-            features to the teacher's channels. By default a 1x1 convolution where the loss needs equal channels and
-            they differ, and nothing otherwise.
-        group: where the config has it, for messages.
+        teacher: A path in the teacher, or a list of paths; with several teachers, it starts with the teacher's name
+            (``deep.logits``).
+        loss: The config of a :class:`~mmseg_kd.losses.DistillLoss`.
+        weight: A number, or the config of a schedule (:mod:`mmseg_kd.distillers.schedules`), which ``TermWeightHook``
+            updates.
+        adapter: The config of a module that is built with ``in_channels`` and ``out_channels`` and maps the student's
+            features to the teacher's channels. By default it is a 1x1 convolution where the loss needs equal channels
+            and they differ, and nothing otherwise.
+        group: The key of the terms in the config, for messages.
 
     Attributes:
-        key: ``<group>.<name>``.
+        key: The full key, ``<group>.<name>``.
 
     Raises:
         ValueError: if the name lacks ``loss``, or the weight is neither a number nor a schedule.
+
+    Example:
+        >>> import torch
+        >>> from mmseg_kd.distillers import Term
+        >>> path = 'backbone[3]'
+        >>> term = Term('loss_hint', student=path, teacher=path, loss=dict(type='HintLoss'), weight=0.5)
+        >>> student, teacher = torch.zeros(1, 2, 4, 4), torch.ones(1, 2, 4, 4)
+        >>> term.fit({path: student}, {path: teacher}, classes=4)  # a Distiller does this
+        >>> term({path: student}, {path: teacher}, labels=None)['loss_hint'].item()
+        0.5
     """
 
     def __init__(
@@ -52,7 +63,7 @@ class Term(nn.Module):
         self.key = f'{group}.{name}'
         if 'loss' not in name:
             raise ValueError(
-                f'{self.key}: the name of a term must contain "loss", or MMEngine would not add it; call it loss_{name}'
+                f'{self.key}: the name of a term must contain "loss", or MMEngine would not sum it; call it loss_{name}'
             )
         if '.' in name:
             raise ValueError(f'{self.key}: the name of a term must not contain a dot')
@@ -61,7 +72,7 @@ class Term(nn.Module):
         self.schedule = TASK_UTILS.build(weight) if isinstance(weight, dict) else None
         if getattr(self.loss, 'critic_first', False) and self.schedule is None:
             raise ValueError(
-                f'{self.key}.weight must be a schedule that begins when the critic of '
+                f'{self.key}.weight must be a schedule that begins when the auxiliary module of '
                 f'{type(self.loss).__name__} has learned, but is {weight!r}; take '
                 f"dict(type='DelayedWeight', weight={weight!r}, begin=...)"
             )
@@ -83,7 +94,7 @@ class Term(nn.Module):
 
     @property
     def critic(self) -> nn.Module | None:
-        """The part that another optimizer trains, if the loss is adversarial."""
+        """The auxiliary module, which another optimizer trains, if the loss is adversarial."""
         return self.loss.critic if isinstance(self.loss, AdversarialLoss) else None
 
     @property
@@ -91,14 +102,14 @@ class Term(nn.Module):
         """Whether the term counts in this iteration."""
         if self.weight is None:
             raise ValueError(
-                f'{self.key}.weight is a schedule, but nothing moves it; add '
+                f'{self.key}.weight is a schedule, but nothing updates it; add '
                 "dict(type='TermWeightHook') to custom_hooks"
             )
         return self.weight != 0
 
     @property
     def critic_learns(self) -> bool:
-        """Whether the term has a critic that learns in this iteration."""
+        """Whether the term has an auxiliary module that learns in this iteration."""
         return self.critic is not None and self.active != self.loss.critic_first
 
     @property
@@ -107,15 +118,15 @@ class Term(nn.Module):
         return self.active or self.critic_learns
 
     def fit(self, student: dict[str, Any], teacher: dict[str, Any], classes: int) -> None:
-        """Build the adapters, and what else depends on shapes, from example values.
+        """Build the adapters, and the parts of the loss that depend on shapes, from example values.
 
         Args:
-            student: example values of the student, by path.
-            teacher: the same of the teachers.
-            classes: how many the labels distinguish.
+            student: Example values of the student, by path.
+            teacher: Example values of the teachers, by path.
+            classes: The number of classes in the labels.
 
         Raises:
-            ValueError: if the classes differ, or the shapes cannot be brought together.
+            ValueError: if the classes differ, or the shapes cannot be made equal.
         """
         students = [self._tensor(student, path, 'student') for path in self.student_paths]
         teachers = [self._tensor(teacher, path, 'teacher') for path in self.teacher_paths]
@@ -139,11 +150,11 @@ class Term(nn.Module):
             ) from None
 
     def forward(self, student: dict[str, Any], teacher: dict[str, Any], labels: Tensor | None) -> dict[str, Tensor]:
-        """The weighted loss, by name; with an adversarial loss, the critic's own loss beside it."""
+        """The weighted loss, by name; with an adversarial loss, also the objective of its auxiliary module."""
         students = [self._tensor(student, path, 'student') for path in self.student_paths]
         losses = {self.name: tensor_sum(map(differentiable_zero, students))}
         if not (self.active and (self.critic is None or self.critic_learns)):
-            # DDP wants a gradient, if only zero, for each parameter, also of what rests.
+            # DDP needs a (zero) gradient for inactive parameters too.
             losses[self.name] = sum(map(differentiable_zero, self.parameters()), losses[self.name])
         if not self.reads_teacher:
             return losses
@@ -197,15 +208,15 @@ class Term(nn.Module):
 
 
 def student_paths(terms: Iterable[Term]) -> list[str]:
-    """What the terms read in the student, once each."""
+    """The paths that the terms read in the student, without repetition."""
     return list(dict.fromkeys(path for term in terms for path in term.student_paths))
 
 
 def teacher_paths(terms: Iterable[Term]) -> list[str]:
-    """What the terms read in the teachers, once each."""
+    """The paths that the terms read in the teachers, without repetition."""
     return list(dict.fromkeys(path for term in terms for path in term.teacher_paths))
 
 
 def wanted_paths(terms: Iterable[Term]) -> list[str]:
-    """What the terms read in the teachers in this iteration, once each."""
+    """The paths that the terms read in the teachers in this iteration, without repetition."""
     return teacher_paths(term for term in terms if term.reads_teacher)

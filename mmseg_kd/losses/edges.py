@@ -18,7 +18,7 @@ def edge_shares(
     either another class or ignored pixels: the dilation of the class minus its erosion. The window is cut off at the
     border of the image, which is no edge. The share is the mean over the pixels of a cell (adaptive average pooling).
 
-    A class is a bit: one word of a pixel holds the answers for 63 classes, which are found and counted together. No map
+    A class is a bit: one word of a pixel holds the bits of 63 classes, which are found and counted together. No map
     of a class is formed at the resolution of the labels.
 
     Args:

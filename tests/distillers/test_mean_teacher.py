@@ -121,5 +121,5 @@ def test_a_teacher_that_nothing_moves_is_told_once(moved, monkeypatch):
         model.loss(inputs, samples)
         if moved:
             model.update_teacher(momentum=0.9)
-    expected = "nothing moved the teacher since the last step; add dict(type='MeanTeacherHook') to custom_hooks"
+    expected = "the teacher was not updated since the last step; add dict(type='MeanTeacherHook') to custom_hooks"
     assert told == ([] if moved else [expected])

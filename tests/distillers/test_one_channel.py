@@ -143,9 +143,7 @@ def test_what_two_classes_cannot_teach_is_refused():
         )
 
 
-@pytest.mark.parametrize(
-    'loss, told', [('DISTLoss', 'inter adds a number and no gradient'), ('DKDLoss', 'beta has no effect')]
-)
+@pytest.mark.parametrize('loss, told', [('DISTLoss', 'inter has no gradient'), ('DKDLoss', 'beta has no effect')])
 def test_what_two_classes_leave_without_effect_is_said(monkeypatch, loss, told):
     import mmseg_kd.losses.dist_loss as dist_loss
     import mmseg_kd.losses.dkd_loss as dkd_loss

@@ -290,7 +290,7 @@ def test_unlabeled_images_need_a_blank_label_map_where_padding_matters():
         (
             dict(mix=None),
             PathError,
-            'model.unlabeled_terms.loss_u_deep.teacher: "deep.unmixed.logits" is about images that',
+            'model.unlabeled_terms.loss_u_deep.teacher: "deep.unmixed.logits" needs mixed images,',
         ),
         (
             dict(terms=dict(loss_x=dict(PSEUDO, teacher='deep.unmixed.logits'))),

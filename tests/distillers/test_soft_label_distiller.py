@@ -124,9 +124,7 @@ def test_there_is_no_teacher():
 
 
 def test_what_does_not_fit_is_said():
-    with pytest.raises(
-        PathError, match='loss_kl.teacher: soft labels answer with "logits" only, but "backbone.3." is read'
-    ):
+    with pytest.raises(PathError, match='loss_kl.teacher: soft labels hold "logits" only, but "backbone.3." is read'):
         build(dict(loss_kl=dict(TERMS['loss_kl'], student='backbone[3]', teacher='backbone[3]')))
     model = build()
     with pytest.raises(ValueError, match=r"the data samples have none; load them with dict\(type='LoadSoftLabels'\)"):

@@ -236,7 +236,7 @@ def test_an_ensemble_answers_with_the_mean_probability():
 
 
 def test_an_ensemble_has_no_features():
-    with pytest.raises(PathError, match='an ensemble answers with "logits" only, but "backbone.0." is read; name'):
+    with pytest.raises(PathError, match='an ensemble has "logits" only, but "backbone.0." is read; name'):
         build_teachers([dict(model=toy_segmentor(4))])[''].check(['backbone[0]'])
 
 

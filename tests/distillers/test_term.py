@@ -42,7 +42,7 @@ def test_losses_that_need_no_equal_channels_get_no_adapter():
 
 def test_a_schedule_must_be_moved():
     term = Term('loss_pi', **PI, weight=dict(type='WarmupWeight', weight=1.0, iters=10))
-    with pytest.raises(ValueError, match="is a schedule, but nothing moves it; add dict.type='TermWeightHook'."):
+    with pytest.raises(ValueError, match="is a schedule, but nothing updates it; add dict.type='TermWeightHook'."):
         term.active
     term.weight = term.schedule(5)
     assert term.active and term.weight == 0.5
