@@ -31,7 +31,7 @@ def box_of(path: str) -> str:
 
 
 def method_picture(terms: Sequence[Term]) -> str:
-    """An inline SVG that takes the colours of the page: student on the left, teacher on the right, terms between.
+    """An inline SVG that takes the colors of the page: student on the left, teacher on the right, terms between.
 
     Args:
         terms: The terms of one method, built.

@@ -157,7 +157,7 @@ def test_the_published_code_differs_where_its_config_says_so(student, data):
         code.model.student.backbone.norm_cfg = ours.model.student.backbone.norm_cfg
     for name in ('deep', 'wide'):
         spec = code.model.teacher[name]
-        trained, teacher = read(ours.model.teacher[name].config).model, read(spec.config).model
+        trained, teacher = read(ours.model.teacher[name].config).model, read(spec.config).model.student
         for part in ('backbone', 'decode_head'):
             assert teacher[part].norm_cfg.type == 'BatchStatisticsBN'
             teacher[part].norm_cfg = trained.student[part].norm_cfg

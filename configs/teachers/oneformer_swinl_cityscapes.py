@@ -1,5 +1,5 @@
 _base_ = ['../_base_/datasets/cityscapes.py', '../_base_/default_runtime.py']
 
-# For labelling and teaching; it comes with its weights, so that no checkpoint is named beside this file.
+# For labeling and teaching; it comes with its weights, so that no checkpoint is named beside this file.
 model = dict(
     type='HFUniversalSegmentor', pretrained='shi-labs/oneformer_cityscapes_swin_large', classes='CityscapesDataset')

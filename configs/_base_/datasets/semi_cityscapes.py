@@ -13,9 +13,9 @@ augment = [
 train_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), *augment]
 unlabeled_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadBlankAnnotations'), *augment]
 
-# The learning rate was found with this many labelled images a step, over all GPUs.
+# The learning rate was found with this many labeled images a step, over all GPUs.
 auto_scale_lr = dict(enable=False, base_batch_size=8)
-# As published, a step has 8 labelled images in all, and 8 + 8 unlabelled ones, which CutMix makes 8 of: one
+# As published, a step has 8 labeled images in all, and 8 + 8 unlabeled ones, which CutMix makes 8 of: one
 # GPU has them all (batch_size 8), of n GPUs each has 8 / n.
 train_dataloader = dict(
     batch_size=8,

@@ -15,7 +15,7 @@ unlabeled_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadBlankAnnota
 test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
 dataset_train = dict(_base_.dataset_train, pipeline=train_pipeline)
 
-# The learning rate was found with this many labelled images a step, over all GPUs.
+# The learning rate was found with this many labeled images a step, over all GPUs.
 auto_scale_lr = dict(enable=False, base_batch_size=8)
 train_dataloader = dict(
     batch_size=8,

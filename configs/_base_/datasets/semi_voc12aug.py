@@ -1,6 +1,6 @@
 _base_ = 'mmseg::_base_/datasets/pascal_voc12_aug.py'
 
-# As in cross pseudo supervision (arXiv 2106.01226): its scales, no jitter of colours, whole images in tests.
+# As in cross pseudo supervision (arXiv 2106.01226): its scales, no jitter of colors, whole images in tests.
 crop_size = (512, 512)
 augment = [
     dict(
@@ -17,9 +17,9 @@ dataset_train = dict(_base_.dataset_train, pipeline=train_pipeline)
 dataset_aug = dict(_base_.dataset_aug, pipeline=train_pipeline)
 labeled = dict(type='ConcatDataset', datasets=[dataset_train, dataset_aug])
 
-# The learning rate was found with this many labelled images a step, over all GPUs.
+# The learning rate was found with this many labeled images a step, over all GPUs.
 auto_scale_lr = dict(enable=False, base_batch_size=8)
-# As published, a step has 8 labelled images in all, and 8 + 8 unlabelled ones, which CutMix makes 8 of: one
+# As published, a step has 8 labeled images in all, and 8 + 8 unlabeled ones, which CutMix makes 8 of: one
 # GPU has them all (batch_size 8), of n GPUs each has 8 / n.
 train_dataloader = dict(
     batch_size=8,

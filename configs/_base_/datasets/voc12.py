@@ -1,6 +1,6 @@
 _base_ = 'mmseg::_base_/datasets/pascal_voc12.py'
 
-# 1,464 images to learn from, all finely labelled; `voc12aug.py` has 10,582.
+# 1,464 images to learn from, all finely labeled; `voc12aug.py` has 10,582.
 crop_size = (473, 473)
 train_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -1,7 +1,7 @@
 _base_ = 'mmseg::_base_/schedules/schedule_80k.py'
 
-# As long as 60 epochs of all 10,582 images of VOC in batches of 16, whatever part has labels. For 8 labelled and 8
-# unlabelled images in all. Weight decay is the paper's. The published code sets the learning rate to 0.01 and divides
+# As long as 60 epochs of all 10,582 images of VOC in batches of 16, whatever part has labels. For 8 labeled and 8
+# unlabeled images in all. Weight decay is the paper's. The published code sets the learning rate to 0.01 and divides
 # gradients by the number of its four GPUs once too often, which is this rate (and a weight decay of 4e-4: `_code`).
 optim_wrapper = dict(
     optimizer=dict(lr=0.0025, weight_decay=5e-4), paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0))

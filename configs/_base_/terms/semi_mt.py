@@ -1,5 +1,5 @@
 # The Mean Teacher of the comparison in cross pseudo supervision (arXiv 2106.01226): weight 100 for the mean over
-# labelled and unlabelled pixels together.
+# labeled and unlabeled pixels together.
 distiller = 'MeanTeacher'
 terms = dict(
     loss_consistency=dict(student='logits', teacher='logits', loss=dict(type='ProbabilityMSELoss'), weight=50.0))
