@@ -130,7 +130,7 @@ def dry_run(sweep: Sweep, out: TextIO | None = None) -> None:
                 total += (count or 0) * (step or 0)
                 rows.append(
                     (
-                        f'{stage.name}/{candidate}/{index}_seed{seed}',
+                        f'{stage.name}/{name}/{index}_seed{seed}',
                         str(count or '?'),
                         duration(count * step) if count and step else '?',
                         '; '.join(values),

@@ -36,4 +36,4 @@ def test_bad_input_is_one_line(run):
         run('images', 'out', '--fraction', 2)
     with pytest.raises(SystemExit) as error:
         run('images', 'out', '--suffix', '.png')
-    assert 'check the folder and its suffix' in str(error.value) and '\n' not in str(error.value)
+    assert 'check the folder and the suffix' in str(error.value) and '\n' not in str(error.value)

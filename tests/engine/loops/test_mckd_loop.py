@@ -364,7 +364,7 @@ def test_bad_settings_are_refused_before_anything_is_labeled(stubs, images):
     with pytest.raises(ValueError, match='model.decode_head.ignore_index must be 255, .* but is 100; leave it out'):
         loop.run()
     (images / 'x_0.jpg').write_bytes(b'')
-    with pytest.raises(ValueError, match='1 images differ from others in the suffix alone, such as x_0.jpg'):
+    with pytest.raises(ValueError, match='1 images differ from others only in the suffix, such as x_0.jpg'):
         make(stubs, images, work='twins').run()
     with pytest.raises(ValueError, match='must hold one data set with the key "images"'):
         MCKDLoop(
