@@ -146,6 +146,26 @@ def read_checkpoint(path: str) -> dict:
     return checkpoint
 
 
+def check_checkpoint(path: str) -> None:
+    """Check that a checkpoint can be read: it exists, is complete, and holds nothing that could run code.
+
+    Args:
+        path: Path of the checkpoint.
+
+    Raises:
+        CheckpointError: If the file cannot be read safely.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path('half.pth').write_bytes(b'PK')
+        >>> check_checkpoint('half.pth')
+        Traceback (most recent call last):
+        ...
+        mmseg_kd.io.checkpoint.CheckpointError: half.pth is not a readable checkpoint: ...
+    """
+    read_checkpoint(path)
+
+
 def student_weights(checkpoint: dict) -> dict[str, Tensor]:
     """The student's weights in a distiller's checkpoint, with the names of a plain segmentor; empty if there are none.
 
