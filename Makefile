@@ -37,7 +37,7 @@ test-upstream: .venv-upstream/.ready
 $(VENV)/.ready: $(INPUTS)
 	$(PYTHON) -m venv --clear $(VENV)
 	$(PIP) -c requirements/constraints.txt -e '.[onedl,demo,tests,lint,docs]'
-	$(PIP) -c requirements/constraints.txt --no-deps torchvision
+	$(PIP) -c requirements/constraints.txt --no-deps torchvision timm
 	$(BIN)/python requirements/torchvision_beside_cpu_torch.py
 	touch $@
 
@@ -46,7 +46,7 @@ $(VENV)/.ready: $(INPUTS)
 	.venv-upstream/bin/python -m pip install --quiet -c requirements/constraints.txt torch numpy ninja psutil wheel 'setuptools<81'
 	MMCV_WITH_OPS=1 .venv-upstream/bin/python -m pip install --quiet -c requirements/constraints.txt --no-build-isolation mmcv
 	.venv-upstream/bin/python -m pip install --quiet -c requirements/constraints.txt -e '.[openmmlab,demo,tests]'
-	.venv-upstream/bin/python -m pip install --quiet -c requirements/constraints.txt --no-deps torchvision
+	.venv-upstream/bin/python -m pip install --quiet -c requirements/constraints.txt --no-deps torchvision timm
 	.venv-upstream/bin/python requirements/torchvision_beside_cpu_torch.py
 	touch $@
 
