@@ -5,7 +5,7 @@ from .version import __version__
 
 stack.prepare()
 
-from . import adapters, datasets, distillers, engine, labeling, losses, masks, models, registry  # noqa: E402
+from . import adapters, datasets, distillers, engine, evaluation, labeling, losses, masks, models, registry  # noqa: E402
 from .distillers import (  # noqa: E402
     CrossPseudoSupervision,
     Distiller,
@@ -27,6 +27,7 @@ __all__ = [
     'datasets',
     'distillers',
     'engine',
+    'evaluation',
     'labeling',
     'losses',
     'masks',

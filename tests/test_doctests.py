@@ -16,6 +16,7 @@ ROOMS = [
     'datasets',
     'distillers',
     'doctor',
+    'evaluation',
     'io',
     'labeling',
     'losses',
@@ -24,7 +25,7 @@ ROOMS = [
     'sweep',
 ]
 # Rooms in which every public class has an example.
-COMPLETE = ['adapters', 'distillers', 'losses', 'masks', 'models']
+COMPLETE = ['adapters', 'distillers', 'evaluation', 'losses', 'masks', 'models']
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 

@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmseg.models.segmentors import BaseSegmentor
 from mmseg.registry import DATASETS
 
 from ..datasets.even_subset import even_subset
 from ..datasets.reading import Pictures
-from ..distillers.labels import ignored_label, unify_ignored
-from ..evaluation.trained_network import trained_network
+from ..distillers.labels import ignored_label
+from ..evaluation import predictions, trained_network
+from ..evaluation.pixels import label_maps
 from ..io.runs import Run, pointed_checkpoint
 from ..visualization.picture_grid import palette_of
 from .comparison import Comparison
@@ -87,14 +86,11 @@ def _predict_one(run: Run, name: str, count: int, found: Predictions) -> None:
     dataset = DATASETS.build(config.val_dataloader.dataset)
     if not len(dataset):
         raise ValueError('there is no validation image')
-    with torch.no_grad():
-        samples = [model.test_step(pseudo_collate([dataset[i]]))[0] for i in even_subset(len(dataset), count)]
-    # A network with one output channel predicts floats.
-    labels = [sample.pred_sem_seg.data[0].long().cpu().numpy() for sample in samples]
+    indices = even_subset(len(dataset), count)
+    samples = [sample.to_dict() for sample in predictions(model.test_step, dataset, indices)]
+    maps = [label_maps(sample, ignored_label(model)) for sample in samples]
     if not found.images:
-        found.images = list(map(Pictures(dataset, model), (sample.img_path for sample in samples)))
-        found.truth = [
-            unify_ignored(sample.gt_sem_seg.data[0], ignored_label(model)).cpu().numpy() for sample in samples
-        ]
+        found.images = list(map(Pictures(dataset, model), (sample['img_path'] for sample in samples)))
+        found.truth = [truth.cpu().numpy() for _, truth in maps]
         found.classes, found.palette = list(dataset.metainfo['classes']), palette_of(dataset.metainfo)
-    found.labels[name] = labels
+    found.labels[name] = [predicted.cpu().numpy() for predicted, _ in maps]

@@ -2,23 +2,22 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from mmengine.config import Config
-from mmengine.dataset import BaseDataset, pseudo_collate
+from mmengine.dataset import BaseDataset
 from mmengine.fileio import load
-from mmseg.evaluation import IoUMetric
+from mmseg.structures import SegDataSample
 from torch.utils.data import DataLoader
 
 from ..constants import IGNORE_INDEX
 from ..datasets.even_subset import even_subset
-from ..distillers.labels import unify_ignored
 from ..distillers.teacher import at_scale, in_precision
 from ..engine.partition_runs import check_teacher_partitions, partition_of
+from ..evaluation import ImageIoUMetric, evaluate, predictions
 from ..io.checkpoint import read_checkpoint
 from ..io.configs import config_file, published_weights
 from .diagnosis import Reporter
@@ -153,29 +152,33 @@ def check_accuracy(
         report.ok(f'{found} (± {got.std:.1f}); published: {stated:.1f} %')
 
 
-@torch.no_grad()
 def measure(
     network: Network, loader: DataLoader, device: str, images: int, seconds: float, ignore_index: int = IGNORE_INDEX
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Numbers of pixels in intersection, union and label, each of shape (images, classes)."""
     module = network.teacher.module.to(device)
     dataset: BaseDataset = loader.dataset
-    classes = len(dataset.metainfo['classes'])
-    areas: list[tuple[torch.Tensor, ...]] = []
-    begin = time.monotonic()
-    for index in even_subset(len(dataset), images):
-        if areas and time.monotonic() - begin > seconds:
-            break
-        batch = module.data_preprocessor(pseudo_collate([dataset[index]]), False)
+
+    def predict(batch: dict) -> list[SegDataSample]:
+        batch = module.data_preprocessor(batch, False)
         inputs = at_scale(batch['inputs'], network.teacher.scale)
         with in_precision(network.teacher.dtype, inputs.device.type):
-            (sample,) = module.predict(inputs, batch['data_samples'])
-        truth = unify_ignored(sample.gt_sem_seg.data.squeeze(), ignore_index)
-        predicted = sample.pred_sem_seg.data.squeeze().to(truth)
-        intersection, union, _, label = IoUMetric.intersect_and_union(predicted, truth, classes, IGNORE_INDEX)
-        areas.append((intersection, union, label))
-    intersections, unions, label_areas = (torch.stack(part).double().numpy() for part in zip(*areas))
-    return intersections, unions, label_areas
+            return module.predict(inputs, batch['data_samples'])
+
+    def in_time(indices: list[int]) -> Iterator[SegDataSample]:
+        begin = time.monotonic()
+        for sample in predictions(predict, dataset, indices):
+            yield sample
+            if time.monotonic() - begin > seconds:
+                break
+
+    metric = ImageIoUMetric(ignore_index=ignore_index)
+    evaluate(in_time(even_subset(len(dataset), images)), metric, dataset.metainfo)
+    found = [areas for _, areas in metric.images]
+    right, predicted, true = (
+        np.stack([getattr(areas, name) for areas in found]) for name in ('right', 'predicted', 'true')
+    )
+    return right, predicted + true - right, true
 
 
 def summarize(intersections: np.ndarray, unions: np.ndarray, labels: np.ndarray) -> Accuracy:

@@ -1,7 +1,8 @@
 """Accuracy, calibration and entropy of a network's output."""
 
+import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -9,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..constants import IGNORE_INDEX
-from ..distillers.class_logits import decide
 from ..labeling.class_areas import ClassAreas
 
 CALIBRATION_BINS = 15
@@ -20,28 +20,26 @@ PIXELS_AT_ONCE = 1 << 16
 class OutputStatistics:
     r"""Accuracy, calibration and entropy of a segmentor's output, over any number of pixels, in fixed memory.
 
-    With logits :math:`z` and :math:`p^T = softmax(z / T)`, of every pixel that is not void: its class, predicted and
-    true; its confidence :math:`\max_c p^1_c` in one of 15 bins of equal width; and for each temperature its entropy
-    :math:`H_T = -\sum_c p^T_c \log p^T_c` in one of 200 bins from 0 to its maximum, :math:`\log C`.
+    From the logits :math:`z` and :math:`p^T = softmax(z / T)` of all pixels that are not ignored, it counts the
+    predicted and the true class; the confidence, which is :math:`p^1` of the predicted class, in 15 bins of equal
+    width; and for each temperature the entropy :math:`H_T = -\sum_c p^T_c \log p^T_c` in 200 bins from 0 to its
+    maximum, :math:`\log C`. The sum of two objects counts the pixels of both.
 
     Args:
-        num_classes: C.
-        temperatures: to soften the output with.
-        void: labels that count for nothing.
-        threshold: above which probability of class 1 the network predicts it, if it has one channel; None for the most
-            probable class.
+        num_classes: Number of classes C.
+        temperatures: Temperatures of the softened output.
 
     Raises:
-        ValueError: if there are fewer than two classes, or no temperature, or one is not > 0.
+        ValueError: If there are fewer than two classes, or if the temperatures are not different numbers > 0.
+
+    Example:
+        >>> statistics = OutputStatistics(2, [1])
+        >>> statistics.update(torch.tensor([[[0.9, 0.9]], [[0.1, 0.1]]]).log(), torch.tensor([[0, 1]]))
+        >>> f'{statistics.accuracy:.2f} {statistics.confidence:.2f} {statistics.ece:.2f}'
+        '0.50 0.90 0.40'
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        temperatures: Sequence[float],
-        void: Iterable[int] = (IGNORE_INDEX,),
-        threshold: float | None = None,
-    ) -> None:
+    def __init__(self, num_classes: int, temperatures: Sequence[float]) -> None:
         if num_classes < 2:
             raise ValueError(
                 f'entropy needs at least 2 logits a pixel, but the network gives {num_classes}; set '
@@ -52,48 +50,52 @@ class OutputStatistics:
         self.num_classes = num_classes
         self.temperatures = list(temperatures)
         self.images = 0
-        self._void, self._threshold = set(void), threshold
         self._areas = ClassAreas(num_classes)
         self._pixels, self._hits = np.zeros((2, CALIBRATION_BINS), np.int64)
         self._confidence = np.zeros(CALIBRATION_BINS)
         self._histogram = np.zeros((len(temperatures), ENTROPY_BINS), np.int64)
         self._entropy = np.zeros(len(temperatures))
 
-    def update(self, logits: Tensor, labels: Tensor) -> None:
+    def __add__(self, other: 'OutputStatistics') -> 'OutputStatistics':
+        both = copy.deepcopy(self)
+        both.images += other.images
+        for name in ('_areas', '_pixels', '_hits', '_confidence', '_histogram', '_entropy'):
+            mine = getattr(both, name)
+            mine += getattr(other, name)
+        return both
+
+    def update(self, logits: Tensor, labels: Tensor, predicted: Tensor | None = None) -> None:
         """Count one image.
 
         Args:
-            logits: (C, H, W).
-            labels: classes (H, W).
+            logits: Logits (C, H, W).
+            labels: Classes (H, W), 255 for ignored pixels.
+            predicted: Predicted classes (H, W); None for the most probable ones.
 
         Raises:
-            ValueError: if the sizes differ, a label lies outside the classes, or a logit is not finite.
+            ValueError: If the sizes differ, a label is no class, or a logit is not finite.
         """
         if logits.shape[1:] != labels.shape:
             raise ValueError(
                 f'labels must have the size of the original image, {tuple(logits.shape[1:])}, but have '
                 f"{tuple(labels.shape)}; put LoadAnnotations after Resize in val_dataloader's pipeline"
             )
-        logits, labels = logits.flatten(1), labels.flatten().to(logits.device)
-        kept = torch.ones_like(labels, dtype=torch.bool)
-        for value in self._void:
-            kept &= labels != value
-        known = labels[kept]
-        if known.numel() and (known.min() < 0 or known.max() >= self.num_classes):
-            raise ValueError(
-                f'labels must lie in 0..{self.num_classes - 1} or be void, but an image holds '
-                f'{known.min()}..{known.max()}; check reduce_zero_label and the label files'
-            )
+        predicted = logits.argmax(0) if predicted is None else predicted
+        logits, labels, predicted = logits.flatten(1), labels.flatten().to(logits.device), predicted.flatten()
+        kept = labels != IGNORE_INDEX
         # A chunk at a time: what the temperatures need is several times the logits.
         for start in range(0, labels.numel(), PIXELS_AT_ONCE):
             chunk = slice(start, start + PIXELS_AT_ONCE)
-            self._count(logits[:, chunk][:, kept[chunk]].float(), labels[chunk][kept[chunk]].long())
+            inside = kept[chunk]
+            self._count(
+                logits[:, chunk][:, inside].float(), labels[chunk][inside].long(), predicted[chunk][inside].to(labels)
+            )
         self.images += 1
 
-    def _count(self, logits: Tensor, labels: Tensor) -> None:
+    def _count(self, logits: Tensor, labels: Tensor, predicted: Tensor) -> None:
         if not torch.isfinite(logits).all():
             raise ValueError("the teacher's logits must be finite, but some are not; check its checkpoint and dtype")
-        confidence, predicted = decide(logits.softmax(0), self._threshold)
+        confidence = logits.softmax(0).gather(0, predicted[None].long())[0]
         self._areas.update(predicted, labels)
         # A bin is open on its left and closed on its right, as in Guo et al.
         bins = (confidence * CALIBRATION_BINS).ceil().long().sub(1).clamp(0, CALIBRATION_BINS - 1)

@@ -8,13 +8,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
+from mmengine.structures import PixelData
 from mmseg.registry import DATASETS
+from mmseg.structures import SegDataSample
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
 
-from ..constants import IGNORE_INDEX
-from ..distillers.class_logits import count_classes, prediction_logits, prediction_threshold
+from ..distillers.class_logits import decide, prediction_logits, prediction_threshold
 from ..distillers.labels import ignored_label
 from ..distillers.teacher import (
     EnsembleTeacher,
@@ -27,6 +26,8 @@ from ..distillers.teacher import (
     teachers_by_name,
 )
 from ..io.configs import outer_preprocessor, published_weights, segmentor_config
+from .calibration_metric import CalibrationMetric
+from .evaluate import Predict, evaluate, predictions
 from .output_statistics import OutputStatistics
 
 
@@ -87,26 +88,35 @@ def analyze_teacher(
     dataset = DATASETS.build(copy.deepcopy(config.val_dataloader.dataset))
     # RandomState draws the same in every version of NumPy.
     chosen = sorted(np.random.RandomState(0).permutation(len(dataset))[:images].tolist())
-    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    modules = [member.module.to(device) for member in teacher.members]
-    void = {IGNORE_INDEX, ignored_label(segmentor_config(config))}
-    statistics = OutputStatistics(count_classes(modules[0]), temperatures, void, decision_threshold(teacher))
-    loader = DataLoader(
-        Subset(dataset, chosen), num_workers=config.val_dataloader.get('num_workers', 0), collate_fn=pseudo_collate
-    )
-    for done, batch in enumerate(loader, start=1):
-        sample = batch['data_samples'][0]
-        if 'gt_sem_seg' not in sample:
-            raise ValueError(
-                'val_dataloader.dataset.pipeline must load the labels, but its samples have none; put '
-                "dict(type='LoadAnnotations') into it"
-            )
-        statistics.update(full_size_logits(teacher, batch), sample.gt_sem_seg.data[0])
-        if report is not None:
-            report(done, len(chosen))
-    if not statistics.pixels:
-        raise ValueError(f'at least one pixel must not be void, but of {len(chosen)} images all are; take more images')
-    return statistics
+    for member in teacher.members:
+        member.module.to('cuda' if torch.cuda.is_available() else 'cpu')
+    metric = CalibrationMetric(temperatures, ignore_index=ignored_label(segmentor_config(config)))
+    samples = predictions(teacher_predict(teacher), dataset, chosen, config.val_dataloader.get('num_workers', 0))
+    evaluate(samples, metric, dataset.metainfo, None if report is None else lambda done: report(done, len(chosen)))
+    assert metric.statistics is not None
+    if not metric.statistics.pixels:
+        raise ValueError(
+            f'at least one pixel must not be ignored, but of {len(chosen)} images all are; take more images'
+        )
+    return metric.statistics
+
+
+def teacher_predict(teacher: Teacher) -> Predict:
+    """The function that predicts with a teacher, for :func:`~mmseg_kd.evaluation.predictions`.
+
+    Args:
+        teacher: Teacher, which sees images as in distillation. The ``seg_logits`` of its predictions are
+            :func:`full_size_logits`.
+    """
+
+    def predict(batch: dict) -> list[SegDataSample]:
+        logits = full_size_logits(teacher, batch)
+        predicted = decide(logits.float().softmax(0), decision_threshold(teacher))[1]
+        sample = copy.copy(batch['data_samples'][0])
+        sample.set_data(dict(seg_logits=PixelData(data=logits), pred_sem_seg=PixelData(data=predicted[None])))
+        return [sample]
+
+    return predict
 
 
 @torch.no_grad()

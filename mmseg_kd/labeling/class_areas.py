@@ -58,6 +58,11 @@ class ClassAreas:
         for areas, labels in ((self.right, truth[predicted == truth]), (self.predicted, predicted), (self.true, truth)):
             areas += torch.bincount(labels, minlength=count).cpu().numpy()
 
+    def __iadd__(self, other: 'ClassAreas') -> 'ClassAreas':
+        for mine, theirs in ((self.right, other.right), (self.predicted, other.predicted), (self.true, other.true)):
+            mine += theirs
+        return self
+
     @property
     def pixels(self) -> int:
         """Number of pixels that count."""

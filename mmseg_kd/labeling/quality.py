@@ -50,6 +50,23 @@ def judge(pairs: Iterable[tuple[np.ndarray, np.ndarray]], classes: Sequence[str]
     for labels, truth in pairs:
         areas.update(labels, truth)
         pixels += labels.size
+    return quality_of(areas, pixels, classes)
+
+
+def quality_of(areas: ClassAreas, pixels: int, classes: Sequence[str]) -> Quality:
+    """Quality of label maps whose pixels are counted.
+
+    Args:
+        areas: Areas of the classes.
+        pixels: Number of all pixels, of which those that are ignored in neither map are compared.
+        classes: Class names.
+
+    Example:
+        >>> areas = ClassAreas(1)
+        >>> areas.update(np.array([0, 0]), np.array([0, 255]))
+        >>> quality_of(areas, 2, ['road'])
+        Quality(miou=100.0, accuracy=100.0, iou={'road': 100.0}, judged=50.0, fscore=100.0)
+    """
     return Quality(
         miou=100 * areas.miou,
         accuracy=100 * areas.accuracy,

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
 from mmseg.models.segmentors import BaseSegmentor
 from mmseg.registry import DATASETS
 
 from ..datasets.reading import Pictures
-from ..distillers.class_logits import decide
-from ..distillers.labels import ignored_label, unify_ignored
-from ..evaluation.teacher_outputs import decision_threshold, full_size_logits, load_teachers
-from ..evaluation.trained_network import trained_network
+from ..distillers.labels import ignored_label
+from ..evaluation import ImageIoUMetric, evaluate, load_teachers, predictions, teacher_predict, trained_network
+from ..evaluation.evaluate import Predict
+from ..evaluation.pixels import label_maps
 from ..io.tables import markdown_table
 from ..labeling.class_areas import ClassAreas
 from .picture_grid import PictureRow, class_legend, color_labels, draw_grid, palette_of
@@ -116,19 +114,17 @@ def find_examples(
     """
     if count < 1:
         raise ValueError(f'count must be >= 1, but is {count}')
-    student = trained_network(config, checkpoint)
+    student: BaseSegmentor = trained_network(config, checkpoint)
     dataset = DATASETS.build(copy.deepcopy(config.val_dataloader.dataset))
     classes = list(dataset.metainfo['classes'])
-    ious = []
-    for index in range(len(dataset)):
-        _, truth, predicted = _predict(student, dataset[index])
-        ious.append(image_iou(predicted, truth, len(classes)))
-        if report is not None:
-            report(index + 1, len(dataset))
+    metric = ImageIoUMetric(ignore_index=ignored_label(student))
+    told = None if report is None else lambda done: report(done, len(dataset))
+    evaluate(predictions(student.test_step, dataset), metric, dataset.metainfo, told)
+    ious = [areas.miou for _, areas in metric.images]
     best, worst = best_and_worst(ious, count)
     if not best:
         raise ValueError(
-            f'at least one pixel must not be void, but of {len(ious)} images all are; check the label files'
+            f'at least one pixel must not be ignored, but of {len(ious)} images all are; check the label files'
         )
 
     teachers, reason = {}, None
@@ -141,30 +137,29 @@ def find_examples(
                     member.module.to(next(student.parameters()).device)
         except (OSError, ValueError) as error:
             teachers, reason = {}, str(error)
-    shown, pictures = [], Pictures(dataset, student)
-    for kind, indices in (('best', best), ('worst', worst)):
-        for rank, index in enumerate(indices, start=1):
-            item = dataset[index]
-            path, truth, predicted = _predict(student, item)
-            labels = dict(truth=truth, prediction=predicted)
-            for name, teacher in teachers.items():
-                shares = full_size_logits(teacher, pseudo_collate([item])).softmax(0)
-                labels[f'teacher {name}'.strip()] = decide(shares, decision_threshold(teacher))[1].cpu().numpy()
-            shown.append(Example(Path(path).name, f'{kind} {rank}', ious[index], pictures(path), labels))
-    return Examples(shown, ious, classes, palette_of(dataset.metainfo), reason)
-
-
-@torch.no_grad()
-def _predict(network: BaseSegmentor, item: dict) -> tuple[str, np.ndarray, np.ndarray]:
-    sample = network.test_step(pseudo_collate([item]))[0]
-    if 'gt_sem_seg' not in sample:
-        raise ValueError(
-            'val_dataloader.dataset.pipeline must load the labels, but its samples have none; put '
-            "dict(type='LoadAnnotations') into it"
+    predicts: dict[str, Predict] = dict(prediction=student.test_step)
+    predicts.update({f'teacher {name}'.strip(): teacher_predict(teacher) for name, teacher in teachers.items()})
+    maps: dict[str, list[np.ndarray]] = {}
+    paths: list[str] = []
+    for name, predict in predicts.items():
+        samples = [sample.to_dict() for sample in predictions(predict, dataset, best + worst)]
+        predicted, truth = zip(*(label_maps(sample, ignored_label(student)) for sample in samples))
+        maps.setdefault('truth', [labels.cpu().numpy() for labels in truth])
+        maps[name] = [labels.cpu().numpy() for labels in predicted]
+        paths = [sample['img_path'] for sample in samples]
+    pictures = Pictures(dataset, student)
+    places = [f'{kind} {rank}' for kind, some in (('best', best), ('worst', worst)) for rank in range(1, len(some) + 1)]
+    shown = [
+        Example(
+            Path(paths[i]).name,
+            place,
+            ious[index],
+            pictures(paths[i]),
+            {name: found[i] for name, found in maps.items()},
         )
-    truth = unify_ignored(sample.gt_sem_seg.data[0], ignored_label(network))
-    # A network with one output channel predicts floats.
-    return sample.img_path, truth.cpu().numpy(), sample.pred_sem_seg.data[0].long().cpu().numpy()
+        for i, (place, index) in enumerate(zip(places, best + worst))
+    ]
+    return Examples(shown, ious, classes, palette_of(dataset.metainfo), reason)
 
 
 def examples_report(examples: Examples) -> str:

@@ -161,7 +161,7 @@ def test_images_that_are_all_void_are_refused(camvid, monkeypatch):
         return item
 
     monkeypatch.setattr(DATASETS.get('CamVidDataset'), '__getitem__', void)
-    with pytest.raises(ValueError, match='at least one pixel must not be void'):
+    with pytest.raises(ValueError, match='at least one pixel must not be ignored'):
         analyze_teacher(teacher, config, [1], 2)
     with pytest.raises(ValueError, match='images must be >= 1, but is 0'):
         analyze_teacher(teacher, config, [1], 0)
