@@ -5,6 +5,10 @@ from .version import __version__
 
 stack.prepare()
 
+from .io import mmengine_files  # noqa: E402
+
+mmengine_files.install()
+
 from . import adapters, datasets, distillers, engine, evaluation, labeling, losses, masks, models, registry  # noqa: E402
 from .distillers import (  # noqa: E402
     CrossPseudoSupervision,

@@ -11,6 +11,7 @@ from mmseg_kd.evaluation.teacher_outputs import analyze_teacher, load_teachers
 from mmseg_kd.evaluation.teacher_report import entropy_csv, reliability_csv, teacher_report
 from mmseg_kd.io.configs import read_config
 from mmseg_kd.io.progress import ProgressLine
+from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd.visualization.teacher_plot import draw_teacher
 
 
@@ -24,6 +25,7 @@ def main():
     )
     parser.add_argument('--out', type=Path, help='folder for tables and plots; work_dirs/<config>/analysis if left out')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='override settings')
+    add_trust_files(parser)
     args = parser.parse_args()
 
     config = read_config(args.config)

@@ -8,6 +8,7 @@ from mmseg_kd.comparison.comparison import compare
 from mmseg_kd.comparison.predictions import predict
 from mmseg_kd.comparison.report import page, text_report, write_tables
 from mmseg_kd.io.runs import find_runs, read_run
+from mmseg_kd.io.trust import add_trust_files
 
 
 def main():
@@ -33,6 +34,7 @@ def main():
     parser.add_argument(
         '--confidence', type=float, default=0.95, help='confidence of the intervals of paired differences'
     )
+    add_trust_files(parser)
     args = parser.parse_args()
     if args.predictions and args.out is None:
         parser.error('--predictions needs --out, because the page shows them')

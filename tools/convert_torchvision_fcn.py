@@ -5,6 +5,8 @@ from pathlib import Path
 
 import torch
 
+from mmseg_kd.io.checkpoint import read_checkpoint
+from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd.models.torchvision_fcn import convert_torchvision_fcn
 
 
@@ -12,8 +14,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('weights', type=Path, help='file that torchvision downloads, such as fcn_resnet50_coco-*.pth')
     parser.add_argument('checkpoint', type=Path, help='file to write')
+    add_trust_files(parser)
     args = parser.parse_args()
-    converted = convert_torchvision_fcn(torch.load(args.weights, map_location='cpu', weights_only=True))
+    converted = convert_torchvision_fcn(read_checkpoint(str(args.weights)))
     args.checkpoint.parent.mkdir(parents=True, exist_ok=True)
     partial = args.checkpoint.with_suffix('.partial')
     torch.save(dict(meta={}, state_dict=converted), partial)

@@ -11,6 +11,7 @@ from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from mmseg_kd.io.configs import read_config
+from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd.profiling.cost_report import cost_csv, cost_report
 from mmseg_kd.profiling.energy import ENERGY_FILE, training_energy, training_seconds
 from mmseg_kd.profiling.network_cost import load_networks, measure_networks
@@ -34,6 +35,7 @@ def main():
     parser.add_argument('--train-log', metavar='RUN_DIR', help="work directory of the student's training")
     parser.add_argument('--out', type=Path, help='folder for the tables; work_dirs/<config>/analysis if left out')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='override settings')
+    add_trust_files(parser)
     args = parser.parse_args()
     if args.train_log and not args.country:
         parser.error('--train-log needs --country: the energy of training is compared with that of an image')

@@ -7,6 +7,7 @@ from mmengine.config import DictAction
 
 from mmseg_kd.doctor.doctor import examine
 from mmseg_kd.engine.launch import CONFIG_HELP, TERMS_HELP, load_config, prepare_launch
+from mmseg_kd.io.trust import add_trust_files
 
 
 def main():
@@ -23,6 +24,7 @@ def main():
         '--seconds', type=float, default=60, help="time limit of the teacher's mIoU and of the timed steps, each"
     )
     parser.add_argument('--distributed', action='store_true', help='the training will have several processes')
+    add_trust_files(parser)
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
     args = parser.parse_args()
     cfg = load_config(args)

@@ -14,6 +14,7 @@ from mmseg_kd.datasets.partitions import labeled_part
 from mmseg_kd.io.configs import read_config
 from mmseg_kd.io.progress import ProgressLine
 from mmseg_kd.io.tables import markdown_table
+from mmseg_kd.io.trust import add_trust_files
 
 
 def main():
@@ -27,6 +28,7 @@ def main():
         '--out', type=Path, required=True, metavar='FOLDER', help='folder for labeled.txt and unlabeled.txt'
     )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='override settings')
+    add_trust_files(parser)
     args = parser.parse_args()
 
     config = read_config(args.config)

@@ -11,6 +11,7 @@ from mmseg_kd.datasets.partitions import read_ids
 from mmseg_kd.engine.launch import finish, prepare_launch, start_processes
 from mmseg_kd.io.configs import read_config
 from mmseg_kd.io.progress import ProgressLine
+from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd.labeling import Labeler, find_images, images_of_ids, shares_report, write_labels
 
 
@@ -43,6 +44,7 @@ def main():
     parser.add_argument('--skip-unreadable', action='store_true', help='leave out images that cannot be read')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by torch.distributed.launch')
+    add_trust_files(parser)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     try:

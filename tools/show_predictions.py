@@ -10,6 +10,7 @@ from mmengine.registry import init_default_scope
 
 from mmseg_kd.io.configs import read_config
 from mmseg_kd.io.progress import ProgressLine
+from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd.visualization.picture_grid import check_matplotlib
 from mmseg_kd.visualization.prediction_picture import draw_examples, examples_report, find_examples
 
@@ -30,6 +31,7 @@ def main():
         default={},
         help='override settings, such as val_dataloader.dataset.indices=100 for the first 100 images',
     )
+    add_trust_files(parser)
     args = parser.parse_args()
 
     check_matplotlib()

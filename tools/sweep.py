@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
+from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd.sweep.plan import load_sweep
 from mmseg_kd.sweep.sweep import dry_run, run_sweep
 
@@ -33,6 +34,7 @@ def main():
         default={},
         help='override settings of the sweep file, such as budget.value=40000 or seeds=[0,1]',
     )
+    add_trust_files(parser)
     args = parser.parse_args()
     # SIGTERM and SIGHUP of a scheduler must also stop the training.
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -6,7 +6,7 @@ from mmengine.runner import Runner
 
 from mmseg_kd.engine.launch import add_arguments, finish, load_config, prepare_launch
 from mmseg_kd.engine.tool_options import augment_data, augment_model, paint_predictions, write_predictions
-from mmseg_kd.io.checkpoint import read_checkpoint
+from mmseg_kd.io.checkpoint import check_checkpoint
 
 
 def main():
@@ -22,7 +22,7 @@ def main():
     args = parser.parse_args()
 
     cfg = load_config(args)
-    read_checkpoint(args.checkpoint)  # refuses what is missing or would run code
+    check_checkpoint(args.checkpoint)  # refuses what is missing or would run code
     cfg.load_from = args.checkpoint
     try:
         if args.show or args.show_dir:

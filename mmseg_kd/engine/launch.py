@@ -18,6 +18,7 @@ from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
 
 from ..io.configs import config_file, replaced_entries
+from ..io.trust import add_trust_files
 from .checks import Problems, check_config, check_loader, training_loop, training_size
 from .partition_runs import follow_partition
 from .setup_terms import SetupError, read_setup, run_name, setup_file
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default={},
         help='override settings of the config, such as optim_wrapper.optimizer.lr=0.02 or key="[(a,b),(c,d)]"',
     )
+    add_trust_files(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by torch.distributed.launch')
 

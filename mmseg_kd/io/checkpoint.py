@@ -1,119 +1,31 @@
 """Read checkpoints without running code from them, and load them completely or not at all."""
 
-import argparse
-import codecs
-import functools
 import os
-import pickle
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlparse
 
-import numpy as np
-import torch
-from mmengine.config import ConfigDict
-from mmengine.dist import barrier, is_main_process
 from mmengine.fileio import get_local_path
-from mmengine.logging.history_buffer import HistoryBuffer
-from torch import Tensor, _weights_only_unpickler, nn
+from torch import Tensor, nn
 
 from .checkpoint_kinds import kind_of_file, kind_of_weights
-
-try:
-    from numpy._core import multiarray
-except ImportError:  # numpy below 1.26
-    from numpy.core import multiarray  # type: ignore[no-redef]  # numpy has moved it
-
-
-def _history_method(owner: Any, name: str) -> Any:
-    """A restricted ``getattr``: MMEngine's checkpoints refer to the methods of its history buffer through it."""
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
-        raise pickle.UnpicklingError(f'GLOBAL getattr({owner!r}, {name!r}) is refused')
-    return getattr(owner, name)
-
-
-_history_method.__module__, _history_method.__qualname__, _history_method.__name__ = 'builtins', 'getattr', 'getattr'
-
-
-def _known_as(function: Callable, module: str) -> Callable:
-    """A function under another module path. Pickles name functions by path, and NumPy 2 moved its functions."""
-
-    @functools.wraps(function, assigned=())
-    def known(*args: Any) -> Any:
-        return function(*args)
-
-    known.__module__, known.__qualname__, known.__name__ = module, function.__name__, function.__name__
-    return known
-
-
-# MMEngine's checkpoints also hold the log's history buffers, NumPy arrays and scalars. Research code often adds its
-# command line (argparse.Namespace).
-SAFE_CLASSES = [
-    _history_method,
-    HistoryBuffer,
-    ConfigDict,
-    argparse.Namespace,
-    np.ndarray,
-    np.dtype,
-    *(
-        _known_as(function, f'numpy.{package}.multiarray')
-        for function in (multiarray._reconstruct, multiarray.scalar)
-        for package in ('core', '_core')
-    ),
-    *{
-        type(np.dtype(code))
-        for code in ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', '?', 'U', 'S')
-    },
-]
-
-
-class _RestrictedUnpickler(pickle.Unpickler):
-    """Finds what tensors and MMEngine's checkpoints are made of, and nothing else; for torch below 2.4."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        module = 'builtins' if module == '__builtin__' else module  # its name in pickles of Python 2's protocols
-        known = {f'{each.__module__}.{each.__qualname__}': each for each in SAFE_CLASSES}
-        known.update({'_codecs.encode': codecs.encode, **_weights_only_unpickler._get_allowed_globals()})
-        if f'{module}.{name}' not in known:
-            raise pickle.UnpicklingError(f'GLOBAL {module}.{name} is refused')
-        return known[f'{module}.{name}']
-
-
-def _allow() -> None:
-    if hasattr(torch.serialization, 'add_safe_globals'):
-        torch.serialization.add_safe_globals(SAFE_CLASSES)
-
-
-def _load_safely(file: str | os.PathLike) -> Any:
-    if hasattr(torch.serialization, 'add_safe_globals'):
-        return torch.load(file, map_location='cpu', weights_only=True)
-    # Below 2.4, weights_only=True refuses even the numbers in MMEngine's log.
-    reader = SimpleNamespace(
-        __name__='pickle',
-        Unpickler=_RestrictedUnpickler,
-        load=lambda *args, **kw: _RestrictedUnpickler(*args, **kw).load(),
-    )
-    return torch.load(file, map_location='cpu', pickle_module=reader, weights_only=False)
-
-
-# Without this, upstream's MMEngine cannot resume from its own checkpoints with torch 2.6 and later.
-_allow()
+from .downloads import DownloadError, download
+from .safe_pickle import UnsafeFileError, check_file, load_file
 
 
 class CheckpointError(ValueError):
     """The checkpoint is missing, unsafe, corrupt, or belongs to another network."""
 
 
-def read_checkpoint(path: str) -> dict:
-    """Read a checkpoint onto the CPU without executing code from it.
+def read_checkpoint(path: str, map_location: Any = 'cpu') -> dict:
+    """Read a checkpoint without executing code from it.
 
     Args:
-        path: Local file, ``http(s)`` address (downloaded once, into torch's hub folder), or any path that MMEngine's
+        path: Local file, ``https`` address (downloaded once, into torch's hub folder), or any path that MMEngine's
             file backends read.
+        map_location: Device of the tensors, as for ``torch.load``.
 
     Raises:
         CheckpointError: If the file does not exist, is not a checkpoint, or holds objects that could run code.
@@ -124,23 +36,7 @@ def read_checkpoint(path: str) -> dict:
         >>> read_checkpoint('student.pth')
         {'state_dict': {'weight': tensor([1., 1.])}}
     """
-    local = _download(path) if urlparse(path).scheme in ('http', 'https') else path
-    if '://' not in local and not os.path.isfile(local):
-        raise CheckpointError(f'no such checkpoint: {local}')
-    # Repeated at every read: the maintained MMEngine fork removes some of these from the list after each load.
-    _allow()
-    try:
-        with get_local_path(local) as file:
-            checkpoint = _load_safely(file)
-    except Exception as error:
-        reason = next((line.strip() for line in str(error).splitlines() if 'GLOBAL' in line or 'global' in line), '')
-        if reason:
-            raise CheckpointError(
-                f'{path} holds objects that could run code, so it was not loaded: {reason}; save only its state_dict'
-            ) from None
-        raise CheckpointError(
-            f'{path} is not a readable checkpoint: {kind_of_file(local) or _first_line(error)}'
-        ) from None
+    checkpoint = _read(path, lambda file: load_file(file, map_location))
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} must hold a dict, but holds a {type(checkpoint).__name__}')
     return checkpoint
@@ -149,8 +45,10 @@ def read_checkpoint(path: str) -> dict:
 def check_checkpoint(path: str) -> None:
     """Check that a checkpoint can be read: it exists, is complete, and holds nothing that could run code.
 
+    Only what the file declares is read, so the check takes milliseconds.
+
     Args:
-        path: Path of the checkpoint.
+        path: Path or address of the checkpoint.
 
     Raises:
         CheckpointError: If the file cannot be read safely.
@@ -163,7 +61,28 @@ def check_checkpoint(path: str) -> None:
         ...
         mmseg_kd.io.checkpoint.CheckpointError: half.pth is not a readable checkpoint: ...
     """
-    read_checkpoint(path)
+    _read(path, check_file)
+
+
+def _read(path: str, read: Callable[[str], Any]) -> Any:
+    """Apply a function to the local file of a path; its errors become one line."""
+    local = path
+    if urlparse(path).scheme in ('http', 'https'):
+        try:
+            local = download(path)
+        except DownloadError as error:
+            raise CheckpointError(str(error)) from None
+    if '://' not in local and not os.path.isfile(local):
+        raise CheckpointError(f'no such checkpoint: {local}')
+    try:
+        with get_local_path(local) as file:
+            return read(file)
+    except UnsafeFileError as error:
+        raise CheckpointError(f'{path} {error}') from None
+    except Exception as error:
+        raise CheckpointError(
+            f'{path} is not a readable checkpoint: {kind_of_file(local) or _first_line(error)}'
+        ) from None
 
 
 def student_weights(checkpoint: dict) -> dict[str, Tensor]:
@@ -197,6 +116,7 @@ def named_weights(checkpoint: dict, model: nn.Module, path: str) -> dict[str, Te
         CheckpointError: If no weights fit the model, or if several networks in the file fit it equally well.
 
     Example:
+        >>> import torch
         >>> from torch import nn
         >>> checkpoint = dict(model={'module.weight': torch.zeros(1, 2), 'module.bias': torch.zeros(1)})
         >>> list(named_weights(checkpoint, nn.Linear(2, 1), 'linear.pth'))
@@ -228,6 +148,7 @@ def load_weights(model: nn.Module, path: str) -> None:
         CheckpointError: If the checkpoint cannot be read or does not fit. The model must not be used afterwards.
 
     Example:
+        >>> import torch
         >>> from torch import nn
         >>> torch.save(dict(weight=torch.ones(1, 2), bias=torch.zeros(1)), 'linear.pth')
         >>> linear = nn.Linear(2, 1)
@@ -254,6 +175,7 @@ def fit_weights(model: nn.Module, weights: dict[str, Tensor], path: str) -> None
         CheckpointError: If keys are missing or unexpected, or if shapes differ. The model must not be used afterwards.
 
     Example:
+        >>> import torch
         >>> from torch import nn
         >>> fit_weights(nn.Linear(2, 1), dict(weight=torch.ones(1, 2)), 'linear.pth')
         Traceback (most recent call last):
@@ -369,16 +291,3 @@ def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     # PyTorch's message begins with advice to load unsafely; the cause comes later.
     return next((line for line in lines if line.startswith('WeightsUnpickler error')), lines[0])
-
-
-def _download(url: str) -> str:
-    """Download in one process, unless the file exists; the file gets its name only when it is complete."""
-    target = Path(torch.hub.get_dir(), 'checkpoints', os.path.basename(urlparse(url).path))
-    if is_main_process() and not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(url, str(target))
-        except OSError as error:
-            raise CheckpointError(f'cannot download {url}: {error}') from None
-    barrier()
-    return str(target)

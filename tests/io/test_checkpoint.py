@@ -1,9 +1,7 @@
 import argparse
-import http.server
 import os
 import pickle
 import re
-import threading
 import zipfile
 
 import numpy as np
@@ -15,7 +13,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_kd.distillers import CheckpointError
-from mmseg_kd.io.checkpoint import load_weights, read_checkpoint
+from mmseg_kd.io.checkpoint import check_checkpoint, load_weights, read_checkpoint
 from mmseg_kd.testing.toys import toy_segmentor
 
 
@@ -224,29 +222,20 @@ def test_a_float_buffer_that_the_file_lacks_is_missing_and_a_table_of_indices_is
         load_weights(TableSegmentor(2), str(tmp_path / 'c.pth'))
 
 
-def test_an_address_is_downloaded_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
-    torch.save(dict(state_dict=dict(x=torch.ones(1))), tmp_path / 'weights.pth')
-    requests = []
+@pytest.mark.parametrize('read', [read_checkpoint, check_checkpoint])
+def test_an_address_that_is_not_safe_is_one_clear_line(read):
+    with pytest.raises(CheckpointError, match='is not downloaded: an address must begin with https://; if you trust'):
+        read('http://localhost/weights.pth')
 
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args):
-            super().__init__(*args, directory=str(tmp_path))
 
-        def log_message(self, *args):
-            requests.append(args)
-
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f'http://127.0.0.1:{server.server_port}/weights.pth'
-    try:
-        for _ in range(2):
-            assert read_checkpoint(url)['state_dict']['x'] == 1
-        with pytest.raises(CheckpointError, match='cannot download'):
-            read_checkpoint(url + 'x')
-    finally:
-        server.shutdown()
-    assert len([r for r in requests if '200' in str(r)]) == 1
+def test_a_check_finds_what_reading_would_find(tmp_path):
+    torch.save(dict(state_dict=dict(x=torch.ones(1000)), log=HistoryBuffer([1.0], [1])), tmp_path / 'c.pth')
+    assert check_checkpoint(str(tmp_path / 'c.pth')) is None
+    whole = (tmp_path / 'c.pth').read_bytes()
+    for content, message in ((whole[:-200], 'is not a readable checkpoint'), (pickle.dumps(Bomb('x')), 'mkdir')):
+        (tmp_path / 'c.pth').write_bytes(content)
+        with pytest.raises(CheckpointError, match=message):
+            check_checkpoint(str(tmp_path / 'c.pth'))
 
 
 def write_zip(path, content):

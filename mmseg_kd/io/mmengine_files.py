@@ -1,0 +1,114 @@
+"""Make MMEngine read files as this package does, in its own tools and in all others that import the package."""
+
+import os
+from typing import Any, BinaryIO
+
+import yaml
+from mmengine.fileio import register_handler
+from mmengine.fileio.handlers import PickleHandler, YamlHandler
+from mmengine.runner import checkpoint as mmengine_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.runner.checkpoint import load_from_openmmlab as stock_load_from_openmmlab
+
+from .checkpoint import read_checkpoint
+from .safe_pickle import UnsafeFileError, load_pickle
+from .trust import REMEDY, trusted
+
+try:
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:
+    from yaml import SafeLoader  # type: ignore[assignment]
+
+
+def load_from_local(filename: str, map_location: Any = 'cpu') -> dict:
+    """Read a local checkpoint; takes the place of MMEngine's function of this name."""
+    path = os.path.expanduser(filename)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'no such checkpoint: {path}')
+    return read_checkpoint(path, map_location)
+
+
+def load_from_http(filename: str, map_location: Any = None, model_dir: Any = None, progress: bool = True) -> dict:
+    """Download and read a checkpoint; takes the place of MMEngine's function of this name."""
+    return read_checkpoint(filename, map_location)
+
+
+def load_from_ceph(filename: str, map_location: Any = None, backend: str = 'petrel') -> dict:
+    """Read a checkpoint through a file backend; takes the place of MMEngine's function of this name."""
+    return read_checkpoint(filename, map_location)
+
+
+def load_from_openmmlab(filename: str, map_location: Any = None) -> dict:
+    """Read a checkpoint that a list in MMEngine names; takes the place of MMEngine's function of this name.
+
+    The list may be extended by ``open_mmlab.json`` in MMEngine's cache, which may name local files as well.
+    """
+    known = mmengine_checkpoint.get_external_models()
+    name = filename.partition('://')[2]
+    name = mmengine_checkpoint.get_deprecated_model_names().get(name, name)
+    if name in known and '://' not in known[name]:
+        return load_from_local(os.path.join(mmengine_checkpoint._get_mmengine_home(), known[name]), map_location)
+    return stock_load_from_openmmlab(filename, map_location)
+
+
+LOADERS = {
+    load_from_local: ('',),
+    load_from_http: ('http://', 'https://'),
+    load_from_ceph: (r'(\S+\:)?s3://', r'(\S+\:)?petrel://'),
+    load_from_openmmlab: ('open-mmlab://', 'openmmlab://'),
+}
+
+
+class SafePickleHandler(PickleHandler):
+    """Loads pickles that hold data only."""
+
+    def load_from_fileobj(self, file: BinaryIO, **kwargs: Any) -> Any:
+        return load_pickle(file)
+
+
+class SafeYamlHandler(YamlHandler):
+    """Loads YAML files without the tags that build objects of Python."""
+
+    def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
+        if trusted() or 'Loader' in kwargs:
+            return super().load_from_fileobj(file, **kwargs)
+        try:
+            return yaml.load(file, Loader=_DataLoader)
+        except yaml.constructor.ConstructorError as error:
+            name = getattr(file, 'name', 'the YAML file')
+            raise UnsafeFileError(f'{name} could run code: {error.problem}; {REMEDY}') from None
+
+
+class _DataLoader(SafeLoader):  # type: ignore[valid-type, misc]
+    """YAML's safe loader, and tuples, which MMEngine writes."""
+
+
+_DataLoader.add_constructor(
+    'tag:yaml.org,2002:python/tuple', lambda loader, node: tuple(loader.construct_sequence(node, deep=True))
+)
+
+
+def install() -> None:
+    """Register this package's readers in place of MMEngine's. Repeated calls change nothing.
+
+    All loaders of checkpoints are replaced: those of ``load_from``, ``resume``, ``init_cfg`` and ``pretrained``, with
+    local paths, addresses and names such as ``torchvision://resnet18``; and those of pickles and YAML files.
+
+    Example:
+        >>> install()
+        >>> CheckpointLoader._get_checkpoint_loader('weights.pth').__module__
+        'mmseg_kd.io.mmengine_files'
+    """
+    for loader, prefixes in LOADERS.items():
+        CheckpointLoader.register_scheme(list(prefixes), loader, force=True)
+        # Loaders of names, such as torchvision://, call the others by their names in MMEngine's module.
+        setattr(mmengine_checkpoint, loader.__name__, loader)
+    # The continuation's loaders of other schemes fall back to reading with pickle in this function.
+    if hasattr(mmengine_checkpoint, '_safe_torch_load'):
+        mmengine_checkpoint._safe_torch_load = _torch_load
+    register_handler(['pickle', 'pkl'])(SafePickleHandler)
+    register_handler(['yaml', 'yml'])(SafeYamlHandler)
+
+
+def _torch_load(file: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
+    return read_checkpoint(str(file), map_location)

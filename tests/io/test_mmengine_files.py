@@ -1,0 +1,99 @@
+import json
+
+import mmengine
+import pytest
+import torch
+from canaries import poison_checkpoint, poison_pickle, poison_yaml
+from mmengine.runner import checkpoint as mmengine_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from mmseg_kd.io import mmengine_files
+from mmseg_kd.io.checkpoint import CheckpointError
+from mmseg_kd.io.trust import TRUST
+
+
+@pytest.fixture
+def zoo(tmp_path, monkeypatch):
+    """MMEngine's cache with a list of names; all addresses lead to one poisoned file."""
+    monkeypatch.setenv('MMENGINE_HOME', str(tmp_path))
+    (tmp_path / 'open_mmlab.json').write_text(json.dumps({'local': 'c.pth', 'far': 'https://a.example/c.pth'}))
+    monkeypatch.setattr('mmseg_kd.io.checkpoint.download', lambda address: str(tmp_path / 'c.pth'))
+    poison_checkpoint(tmp_path / 'c.pth', tmp_path / 'ran')
+    return tmp_path
+
+
+NAMES = [
+    'c.pth',
+    'https://a.example/c.pth',
+    'openmmlab://local',
+    'open-mmlab://far',
+    'open-mmlab://resnet18_v1c',
+    'mmcls://resnet18',
+]
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_no_loader_of_mmengine_runs_a_checkpoint(zoo, monkeypatch, name):
+    monkeypatch.chdir(zoo)
+    with pytest.raises(CheckpointError, match=r'it wants posix\.mkdir.*--trust-files'):
+        CheckpointLoader.load_checkpoint(name)
+    assert not (zoo / 'ran').exists()
+
+
+@pytest.mark.parametrize('name', [name for name in NAMES if not name.startswith('mmcls')])
+def test_all_load_a_file_that_is_trusted(zoo, monkeypatch, name):
+    monkeypatch.chdir(zoo)
+    monkeypatch.setenv(TRUST, '1')
+    assert CheckpointLoader.load_checkpoint(name)['state_dict']['weight'] == 1
+
+
+def test_no_scheme_of_mmengine_is_left_out():
+    ours = {prefix for prefixes in mmengine_files.LOADERS.values() for prefix in prefixes}
+    # These find an address, and call a loader above by its name in MMEngine's module.
+    names = {'modelzoo://', 'torchvision://', 'mmcls://'}
+    assert set(CheckpointLoader._schemes) - ours - names <= {'pavi://'}
+    assert mmengine_checkpoint.load_from_http is mmengine_files.load_from_http
+    for function in ('_safe_torch_load',):  # the continuation's, for pavi://
+        assert getattr(mmengine_checkpoint, function, mmengine_files._torch_load) is mmengine_files._torch_load
+
+
+def test_a_missing_file_is_an_error_as_mmengine_raises_it():
+    with pytest.raises(FileNotFoundError, match='no such checkpoint: nowhere.pth'):
+        CheckpointLoader.load_checkpoint('nowhere.pth')
+
+
+@pytest.mark.parametrize(
+    'name, poison',
+    [('x.pkl', poison_pickle), ('x.pickle', poison_pickle), ('x.yaml', poison_yaml), ('x.yml', poison_yaml)],
+)
+def test_files_of_data_run_nothing_unless_they_are_trusted(tmp_path, monkeypatch, name, poison):
+    poison(tmp_path / name, tmp_path / 'ran')
+    with pytest.raises(
+        ValueError, match=r'^the (pickle|YAML) file (holds objects that could|could) run code.*--trust-files'
+    ):
+        mmengine.load(str(tmp_path / name))
+    assert not (tmp_path / 'ran').exists()
+    monkeypatch.setenv(TRUST, '1')
+    mmengine.load(str(tmp_path / name))
+    assert (tmp_path / 'ran').exists()
+
+
+def test_data_that_mmengine_dumps_is_read(tmp_path):
+    content = dict(a=(1, 2), b=[0.5, None], c='x')
+    for name in ('x.pkl', 'x.yaml'):
+        mmengine.dump(content, str(tmp_path / name))
+        assert mmengine.load(str(tmp_path / name)) == content
+
+
+def test_weights_of_a_loss_in_a_file_run_nothing(tmp_path):
+    from mmseg.models.losses.utils import get_class_weight
+
+    poison_pickle(tmp_path / 'w.pkl', tmp_path / 'ran')
+    with pytest.raises(ValueError, match='could run code'):
+        get_class_weight(str(tmp_path / 'w.pkl'))
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_tensors_are_put_where_mmengine_asks(tmp_path):
+    torch.save(dict(a=torch.ones(2)), tmp_path / 'c.pth')
+    assert CheckpointLoader.load_checkpoint(str(tmp_path / 'c.pth'), map_location='meta')['a'].device.type == 'meta'
