@@ -8,6 +8,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from .inference import forward_inference
+from .ranks import TermDenominators
 from .semi_supervised_distiller import Mixture, SemiSupervisedDistiller
 from .taps import Taps
 from .teacher import OnlineTeacher
@@ -76,9 +77,7 @@ class CrossPseudoSupervision(SemiSupervisedDistiller):
         self.peer = MODELS.build(copy.deepcopy(student))
         self.teachers = {'': OnlineTeacher(self.peer)}
 
-    @torch.compiler.disable(recursive=False)
-    def loss(self, inputs: dict[str, Any], data_samples: dict[str, Any]) -> dict[str, Tensor]:
-        """See :meth:`SemiSupervisedDistiller.loss`."""
+    def _losses(self, inputs: Any, data_samples: Any, denominators: TermDenominators) -> dict[str, Tensor]:
         self._check_branches(inputs)
         labels = self._labels(data_samples['labeled'])
         mixture = self._mixture(inputs['unlabeled'], data_samples['unlabeled']) if self.unlabeled_terms else None
@@ -88,8 +87,9 @@ class CrossPseudoSupervision(SemiSupervisedDistiller):
         )
         losses = {**own.losses, **{PEER + name: value for name, value in peer.losses.items()}}
         for a, b, prefix in ((own, peer, ''), (peer, own, PEER)):
-            self._add_terms(losses, self.terms, a.labeled, b.labeled, labels, prefix)
-            self._add_terms(losses, self.unlabeled_terms, a.unlabeled, b.unlabeled, mixture and mixture.labels, prefix)
+            self._add_terms(losses, denominators, self.terms, a.labeled, b.labeled, labels, prefix)
+            unlabeled = a.unlabeled, b.unlabeled, mixture and mixture.labels
+            self._add_terms(losses, denominators, self.unlabeled_terms, *unlabeled, prefix)
         return losses
 
     def _run(

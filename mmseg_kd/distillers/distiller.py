@@ -3,6 +3,7 @@
 import copy
 import logging
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from .class_logits import count_classes
 from .dry_run import as_trained, build_skeleton, run_skeleton
 from .inference import image_channels, image_size
 from .labels import ignored_label, unify_ignored
+from .ranks import TermDenominators
 from .taps import PathError, Taps
 from .teacher import Spec, build_teachers, scaled_size
 from .term import Term, student_paths, teacher_paths, wanted_paths
@@ -119,6 +121,9 @@ class Distiller(BaseSegmentor):
     def loss(self, inputs: Tensor, data_samples: list[Any]) -> dict[str, Tensor]:
         """The student's own losses and the weighted terms, by name.
 
+        With several processes, the mean of a term over them is its value for the joined batch, whatever number of
+        labeled pixels each of them has. The student's own losses are as MMSegmentation computes them in each process.
+
         Args:
             inputs: The preprocessed images (N, 3, H, W).
             data_samples: One ``SegDataSample`` per image, with its label map.
@@ -127,13 +132,19 @@ class Distiller(BaseSegmentor):
             FileNotFoundError: if the teacher's config is missing.
             ValueError: in the first step, if a label lies outside the classes.
         """
+        denominators = TermDenominators()
+        losses = self._losses(inputs, data_samples, denominators)
+        return denominators.join(losses)
+
+    def _losses(self, inputs: Any, data_samples: Any, denominators: TermDenominators) -> dict[str, Tensor]:
+        """The losses of this process by name; ``denominators`` receives what its terms divide by."""
         if self._teacher_missing is not None:
             raise self._teacher_missing
         labels = self._labels(data_samples)
         outputs = self._teacher_outputs(inputs, data_samples, wanted_paths(self.terms.values()))
         with Taps(self.student, student_paths(self.terms.values()), inputs) as values:
             losses = self.student(inputs, data_samples, mode='loss')
-        self._add_terms(losses, self.terms, values, outputs, labels)
+        self._add_terms(losses, denominators, self.terms, values, outputs, labels)
         return losses
 
     def resting_parameters(self) -> list[nn.Parameter]:
@@ -198,6 +209,7 @@ class Distiller(BaseSegmentor):
     @staticmethod
     def _add_terms(
         losses: dict[str, Tensor],
+        denominators: TermDenominators,
         terms: nn.ModuleDict,
         values: dict[str, Any],
         outputs: dict[str, Any],
@@ -205,11 +217,14 @@ class Distiller(BaseSegmentor):
         prefix: str = '',
     ) -> None:
         """Compute the terms and add them to ``losses``."""
+        term: Any
         for term in terms.values():
-            for name, value in term(values, outputs, labels).items():
-                if prefix + name in losses:
-                    raise ValueError(f'{term.key}: the student already logs "{prefix + name}"; rename the term')
-                losses[prefix + name] = value
+            found = {prefix + name: value for name, value in term(values, outputs, labels).items()}
+            for name in found:
+                if name in losses:
+                    raise ValueError(f'{term.key}: the student already logs "{name}"; rename the term')
+            losses.update(found)
+            denominators.add(found, partial(term.denominator, values, outputs, labels))
 
     @staticmethod
     def _network_path(path: str) -> str:

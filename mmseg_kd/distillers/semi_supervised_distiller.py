@@ -12,6 +12,7 @@ from ..io.configs import named_types
 from ..losses.ops import sample_labels
 from .distiller import Distiller
 from .inference import forward_inference
+from .ranks import TermDenominators
 from .taps import PathError
 from .teacher import Spec
 from .term import Term, student_paths, wanted_paths
@@ -139,15 +140,18 @@ class SemiSupervisedDistiller(Distiller):
         Raises:
             ValueError: if the batch lacks these branches, and in the cases of :meth:`Distiller.loss`.
         """
+        return super().loss(inputs, data_samples)
+
+    def _losses(self, inputs: Any, data_samples: Any, denominators: TermDenominators) -> dict[str, Tensor]:
         self._check_branches(inputs)
-        losses = super().loss(inputs['labeled'], data_samples['labeled'])
+        losses = super()._losses(inputs['labeled'], data_samples['labeled'], denominators)
         if self.unlabeled_terms:
             mixture = self._mixture(inputs['unlabeled'], data_samples['unlabeled'])
             direct, unmixed = self._by_mixing(wanted_paths(self.unlabeled_terms.values()))
             outputs = self._read_teachers(mixture.images, direct)
             outputs.update(self._read_unmixed(mixture, unmixed, self._read_teachers))
             values = forward_inference(self.student, mixture.images, student_paths(self.unlabeled_terms.values()))
-            self._add_terms(losses, self.unlabeled_terms, values, outputs, mixture.labels)
+            self._add_terms(losses, denominators, self.unlabeled_terms, values, outputs, mixture.labels)
         return losses
 
     @staticmethod

@@ -128,7 +128,7 @@ class Term(nn.Module):
         Raises:
             ValueError: if the classes differ, or the shapes cannot be made equal.
         """
-        students = [self._tensor(student, path, 'student') for path in self.student_paths]
+        students = self._students(student)
         teachers = [self._tensor(teacher, path, 'teacher') for path in self.teacher_paths]
         self.student_shapes, self.teacher_shapes = [s.shape for s in students], [t.shape for t in teachers]
         for i, (s, t) in enumerate(zip(students, teachers)):
@@ -151,15 +151,14 @@ class Term(nn.Module):
 
     def forward(self, student: dict[str, Any], teacher: dict[str, Any], labels: Tensor | None) -> dict[str, Tensor]:
         """The weighted loss, by name; with an adversarial loss, also the objective of its auxiliary module."""
-        students = [self._tensor(student, path, 'student') for path in self.student_paths]
+        students = self._students(student)
         losses = {self.name: tensor_sum(map(differentiable_zero, students))}
         if not (self.active and (self.critic is None or self.critic_learns)):
             # DDP needs a (zero) gradient for inactive parameters too.
             losses[self.name] = sum(map(differentiable_zero, self.parameters()), losses[self.name])
         if not self.reads_teacher:
             return losses
-        teachers = [self._tensor(teacher, path, 'teacher') for path in self.teacher_paths]
-        teachers = [align(t, s) for t, s in zip(teachers, students)] + teachers[len(students) :]
+        teachers = self._teachers(teacher, students)
         students = [adapter(s) for adapter, s in zip(self.adapters, students)]
         maps: list[Any] = [self._as_given(students, self.student), self._as_given(teachers, self.teacher)]
         maps += [labels] if self.loss.needs_labels else []
@@ -168,6 +167,25 @@ class Term(nn.Module):
         if self.critic_learns:
             losses[f'{self.name}_critic'] = self.loss.critic_loss(*maps)
         return losses
+
+    @torch.no_grad()
+    def denominator(self, student: dict[str, Any], teacher: dict[str, Any], labels: Tensor | None) -> Tensor:
+        """What the loss divides by in this batch (:meth:`~mmseg_kd.losses.DistillLoss.denominator`); arguments as in
+        :meth:`forward`.
+        """
+        students = self._students(student)
+        if not self.reads_teacher:
+            return torch.zeros((), device=students[0].device)
+        maps = self._as_given(students, self.student), self._as_given(self._teachers(teacher, students), self.teacher)
+        return self.loss.denominator(*maps, labels if self.loss.needs_labels else None)
+
+    def _students(self, values: dict[str, Any]) -> list[Tensor]:
+        return [self._tensor(values, path, 'student') for path in self.student_paths]
+
+    def _teachers(self, values: dict[str, Any], students: list[Tensor]) -> list[Tensor]:
+        """The teacher's maps at the sizes of the student's."""
+        teachers = [self._tensor(values, path, 'teacher') for path in self.teacher_paths]
+        return [align(t, s) for t, s in zip(teachers, students)] + teachers[len(students) :]
 
     def _check_classes(self, index: int, student: Tensor, teacher: Tensor) -> None:
         if self.student_paths[index] != LOGITS or self.teacher_paths[index].rpartition('.')[2] != LOGITS:

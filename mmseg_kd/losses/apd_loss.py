@@ -22,10 +22,10 @@ class APDLoss(AdversarialLoss):
         L_H = \mathrm{CE}\big(s_H\, h_p \cdot c_k,\; y_p\big)
 
     with :class:`APDContextLoss` and :class:`APDPrototypeLoss`. H consists of two 1x1 convolutions with a ReLU between
-    them; h are the features behind it, scaled to length one; c are the prototypes of the classes in the batch (0 for a
-    class that does not occur). The cross-entropy covers all classes, on the pixels that are not ignored. H is the
-    auxiliary module of the term (``critic``): it learns :math:`L_H` with an optimizer of its own, while the teacher
-    does not change. The student's head is the adapter of the term: ``dict(type='MLPAdapter')``.
+    them; h are the features behind it, scaled to length one; c are the prototypes of the classes in the batch of one
+    process (0 for a class that does not occur). The cross-entropy covers all classes, on the pixels that are not
+    ignored. H is the auxiliary module of the term (``critic``): it learns :math:`L_H` with an optimizer of its own,
+    while the teacher does not change. The student's head is the adapter of the term: ``dict(type='MLPAdapter')``.
 
     Args:
         context: The weight :math:`\beta` of the context.

@@ -1,3 +1,5 @@
+from typing import Any
+
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor
@@ -13,7 +15,8 @@ class APDPrototypeLoss(DistillLoss):
 
     .. math:: L = \frac{1}{2 K} \sum_k (1 - c^s_k \cdot c^t_k)
 
-    with the prototypes c of :class:`APDContextLoss` and K the number of classes that occur.
+    with the prototypes c of :class:`APDContextLoss` and K the number of classes that occur. The batch is that of
+    one process.
 
     Shape:
         Features (N, C, H, W) of student and teacher, equal channels; labels (N, h, w). A scalar in 0 to 1; 0 if all
@@ -33,6 +36,10 @@ class APDPrototypeLoss(DistillLoss):
     """
 
     needs_labels = True
+
+    def count(self, student: Tensor, teacher: Tensor, labels: Any = None) -> Tensor:
+        """The classes that occur."""
+        return class_masks(labels, self.classes, torch.float).any(1).any(0).sum()
 
     def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         masks = class_masks(labels, self.classes, student.dtype)

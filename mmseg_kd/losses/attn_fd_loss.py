@@ -13,9 +13,9 @@ class AttnFDLoss(DistillLoss):
 
     .. math:: L = \sum_l \Big\| \frac{A_l(f^s_l)}{\|A_l(f^s_l)\|_2} - \frac{f^t_l}{\|f^t_l\|_2} \Big\|_2^2
 
-    with norms over the whole batch. A is a :class:`~mmseg_kd.losses.cbam.CBAM`, followed by a 1x1 convolution without
-    bias to the teacher's channels and a batch normalization. :meth:`setup` creates one per level; they train with the
-    student from the first step, and only the loss uses them.
+    with norms over the whole batch of one process. A is a :class:`~mmseg_kd.losses.cbam.CBAM`, followed by a 1x1
+    convolution without bias to the teacher's channels and a batch normalization. :meth:`setup` creates one per level;
+    they train with the student from the first step, and only the loss uses them.
 
     Shape:
         Features (N, C, H, W) of student and teacher, channels may differ, or tuples of such maps, one per level. A

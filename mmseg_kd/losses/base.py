@@ -92,6 +92,33 @@ class DistillLoss(nn.Module, ABC):
                 )
             return self.compute(student, teacher, self.sample(labels, reference.shape[-2:]))
 
+    @torch.no_grad()
+    def denominator(self, student: Maps, teacher: Maps, labels: Tensor | None = None) -> Tensor:
+        """The number of pixels, images or classes that the loss averages over in these maps.
+
+        The distiller weighs the losses of several processes by it, so that their mean is the loss of the joined batch.
+
+        Args:
+            student: As in :meth:`forward`; only the shapes count, and adapters need not have been applied.
+            teacher: As in :meth:`forward`.
+            labels: As in :meth:`forward`.
+
+        Returns:
+            Tensor: A scalar in float32, at least 0.
+        """
+        if labels is not None:
+            labels = self.sample(labels, _first(student).shape[-2:])
+        return self.count(student, _map(_raise_precision, teacher), labels).float()
+
+    def count(self, student: Any, teacher: Any, labels: Any = None) -> Tensor:
+        """What :meth:`denominator` returns, from sampled labels: by default the pixels that are not ignored if the loss
+        takes labels, or else the images.
+
+        A loss overrides it if it divides by something else. A loss that is not a mean (its formula combines all images
+        of a process) keeps the default, and says in its documentation that it is defined by process.
+        """
+        return count_images(student) if labels is None else (labels != IGNORE_INDEX).sum()
+
     def sample(self, labels: Tensor, size: torch.Size) -> Tensor:
         """Sample labels (N, H, W) for :meth:`compute` to the student's ``size`` (h, w); subclasses may override it."""
         return sample_labels(labels, size)
@@ -132,6 +159,11 @@ def pairs(student: Maps, teacher: Maps, name: str = 'the loss') -> tuple[tuple[T
             f'of the teacher; give the term equally many paths of both'
         )
     return tuple(zip(students, teachers))
+
+
+def count_images(maps: Maps) -> Tensor:
+    """The number of images as a tensor on the device of the maps."""
+    return torch.full((), len(_first(maps)), device=_first(maps).device)
 
 
 class AdversarialLoss(DistillLoss):

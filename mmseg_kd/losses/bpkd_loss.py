@@ -1,10 +1,12 @@
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..constants import IGNORE_INDEX
-from .base import DistillLoss
+from .base import DistillLoss, count_images
 from .edges import edge_shares
 from .ops import sample_labels, softened_divergence
 
@@ -73,6 +75,10 @@ class BPKDLoss(DistillLoss):
     def sample(self, labels: Tensor, size: torch.Size) -> Tensor:
         """Labels keep their resolution: after sampling, narrow edges would be lost."""
         return labels
+
+    def count(self, student: Tensor, teacher: Tensor, labels: Any = None) -> Tensor:
+        """The images, also those without a labeled pixel."""
+        return count_images(student)
 
     def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         ignored = sample_labels(labels, student.shape[2:])[:, None] == IGNORE_INDEX

@@ -1,9 +1,12 @@
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..constants import IGNORE_INDEX
+from .base import count_images
 from .fakd_loss import FAKDLoss, Student, of_two_classes
 
 
@@ -46,6 +49,10 @@ class ChannelFAKDLoss(FAKDLoss):
     2208.14143), whose pixel loss a survey (arXiv 2309.03659) lists as channel-wise. The formula is a reconstruction,
     like that of :class:`FAKDLoss`.
     """
+
+    def count(self, student: Student, teacher: Tensor, labels: Any = None) -> Tensor:
+        """The images, also those without a labeled pixel."""
+        return count_images(student)
 
     def compute(self, student: Student, teacher: Tensor, labels: Tensor) -> Tensor:
         student = of_two_classes(student)

@@ -22,7 +22,8 @@ class CIRKDChannelLoss(DistillLoss):
         \mathrm{KL}\big(\mathrm{softmax}_{k \in K}(t_{nc} \cdot k / \tau) \,\|\,
         \mathrm{softmax}_{k \in K}(s_{nc} \cdot k / \tau)\big) + \frac{\beta}{N C P} \sum_{nc} \|s_{nc} - t_{nc}\|^2
 
-    with t and s the channels of teacher and student, as vectors of length one over P cells. The features are averaged
+    with t and s the channels of teacher and student, as vectors of length one over P cells, and n, m the N images of
+    one process. The features are averaged
     over 4 x 4 pixels (fewer at the right and lower edge); the student's then pass a projection head. K is a random
     sample from a memory. In training mode the memory first receives random channels of the batch, the same on all
     processes (whose batches must have one size). In eval mode it does not change.

@@ -14,7 +14,8 @@ class CIRKDMiniBatchLoss(DistillLoss):
     .. math:: L = \frac{1}{N^2 P} \sum_{nm} \sum_p \mathrm{KL}\big(\mathrm{softmax}_q(t_{np} \cdot t_{mq} / \tau) \,\|\,
         \mathrm{softmax}_q(s_{np} \cdot s_{mq} / \tau)\big)
 
-    with s and t the features scaled to length one, and p, q the P pixels of an image. Similarities are computed for
+    with s and t the features scaled to length one, p, q the P pixels of an image, and n, m the N images of one
+    process. Similarities are computed for
     ``rows`` pixels at a time, and the gradient together with the value, so that no (N P) x (N P) map is kept.
 
     Args:

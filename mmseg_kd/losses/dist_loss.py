@@ -16,8 +16,9 @@ class DISTLoss(DistillLoss):
         + \gamma\, (1 - \mathrm{mean}_c\, \rho(y^s_{\cdot c}, y^t_{\cdot c}))\big], \qquad
         y = \mathrm{softmax}_c(z / \tau)
 
-    with :math:`\rho` Pearson's correlation, p all pixels of the batch and c the classes. A constant (the probability of
-    a class over the batch, or all classes of a pixel) has the correlation 0 and gets no gradient from it.
+    with :math:`\rho` Pearson's correlation, p all pixels of the batch and c the classes. The batch is that of one
+    process. A constant (the probability of a class over the batch, or all classes of a pixel) has the correlation 0 and
+    gets no gradient from it.
 
     Args:
         inter: The weight :math:`\beta` of the relations between the classes of a pixel.

@@ -1,3 +1,5 @@
+from typing import Any
+
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor
@@ -52,12 +54,20 @@ class IDDInterClassDistanceLoss(DistillLoss):
     def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         masks = class_masks(labels, self.classes, student.dtype)
         counts = masks.sum(1)
-        occurs = counts >= self.min_pixels
-        pairs = (occurs[:, :, None] & occurs[:, None]).triu(1)
+        pairs = self._pairs(counts)
         student, teacher = (_distances(x, masks / counts.clamp_min(1)[:, None]) for x in (student, teacher))
         squares = torch.where(pairs, student - teacher, 0).square().sum((1, 2))
         numbers = pairs.sum((1, 2))
         return (squares / numbers.clamp_min(1)).sum() / (numbers > 0).sum().clamp_min(1)
+
+    def count(self, student: Tensor, teacher: Tensor, labels: Any = None) -> Tensor:
+        """The images with at least one pair."""
+        return self._pairs(class_masks(labels, self.classes, torch.float).sum(1)).any(2).any(1).sum()
+
+    def _pairs(self, counts: Tensor) -> Tensor:
+        """Booleans (N, K, K) of the pairs of classes that occur, from their numbers of pixels (N, K)."""
+        occurs = counts >= self.min_pixels
+        return (occurs[:, :, None] & occurs[:, None]).triu(1)
 
 
 def _distances(features: Tensor, weights: Tensor) -> Tensor:

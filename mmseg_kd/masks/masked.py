@@ -71,17 +71,27 @@ class MaskedLoss(DistillLoss):
         """Labels keep their resolution: the inner loss samples them in its own way."""
         return labels
 
+    def count(self, student: Maps, teacher: Maps, labels: Any = None) -> Tensor:
+        counted, teacher = self.counted(student, teacher, labels), self.compared(student, teacher)
+        if self.loss.needs_labels:
+            return self.loss.count(student, teacher, self._masked_labels(student, labels, counted))
+        size = (student if isinstance(student, Tensor) else student[0]).shape[2:]
+        return self.loss.count(student, teacher) * _sample(counted, size).float().mean()
+
     def compute(self, student: Maps, teacher: Maps, labels: Any = None) -> Tensor:
         counted, teacher = self.counted(student, teacher, labels), self.compared(student, teacher)
         if self.loss.needs_labels:
-            size = (student if isinstance(student, Tensor) else student[0]).shape[-2:]
-            labels = self.loss.sample(labels, size)
-            return self.loss.compute(student, teacher, labels.where(_sample(counted, labels.shape[1:]), IGNORE_INDEX))
+            return self.loss.compute(student, teacher, self._masked_labels(student, labels, counted))
         masks = [_sample(counted, s.shape[2:])[:, None] for s, _ in pairs(student, teacher)]
         mixed = tuple(torch.where(mask, s, t) for mask, (s, t) in zip(masks, pairs(student, teacher)))
         share = masks[0].to(mixed[0].dtype).mean()
         value = self.loss.compute(mixed[0] if isinstance(student, Tensor) else mixed, teacher)
         return torch.where(share > 0, value / share.clamp_min(1 / masks[0].numel()), 0 * value)
+
+    def _masked_labels(self, student: Maps, labels: Tensor, counted: Tensor) -> Tensor:
+        """Labels as the inner loss samples them, with 255 on the pixels that are not selected."""
+        labels = self.loss.sample(labels, (student if isinstance(student, Tensor) else student[0]).shape[-2:])
+        return labels.where(_sample(counted, labels.shape[1:]), IGNORE_INDEX)
 
 
 def _sample(mask: Tensor, size: torch.Size) -> Tensor:

@@ -1,4 +1,6 @@
-"""Two processes on gloo that share a batch learn what one process learns from the whole of it."""
+"""Two processes on gloo that share a batch learn what one process learns from the whole of it, whichever pixels have a
+label.
+"""
 
 import copy
 import socket
@@ -70,13 +72,21 @@ def shares(batch, rank):
     return batch[rank::2]
 
 
+def batch_of(step):
+    """Four images; those of the second rank are labeled in part in the first step, and not at all in the second."""
+    batch = toy_branch_batch(4, seed=step)
+    for sample in batch['labeled']['data_samples'][1::2]:
+        sample.gt_sem_seg.data[:, : (20, 32)[step]] = 255
+    return batch
+
+
 def two_steps(name, rank=None):
     model = build(name)
     trained = model if rank is None else MMDistributedDataParallel(module=model, broadcast_buffers=False)
     optim = optimizer(model)
     logs = []
     for step in range(2):
-        log = trained.train_step(shares(toy_branch_batch(4, seed=step), rank), optim)
+        log = trained.train_step(shares(batch_of(step), rank), optim)
         if name == 'mean_teacher':
             model.update_teacher(momentum=0.9)
         logs.append({key: value.item() for key, value in log.items() if 'loss' in key})

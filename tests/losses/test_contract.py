@@ -1,39 +1,38 @@
 """What must hold for every loss of the package, those that come later included."""
 
 import copy
-import importlib
-import inspect
-import pkgutil
 from collections import Counter
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from loss_examples import LABELED, LOSSES, ROUND_TO_CLASSES, WITHOUT_TEACHER, build, evaluate, example, objective
 from mmengine.registry import init_default_scope
 from reference import labels, maps
 from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import mmseg_kd.losses
+from mmseg_kd.distillers.ranks import TermDenominators
 from mmseg_kd.losses import (
     ACELoss,
     AdversarialLoss,
     AfDCDLoss,
+    APDContextLoss,
     APDLoss,
+    APDPrototypeLoss,
     AttnFDLoss,
     BPKDLoss,
     ChannelFAKDLoss,
     CIRKDChannelLoss,
     CIRKDMemoryLoss,
-    DistillLoss,
-    DSDCategorySimilarityLoss,
-    DSDPixelSimilarityLoss,
+    CIRKDMiniBatchLoss,
+    DISTLoss,
     FAKDLoss,
     HalfMapPairWiseKDLoss,
     HingeHolisticKDLoss,
     HolisticKDLoss,
-    IDDPositionLoss,
     KATranslatorLoss,
     MaskedGenerativeLoss,
     ProjectedCosineLoss,
@@ -41,8 +40,8 @@ from mmseg_kd.losses import (
     RawHolisticKDLoss,
     SALCContextLoss,
     SSTKDStatisticalTextureLoss,
-    StandardizedKDLoss,
     StrayCIRKDMemoryLoss,
+    SummedPixelWiseKDLoss,
 )
 from mmseg_kd.losses.class_statistics import ClassStatistics
 from mmseg_kd.losses.memory_queue import MemoryQueue
@@ -74,112 +73,11 @@ FULL_LABELS = {BPKDLoss}
 CUT_GRADIENT = {HalfMapPairWiseKDLoss}
 # Rounding the inputs moves maxima, signs and levels, with which the gradient jumps.
 ROUGH = {PseudoLabelLoss: 2e-1, SSTKDStatisticalTextureLoss: 3e-1}
-# Can take multiples of these numbers of channels only, need so many, or have so small features from few that rounding
-# turns them.
-CHANNELS = {AfDCDLoss: 16, CIRKDMemoryLoss: 16, KATranslatorLoss: 32, StandardizedKDLoss: 3, StrayCIRKDMemoryLoss: 16}
-# Draw equally many vectors of each class, and so the more, the more classes could occur.
-ROUND_TO_CLASSES = {CIRKDMemoryLoss, StrayCIRKDMemoryLoss}
-# Read the student's classifier too.
-WITH_CLASSIFIER = {ChannelFAKDLoss, FAKDLoss}
-# Cannot take maps with shorter sides.
-SIDES = {IDDPositionLoss: 3}
-# Read several maps of the student and none of a teacher.
-WITHOUT_TEACHER = {SALCContextLoss}
-# Read two or more maps of each network.
-SEVERAL = {DSDPixelSimilarityLoss}
-# With the defaults remember more than a test should, or have gradients that underflow in half precision.
-MEMORY = dict(pixel_size=40, region_size=10, pixel_contrast=600, region_contrast=300)
-ARGUMENTS = {CIRKDMemoryLoss: MEMORY, DSDCategorySimilarityLoss: dict(temperature=0.5), StrayCIRKDMemoryLoss: MEMORY}
-
-
-def all_losses():
-    found = set()
-    for info in pkgutil.walk_packages(mmseg_kd.losses.__path__, 'mmseg_kd.losses.'):
-        for _, cls in inspect.getmembers(
-            importlib.import_module(info.name), lambda each: type(each) is type(DistillLoss)
-        ):
-            if issubclass(cls, DistillLoss) and not inspect.isabstract(cls):
-                found.add(cls)
-    return sorted(found, key=lambda cls: cls.__name__)
-
-
-LOSSES = all_losses()
-LABELED = [cls for cls in LOSSES if cls.needs_labels]
 
 
 @pytest.fixture(params=LOSSES, ids=lambda cls: cls.__name__)
 def cls(request):
     return request.param
-
-
-def example(cls, *shape, classes=4, seed=0):
-    """Student, teacher and, where wanted, labels (float32)."""
-    n, c, h, w = shape or (3, 5, 7, 9)
-    multiple, side = CHANNELS.get(cls, 1), SIDES.get(cls, 1)
-    c, h, w = -(-c // multiple) * multiple, max(h, side), max(w, side)
-    student, teacher = (x.float() for x in maps(n, c, h, w, seed=seed))
-    y = labels(n, h, w, classes=min(classes, c), seed=seed)
-    return (student, teacher) + ((y,) if cls.needs_labels else ())
-
-
-class Split(torch.nn.Module):
-    """Gives a loss that reads several maps the channels of one in two parts."""
-
-    def __init__(self, loss):
-        super().__init__()
-        self.loss = loss
-
-    def forward(self, student, teacher, *y):
-        return self.loss(*(x.tensor_split(2, dim=1) for x in (student, teacher)), *y)
-
-
-class Alone(torch.nn.Module):
-    """Gives a loss that reads two stages of the student alone the channels of one map as two."""
-
-    def __init__(self, loss):
-        super().__init__()
-        self.loss = loss
-
-    def forward(self, student, teacher, *y):
-        return self.loss(student.tensor_split(2, dim=1), (), *y)
-
-
-class Classified(torch.nn.Module):
-    """Gives a loss that reads the student's classifier one beside the features."""
-
-    def __init__(self, loss, student, teacher):
-        super().__init__()
-        self.loss = loss
-        self.register_buffer('classifier', maps(teacher.shape[1], student.shape[1], 1, 1)[0].float())
-
-    def parts(self, student):
-        return student, self.classifier, self.classifier[:, 0, 0, 0]
-
-    def forward(self, student, teacher, *y):
-        return self.loss(self.parts(student), teacher, *y)
-
-
-def build(cls, student, teacher, *_, classes=DistillLoss.classes, seed=0):
-    """A loss in eval mode, so that equal calls give equal values."""
-    torch.manual_seed(seed)
-    loss = cls(**ARGUMENTS.get(cls, {}))
-    loss.classes = classes
-    if cls in WITH_CLASSIFIER:
-        loss = Classified(loss, student, teacher)
-        loss.loss.setup(loss.parts(student), teacher)
-        return loss.eval()
-    loss.setup(student, teacher)
-    return (Split(loss) if cls in SEVERAL else Alone(loss) if cls in WITHOUT_TEACHER else loss).eval()
-
-
-def evaluate(loss, *inputs):
-    torch.manual_seed(0)
-    return loss(*inputs)
-
-
-def objective(loss, *inputs):
-    """What is minimized: the loss, and that of its critic."""
-    return loss(*inputs) + (loss.critic_loss(*inputs) if isinstance(loss, AdversarialLoss) else 0)
 
 
 def value_and_gradient(cls, student, teacher, *y, loss=None):
@@ -420,7 +318,7 @@ def test_a_state_dict_brings_all_back(cls, tmp_path):
     first, second, fresh = (loss.state_dict() for loss in (saved, resumed, build(cls, *batches[0])))
     assert all(torch.equal(first[name], second[name]) for name in first)
     learned = {name for name in first if not torch.equal(first[name], fresh[name])}
-    assert not first.keys() - {'classifier'} or learned
+    assert not first.keys() - {'student.classifier'} or learned
 
 
 def shared_state(loss):
@@ -433,29 +331,92 @@ def shared_state(loss):
     }
 
 
+# Defined by the images of one process, as published: their formulas combine images, or sum over them.
+BY_PROCESS = {
+    APDContextLoss,
+    APDLoss,
+    APDPrototypeLoss,
+    AttnFDLoss,
+    CIRKDChannelLoss,
+    CIRKDMiniBatchLoss,
+    DISTLoss,
+    SummedPixelWiseKDLoss,
+}
+# The images of the two processes, and what each of these batches leaves unlabeled: few pixels of the first process, or
+# all of them.
+SHARES = slice(0, 1), slice(1, 4)
+IGNORED = dict(few=(slice(0, 1), slice(0, 6)), all=(slice(0, 1), slice(None)))
+
+
+def shared_batch(cls, ignored):
+    student, teacher, *y = example(cls, 4, 5, 7, 9)
+    for each in y:
+        each[IGNORED[ignored]] = 255
+    return student, teacher, *y
+
+
+def joined_gradients(cls, ignored, images=slice(None)):
+    """Gradients of the student's maps, and of the parameters of the loss, for some images of a batch."""
+    batch = shared_batch(cls, ignored)
+    loss, inputs, denominators = build(cls, *batch), [x[images] for x in batch], TermDenominators()
+    inputs[0].requires_grad_()
+    denominators.add(['loss'], lambda: loss.denominator(*inputs))
+    denominators.join(dict(loss=evaluate(loss, *inputs)))['loss'].backward()
+    critic = [] if not isinstance(loss, AdversarialLoss) else list(map(id, loss.critic.parameters()))
+    own = {n: p.grad for n, p in loss.named_parameters() if p.grad is not None and id(p) not in critic}
+    return inputs[0].grad, own
+
+
 def work(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
     init_default_scope('mmseg')
-    states = {}
+    states, gradients = {}, {}
     for cls in LOSSES:
+        gradients[cls.__name__] = {
+            key: joined_gradients(cls, key, SHARES[rank]) for key in list(IGNORED)[: 1 + cls.needs_labels]
+        }
         loss = build(cls, *example(cls)).train()
         if shared_state(loss):
             for batch in range(3):
                 torch.manual_seed(2 * batch + rank)
                 loss(*example(cls, seed=2 * batch + rank))
             states[cls.__name__] = shared_state(loss)
-    torch.save(states, f'{folder}/{rank}.pth')
+    torch.save((states, gradients), f'{folder}/{rank}.pth')
     dist.destroy_process_group()
 
 
-@pytest.mark.skipif(not dist.is_gloo_available(), reason='torch without gloo')
-def test_two_ranks_with_other_data_and_seeds_hold_the_same_state(tmp_path):
-    mp.spawn(work, (str(tmp_path),), nprocs=2)
-    first, second = (torch.load(tmp_path / f'{rank}.pth', weights_only=True) for rank in range(2))
+@pytest.fixture(scope='module')
+def ranks(tmp_path_factory):
+    """What two processes hold after some batches, and their gradients."""
+    if not dist.is_gloo_available():
+        pytest.skip('torch without gloo')
+    folder = tmp_path_factory.mktemp('ranks')
+    mp.spawn(work, (str(folder),), nprocs=2)
+    return [torch.load(folder / f'{rank}.pth', weights_only=True) for rank in range(2)]
+
+
+def test_two_ranks_with_other_data_and_seeds_hold_the_same_state(ranks):
+    first, second = (states for states, _ in ranks)
     assert first.keys() == second.keys() >= {'CIRKDChannelLoss', 'CIRKDMemoryLoss', 'FAKDLoss'}
     for name, state in first.items():
         fresh = shared_state(build(getattr(mmseg_kd.losses, name), *example(getattr(mmseg_kd.losses, name))))
         assert all(
             torch.equal(value, second[name][key]) and not torch.equal(value, fresh[key]) for key, value in state.items()
         ), name
+
+
+def test_two_ranks_give_the_gradients_of_the_joined_batch(cls, ranks):
+    """One image on the first and three on the second, with few or no labeled pixels on the first."""
+    for key in list(IGNORED)[: 1 + cls.needs_labels]:
+        (first, ours), (second, theirs) = (gradients[cls.__name__][key] for _, gradients in ranks)
+        expected, own = joined_gradients(cls, key)
+        found = torch.cat([first, second]) / 2  # DDP takes the mean over two ranks
+        # Where the other process has no pixel, the batch of one process is the joined one.
+        if cls in BY_PROCESS and not (cls.needs_labels and key == 'all'):
+            assert not torch.allclose(found, expected, rtol=1e-3, atol=1e-7)
+            assert 'process' in cls.__doc__, f'{cls.__name__} must say that it is defined by the images of a process'
+            continue
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-7)
+        for name, gradient in own.items():
+            torch.testing.assert_close((ours[name] + theirs[name]) / 2, gradient, rtol=1e-4, atol=1e-6)

@@ -43,6 +43,24 @@ def test_several_maps_are_masked_at_their_own_sizes():
     torch.testing.assert_close(loss((s1, s2), (t1, t2), y), expected)
 
 
+@pytest.mark.parametrize(
+    'config', [PI, HINT, IFV, dict(type='CWDLoss'), dict(type='BPKDLoss')], ids=lambda c: c['type']
+)
+def test_parts_of_a_batch_weigh_by_what_was_selected(config):
+    student, teacher = maps(4, 5, 6, 7)
+    y = labels(4, 6, 7)
+    y[0] = 0  # nothing of the first image is selected
+    loss = OnClasses([1, 3], config)
+    parts = [
+        (loss(*part), loss.denominator(*part)) for part in zip(*(x.split([1, 2, 1]) for x in (student, teacher, y)))
+    ]
+    joined = sum(value * number for value, number in parts) / sum(number for _, number in parts)
+    torch.testing.assert_close(joined, loss(student, teacher, y), rtol=1e-6, atol=0)
+    selected = {'IFVDLoss': ((y == 1) | (y == 3)).sum(), 'BPKDLoss': 4}
+    number = selected.get(config['type'], ((y == 1) | (y == 3)).double().mean() * 4)
+    assert sum(number for _, number in parts).item() == pytest.approx(float(number), rel=1e-6)
+
+
 def test_what_does_not_count_gets_no_gradient_and_nothing_gives_zero():
     student, teacher = maps(2, 5, 6, 7)
     y = labels(2, 6, 7)
