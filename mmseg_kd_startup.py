@@ -3,6 +3,8 @@
 Python runs this module at startup, by a ``.pth`` file beside the installed package. The ``_base_`` of a config is read
 before its ``custom_imports``, so the stock ``tools/train.py`` would otherwise learn of this package too late. Nothing
 is imported here: a finder waits for ``mmengine.config.utils``, extends its table, and removes itself.
+
+:func:`run_tool` is here as well, because tools call it before anything heavy is imported.
 """
 
 import sys
@@ -37,6 +39,25 @@ def fill(module):
     whose location is wrong after an editable install.
     """
     module.MODULE2PACKAGE.update(mmseg='mmseg', mmpretrain='mmpretrain', mmseg_kd='mmseg_kd.stack')
+
+
+def run_tool(main):
+    """Run the main function of a tool; end with one line and status 2 if the user made a mistake.
+
+    See :func:`mmseg_kd.io.errors.report`. ``--debug``, or the environment variable ``MMSEG_KD_DEBUG=1``, shows the
+    traceback of mistakes too.
+    """
+    try:
+        main()
+    except Exception as error:
+        try:
+            from mmseg_kd.io.errors import report, wants_debug
+        except ImportError:  # the package itself cannot be imported, which the first error is about
+            raise error from None
+        status = report(error, wants_debug(sys.argv))
+    else:
+        return
+    sys.exit(status)
 
 
 if TABLE not in sys.modules:

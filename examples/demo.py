@@ -26,6 +26,7 @@ from mmseg_kd.io.tables import markdown_table
 from mmseg_kd.profiling.complexity import complexity
 from mmseg_kd.visualization.comparison_picture import comparison_picture
 from mmseg_kd.visualization.picture_grid import check_matplotlib
+from mmseg_kd_startup import run_tool
 
 RUNS = {'teacher': 'teacher', 'student alone': 'student', 'student distilled': 'distilled'}
 PICTURED = 6
@@ -239,14 +240,12 @@ def main():
     )
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'), help='logs, weights, table, picture')
     parser.add_argument('--data-root', type=Path, default=Path('data/digit_scenes'), help='where the scenes are')
+    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
     # The maps are small, so threads gain little; and where one waits for a core that something else uses, all wait.
     torch.set_num_threads(max(1, min(4, torch.get_num_threads() // 2)))
-    try:
-        run_demo(args.work_dir, args.data_root, args.seeds)
-    except (ImportError, ValueError) as error:
-        raise SystemExit(str(error))
+    run_demo(args.work_dir, args.data_root, args.seeds)
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

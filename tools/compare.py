@@ -9,6 +9,7 @@ from mmseg_kd.comparison.predictions import predict
 from mmseg_kd.comparison.report import page, text_report, write_tables
 from mmseg_kd.io.runs import find_runs, read_run
 from mmseg_kd.io.trust import add_trust_files
+from mmseg_kd_startup import run_tool
 
 
 def main():
@@ -35,22 +36,20 @@ def main():
         '--confidence', type=float, default=0.95, help='confidence of the intervals of paired differences'
     )
     add_trust_files(parser)
+    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
     if args.predictions and args.out is None:
         parser.error('--predictions needs --out, because the page shows them')
-    try:
-        comparison = compare([read_run(folder) for folder in find_runs(args.runs)], args.anyway, args.confidence)
-        print(text_report(comparison), end='')
-        if args.out is not None:
-            for path in write_tables(comparison, args.out):
-                print(f'written: {path}')
-            predictions = predict(comparison, args.predictions) if args.predictions else None
-            path = args.out / 'comparison.html'
-            path.write_text(page(comparison, predictions), encoding='utf-8')
+    comparison = compare([read_run(folder) for folder in find_runs(args.runs)], args.anyway, args.confidence)
+    print(text_report(comparison), end='')
+    if args.out is not None:
+        for path in write_tables(comparison, args.out):
             print(f'written: {path}')
-    except (ImportError, ValueError) as error:
-        raise SystemExit(str(error))
+        predictions = predict(comparison, args.predictions) if args.predictions else None
+        path = args.out / 'comparison.html'
+        path.write_text(page(comparison, predictions), encoding='utf-8')
+        print(f'written: {path}')
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -8,6 +8,7 @@ import torch
 from mmseg_kd.io.checkpoint import read_checkpoint
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd.models.torchvision_fcn import convert_torchvision_fcn
+from mmseg_kd_startup import run_tool
 
 
 def main():
@@ -15,6 +16,7 @@ def main():
     parser.add_argument('weights', type=Path, help='file that torchvision downloads, such as fcn_resnet50_coco-*.pth')
     parser.add_argument('checkpoint', type=Path, help='file to write')
     add_trust_files(parser)
+    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
     converted = convert_torchvision_fcn(read_checkpoint(str(args.weights)))
     args.checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -25,7 +27,4 @@ def main():
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (OSError, ValueError) as error:
-        raise SystemExit(str(error))
+    run_tool(main)

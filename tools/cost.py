@@ -15,6 +15,7 @@ from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd.profiling.cost_report import cost_csv, cost_report
 from mmseg_kd.profiling.energy import ENERGY_FILE, training_energy, training_seconds
 from mmseg_kd.profiling.network_cost import load_networks, measure_networks
+from mmseg_kd_startup import run_tool
 
 
 def size(text):
@@ -36,6 +37,7 @@ def main():
     parser.add_argument('--out', type=Path, help='folder for the tables; work_dirs/<config>/analysis if left out')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='override settings')
     add_trust_files(parser)
+    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
     if args.train_log and not args.country:
         parser.error('--train-log needs --country: the energy of training is compared with that of an image')
@@ -73,7 +75,4 @@ def main():
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ImportError, OSError, ValueError) as error:
-        raise SystemExit(str(error))
+    run_tool(main)

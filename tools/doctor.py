@@ -8,6 +8,7 @@ from mmengine.config import DictAction
 from mmseg_kd.doctor.doctor import examine
 from mmseg_kd.engine.launch import CONFIG_HELP, TERMS_HELP, load_config, prepare_launch
 from mmseg_kd.io.trust import add_trust_files
+from mmseg_kd_startup import run_tool
 
 
 def main():
@@ -26,6 +27,7 @@ def main():
     parser.add_argument('--distributed', action='store_true', help='the training will have several processes')
     add_trust_files(parser)
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
+    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
     cfg = load_config(args)
     prepare_launch(cfg)
@@ -33,4 +35,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -15,6 +15,7 @@ from mmseg_kd.io.configs import read_config
 from mmseg_kd.io.progress import ProgressLine
 from mmseg_kd.io.tables import markdown_table
 from mmseg_kd.io.trust import add_trust_files
+from mmseg_kd_startup import run_tool
 
 
 def main():
@@ -29,6 +30,7 @@ def main():
     )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='override settings')
     add_trust_files(parser)
+    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
 
     config = read_config(args.config)
@@ -50,7 +52,4 @@ def main():
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (OSError, ValueError) as error:
-        raise SystemExit(str(error))
+    run_tool(main)

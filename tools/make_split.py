@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 from mmseg_kd.datasets import write_split
+from mmseg_kd_startup import run_tool
 
 
 def main():
@@ -17,13 +18,11 @@ def main():
     parser.add_argument('--fraction', type=float, default=1.0, help='fraction of the images to use')
     parser.add_argument('--seed', type=int, default=0, help='seed of the sample')
     parser.add_argument('--suffix', default='.jpg', help='suffix of the images')
+    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
     parts = write_split(args.images, args.out, args.fraction, args.seed, args.suffix)
     print('written: ' + ', '.join(f'{args.out / name}.txt ({len(part)} images)' for name, part in parts.items()))
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (OSError, ValueError) as error:
-        raise SystemExit(str(error))
+    run_tool(main)

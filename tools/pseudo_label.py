@@ -13,6 +13,7 @@ from mmseg_kd.io.configs import read_config
 from mmseg_kd.io.progress import ProgressLine
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd.labeling import Labeler, find_images, images_of_ids, shares_report, write_labels
+from mmseg_kd_startup import run_tool
 
 
 def main():
@@ -45,36 +46,34 @@ def main():
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by torch.distributed.launch')
     add_trust_files(parser)
+    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    try:
-        if not args.ids:
-            images = find_images(args.images)
-        else:
-            ids = [name for file in args.ids for name in read_ids(file)]
-            images = list(images_of_ids(args.images, ids, '--ids', ', '.join(args.ids)).values())
-        config = read_config(args.config)
-        config.launcher = args.launcher
-        prepare_launch(config)
-        start_processes(config)
-        labeler = Labeler(config, None if args.checkpoint == 'none' else args.checkpoint, args.tta)
-        line = ProgressLine('labeling', len(images), sys.stderr)
-        summary = write_labels(
-            labeler,
-            images,
-            args.images,
-            args.out,
-            labeler.classes,
-            labeler.palette,
-            args.threshold,
-            args.top_k,
-            args.stride,
-            dict(config=args.config, checkpoint=args.checkpoint, tta=args.tta),
-            args.skip_unreadable,
-            line.update,
-        )
-    except (OSError, FloatingPointError, RuntimeError, ValueError) as error:
-        raise SystemExit(str(error))
+    if not args.ids:
+        images = find_images(args.images)
+    else:
+        ids = [name for file in args.ids for name in read_ids(file)]
+        images = list(images_of_ids(args.images, ids, '--ids', ', '.join(args.ids)).values())
+    config = read_config(args.config)
+    config.launcher = args.launcher
+    prepare_launch(config)
+    start_processes(config)
+    labeler = Labeler(config, None if args.checkpoint == 'none' else args.checkpoint, args.tta)
+    line = ProgressLine('labeling', len(images), sys.stderr)
+    summary = write_labels(
+        labeler,
+        images,
+        args.images,
+        args.out,
+        labeler.classes,
+        labeler.palette,
+        args.threshold,
+        args.top_k,
+        args.stride,
+        dict(config=args.config, checkpoint=args.checkpoint, tta=args.tta),
+        args.skip_unreadable,
+        line.update,
+    )
     if is_main_process():
         line.close(f'{len(summary["images"])} images, in {args.out}')
         print(shares_report(summary))
@@ -82,4 +81,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -13,6 +13,7 @@ from mmseg_kd.io.progress import ProgressLine
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd.visualization.picture_grid import check_matplotlib
 from mmseg_kd.visualization.prediction_picture import draw_examples, examples_report, find_examples
+from mmseg_kd_startup import run_tool
 
 
 def main():
@@ -32,6 +33,7 @@ def main():
         help='override settings, such as val_dataloader.dataset.indices=100 for the first 100 images',
     )
     add_trust_files(parser)
+    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
 
     check_matplotlib()
@@ -52,7 +54,4 @@ def main():
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ImportError, OSError, ValueError) as error:
-        raise SystemExit(str(error))
+    run_tool(main)

@@ -11,6 +11,7 @@ from mmengine.config import DictAction
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd.sweep.plan import load_sweep
 from mmseg_kd.sweep.sweep import dry_run, run_sweep
+from mmseg_kd_startup import run_tool
 
 
 def main():
@@ -35,6 +36,7 @@ def main():
         help='override settings of the sweep file, such as budget.value=40000 or seeds=[0,1]',
     )
     add_trust_files(parser)
+    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
     # SIGTERM and SIGHUP of a scheduler must also stop the training.
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -47,11 +49,9 @@ def main():
         else:
             trainer = [sys.executable, str(Path(__file__).with_name('train.py'))]
             run_sweep(sweep, trainer, args.storage, args.retry_failed)
-    except (FileNotFoundError, ImportError, RuntimeError, ValueError) as error:
-        raise SystemExit(str(error))
     except KeyboardInterrupt:
         raise SystemExit('interrupted; the same command continues')
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 from mmseg_kd.engine.launch import add_arguments, finish, load_config, prepare_launch
 from mmseg_kd.engine.tool_options import augment_data, augment_model, paint_predictions, write_predictions
 from mmseg_kd.io.checkpoint import check_checkpoint
+from mmseg_kd_startup import run_tool
 
 
 def main():
@@ -24,15 +25,12 @@ def main():
     cfg = load_config(args)
     check_checkpoint(args.checkpoint)  # refuses what is missing or would run code
     cfg.load_from = args.checkpoint
-    try:
-        if args.show or args.show_dir:
-            paint_predictions(cfg, args.show_dir, args.wait_time)
-        if args.tta:
-            augment_model(cfg)
-        if args.out:
-            write_predictions(cfg, args.out)
-    except ValueError as error:
-        raise SystemExit(str(error))
+    if args.show or args.show_dir:
+        paint_predictions(cfg, args.show_dir, args.wait_time)
+    if args.tta:
+        augment_model(cfg)
+    if args.out:
+        write_predictions(cfg, args.out)
     prepare_launch(cfg)
     runner = Runner.from_cfg(cfg)
     if args.tta:
@@ -42,4 +40,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -17,6 +17,7 @@ from mmseg_kd.engine.launch import (
     prepare_launch,
     set_resume,
 )
+from mmseg_kd_startup import run_tool
 
 
 def main():
@@ -43,4 +44,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -18,10 +18,11 @@ from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
 
 from ..io.configs import config_file, replaced_entries
+from ..io.errors import ConfigError
 from ..io.trust import add_trust_files
 from .checks import Problems, check_config, check_loader, training_loop, training_size
 from .partition_runs import follow_partition
-from .setup_terms import SetupError, read_setup, run_name, setup_file
+from .setup_terms import read_setup, run_name, setup_file
 
 # What MMSegmentation warns of whenever its own defaults are used.
 OF_NO_USE = ('Default ``avg_non_ignore`` is False', 'The draw is False')
@@ -52,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='override settings of the config, such as optim_wrapper.optimizer.lr=0.02 or key="[(a,b),(c,d)]"',
     )
     add_trust_files(parser)
+    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by torch.distributed.launch')
 
@@ -63,17 +65,14 @@ def load_config(args: argparse.Namespace) -> Config:
         args: Parsed arguments of :func:`add_arguments`.
 
     Raises:
-        SystemExit: If the config does not exist, or cannot use the terms; the message is one line.
+        FileNotFoundError: If the config does not exist.
+        SetupError: If the config cannot use the terms.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     for message in OF_NO_USE:
         warnings.filterwarnings('ignore', message=message)
-    try:
-        config = read_setup(args.config, args.terms)
-        file_name = setup_file(args.config)
-    except (FileNotFoundError, SetupError) as error:
-        raise SystemExit(str(error)) from error
-    for line in replaced_entries(config_file(file_name)):
+    config = read_setup(args.config, args.terms)
+    for line in replaced_entries(config_file(setup_file(args.config))):
         print_log(line, 'current', logging.WARNING)
     file = copy.deepcopy(config)
     config.launcher = args.launcher
@@ -132,7 +131,7 @@ def check_settings(config: Config) -> None:
         config: Config of a training, with ``launcher`` set.
 
     Raises:
-        SystemExit: If settings must be changed; the message has one line for each.
+        ConfigError: If settings must be changed; the message has one line for each.
     """
     _tell(check_config(config), rank_of(config.launcher)[0])
 
@@ -144,7 +143,7 @@ def check_runner(runner: Runner) -> None:
         runner: Runner whose training has not started.
 
     Raises:
-        SystemExit: If settings must be changed; the message has one line for each.
+        ConfigError: If settings must be changed; the message has one line for each.
     """
     loader = runner.train_loop.dataloader if isinstance(runner.train_loop, BaseLoop) else None
     if isinstance(loader, DataLoader):
@@ -207,7 +206,7 @@ def _tell(problems: Problems, rank: int) -> None:
     for text in problems.warnings if rank == 0 else ():
         print_log(text, 'current', logging.WARNING)
     if problems.refusals:
-        raise SystemExit('\n'.join(problems.refusals) if rank == 0 else 1)
+        raise ConfigError('\n'.join(problems.refusals))
 
 
 def _replace_sync_bn(node: Any) -> int:

@@ -10,13 +10,14 @@ from mmseg.registry import MODELS
 
 from ..distillers import Distiller, SemiSupervisedDistiller
 from ..io.configs import config_file, imports_with, read_config
+from ..io.errors import ConfigError
 
 SETUPS, TERMS = 'mmseg_kd::_base_/setups', 'mmseg_kd::_base_/terms'
 # What a file of terms hands to the distiller.
 ARGUMENTS = ('terms', 'unlabeled_terms', 'mix', 'student')
 
 
-class SetupError(ValueError):
+class SetupError(ConfigError):
     """A setup and a file of terms that do not fit, in one line."""
 
 

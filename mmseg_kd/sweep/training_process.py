@@ -74,8 +74,8 @@ class TrainingProcess:
             log.seek(self._begin)
             lines = [line.rstrip() for line in log.read().decode(errors='replace').splitlines() if line.strip()]
         for index in range(len(lines) - 1, -1, -1):
-            if re.match(r'[\w.]+(Error|Exception|Lost|Exit)\b', lines[index]):
-                return ' '.join(lines[index : index + 3])
+            if re.match(r'(error: |[\w.]+(Error|Exception|Lost|Exit)\b)', lines[index]):
+                return ' '.join(lines[index : index + 3]).removeprefix('error: ')
         return lines[-1] if lines else 'no output'
 
     def _signal(self, number: int) -> None:

@@ -623,7 +623,7 @@ def test_a_real_sweep_survives_a_kill(tmp_path):
     assert list(validations(hit, 'mIoU')) == [10, 20, 30, 40]
     for candidate in ('alone', 'pi'):
         record = json.loads((tmp_path / f'runs/optimizer/{candidate}/1_seed0/run.json').read_text())
-        assert record['error'].startswith('FloatingPointError: iteration ')
+        assert record['error'].startswith('iteration ')
         record = json.loads((tmp_path / f'runs/final/{candidate}/0_seed1/run.json').read_text())
         assert (record['state'], record['params'], record['iterations']) == ('complete', {LR: 0.01}, 40)
         last = json.loads(

@@ -36,6 +36,7 @@ def until(condition, seconds=300):  # until a test fails; a busy machine may nee
         ('import torch.nonsense', "ModuleNotFoundError: No module named 'torch.nonsense'"),
         ('print("ValueError: no\\nlook\\nhere"); raise SystemExit("no such config: a.py")', 'ValueError: no look here'),
         ('print("hm"); raise SystemExit("no such config: a.py")', 'no such config: a.py'),
+        ('print("error: weight must be >= 0"); raise SystemExit(2)', 'weight must be >= 0'),
         ('raise SystemExit(3)', 'no output'),
     ],
 )

@@ -67,8 +67,9 @@ def test_each_teacher_of_a_distiller_is_analyzed_and_a_plot_is_optional(workspac
         (['teacher.py', 'run/iter_1.pth', '--temperatures', '0'], 'temperatures must be different numbers > 0'),
     ],
 )
-def test_bad_input_ends_in_one_clear_line_and_leaves_nothing(workspace, monkeypatch, arguments, message):
+def test_bad_input_ends_in_one_clear_line_and_leaves_nothing(workspace, monkeypatch, capsys, arguments, message):
     with pytest.raises(SystemExit) as caught:
         run(workspace, monkeypatch, *arguments, '--out', 'bad')
-    assert message in str(caught.value) and '\n' not in str(caught.value)
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert caught.value.code == 2 and error.startswith('error: ') and message in error
     assert not (workspace / 'bad').exists()

@@ -45,8 +45,8 @@ def test_tables_are_printed_and_written_with_the_page(folder):
 
 def test_what_is_not_comparable_ends_in_the_key_that_differs(folder):
     code, out, error = compare('runs', 'small', cwd=folder)
-    assert code == 1 and out == ''
+    assert code == 2 and out == ''
     assert error.splitlines()[-1] == (
-        'different crop: train_dataloader.dataset.pipeline.2.crop_size is [128, 128] in runs/alone0, '
+        'error: these runs are not comparable (--anyway compares them nevertheless): different crop: train_dataloader.dataset.pipeline.2.crop_size is [128, 128] in runs/alone0, '
         'runs/alone1 and 2 more, but [64, 64] in small'
     )

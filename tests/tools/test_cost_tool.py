@@ -63,10 +63,11 @@ def test_a_single_network_is_measured_at_several_sizes_without_energy(workspace,
         (['plain.py', '--country', 'FRA', '--train-log', '.'], 'must be the work directory of a training run'),
     ],
 )
-def test_bad_input_ends_in_one_clear_line_and_leaves_nothing(workspace, monkeypatch, arguments, message):
+def test_bad_input_ends_in_one_clear_line_and_leaves_nothing(workspace, monkeypatch, capsys, arguments, message):
     with pytest.raises(SystemExit) as caught:
         run(monkeypatch, *arguments, '--out', 'bad')
-    assert message in str(caught.value) and '\n' not in str(caught.value)
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert caught.value.code == 2 and error.startswith('error: ') and message in error
     assert not (workspace / 'bad').exists()
 
 

@@ -69,4 +69,4 @@ def test_training_with_check_stops_before_a_run_that_would_fail(workspace):
 
 def test_an_unknown_config_is_reported_in_one_line(workspace):
     code, _, err = run('doctor.py', 'nothing.py', cwd=workspace)
-    assert code == 1 and err.strip().splitlines()[-1] == 'no such config: nothing.py'
+    assert code == 2 and err.strip().splitlines()[-1] == 'error: no such config: nothing.py'

@@ -56,8 +56,10 @@ def test_what_is_written_is_what_the_fraction_and_the_seed_draw_in_a_config(run,
     assert list(parts[0]) == list(parts[1]) and len(parts[0]) == 4
 
 
-def test_bad_input_is_one_line(run):
-    with pytest.raises(SystemExit, match='^partition: fraction must lie between 0 and 1, but is 8.0$'):
+def test_bad_input_is_one_line(run, capsys):
+    with pytest.raises(SystemExit, match='^2$'):
         run(CONFIG, '--fraction', 8, '--out', 'lists')
-    with pytest.raises(SystemExit, match='no such config: nowhere.py'):
+    assert 'error: partition: fraction must lie between 0 and 1, but is 8.0\n' in capsys.readouterr().err
+    with pytest.raises(SystemExit, match='^2$'):
         run('nowhere.py', '--fraction', 0.5, '--out', 'lists')
+    assert capsys.readouterr().err.startswith('error: no such config: nowhere.py')

@@ -79,7 +79,7 @@ def test_a_folder_is_labeled_and_the_classes_are_reported(folder):
     assert json.loads((folder / 'out' / 'labels.json').read_text())['images']['2']['size'] == [20, 30]
 
 
-def test_a_list_of_images_is_labeled_and_their_data_set_is_judged_by(folder, monkeypatch):
+def test_a_list_of_images_is_labeled_and_their_data_set_is_judged_by(folder, monkeypatch, capsys):
 
     def run(*arguments):
         monkeypatch.setattr(
@@ -105,8 +105,9 @@ def test_a_list_of_images_is_labeled_and_their_data_set_is_judged_by(folder, mon
     assert len(DATASETS.build(judged)) == 1
     # A student that is validated by them labels in turn: its config knows the classes.
     assert list(data_set_facts(judged, 'here')[0]['classes']) == list(DATASETS.get('CamVidDataset').METAINFO['classes'])
-    with pytest.raises(SystemExit, match='^--ids: 1 of 1 ids of .*wrong.txt have no image in'):
+    with pytest.raises(SystemExit, match='^2$'):
         run(folder / 'none', '--ids', folder / 'wrong.txt')
+    assert re.search('^error: --ids: 1 of 1 ids of .*wrong.txt have no image in', capsys.readouterr().err, re.MULTILINE)
 
 
 def test_two_processes_make_the_same_labels_as_one(folder):
@@ -129,6 +130,6 @@ def test_two_processes_make_the_same_labels_as_one(folder):
 
 def test_what_is_wrong_is_one_line(folder):
     run = label(folder, str(folder / 'images'))
-    assert run.returncode == 1 and run.stderr.splitlines()[-1] == (
-        f'{folder / "images"} must be empty or hold labels of the same source, but holds other files'
+    assert run.returncode == 2 and run.stderr.splitlines()[-1] == (
+        f'error: {folder / "images"} must be empty or hold labels of the same source, but holds other files'
     )

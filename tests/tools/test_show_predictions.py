@@ -68,8 +68,9 @@ def test_the_picture_goes_where_it_is_asked_to(workspace, monkeypatch, capsys):
         (['distilled.py', 'run/iter_1.pth', '--count', '0'], 'count must be >= 1, but is 0'),
     ],
 )
-def test_bad_input_ends_in_one_clear_line_and_leaves_nothing(workspace, monkeypatch, arguments, message):
+def test_bad_input_ends_in_one_clear_line_and_leaves_nothing(workspace, monkeypatch, capsys, arguments, message):
     with pytest.raises(SystemExit) as caught:
         run(workspace, monkeypatch, *arguments, '--out', 'bad/shown.png')
-    assert message in str(caught.value) and '\n' not in str(caught.value)
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert caught.value.code == 2 and error.startswith('error: ') and message in error
     assert not (workspace / 'bad').exists()

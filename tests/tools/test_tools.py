@@ -204,8 +204,8 @@ def test_two_processes_on_gloo_train_and_test(trained, workspace):
 )
 def test_bad_input_ends_in_one_clear_line(trained, workspace, command, message):
     code, output = python(ROOT / 'tools' / command[0], *command[1:], '--work-dir', 'bad', cwd=workspace)
-    assert code == 1 and message in output.strip().splitlines()[-1]
-    assert not list((workspace / 'bad').glob('*.pth'))
+    assert code == 2 and output.strip().splitlines()[-1].startswith(f'error: {message}')
+    assert 'Traceback' not in output and not list((workspace / 'bad').glob('*.pth'))
 
 
 def test_the_shell_scripts_parse_and_pass_their_options(tmp_path):
