@@ -15,6 +15,8 @@ from ..datasets.reading import Pictures
 from ..distillers.labels import ignored_label
 from ..evaluation import predictions, trained_network
 from ..evaluation.pixels import label_maps
+from ..io.built_types import check_built_types
+from ..io.config_text import read_written_config
 from ..io.runs import Run, pointed_checkpoint
 from ..visualization.picture_grid import palette_of
 from .comparison import Comparison
@@ -80,7 +82,8 @@ def last_checkpoint(run: Run) -> Path | None:
 
 
 def _predict_one(run: Run, name: str, count: int, found: Predictions) -> None:
-    config = Config.fromfile(run.config_file)
+    config = Config(read_written_config(run.config_file))
+    check_built_types(config, str(run.config_file))
     init_default_scope(config.get('default_scope') or 'mmseg')
     model: BaseSegmentor = trained_network(config, str(last_checkpoint(run)))
     dataset = DATASETS.build(config.val_dataloader.dataset)

@@ -11,8 +11,10 @@ from mmengine.fileio import get_local_path
 from torch import Tensor, nn
 
 from .checkpoint_kinds import kind_of_file, kind_of_weights
+from .config_text import read_config_text
 from .downloads import DownloadError, download
 from .safe_pickle import UnsafeFileError, check_file, load_file
+from .trust import REMEDY, trusted
 
 
 class CheckpointError(ValueError):
@@ -39,6 +41,7 @@ def read_checkpoint(path: str, map_location: Any = 'cpu') -> dict:
     checkpoint = _read(path, lambda file: load_file(file, map_location))
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} must hold a dict, but holds a {type(checkpoint).__name__}')
+    _check_configs(checkpoint, path)
     return checkpoint
 
 
@@ -83,6 +86,29 @@ def _read(path: str, read: Callable[[str], Any]) -> Any:
         raise CheckpointError(
             f'{path} is not a readable checkpoint: {kind_of_file(local) or _first_line(error)}'
         ) from None
+
+
+# MMEngine executes the first one when it resumes, and the others where an inferencer has no config.
+CONFIGS = (('meta', 'config'), ('meta', 'cfg'), ('message_hub', 'runtime_info', 'cfg'))
+
+
+def _check_configs(checkpoint: dict, path: str) -> None:
+    """Refuse a checkpoint whose stored config is more than data: MMEngine would execute it."""
+    for keys in () if trusted() else CONFIGS:
+        text: Any = checkpoint
+        for key in keys:
+            text = text.get(key) if isinstance(text, dict) else None
+        if not isinstance(text, str):
+            continue
+        name = f'{path}: {".".join(keys)}'
+        if '{{' in text:  # MMEngine replaces {{$NAME:text}} before it executes the config
+            raise CheckpointError(f'{name}: a config with a template, "{{{{", could run code; {REMEDY}')
+        try:
+            read_config_text(text, name)
+        except UnsafeFileError as error:
+            raise CheckpointError(str(error)) from None
+        except ValueError:
+            pass  # what is not Python does not run
 
 
 def student_weights(checkpoint: dict) -> dict[str, Tensor]:

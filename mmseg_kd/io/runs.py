@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
+from .config_text import read_written_config
 from .files import walk
 
 METRIC, FSCORE = 'mIoU', 'mFscore'
@@ -156,17 +155,10 @@ def read_run(folder: str | Path) -> Run:
         attempts = [attempt for attempt in attempts if attempt.steps or attempt.validations] or attempts[-1:]
         if attempts:
             run.config_file = attempts[-1].config
-            run.config = _plain(
-                Config.fromfile(
-                    run.config_file,
-                    use_predefined_variables=False,
-                    import_custom_modules=False,
-                    use_environment_variables=False,
-                )._cfg_dict.to_dict()
-            )
+            run.config = _plain(read_written_config(run.config_file))
             _read_logs(run, attempts)
         run.problem = _problem(run, attempts)
-    # A config is code, so reading it may raise any exception.
+    # Files of others may hold anything.
     except Exception as error:
         run.problem = f'cannot be read: {(str(error).splitlines() or [""])[0] or type(error).__name__}'
     return run

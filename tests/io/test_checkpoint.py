@@ -349,3 +349,21 @@ def test_a_torchscript_archive_is_named(tmp_path):
             archive.writestr(f'archive/{name}', b'3')
     with pytest.raises(CheckpointError, match='is not a readable checkpoint: it is a TorchScript archive'):
         read_checkpoint(str(tmp_path / 'c.pth'))
+
+
+@pytest.mark.parametrize('text', ["import os\nos.mkdir('ran')", "_base_ = 'evil.py'", "a = '{{$X:1}}'"])
+@pytest.mark.parametrize('keys', [('meta', 'config'), ('meta', 'cfg'), ('message_hub', 'runtime_info', 'cfg')])
+def test_a_config_in_a_checkpoint_that_mmengine_would_execute_is_refused(tmp_path, keys, text):
+    content = text
+    for key in reversed(keys):
+        content = {key: content}
+    torch.save(dict(content, state_dict={}), tmp_path / 'c.pth')
+    with pytest.raises(CheckpointError, match=rf'c\.pth: {".".join(keys)}.*code.*--trust-files') as error:
+        read_checkpoint(str(tmp_path / 'c.pth'))
+    assert '\n' not in str(error.value)
+
+
+def test_a_config_in_a_checkpoint_may_be_data_or_no_python(tmp_path):
+    meta = dict(cfg="model = dict(type='A', end=inf)", config='hook = <function f at 0x7f>')
+    torch.save(dict(meta=meta), tmp_path / 'c.pth')
+    assert read_checkpoint(str(tmp_path / 'c.pth'))['meta'] == meta
