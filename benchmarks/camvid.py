@@ -1,7 +1,7 @@
-"""Train a half-width PSPNet-R18 on CamVid by every method, for the same few iterations, and print the table.
+"""Train a half-width PSPNet-R18 on CamVid with every method, for the same few iterations, and print a table.
 
-Each training is a `tools/train.py` of its own, `--jobs` at a time. What has finished is not repeated: killed and
-started again, the table goes on where it was. The teacher is that of the configs:
+Each training is a process of `tools/train.py`; `--jobs` run at the same time. Finished trainings are not repeated, so a
+killed benchmark can be started again. The teacher must exist:
 
     python tools/train.py configs/camvid/r18_camvid.py
     python benchmarks/camvid.py --iterations 300 --crop 128 --jobs 2
@@ -22,12 +22,12 @@ from mmseg_kd.io.tables import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
 SUFFIX = '_r18_r18half_camvid'
-ALONE = 'r18half_camvid'
-BASELINE = 'student alone'
+BASELINE_CONFIG = 'r18half_camvid'
+BASELINE = 'baseline'
 
 
 def command(config: Path, seed: int, work_dir: Path, iterations: int, crop: int) -> list[str]:
-    """One training. The teacher runs in bfloat16, which halves its time on CPUs that have it."""
+    """Command of one training. The teacher runs in bfloat16, which halves its time on CPUs that support it."""
     options = [
         f'randomness.seed={seed}',
         f'train_cfg.max_iters={iterations}',
@@ -38,7 +38,7 @@ def command(config: Path, seed: int, work_dir: Path, iterations: int, crop: int)
         'default_hooks.checkpoint.save_best=None',
         'default_hooks.checkpoint.max_keep_ckpts=1',
     ]
-    if config.stem == ALONE:
+    if config.stem == BASELINE_CONFIG:
         options += [f'model.data_preprocessor.size=({crop},{crop})']
     else:
         options += [f'model.student.data_preprocessor.size=({crop},{crop})', 'model.teacher.dtype=bfloat16']
@@ -54,7 +54,7 @@ def command(config: Path, seed: int, work_dir: Path, iterations: int, crop: int)
 
 
 def train(name: str, config: Path, seed: int, work_dir: Path, iterations: int, crop: int) -> None:
-    """Train, and write time and mIoU to ``result.json``. A training that fails leaves its log, and no result."""
+    """Train, and write time and mIoU to ``result.json``. A failed training leaves only its log."""
     work_dir.mkdir(parents=True, exist_ok=True)
     with open(work_dir / 'output.log', 'w') as log:
         process = subprocess.Popen(
@@ -85,18 +85,18 @@ def train(name: str, config: Path, seed: int, work_dir: Path, iterations: int, c
 
 
 def runs(only: list[str], seeds: int) -> list[tuple[str, Path, int]]:
-    """Name, config and seed of every training: the student alone with several seeds, each method with one."""
+    """Name, config and seed of every training: the baseline with several seeds, each method with one."""
     configs = sorted((ROOT / 'configs/camvid').glob(f'*{SUFFIX}.py'))
     methods = [(path.stem.removesuffix(SUFFIX), path, 0) for path in configs]
-    alone = [(BASELINE, ROOT / f'configs/camvid/{ALONE}.py', seed) for seed in range(seeds)]
-    return [run for run in alone + methods if not only or run[0] in only]
+    baseline = [(BASELINE, ROOT / f'configs/camvid/{BASELINE_CONFIG}.py', seed) for seed in range(seeds)]
+    return [run for run in baseline + methods if not only or run[0] in only]
 
 
 def table(results: list[dict]) -> str:
-    """Markdown: the student alone with its spread, then the methods, the best first."""
-    alone = [result['miou'] for result in results if result['name'] == BASELINE]
-    mean, spread = statistics.mean(alone), statistics.stdev(alone) if len(alone) > 1 else float('nan')
-    rows = [('method', 'mIoU', 'against alone', 'iterations', 'CPU seconds', 'peak MiB')]
+    """A Markdown table: the baseline with its std, then the methods from the best to the worst."""
+    baseline = [result['miou'] for result in results if result['name'] == BASELINE]
+    mean, std = statistics.mean(baseline), statistics.stdev(baseline) if len(baseline) > 1 else float('nan')
+    rows = [('method', 'mIoU', 'gain', 'iterations', 'CPU seconds', 'peak MiB')]
     methods = sorted((r for r in results if r['name'] != BASELINE), key=lambda r: -r['miou'])
     for result in [r for r in results if r['name'] == BASELINE] + methods:
         label = f'{BASELINE}, seed {result["seed"]}' if result['name'] == BASELINE else result['name']
@@ -110,29 +110,29 @@ def table(results: list[dict]) -> str:
                 f'{result["megabytes"]:.0f}',
             )
         )
-    return '\n'.join(
-        [markdown_table(rows), '', f'Student alone: {mean:.2f} +- {spread:.2f} mIoU over {len(alone)} seeds.']
-    )
+    return '\n'.join([markdown_table(rows), '', f'Baseline: {mean:.2f} ± {std:.2f} mIoU over {len(baseline)} seeds.'])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--iterations', type=int, default=300)
-    parser.add_argument('--crop', type=int, default=128)
-    parser.add_argument('--seeds', type=int, default=3, help='of the student alone')
-    parser.add_argument('--jobs', type=int, default=1)
-    parser.add_argument('--only', nargs='+', default=[], metavar='METHOD')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/camvid_methods'))
+    parser.add_argument('--iterations', type=int, default=300, help='iterations of each training')
+    parser.add_argument('--crop', type=int, default=128, help='height and width of the crops')
+    parser.add_argument('--seeds', type=int, default=3, help='number of seeds of the baseline')
+    parser.add_argument('--jobs', type=int, default=1, help='number of trainings at the same time')
+    parser.add_argument('--only', nargs='+', default=[], metavar='METHOD', help='methods to train; all by default')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/camvid_methods'), help='folder of all runs')
     args = parser.parse_args()
-    folders = []
+    folders = {}
     with ThreadPoolExecutor(args.jobs) as pool:
         for name, config, seed in runs(args.only, args.seeds):
             folder = args.work_dir.resolve() / f'{config.stem}_{args.iterations}_{args.crop}_{seed}'
-            folders.append(folder)
+            folders[folder] = name
             if not (folder / 'result.json').exists():
                 pool.submit(train, name, config, seed, folder, args.iterations, args.crop)
     results = [
-        json.loads((folder / 'result.json').read_text()) for folder in folders if (folder / 'result.json').exists()
+        dict(json.loads((folder / 'result.json').read_text()), name=name)
+        for folder, name in folders.items()
+        if (folder / 'result.json').exists()
     ]
     if results:
         print(table(results))

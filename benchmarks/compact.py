@@ -1,4 +1,4 @@
-"""What the compact network costs to run beside PSPNet-R18 and its teacher FCN-R50, with random weights.
+"""Measure the cost of the compact network, PSPNet-R18 and the teacher FCN-R50, with random weights.
 
 OMP_NUM_THREADS=1 python benchmarks/compact.py --size 224x224 --batches 1 16
 """
@@ -28,9 +28,9 @@ def size(text):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--size', type=size, default=(224, 224), metavar='HxW', help='of images')
-    parser.add_argument('--batches', type=int, nargs='+', default=[1, 16], help='images at once')
-    parser.add_argument('--seconds', type=float, default=10, help='that a measurement takes at least')
+    parser.add_argument('--size', type=size, default=(224, 224), metavar='HxW', help='image size')
+    parser.add_argument('--batches', type=int, nargs='+', default=[1, 16], help='batch sizes')
+    parser.add_argument('--seconds', type=float, default=10, help='minimal seconds of each measurement')
     args = parser.parse_args()
     init_default_scope('mmseg')
     networks = []

@@ -1,10 +1,9 @@
-"""Time and memory of each loss beside its textbook form, at the sizes of Cityscapes (stride 8, crops of 512 x 1024).
+"""Time and memory of each loss and of its textbook form, at the sizes of Cityscapes (stride 8, crops of 512 x 1024).
 
-The loss, its textbook form and a softmax-KL over the logits run in turns in one process, forward and backward; loss and
-textbook form must give the same value. Time is that of the processor. Memory is what PyTorch allocates above what is
-there before the call: kept, what is left of it between forward and backward pass; peak, the most at any moment of both,
-gradients included. The objective of a critic is computed beside that of its student. A row says where it has other
-sizes.
+The loss, its textbook form and a softmax-KL of the logits are interleaved in one process, forward and backward. Loss
+and textbook form must give the same value. Time is processor time. Memory is what PyTorch allocates in addition to
+existing tensors: *kept* between the forward and the backward pass, and the *peak* of both, with gradients. The
+objective of an auxiliary module is included. A note marks rows of other sizes.
 
     python benchmarks/losses.py --batch 4 --repeats 3 --threads 1 --csv losses.csv
 """
@@ -43,7 +42,7 @@ COLUMNS = (
 
 
 class Sizes(NamedTuple):
-    """Numbers of channels and pixels. What is called small is for losses whose textbook form costs too much else."""
+    """Numbers of channels and pixels. Losses whose textbook form is expensive use the small ones."""
 
     batch: int = 4
     classes: int = 19
@@ -63,7 +62,7 @@ class Sizes(NamedTuple):
         return torch.randn(self.batch, channels, self.small_height, self.small_width)
 
     def labels(self, height: int, width: int) -> Tensor:
-        """Blocks of random classes, 8 x 16 in an image; the upper row is void."""
+        """Blocks of random classes, 8 x 16 per image; the upper row is ignored."""
         blocks = torch.randint(0, self.classes, (self.batch, 1, 8, 16)).float()
         blocks[:, :, 0] = 255
         return F.interpolate(blocks, size=(height, width), mode='nearest')[:, 0].long()
@@ -103,12 +102,12 @@ def small_unequal_features(sizes: Sizes) -> tuple:
 
 
 def layers(sizes: Sizes) -> tuple:
-    """Auxiliary logits, the input of the classifier, and logits, of each network."""
+    """Auxiliary logits, input of the classifier and logits of each network."""
     return tuple(tuple(sizes.map(c) for c in (sizes.classes, sizes.channels, sizes.classes)) for _ in range(2))
 
 
 def stages(sizes: Sizes) -> tuple:
-    """The four stages of a student, the first at twice the size; nothing of a teacher."""
+    """The four stages of a student, the first at twice the size; nothing from the teacher."""
     first, *deeper = (sizes.channels // part for part in (8, 4, 2, 1))
     return (sizes.map(first, scale=2), *map(sizes.map, deeper)), ()
 
@@ -119,7 +118,7 @@ def classifier(sizes: Sizes) -> tuple:
 
 
 class Row(NamedTuple):
-    """A loss to measure; ``parts`` are what of it the textbook form is given, ``note`` says what sizes differ."""
+    """A loss to measure. The textbook form gets the ``parts`` of the loss; ``note`` names other sizes."""
 
     loss: Callable[[], losses.DistillLoss]
     textbook: Callable[..., Tensor] | None
@@ -209,7 +208,7 @@ WRITTEN = (
     Row(losses.StrayCIRKDMemoryLoss, textbook.stray_memory, small_features, ['head', 'pixels', 'regions'], SMALL),
     Row(losses.SummedPixelWiseKDLoss, textbook.summed_pixel_wise, logits),
 )
-# A loss of which nobody has written a textbook form is measured too, beside itself.
+# A loss without a textbook form is compared with itself.
 NAMED = {row.name for row in WRITTEN} | {'AdversarialLoss', 'DistillLoss', 'HolisticCritic'}
 OTHERS = (
     Row(getattr(losses, name), None, features, note='no textbook form') for name in losses.__all__ if name not in NAMED
@@ -218,14 +217,14 @@ ROWS = tuple(sorted([*WRITTEN, *OTHERS], key=lambda row: row.name.lower()))
 
 
 class Form(NamedTuple):
-    """A function of student, teacher and perhaps labels, its inputs, and the parameters of its own that learn."""
+    """A function of student, teacher and perhaps labels, its inputs, and its own trainable parameters."""
 
     function: Callable[..., Tensor]
     inputs: tuple
     parameters: list[nn.Parameter]
 
     def ready(self) -> tuple:
-        """What to call the function with: the inputs, the student's fresh. Without gradients, and seeded, each time."""
+        """Arguments of the function, without gradients and with a fresh seed."""
         for parameter in self.parameters:
             parameter.grad = None
         student = fresh_leaves(self.inputs[0])
@@ -238,13 +237,13 @@ def fresh_leaves(maps: Maps) -> Maps:
 
 
 def objective(loss: losses.DistillLoss, *inputs: tuple) -> Tensor:
-    """What a training step adds for a loss: with a critic, the sum of both objectives."""
+    """The objective of a training step, with that of the auxiliary module."""
     value = loss(*inputs)
     return value + loss.critic_loss(*inputs) if isinstance(loss, losses.AdversarialLoss) else value
 
 
 def build(row: Row, sizes: Sizes) -> tuple[Form, Form]:
-    """A loss and its textbook form on the same inputs; networks and memories are equal at first, but not shared."""
+    """A loss and its textbook form on the same inputs; networks and memories are copies."""
     torch.manual_seed(0)
     inputs = row.inputs(sizes)
     loss = row.loss()
@@ -252,7 +251,7 @@ def build(row: Row, sizes: Sizes) -> tuple[Form, Form]:
     loss.setup(*inputs[:2])
     if loss.needs_labels and len(inputs) == 2:
         inputs = *inputs, sizes.labels(*inputs[1].shape[2:])
-    # In training mode each pass of this critic would change it, and the two forms make different numbers of passes.
+    # In training mode, each pass would change the spectral norm, and the two forms make different numbers of passes.
     loss.train(not isinstance(loss, losses.HolisticKDLoss))
     twin = copy.deepcopy(loss)
     if row.textbook is None:
@@ -277,12 +276,11 @@ def seconds(form: Form) -> float:
 
 
 def allocated(function: Callable[..., object], inputs: tuple) -> tuple[float, float]:
-    """Mebibytes that a call leaves allocated while its result is held, and the most that it has allocated at a time.
+    """Mebibytes that a call keeps allocated while its result exists, and the peak of its allocations.
 
-    Every allocation and release of PyTorch's own allocator counts, those inside of operators too; not what a library
-    behind an operator allocates by itself.
+    All events of PyTorch's allocator count, also those within operators. Memory that other libraries allocate does not.
     """
-    gc.collect()  # else what earlier calls left in cycles may be released, and counted, within this one
+    gc.collect()  # otherwise garbage of earlier calls may be released, and counted, within this one
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
         result = function(*inputs)
         gc.collect()
@@ -298,23 +296,23 @@ def measure(row: Row, sizes: Sizes, repeats: int) -> dict:
     ours, theirs = build(row, sizes)
     values = [form.function(*form.ready()).item() for form in (ours, theirs)]
     if not abs(values[0] - values[1]) <= 1e-4 * abs(values[1]) + 1e-7:
-        raise ValueError(f'{row.name} must equal its textbook form, but is {values[0]} against {values[1]}')
+        raise ValueError(f'{row.name} must equal its textbook form, but they are {values[0]} and {values[1]}')
     kept = [allocated(form.function, form.ready())[0] for form in (ours, theirs)]
     peak = [allocated(lambda *x, f=form.function: f(*x).backward(), form.ready())[1] for form in (ours, theirs)]
     divergence, times = Form(softmax_kl, logits(sizes), []), []
     while len(times) < repeats or (len(times) < 20 and sum(map(sum, times)) < 1):
-        # A few milliseconds are easily spoilt by what ran before.
+        # A time of a few milliseconds depends on what ran before.
         times.append([seconds(ours), seconds(theirs), statistics.median(seconds(divergence) for _ in range(5))])
     numbers = [*(1000 * statistics.median(taken) for taken in zip(*times)), *kept, *peak]
     return dict(zip(COLUMNS, [row.name, *(f'{x:.3f}' for x in numbers), row.note.format(**sizes._asdict())]))
 
 
 def share(mine: float, textbook: float) -> str:
-    return f'{mine / textbook:.2f}' if textbook else 'of none'
+    return f'{mine / textbook:.2f}' if textbook else 'of 0'
 
 
 def table_line(line: dict) -> str:
-    """Ratios are of what is printed in the CSV file."""
+    """One row of the Markdown table, from a row of the CSV file."""
     values = {name: float(x) for name, x in line.items() if name not in ('loss', 'note')}
     name = line['loss'] + (f' ({line["note"]})' if line['note'] else '')
     times = f'{values["ms"]:.1f} | {values["ms"] / values["textbook_ms"]:.3f} | {values["ms"] / values["kl_ms"]:.1f}'
@@ -326,15 +324,15 @@ def table_line(line: dict) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--batch', type=int, default=4)
-    parser.add_argument('--repeats', type=int, default=5, help='runs of each form (median); more of cheap ones')
-    parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument('--batch', type=int, default=4, help='batch size')
+    parser.add_argument('--repeats', type=int, default=5, help='minimal number of runs, whose median counts')
+    parser.add_argument('--threads', type=int, default=1, help='number of threads')
     names = sorted({row.name for row in ROWS})
-    parser.add_argument('--only', nargs='+', metavar='NAME', choices=names, help='these losses')
-    parser.add_argument('--csv', metavar='PATH', help='write the numbers here too')
+    parser.add_argument('--only', nargs='+', metavar='NAME', choices=names, help='losses to measure; all by default')
+    parser.add_argument('--csv', metavar='PATH', help='CSV file to write')
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
-    os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # else the profiler reports each of its runs
+    os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # otherwise the profiler logs every start and stop
     sizes = Sizes(batch=args.batch)
     print(
         f'torch {torch.__version__}, {args.threads} thread(s), batch {sizes.batch}, {sizes.height} x {sizes.width}, '

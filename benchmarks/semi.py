@@ -1,9 +1,9 @@
-"""What a step with unlabeled images costs beside its parts: the passes of the networks that it cannot do without.
+"""Compare the time of a step with unlabeled images with the time of its necessary network passes.
 
-The parts are the student forward and backward on the labeled and on the mixed images, with the cross-entropy
-alone, and one forward pass of each teacher on every batch that terms read; both networks of cross pseudo supervision
-do either. Step and parts run in turns in one process, on images of noise and with random weights. Time is that of the
-processor; the data, the optimizer and the hook of Mean Teacher are in neither.
+The passes are: student forward and backward on the labeled and on the mixed images, with the cross-entropy alone; and
+one forward pass of each teacher on every batch that terms read. In cross pseudo supervision, both networks make both
+kinds of passes. Step and passes are interleaved in one process, on images of noise and with random weights. Time is
+processor time, without data, optimizer and the hook of Mean Teacher.
 
     OMP_NUM_THREADS=1 python benchmarks/semi.py --crop 256 --batch 2 --repeats 5 --threads 1
 """
@@ -39,7 +39,7 @@ class Batch(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One pass of one network: which of the batches it sees, and whether it learns from it."""
+    """One pass of one network: the batch that it sees, and whether it has a backward pass."""
 
     network: nn.Module
     sees: str
@@ -47,7 +47,7 @@ class Part(NamedTuple):
 
 
 def build(config: Config, crop: int) -> SemiSupervisedDistiller:
-    """The segmentor of a training, in train mode, with random weights; terms weigh what they do at its end."""
+    """The segmentor of a training, in train mode, with random weights and the final weights of terms."""
     for spec in teachers(config):
         spec['checkpoint'] = None
     config.model.student.pretrained = None
@@ -73,7 +73,7 @@ def sample(label: Tensor) -> SegDataSample:
 
 
 def parts(model: SemiSupervisedDistiller) -> list[Part]:
-    """What the terms of the configs need, by the papers and not by what the segmentor does."""
+    """The passes that the terms need according to the papers, independent of the segmentor's code."""
     learning = [Part(model.student, batch, True) for batch in ('labeled', 'mixed')]
     if isinstance(model, CrossPseudoSupervision):
         learning += [part._replace(network=model.peer) for part in learning]
@@ -94,7 +94,7 @@ def step(model: SemiSupervisedDistiller, batch: Batch) -> None:
 
 
 def run(part: Part, batch: Batch) -> None:
-    """One part by itself. Any images are as dear as mixed ones."""
+    """Run one pass. All batches of images take the same time."""
     first, second = batch.inputs['unlabeled']
     images = dict(labeled=batch.inputs['labeled'], first=first, second=second, mixed=first)[part.sees]
     if not part.learns:
@@ -116,7 +116,7 @@ def seconds(function: Callable[[], None]) -> float:
 
 
 def measure(model: SemiSupervisedDistiller, batch: Batch, repeats: int) -> tuple[float, float]:
-    """Seconds of the step, and of its parts; medians."""
+    """Median seconds of the step and of its passes."""
     times: list[tuple[float, float]] = []
     for _ in range(repeats + 1):
         taken = []
@@ -126,17 +126,19 @@ def measure(model: SemiSupervisedDistiller, batch: Batch, repeats: int) -> tuple
                 model.update_teacher(0.99)
             taken.append(seconds(function))
         times.append(tuple(taken))
-    whole, sum_of_parts = zip(*times[1:])  # the first builds what is built once
+    whole, sum_of_parts = zip(*times[1:])  # the first run also builds the teachers
     return statistics.median(whole), statistics.median(sum_of_parts)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('configs', nargs='*', default=CONFIGS, help='by default those for VOC with ResNet-18')
-    parser.add_argument('--crop', type=int, default=256)
-    parser.add_argument('--batch', type=int, default=2, help='labeled images, and as many of each unlabeled branch')
-    parser.add_argument('--repeats', type=int, default=5, help='runs of each (median)')
-    parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument(
+        'configs', nargs='*', default=CONFIGS, help='configs to measure; by default those for VOC with ResNet-18'
+    )
+    parser.add_argument('--crop', type=int, default=256, help='height and width of the images')
+    parser.add_argument('--batch', type=int, default=2, help='number of images in each branch')
+    parser.add_argument('--repeats', type=int, default=5, help='number of runs, whose median counts')
+    parser.add_argument('--threads', type=int, default=1, help='number of threads')
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
     init_default_scope('mmseg')

@@ -1,8 +1,8 @@
-"""Every loss in its textbook form: the formula taken word by word, whatever time and memory that costs.
+"""Every loss in its textbook form: the literal formula, without regard to time and memory.
 
-Maps of similarities are written out, classes and pairs of images are loops, and a probability is a softmax whose
-logarithm is taken afterwards. Constants are the defaults of the losses. Networks and memories are passed in; a memory
-is written as its loss would write it, one vector after the other, and random numbers are drawn as the loss draws them.
+Similarity maps are stored as a whole, classes and pairs of images are loops, and logarithms are taken of softmax
+outputs. Constants are the defaults of the losses. Networks and memories are arguments. A memory is updated one vector
+at a time, with the random numbers that the loss would use.
 """
 
 from collections.abc import Callable, Iterable
@@ -31,7 +31,7 @@ def vectors(x: Tensor) -> Tensor:
 
 
 def one_hot(labels: Tensor, classes: int) -> Tensor:
-    """Labels (N, H, W) as maps (N, classes, H, W); void is no class."""
+    """Labels (N, H, W) as maps (N, classes, H, W); 255 is no class."""
     spelled = F.one_hot(labels.where(labels != IGNORE_INDEX, classes), classes + 1)
     return spelled[..., :classes].permute(0, 3, 1, 2).float()
 
@@ -83,7 +83,7 @@ def adaptive_cross_entropy(student: Tensor, teacher: Tensor, labels: Tensor) -> 
 
 
 def decoupled(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-    """As the published code: the labeled logit is made small by subtracting 1000."""
+    """Like the published code, which subtracts 1000 from the logit of the label."""
     valid = (labels != IGNORE_INDEX).flatten()
     rows = [vectors(x)[valid] for x in (student, teacher)]
     labeled = vectors(one_hot(labels, student.shape[1]))[valid].to(student)
@@ -122,7 +122,7 @@ def consistency(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def boundary_privileged(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-    """All classes are spelled out at the resolution of the labels."""
+    """All classes at once, at the resolution of the labels."""
     classes, size = student.shape[1], student.shape[2:]
     spelled = one_hot(labels, classes)
     edges = F.max_pool2d(spelled, 7, 1, 3) - -F.max_pool2d(-spelled, 7, 1, 3)
@@ -150,7 +150,7 @@ def cosine_category_similarity(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def feature_augmented(student: Maps, teacher: Tensor, labels: Tensor, statistics: nn.Module) -> Tensor:
-    """C x C numbers of every pixel at once; the statistics of one class after the other."""
+    """C x C numbers per pixel at once; statistics class by class."""
     valid = labels.flatten() != IGNORE_INDEX
     labels = labels.flatten()[valid]
     features, targets = vectors(student[0])[valid], vectors(teacher)[valid]
@@ -166,7 +166,7 @@ def feature_augmented(student: Maps, teacher: Tensor, labels: Tensor, statistics
 
 
 def channel_feature_augmented(student: Maps, teacher: Tensor, labels: Tensor, statistics: nn.Module) -> Tensor:
-    """One class map of one image after the other."""
+    """Class map by class map, image by image."""
     features, weight, bias = student[0], student[1].flatten(1), student[2]
     for k in present(labels):
         _show(statistics, k, vectors(features)[labels.flatten() == k].detach())
@@ -300,7 +300,7 @@ def masked_generative(student: Tensor, teacher: Tensor, generator: nn.Module) ->
 
 
 def dense_contrastive(student: Tensor, teacher: Tensor, generator: nn.Module) -> Tensor:
-    """All differences of a patch are written out. Scores stay logarithms, since exponentials alone underflow."""
+    """All differences in a patch at once. Scores stay logarithms because their exponentials underflow."""
     rebuilt = generator(student * (torch.rand_like(student[:, :1]) >= 0.75))
     nodes = [F.max_pool2d(x, 4, ceil_mode=True) for x in (rebuilt, teacher)]
     contrast = 0
@@ -396,7 +396,7 @@ def _memory(
     regions: nn.Module,
     choose: Callable[[Tensor, Tensor], Tensor],
 ) -> Tensor:
-    """``choose`` tells, from shuffled places and which pixels are of a class, the places that it may be given."""
+    """``choose`` selects the pixels of a class from shuffled positions and a mask of the class."""
     s, t = (vectors(F.normalize(x)) for x in (head(student), teacher))
     images, names = t.detach().split(len(t) // len(labels)), labels.flatten(1)
     for k in range(regions.classes):
@@ -451,7 +451,7 @@ def present(labels: Tensor) -> list[int]:
 
 
 def intra_class(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-    """As the published code: the centers of the classes are laid into a map of the size of the features."""
+    """Like the published code, which writes the class centers into a map of the features' size."""
 
     def similarity(features: Tensor) -> Tensor:
         centers = features
@@ -508,7 +508,7 @@ def statistical_texture(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def structural_texture(student: Tensor, teacher: Tensor) -> Tensor:
-    """All bands of both networks are formed."""
+    """All bands of both networks."""
     total = 0
     for _ in range(2):
         (student, s), (teacher, t) = pyramid_step(student), pyramid_step(teacher)

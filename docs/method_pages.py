@@ -38,7 +38,7 @@ def docs_pages(root: Path) -> dict[str, str]:
 
 
 def costs_of(root: Path) -> Costs:
-    """The costs that were measured in the project at ``root``; empty if none were."""
+    """The measured costs of the project at ``root``; empty if there are none."""
     measured = root / 'docs' / 'benchmarks' / 'losses.csv'
     return read_costs(measured) if measured.exists() else {}
 
@@ -47,8 +47,8 @@ def read_costs(path: Path) -> Costs:
     """The cost of every measured loss in units of one softmax-KL: ``ms / kl_ms`` of a table of benchmarks.
 
     Args:
-        path: A CSV file with the columns ``loss``, ``ms``, ``kl_ms`` and ``note``, and others. The note tells the sizes
-            where they are not the usual ones; one loss may have rows with several notes.
+        path: A CSV file with the columns ``loss``, ``ms``, ``kl_ms`` and ``note``, and others. The note
+            names sizes that differ from the usual ones; one loss may have several rows.
 
     Returns:
         dict: The costs by note, for every loss.
@@ -76,7 +76,7 @@ def methods_page(folder: Path, costs: Costs) -> str:
 
     Args:
         folder: The folder of the configs, ``*_r101_r18_cityscapes.py``, and of their ``metafile.yml``.
-        costs: The costs of losses, by :func:`read_costs`. A method with a term that is not among them shows none.
+        costs: The costs of losses, by :func:`read_costs`. The cost of a method is unknown if one of its terms is missing.
 
     Raises:
         ValueError: if a config cannot be built.
@@ -107,7 +107,8 @@ def methods_page(folder: Path, costs: Costs) -> str:
                 '# Methods',
                 'Each row is one method, for one pair of networks and one data set: ResNet-101 teaches ResNet-18 on Cityscapes.',
                 '- *reads*: the [paths](own_model.md#paths) of the student that the terms read.\n'
-                '- *trains*: parameters, in millions, that are trained beside the student and dropped after training.\n'
+                '- *trains*: parameters, in millions, that are trained with the student and dropped after training. Auxiliary '
+                'modules, such as a discriminator, have an optimizer of their own.\n'
                 '- *cost*: time of the terms, forward and backward on one core, divided by that of one softmax-KL over '
                 '19 x 64 x 128 logits. A star marks a term that was measured at another size '
                 '([all sizes](benchmarks/losses.md)). The forward pass of the teacher, which every method needs, is not '
@@ -148,7 +149,7 @@ def _zoo_page(path: Path, costs: Costs, metafile: '_Metafile', results: dict[str
         ('---', '---'),
         ('paper', metafile.paper(path)),
         ('reads', _reads(terms)),
-        ('trains beside the student', 'nothing' if _trains(terms) == '-' else f'{_trains(terms)} M parameters'),
+        ('trained with the student', 'nothing' if _trains(terms) == '-' else f'{_trains(terms)} M parameters'),
         (
             'cost of the terms',
             f'{_cost(terms, costs)} x one softmax-KL ([how it was measured](../benchmarks/losses.md))',
@@ -198,23 +199,23 @@ class _Metafile:
 
 
 def published_gain(model: dict[str, Any]) -> str:
-    """The published mIoU of a model: ``baseline -> distilled (+x)``, mIoU only, that of other networks, or ``-``."""
+    """The published mIoU: ``baseline -> distilled (+x)``, one value, that of other networks, or ``-``."""
     metrics = next(iter(model.get('Results', [])), {}).get('Metrics', {})
-    distilled, alone = (metrics.get(name) for name in ('mIoU', 'mIoU of the student alone'))
-    if distilled is None or alone is None:
+    distilled, baseline = (metrics.get(name) for name in ('mIoU', 'mIoU of the baseline'))
+    if distilled is None or baseline is None:
         return model.get('Metadata', {}).get('Published', '-') if distilled is None else str(distilled)
     # Decimals, since 76.1 - 74.2 is 1.8999... in binary.
-    return f'{alone} -> {distilled} ({Decimal(str(distilled)) - Decimal(str(alone)):+})'
+    return f'{baseline} -> {distilled} ({Decimal(str(distilled)) - Decimal(str(baseline)):+})'
 
 
 def loss_facts(loss: type, costs: Costs) -> str:
-    """What a user of a loss wants to know first: labels, channels, critic, and measured cost; one line of reST."""
+    """Labels, channels, auxiliary module and measured cost of a loss, in one line of reST."""
     facts = [
         'needs labels' if loss.needs_labels else 'no labels',
         'needs equal channels' if loss.needs_equal_channels else 'channels may differ',
     ]
     if issubclass(loss, AdversarialLoss):
-        facts.append('has a critic that learns before the term begins' if loss.critic_first else 'has a critic')
+        facts.append('trains an auxiliary module' + ' before the term begins' * loss.critic_first)
     rows = costs.get(loss.__name__, {}).items()
     if rows:
         facts.append('cost ' + ', '.join(f'{cost:.1f} x ({note})' if note else f'{cost:.1f} x' for note, cost in rows))
@@ -277,7 +278,7 @@ def _trains(terms: list[Term]) -> str:
     critics = sum(_trainable(term.critic) for term in terms if term.critic is not None)
     if not everything:
         return '-'
-    return _millions(everything) + (f' (critics {_millions(critics)})' if critics else '')
+    return _millions(everything) + (f' (auxiliary modules {_millions(critics)})' if critics else '')
 
 
 def _trainable(module: nn.Module) -> int:

@@ -63,7 +63,7 @@ def _notes(term: Term) -> str:
     weight = term.schedule.weight if term.weight is None else term.weight
     notes = [f'weight {weight:.3g}' + (', scheduled' if term.weight is None else '')]
     notes += ['adapter'] * any(not isinstance(adapter, nn.Identity) for adapter in term.adapters)
-    return ', '.join(notes + ['labels'] * term.loss.needs_labels + ['critic'] * (term.critic is not None))
+    return ', '.join(notes + ['labels'] * term.loss.needs_labels + ['auxiliary module'] * (term.critic is not None))
 
 
 def _spread(wanted: list[float]) -> list[float]:

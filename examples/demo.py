@@ -1,4 +1,4 @@
-"""The demo: a teacher, a student that learns alone, and the same student distilled, on scenes of handwritten digits."""
+"""The demo: a teacher, a baseline and a distilled student on scenes of handwritten digits."""
 
 import argparse
 import shutil
@@ -28,20 +28,20 @@ from mmseg_kd.visualization.comparison_picture import comparison_picture
 from mmseg_kd.visualization.picture_grid import check_matplotlib
 from mmseg_kd_startup import run_tool
 
-RUNS = {'teacher': 'teacher', 'student alone': 'student', 'student distilled': 'distilled'}
+RUNS = {'teacher': 'teacher', 'baseline': 'student', 'distilled': 'distilled'}  # name in the table: config
 PICTURED = 6
 
 
 @dataclass
 class Outcome:
-    """What came out of one training run.
+    """Result of one training run.
 
     Args:
-        miou: mean intersection over union on the validation scenes, in percent.
-        parameters: of the network that is deployed.
-        macs: MACs of it for one scene.
-        seconds: of training, without evaluation.
-        predictions: label maps (H, W) of the first validation scenes.
+        miou: Mean intersection over union on the validation scenes, in percent.
+        parameters: Number of parameters of the deployed network.
+        macs: MACs of the deployed network for one scene.
+        seconds: Seconds of training, without evaluation.
+        predictions: Predicted label maps (H, W) of the first validation scenes.
     """
 
     miou: float
@@ -60,26 +60,25 @@ def run_demo(
     iterations: int | None = None,
     out: TextIO | None = None,
 ) -> dict[str, list[Outcome]]:
-    """Write the data, train, compare, and leave ``table.md`` and ``comparison.png`` in ``work_dir``.
+    """Write the data, train, compare, and write ``table.md`` and ``comparison.png`` to ``work_dir``.
 
-    Whatever an earlier run left in the folders of the training runs is removed, so that it may be killed and started
-    again at any time; the data are written once.
+    Results of an earlier demo are overwritten, so a killed demo can be started again. The data are written once.
 
     Args:
-        work_dir: where logs, checkpoints, table and picture go.
-        data_root: where the scenes go; drawn from the same seed whatever ``seeds`` are.
-        seeds: of training; each is a teacher, a student alone and a student distilled.
-        num_train: training scenes.
-        num_val: validation scenes.
-        iterations: of every training run; None for those of the configs.
-        out: where progress and table are printed; standard output if None.
+        work_dir: Folder for logs, checkpoints, table and picture.
+        data_root: Folder for the scenes, which do not depend on ``seeds``.
+        seeds: Seeds of the trainings; each seed trains a teacher, a baseline and a distilled student.
+        num_train: Number of training scenes.
+        num_val: Number of validation scenes.
+        iterations: Iterations of every training; None for those of the configs.
+        out: Stream for progress and table; standard output if None.
 
     Returns:
-        dict: one outcome per seed, for each of ``'teacher'``, ``'student alone'``, ``'student distilled'``.
+        dict: one outcome per seed, for each of ``'teacher'``, ``'baseline'``, ``'distilled'``.
 
     Raises:
-        ImportError: if scikit-learn or matplotlib is not installed; before anything is computed.
-        ValueError: if there is no seed, or one is given twice.
+        ImportError: If scikit-learn or matplotlib is not installed.
+        ValueError: If there is no seed, or if a seed occurs twice.
     """
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f'seeds must be different numbers, at least one, but are {list(seeds)}')
@@ -112,14 +111,14 @@ def run_demo(
 
 
 def demo_config(leaf: str, work_dir: Path, data_root: str | Path, seed: int, iterations: int | None) -> Config:
-    """The config of one run, made quiet, with its own place and seed.
+    """The config of one run, with its own folder and seed, and little output.
 
     Args:
-        leaf: ``'teacher'``, ``'student'`` or ``'distilled'``; the last takes the teacher trained in ``work_dir``.
-        work_dir: the parent of the run's folder.
-        data_root: of the scenes.
-        seed: of training.
-        iterations: None for those of the config.
+        leaf: ``'teacher'``, ``'student'`` or ``'distilled'``; the last uses the teacher in ``work_dir``.
+        work_dir: Parent of the run's folder.
+        data_root: Folder of the scenes.
+        seed: Seed of the training.
+        iterations: Number of iterations; None for that of the config.
     """
     config = Config.fromfile(config_file(f'mmseg_kd::demo/{leaf}.py'))
     if iterations is not None:
@@ -130,14 +129,14 @@ def demo_config(leaf: str, work_dir: Path, data_root: str | Path, seed: int, ite
         config.model.teacher.checkpoint = str(work_dir / 'teacher' / f'iter_{config.train_cfg.max_iters}.pth')
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
         loader.dataset.data_root = str(data_root)
-    # MMEngine keeps loggers and visualizers by name, and the runs share a process.
+    # MMEngine finds loggers and visualizers by name, and all runs share a process.
     name = f'demo_{leaf}_{seed}_{time.time_ns()}'
     config.visualizer.name = name
     config.update(
         work_dir=str(work_dir / leaf),
         experiment_name=name,
         randomness=dict(seed=seed),
-        # Below that, MMEngine speaks of its own deprecations.
+        # At lower levels, MMEngine warns of its own deprecations.
         log_level='ERROR',
     )
     return config
@@ -173,18 +172,18 @@ def _draw(data_root: str | Path, predictions: dict[str, list[np.ndarray]], path:
         images=[scene['img'][..., ::-1] for scene in shown],
         truth=[scene['gt_seg_map'] for scene in shown],
         teacher=predictions['teacher'],
-        student=predictions['student alone'],
-        distilled=predictions['student distilled'],
+        student=predictions['baseline'],
+        distilled=predictions['distilled'],
         palette=scenes.metainfo['palette'],
         path=path,
     )
 
 
 def demo_table(outcomes: dict[str, list[Outcome]]) -> str:
-    """The outcomes as a Markdown table and a sentence on the gain; mean and standard deviation of several seeds.
+    """The outcomes as a Markdown table, and a sentence on the gain; mean and std for several seeds.
 
     Args:
-        outcomes: one outcome per seed, by the name of the run.
+        outcomes: Outcomes of the seeds by the name of the run.
     """
     rows = [('', 'mIoU, %', 'parameters', 'MACs', 'training, s')]
     for name, results in outcomes.items():
@@ -197,7 +196,7 @@ def demo_table(outcomes: dict[str, list[Outcome]]) -> str:
                 f'{statistics.mean(result.seconds for result in results):.0f}',
             )
         )
-    gains = [there.miou - here.miou for here, there in zip(outcomes['student alone'], outcomes['student distilled'])]
+    gains = [there.miou - here.miou for here, there in zip(outcomes['baseline'], outcomes['distilled'])]
     seeds = ''
     if len(gains) > 1:
         seeds = f' ({", ".join(f"{gain:+.1f}" for gain in gains)}; mean and std of {len(gains)} seeds)'
@@ -210,10 +209,10 @@ def _spread(values: Sequence[float], sign: str = '') -> str:
 
 
 class ProgressHook(Hook):
-    """Moves a :class:`ProgressLine` with training, and takes the time of it.
+    """Shows the progress of a training, and measures its time.
 
     Args:
-        line: to move.
+        line: Line that shows the progress.
     """
 
     def __init__(self, line: ProgressLine) -> None:
@@ -233,16 +232,18 @@ class ProgressHook(Hook):
 
 
 def main():
-    warnings.filterwarnings('ignore')  # of libraries: this tool prints what matters
+    warnings.filterwarnings('ignore')  # of libraries
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         '--seeds', type=int, nargs='+', default=[0], help='seeds of the trainings; several give mean and std'
     )
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'), help='logs, weights, table, picture')
-    parser.add_argument('--data-root', type=Path, default=Path('data/digit_scenes'), help='where the scenes are')
+    parser.add_argument(
+        '--work-dir', type=Path, default=Path('work_dirs/demo'), help='folder for logs, weights, table and picture'
+    )
+    parser.add_argument('--data-root', type=Path, default=Path('data/digit_scenes'), help='folder for the scenes')
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
-    # The maps are small, so threads gain little; and where one waits for a core that something else uses, all wait.
+    # The maps are small: more threads gain little, and wait for each other if another program uses a core.
     torch.set_num_threads(max(1, min(4, torch.get_num_threads() // 2)))
     run_demo(args.work_dir, args.data_root, args.seeds)
 

@@ -1,4 +1,4 @@
-"""Look at a teacher: its mIoU, its calibration, and the entropy of its softened output on validation images."""
+"""Analyze a teacher on validation images: mIoU, calibration, and entropy of the softened output."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Turn weights of torchvision's fcn_resnet50 into a checkpoint of configs/compact/fcn_r50_voc12.py."""
+"""Convert weights of torchvision's fcn_resnet50 to a checkpoint of configs/compact/fcn_r50_voc12.py."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,7 @@ from mmseg_kd_startup import run_tool
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('weights', type=Path, help='file that torchvision downloads, such as fcn_resnet50_coco-*.pth')
+    parser.add_argument('weights', type=Path, help='file downloaded by torchvision, such as fcn_resnet50_coco-*.pth')
     parser.add_argument('checkpoint', type=Path, help='file to write')
     add_trust_files(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')

@@ -1,4 +1,4 @@
-"""Measure what student and teacher cost to run, and when the student has paid back its distillation."""
+"""Measure the cost of student and teacher, and the number of images that pays back the training."""
 
 import argparse
 import os
@@ -40,14 +40,14 @@ def main():
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
     if args.train_log and not args.country:
-        parser.error('--train-log needs --country: the energy of training is compared with that of an image')
+        parser.error('--train-log needs --country: the energy of training is compared with the energy per image')
 
     config = read_config(args.config)
     config.merge_from_dict(args.cfg_options)
     init_default_scope(config.get('default_scope', 'mmseg'))
     if args.train_log and not Path(args.train_log, ENERGY_FILE).is_file():
-        training_seconds(args.train_log)  # refuses a folder without a log before minutes of measuring
-    # The profiler that counts memory would say on stderr whenever it starts and stops.
+        training_seconds(args.train_log)  # raises errors before minutes of measuring
+    # The profiler would log every start and stop to stderr.
     os.environ.setdefault('KINETO_LOG_LEVEL', '6')
     networks = load_networks(config, args.checkpoint)
     cuda = torch.cuda.is_available()

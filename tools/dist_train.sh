@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Usage: dist_train.sh CONFIG GPUS [options of train.py]; GPUS is the number of processes on this machine, with or without GPUs.
-# train_dataloader.batch_size counts for each process: of a config for 8 images in all, 8 processes take
+# train_dataloader.batch_size is per process. A config with 8 images per step, on 8 processes:
 #     dist_train.sh CONFIG 8 --cfg-options train_dataloader.batch_size=1
 # Several machines: set NNODES, NODE_RANK and MASTER_ADDR.
 set -euo pipefail

@@ -1,4 +1,4 @@
-"""Write the generated parts of the documentation that are kept under version control; the site generates the others."""
+"""Write the generated pages that are under version control; the site build generates all others."""
 
 import argparse
 import sys

@@ -37,7 +37,7 @@ def main():
     config.merge_from_dict(args.cfg_options)
     init_default_scope('mmseg')
     dataset = config.train_dataloader.dataset
-    # A data set that is already divided is divided anew as a whole.
+    # A data set that is already divided is divided again as a whole.
     images = ImageList.within(dataset.get('labeled', dataset), 'train_dataloader.dataset')
     labeled = labeled_part(images, dict(fraction=args.fraction, seed=args.seed))
     line = ProgressLine('label maps', len(images), sys.stderr)

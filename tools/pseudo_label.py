@@ -19,9 +19,10 @@ from mmseg_kd_startup import run_tool
 def main():
     warnings.filterwarnings('ignore')  # of libraries: this tool prints what matters
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config of the segmentor, as a path or mmseg::...; of a distiller, the student')
+    parser.add_argument('config', help='config of a segmentor or distiller (its student), as a path or mmseg::...')
     parser.add_argument(
-        'checkpoint', help="its weights; 'auto' for those that the library publishes, 'none' if it comes with them"
+        'checkpoint',
+        help="checkpoint; 'auto' for the weights that the library publishes, 'none' if the config names its weights",
     )
     parser.add_argument('images', help='folder of the images and their subfolders')
     parser.add_argument('out', help='folder for the label maps and labels.json; an interrupted labeling continues')

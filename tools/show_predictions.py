@@ -1,4 +1,4 @@
-"""Show where a network succeeds and where it fails: the validation images that it segments best and worst."""
+"""Show the validation images that a network segments best and worst."""
 
 import argparse
 import sys
@@ -19,7 +19,7 @@ from mmseg_kd_startup import run_tool
 def main():
     warnings.filterwarnings('ignore')  # of libraries: this tool prints what matters
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config of a segmentor, or of a distiller: its student, beside its teachers')
+    parser.add_argument('config', help='config of a segmentor, or of a distiller, whose student and teachers are shown')
     parser.add_argument('checkpoint', help='checkpoint of the segmentor or distiller')
     parser.add_argument('--count', type=int, default=4, help='number of best and of worst images')
     parser.add_argument(

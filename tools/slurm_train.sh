@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Usage: slurm_train.sh PARTITION JOB_NAME CONFIG [options of train.py]; set GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS as needed.
-# train_dataloader.batch_size counts for each process: of a config for 8 images in all, the 4 GPUs set below take
+# train_dataloader.batch_size is per process. A config with 8 images per step, on the 4 GPUs set below:
 #     slurm_train.sh PARTITION JOB_NAME CONFIG --cfg-options train_dataloader.batch_size=2
 set -euo pipefail
 PARTITION=$1

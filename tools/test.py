@@ -1,4 +1,4 @@
-"""Test a segmentor; of a distilled one, the student."""
+"""Test a segmentor, or the student of a distiller."""
 
 import argparse
 
@@ -17,13 +17,13 @@ def main():
     parser.add_argument('--out', help='folder for the predicted label maps')
     painted = parser.add_mutually_exclusive_group()
     painted.add_argument('--show', action='store_true', help='show predictions in a window')
-    painted.add_argument('--show-dir', help='folder for painted images')
+    painted.add_argument('--show-dir', help='folder for images with painted predictions')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that --show waits for each image')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     args = parser.parse_args()
 
     cfg = load_config(args)
-    check_checkpoint(args.checkpoint)  # refuses what is missing or would run code
+    check_checkpoint(args.checkpoint)  # refuses missing and unsafe files
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:
         paint_predictions(cfg, args.show_dir, args.wait_time)

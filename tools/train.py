@@ -1,4 +1,4 @@
-"""Train a segmentor, distilled or not."""
+"""Train a segmentor, with or without distillation."""
 
 import argparse
 
@@ -25,7 +25,7 @@ def main():
     add_arguments(parser)
     parser.add_argument('--resume', action='store_true', help='resume from the latest checkpoint in the work directory')
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
-    parser.add_argument('--check', action='store_true', help='tools/doctor.py first; stop where it says so')
+    parser.add_argument('--check', action='store_true', help='run tools/doctor.py first; stop if training would fail')
     args = parser.parse_args()
 
     cfg = load_config(args)

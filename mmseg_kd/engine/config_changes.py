@@ -32,7 +32,7 @@ TOLD = 5  # changes in a message
 
 
 def settings(config: dict) -> dict[str, Any]:
-    """The settings that influence how a run continues, by dotted key, which begins with a dot.
+    """The settings that influence how a run continues, by dotted key with a leading dot.
 
     Args:
         config: Config as plain dicts and lists.

@@ -24,7 +24,7 @@ from .checks import Problems, check_config, check_loader, training_loop, trainin
 from .partition_runs import follow_partition
 from .setup_terms import read_setup, run_name, setup_file
 
-# What MMSegmentation warns of whenever its own defaults are used.
+# MMSegmentation's defaults cause these warnings in every run.
 OF_NO_USE = ('Default ``avg_non_ignore`` is False', 'The draw is False')
 SYNC_BN = ('SyncBN', 'MMSyncBN', 'torch.nn.modules.batchnorm.SyncBatchNorm')
 CONFIG_HELP = 'config file, as a path or mmseg_kd::kd/..., or the name of a setup in configs/_base_/setups'
@@ -42,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--terms', help=TERMS_HELP)
     parser.add_argument(
         '--work-dir',
-        help='folder for logs and checkpoints; work_dirs/<config> if left out, with -<terms> where some are named and '
-        '_<part> where an option sets another partition',
+        help='folder for logs and checkpoints; by default work_dirs/<config>, plus -<terms> with --terms, plus _<part> '
+        'if an option sets another partition',
     )
     parser.add_argument(
         '--cfg-options',

@@ -18,8 +18,8 @@ from mmseg.structures import SegDataSample
 
 from ..io.data_sets import data_set_facts
 
-SIDE = 4  # of the map that stands in for a prediction
-KNOWN = ('mmengine', 'mmseg', 'mmseg_kd')  # whose hooks add nothing, or say so
+SIDE = 4  # height and width of the synthetic label map
+KNOWN = ('mmengine', 'mmseg', 'mmseg_kd')  # hooks of these packages add no metrics, or have metric_prefix
 
 
 class MetricNames(NamedTuple):
@@ -29,7 +29,7 @@ class MetricNames(NamedTuple):
         names: Names in the order in which validation reports them.
         complete: Whether no other names can appear. Metrics that fail on a small synthetic map, and custom hooks that
             run after validation, report names that are unknown before the first validation.
-        prefixes: Beginnings of further names.
+        prefixes: Prefixes of further names.
     """
 
     names: list[str]
@@ -82,7 +82,7 @@ def metric_names(config: Config) -> MetricNames:
 
 
 def _of_hooks(config: Config) -> tuple[tuple[str, ...], bool]:
-    """Beginnings of the names that hooks add, and whether a custom hook may add more."""
+    """Prefixes of the names that hooks add, and whether a custom hook may add more."""
     prefixes, others = [], False
     for hook in config.get('custom_hooks') or ():
         kind = hook.get('type') if isinstance(hook, dict) else type(hook)
@@ -115,7 +115,7 @@ def _classes(config: Config) -> list[str]:
     """The classes of the validation set, or two placeholders if its config does not name them."""
     try:
         known = data_set_facts(config.val_dataloader.dataset, 'val_dataloader.dataset')[0].get('classes')
-    except Exception:  # the Runner tells what is wrong with it
+    except Exception:  # the Runner will raise the same error
         known = None
     return list(known or ('first', 'second'))
 
@@ -126,7 +126,7 @@ def _map(data: torch.Tensor) -> PixelData:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Without the tables that metrics log."""
+    """Suppress the tables that metrics log."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -13,19 +13,19 @@ from ..io.configs import config_file, imports_with, read_config
 from ..io.errors import ConfigError
 
 SETUPS, TERMS = 'mmseg_kd::_base_/setups', 'mmseg_kd::_base_/terms'
-# What a file of terms hands to the distiller.
+# Keys of a file of terms that become arguments of the distiller.
 ARGUMENTS = ('terms', 'unlabeled_terms', 'mix', 'student')
 
 
 class SetupError(ConfigError):
-    """A setup and a file of terms that do not fit, in one line."""
+    """A setup and a file of terms that do not fit each other; the message is one line."""
 
 
 def setup_file(name: str) -> str:
-    """The file of a setup, or of any other config, as :func:`~mmseg_kd.io.configs.config_file` takes it.
+    """The file of a setup or of any other config.
 
     Args:
-        name: path, ``package::relative/path.py``, or the name of a file in ``configs/_base_/setups`` without ``.py``.
+        name: Path, ``package::relative/path.py``, or the name of a file in ``configs/_base_/setups`` without ``.py``.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -37,8 +37,8 @@ def run_name(setup: str, terms: str | None) -> str:
     """The name of a run's folder and config.
 
     Args:
-        setup: name or path of the setup.
-        terms: name or path of the terms.
+        setup: Name or path of the setup.
+        terms: Name or path of the terms.
 
     Example:
         >>> run_name('mmseg_kd::_base_/setups/r101_r18_voc12.py', 'cwd')
@@ -48,19 +48,20 @@ def run_name(setup: str, terms: str | None) -> str:
 
 
 def read_setup(setup: str, terms: str | None = None) -> Config:
-    """A config, with the terms of a method where some are named; one flat config, as if a file had said it all.
+    """Read a config, or combine a setup with the terms of a method into one flat config.
 
-    A file of terms is a config with ``terms``, which the distiller gets. It may also have ``unlabeled_terms``, ``mix``
-    and ``distiller`` (the type of the model) for semi-supervised distillation, ``student`` (changes in the student),
-    ``critic_optim_wrapper`` (changes in the optimizer), ``semi_hooks`` (more hooks) and ``custom_imports``.
+    A file of terms is a config with ``terms``, the terms of the distiller. It may also have ``unlabeled_terms``,
+    ``mix`` and ``distiller`` (the type of the model) for semi-supervised distillation, ``student`` (changes of the
+    student), ``critic_optim_wrapper`` (the optimizer of auxiliary modules), ``semi_hooks`` (more hooks) and
+    ``custom_imports``.
 
     Args:
-        setup: as of :func:`setup_file`.
-        terms: path, ``package::relative/path.py``, or the name of a file in ``configs/_base_/terms`` without ``.py``.
+        setup: Setup or other config, as in :func:`setup_file`.
+        terms: Path, ``package::relative/path.py``, or the name of a file in ``configs/_base_/terms`` without ``.py``.
 
     Raises:
         FileNotFoundError: if a file does not exist.
-        SetupError: if a setup has no terms, or cannot have these.
+        SetupError: if the config needs terms and none are given, or if the terms do not fit it.
     """
     config = read_config(setup_file(setup))
     if terms is None:
@@ -79,7 +80,7 @@ def read_setup(setup: str, terms: str | None = None) -> Config:
     modules = (method.get('custom_imports') or {}).get('imports', [])
     for module in [modules] if isinstance(modules, str) else modules:
         combined.custom_imports = imports_with(combined.get('custom_imports'), module)
-    # MMEngine writes the config into the run's folder under the name of its file, of which there is none.
+    # MMEngine stores the config in the run's folder under its file name, so the combined config needs one.
     return Config(combined._cfg_dict, cfg_text=config.text, filename=f'{run_name(setup, terms)}.py')
 
 
@@ -108,20 +109,20 @@ def _check(setup: str, config: Config, terms: str, method: Config) -> None:
     if not _distils(config):
         kind = (config.get('model') or {}).get('type')
         raise SetupError(
-            f'--terms needs a setup, whose model is a distiller, but that of {setup} is {kind}; write '
+            f'--terms needs a config whose model is a distiller, but the model of {setup} is {kind}; write '
             "model = dict(type='Distiller', student=..., teacher=...)"
         )
     if not _lacks_terms(config):
         own = [*(config.model.get('terms') or {}), *(config.model.get('unlabeled_terms') or {})]
         raise SetupError(
-            f'--terms needs a setup without terms, but {setup} has {", ".join(own)}; leave one of them out'
+            f'--terms needs a setup without terms, but {setup} has {", ".join(own)}; leave out --terms, or remove these'
         )
     if 'model' in method or not ('terms' in method or 'unlabeled_terms' in method):
-        raise SetupError(f'--terms needs a file that has terms = dict(...) and no model, but {terms} is another one')
+        raise SetupError(f'--terms needs a file that has terms = dict(...) and no model, but {terms} does not')
     semi = issubclass(_kind(config), SemiSupervisedDistiller)
     if semi != ('unlabeled_terms' in method):
         kinds = ('supervised', 'semi-supervised')
         raise SetupError(
             f'{setup} is a {kinds[semi]} setup, but the terms of {terms} are {kinds[not semi]}; take '
-            f'{"terms" if semi else "a setup"} whose name begins with semi_'
+            f'{"terms" if semi else "a setup"} whose name starts with semi_'
         )

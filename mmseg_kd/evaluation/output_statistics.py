@@ -18,7 +18,7 @@ PIXELS_AT_ONCE = 1 << 16
 
 
 class OutputStatistics:
-    r"""Accuracy, calibration and entropy of a segmentor's output, over any number of pixels, in fixed memory.
+    r"""Accuracy, calibration and entropy of a segmentor's output, over any number of pixels, in constant memory.
 
     From the logits :math:`z` and :math:`p^T = softmax(z / T)` of all pixels that are not ignored, it counts the
     predicted and the true class; the confidence, which is :math:`p^1` of the predicted class, in 15 bins of equal
@@ -42,7 +42,7 @@ class OutputStatistics:
     def __init__(self, num_classes: int, temperatures: Sequence[float]) -> None:
         if num_classes < 2:
             raise ValueError(
-                f'entropy needs at least 2 logits a pixel, but the network gives {num_classes}; set '
+                f'entropy needs at least 2 logits per pixel, but the network has {num_classes}; set '
                 'decode_head.out_channels to the number of classes'
             )
         if not temperatures or min(temperatures) <= 0 or len(set(temperatures)) < len(temperatures):
@@ -83,7 +83,7 @@ class OutputStatistics:
         predicted = logits.argmax(0) if predicted is None else predicted
         logits, labels, predicted = logits.flatten(1), labels.flatten().to(logits.device), predicted.flatten()
         kept = labels != IGNORE_INDEX
-        # A chunk at a time: what the temperatures need is several times the logits.
+        # In chunks, because all temperatures together need several times the memory of the logits.
         for start in range(0, labels.numel(), PIXELS_AT_ONCE):
             chunk = slice(start, start + PIXELS_AT_ONCE)
             inside = kept[chunk]
@@ -97,7 +97,7 @@ class OutputStatistics:
             raise ValueError("the teacher's logits must be finite, but some are not; check its checkpoint and dtype")
         confidence = logits.softmax(0).gather(0, predicted[None].long())[0]
         self._areas.update(predicted, labels)
-        # A bin is open on its left and closed on its right, as in Guo et al.
+        # A bin excludes its lower edge and includes its upper one, as in Guo et al.
         bins = (confidence * CALIBRATION_BINS).ceil().long().sub(1).clamp(0, CALIBRATION_BINS - 1)
         self._pixels += _histogram(bins, CALIBRATION_BINS)
         self._hits += _histogram(bins[predicted == labels], CALIBRATION_BINS)
@@ -111,7 +111,7 @@ class OutputStatistics:
 
     @property
     def pixels(self) -> int:
-        """Pixels that were counted."""
+        """Number of counted pixels."""
         return int(self._pixels.sum())
 
     @property
@@ -121,22 +121,22 @@ class OutputStatistics:
 
     @property
     def iou(self) -> np.ndarray:
-        """Intersection over union of every class (C,), in [0, 1]; NaN for one that neither occurs nor is predicted."""
+        """IoU of every class (C,), in [0, 1]; NaN for classes that neither occur nor are predicted."""
         return self._areas.iou
 
     @property
     def miou(self) -> float:
-        """Their mean over the classes that occur or are predicted."""
+        """Mean IoU of the classes that occur or are predicted, in [0, 1]."""
         return self._areas.miou
 
     @property
     def accuracy(self) -> float:
-        """Share of the pixels that are right, in [0, 1]."""
+        """Share of correct pixels, in [0, 1]."""
         return self._areas.accuracy
 
     @property
     def confidence(self) -> float:
-        """Mean confidence, in [0, 1]; of a calibrated network it is the accuracy."""
+        """Mean confidence, in [0, 1]; a calibrated network's equals its accuracy."""
         return float(self._confidence.sum() / self.pixels)
 
     @property
@@ -148,7 +148,7 @@ class OutputStatistics:
         return float(np.abs(self._hits - self._confidence).sum() / self.pixels)
 
     def reliability(self) -> list[tuple[float, float, int, float, float]]:
-        """Per bin of confidence: lower and upper edge, pixels, their accuracy and mean confidence (NaN if empty)."""
+        """Lower and upper edge, pixels, accuracy and mean confidence (NaN if empty) of every bin of confidence."""
         with np.errstate(invalid='ignore'):
             accuracy, confidence = self._hits / self._pixels, self._confidence / self._pixels
         edges = np.arange(CALIBRATION_BINS + 1) / CALIBRATION_BINS
@@ -158,21 +158,21 @@ class OutputStatistics:
         ]
 
     def shares(self, bins: int = ENTROPY_BINS) -> np.ndarray:
-        """Shares of the pixels (temperatures, bins) by entropy, in equal bins from 0 to log C; rows add up to 1.
+        """Shares of pixels (temperatures, bins) by entropy, in equal bins from 0 to log C; each row sums to 1.
 
         Raises:
-            ValueError: if 200 is no multiple of ``bins``.
+            ValueError: If 200 is no multiple of ``bins``.
         """
         if bins < 1 or ENTROPY_BINS % bins:
             raise ValueError(f'bins must divide {ENTROPY_BINS}, but is {bins}')
         return self._histogram.reshape(len(self.temperatures), bins, -1).sum(-1) / self.pixels
 
     def mean_entropy(self) -> np.ndarray:
-        """Mean entropy at each temperature, as a share of log C, in [0, 1]."""
+        """Mean entropy at each temperature as a share of log C, in [0, 1]."""
         return self._entropy / self.pixels / self.max_entropy
 
     def median_entropy(self) -> np.ndarray:
-        """Median entropy at each temperature, as a share of log C; interpolated within a bin, so to within 1 / 200."""
+        """Median entropy at each temperature as a share of log C, with an error below 1 / 200."""
         medians = []
         for counts in self._histogram:
             above = np.cumsum(counts)

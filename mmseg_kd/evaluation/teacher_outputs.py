@@ -1,4 +1,4 @@
-"""A teacher's output on validation images, at full size."""
+"""Outputs of teachers on validation images, at full size."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -32,20 +32,20 @@ from .output_statistics import OutputStatistics
 
 
 def load_teachers(config: Config, checkpoint: str | None = None, name: str = '') -> dict[str, Teacher]:
-    """The teachers of a distiller by name, or a plain segmentor as the one that has none.
+    """The teachers of a distiller by name, or a plain segmentor under the name ``''``.
 
     Args:
-        config: of either.
-        checkpoint: of the segmentor; takes the place of the one that a distiller's only teacher names.
-        name: of the config, such as ``mmseg::pspnet/...``, for the checkpoint ``'auto'``.
+        config: Config of a distiller or segmentor.
+        checkpoint: Checkpoint of the segmentor, or of a distiller's only teacher in place of the one in its config.
+        name: Name of the segmentor's config, such as ``mmseg::pspnet/...``, for the checkpoint ``'auto'``.
 
     Raises:
-        ValueError: if there is no checkpoint, or one for several teachers.
+        ValueError: If a segmentor has no checkpoint, or if one checkpoint is given for several teachers.
     """
     if 'teacher' not in config.model:
         if checkpoint is None:
             raise ValueError(
-                'a plain segmentor needs its checkpoint as the second argument; a distiller names that of its teacher'
+                'a segmentor needs its checkpoint as the second argument; the config of a distiller names it'
             )
         checkpoint = published_weights(name) if checkpoint == 'auto' else checkpoint
         return {'': FrozenTeacher(model=segmentor_config(config), checkpoint=checkpoint)}
@@ -53,8 +53,8 @@ def load_teachers(config: Config, checkpoint: str | None = None, name: str = '')
     if checkpoint is not None:
         if not isinstance(spec, dict) or '' not in teachers_by_name(spec):
             raise ValueError(
-                f'{checkpoint}: a checkpoint can be given for a single teacher, but model.teacher has '
-                'several; leave it out'
+                f'{checkpoint}: a checkpoint can be given for a single teacher, but model.teacher has several; leave '
+                'the checkpoint out'
             )
         spec['checkpoint'] = checkpoint
     return build_teachers(spec, outer_preprocessor(config))
@@ -67,26 +67,25 @@ def analyze_teacher(
     images: int,
     report: Callable[[int, int], None] | None = None,
 ) -> OutputStatistics:
-    """Statistics of a teacher's output on validation images, drawn at random.
+    """Statistics of a teacher's output on a random sample of validation images.
 
-    The logits are those that MMSegmentation takes its prediction from, at the size of the label map; so the mIoU of all
-    images is that of a test run. Of an ensemble they are the logarithm of its mean probabilities.
+    The logits are those that MMSegmentation predicts from, at the size of the label map, so the mIoU over all images is
+    that of a test run. The logits of an ensemble are the logarithm of its mean probabilities.
 
     Args:
-        teacher: to look at.
-        config: whose ``val_dataloader`` has the images and labels.
-        temperatures: to soften the output with.
-        images: how many, drawn without repetition and the same in every run, so that teachers can be compared; all, if
-            there are no more.
-        report: is called after every image with the number of images that are done, and of all.
+        teacher: Teacher to analyze.
+        config: Config whose ``val_dataloader`` has images and labels.
+        temperatures: Temperatures of the softened output.
+        images: Size of the sample, which is the same for every teacher; a larger number takes all images.
+        report: Function that is called after every image with the number of finished images and of all images.
 
     Raises:
-        ValueError: if ``images`` is not >= 1, if the pipeline loads no labels, or all of them are void.
+        ValueError: If ``images`` is not >= 1, if the pipeline loads no labels, or if all pixels are ignored.
     """
     if images < 1:
         raise ValueError(f'images must be >= 1, but is {images}')
     dataset = DATASETS.build(copy.deepcopy(config.val_dataloader.dataset))
-    # RandomState draws the same in every version of NumPy.
+    # RandomState gives the same sample in every version of NumPy.
     chosen = sorted(np.random.RandomState(0).permutation(len(dataset))[:images].tolist())
     for member in teacher.members:
         member.module.to('cuda' if torch.cuda.is_available() else 'cpu')
@@ -121,11 +120,11 @@ def teacher_predict(teacher: Teacher) -> Predict:
 
 @torch.no_grad()
 def full_size_logits(teacher: Teacher, batch: dict) -> Tensor:
-    """Logits (C, H, W), C >= 2, of a batch of one image, as a data loader gives it, at the size of its label map.
+    """Logits (C, H, W), C >= 2, for a batch of one image, at the size of its label map.
 
     Args:
-        teacher: sees the image as in distillation: under its own normalization, scale and dtype.
-        batch: is left as it is.
+        teacher: Teacher, which sees the image as in distillation: with its own normalization, scale and dtype.
+        batch: Batch of a data loader; not changed.
     """
     if not isinstance(teacher, EnsembleTeacher):
         return _member_logits(teacher, batch)
@@ -134,7 +133,7 @@ def full_size_logits(teacher: Teacher, batch: dict) -> Tensor:
 
 
 def decision_threshold(teacher: Teacher) -> float | None:
-    """Above which probability of class 1 a teacher of one channel predicts it; None for the most probable class."""
+    """Probability of class 1 above which a one-channel teacher predicts it; None for the most probable class."""
     return None if isinstance(teacher, EnsembleTeacher) else prediction_threshold(teacher.module)
 
 

@@ -1,4 +1,4 @@
-"""Reports of how often a teacher is right, how well it knows that, and how soft its output becomes."""
+"""Reports of a teacher's accuracy, calibration and entropy."""
 
 import math
 from collections.abc import Sequence
@@ -13,44 +13,37 @@ LOW, HIGH = 0.1, 0.9
 
 
 def suggest_temperatures(temperatures: Sequence[float], medians: Sequence[float]) -> tuple[list[float], str]:
-    """Temperatures that are worth a training run each, and the rule that chose them, as a sentence.
+    """Temperatures to try, and the rule that chose them as a sentence.
 
-    A heuristic on the teacher alone: what a student gains only its training tells.
+    This is a heuristic on the teacher alone. Only a training shows the gain of a student.
 
     Args:
-        temperatures: that were looked at.
-        medians: the median entropy at each, as a share of log C.
+        temperatures: Analyzed temperatures.
+        medians: Median entropy at each temperature, as a share of log C.
     """
     pairs = sorted(zip(temperatures, medians))
     good = [temperature for temperature, median in pairs if LOW <= median <= HIGH]
     low = [temperature for temperature, median in pairs if median < LOW]
     high = [temperature for temperature, median in pairs if median > HIGH]
     rule = (
-        f'those whose median entropy lies within {LOW:g} and {HIGH:g} of log C: below, most pixels are all but '
-        'one-hot and say little that the labels do not; above, most are all but uniform and say nothing'
+        f'the median entropy lies between {LOW:g} and {HIGH:g} of log C. Below, most outputs are almost one-hot '
+        'and add little to the labels; above, most are almost uniform and carry no information'
     )
     if not good:
-        # Entropy rises with the temperature, so the band lies between the last that is too low and the first too high.
+        # Entropy rises with the temperature, so the range lies between the last value below and the first above.
         good = [math.sqrt(low[-1] * high[0]) if low and high else low[-1] * 2 if low else high[0] / 2]
-        rule = (
-            f'none of them has a median entropy within {LOW:g} and {HIGH:g} of log C, so the next place to look: '
-            + (
-                'between those below and those above'
-                if low and high
-                else 'twice the highest'
-                if low
-                else 'half the lowest'
-            )
+        rule = f'no temperature has a median entropy between {LOW:g} and {HIGH:g} of log C, so the next value is ' + (
+            'between those below and those above' if low and high else 'twice the highest' if low else 'half the lowest'
         )
     return good, rule
 
 
 def teacher_report(name: str, statistics: OutputStatistics) -> str:
-    """What was found, as Markdown: accuracy, calibration, entropy by temperature, and what to try.
+    """Accuracy, calibration, entropy by temperature, and temperatures to try, as Markdown.
 
     Args:
-        name: of the teacher.
-        statistics: of its output.
+        name: Name of the teacher.
+        statistics: Statistics of the teacher's output.
     """
     means, medians = statistics.mean_entropy(), statistics.median_entropy()
     good, rule = suggest_temperatures(statistics.temperatures, medians.tolist())
@@ -58,8 +51,8 @@ def teacher_report(name: str, statistics: OutputStatistics) -> str:
         '\n\n'.join(
             [
                 f'## {name}',
-                f'{statistics.images} images, {statistics.pixels} pixels that are not void, {statistics.num_classes} '
-                'classes.',
+                f'{statistics.images} images, {statistics.pixels} pixels that are not ignored, '
+                f'{statistics.num_classes} classes.',
                 markdown_table(
                     [
                         ('', 'mIoU, %', 'accuracy, %', 'mean confidence, %', f'ECE, % ({CALIBRATION_BINS} bins)'),
@@ -81,7 +74,7 @@ def teacher_report(name: str, statistics: OutputStatistics) -> str:
                 f'{statistics.max_entropy:.3f} nats.',
                 markdown_table(_entropy_rows(statistics, means, medians)),
                 f'Temperatures to try: {", ".join(f"{temperature:g}" for temperature in good)}. Rule: {rule}. '
-                'A heuristic that looks at the teacher alone: only training tells what a student gains. '
+                'This is a heuristic on the teacher alone; only a training shows the gain of a student. '
                 'Keep T = 1 in the comparison.',
             ]
         )
@@ -108,7 +101,7 @@ def _entropy_rows(statistics: OutputStatistics, means: np.ndarray, medians: np.n
 
 
 def entropy_csv(statistics: OutputStatistics) -> str:
-    """All bins of the entropy: edges as a share of log C and in nats, and the share of pixels at each temperature."""
+    """Bins of the entropy as CSV: edges as a share of log C and in nats, and the share of pixels per temperature."""
     shares, top = statistics.shares(), statistics.max_entropy
     names = [f'share_T{temperature:g}' for temperature in statistics.temperatures]
     rows = [['from', 'to', 'from_nats', 'to_nats', *names]]
@@ -119,7 +112,7 @@ def entropy_csv(statistics: OutputStatistics) -> str:
 
 
 def reliability_csv(statistics: OutputStatistics) -> str:
-    """The reliability diagram: edges of the confidence, pixels, accuracy and mean confidence of every bin."""
+    """The reliability diagram as CSV: edges, pixels, accuracy and mean confidence of every bin."""
     rows = [
         [f'{low:.6g}', f'{high:.6g}', str(pixels), f'{accuracy:.6g}', f'{confidence:.6g}']
         for low, high, pixels, accuracy, confidence in statistics.reliability()

@@ -15,8 +15,7 @@ from ..distillers.inference import image_channels
 def complexity(model: nn.Module, size: Sequence[int]) -> tuple:
     """Parameters, and MACs (which MMEngine calls FLOPs) for one image of the given size (H, W).
 
-    MACs are NaN, with a warning, for a network that cannot be counted: one that PyTorch cannot trace, or whose
-    ``mode='tensor'`` needs more than images.
+    MACs are NaN, with a warning, if PyTorch cannot trace the network, or if ``mode='tensor'`` needs more than images.
     """
     training = model.training
     model.eval()
@@ -35,5 +34,5 @@ def complexity(model: nn.Module, size: Sequence[int]) -> tuple:
 
 
 def inference_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """Parameters that a deployed segmentor has: all but those of auxiliary heads."""
+    """Parameters of a deployed segmentor: all except those of auxiliary heads."""
     return [p for name, p in model.named_parameters() if not name.startswith('auxiliary_head')]

@@ -1,4 +1,4 @@
-"""Reports of what networks cost, and of the images after which a student has paid back its training."""
+"""Reports of the cost of networks, and of the number of images that pays back a student's training."""
 
 import math
 from collections.abc import Sequence
@@ -12,32 +12,32 @@ IMAGES = 10_000
 
 
 def break_even(training: float, teacher: float, student: float) -> int | None:
-    """Images after which the student has saved, beside its teacher, what its training cost; None: never.
+    """Number of images after which the student has saved the energy of its training; None if it never does.
 
     Args:
-        training: energy of the student's training, the teacher's forward passes in it.
-        teacher: energy of an image by the teacher.
-        student: likewise, by the student.
+        training: Energy of the student's training, including the teacher's forward passes.
+        teacher: Energy of the teacher per image.
+        student: Energy of the student per image.
     """
     return math.ceil(training / (teacher - student)) if student < teacher else None
 
 
 def cost_report(title: str, results: Sequence[NetworkCost], device: str, training: Energy | None = None) -> str:
-    """Everything as Markdown tables, and what the numbers rest on.
+    """All costs as Markdown tables, with the way they were measured.
 
     Args:
-        title: of the report.
-        results: student first.
-        device: what was measured on, in words.
-        training: of the student.
+        title: Title of the report.
+        results: Costs of the networks, the student first.
+        device: Description of the device.
+        training: Energy of the student's training.
     """
     parts = [
         f'## {title}',
-        f'On {device}. From preprocessed images on the device to label maps; median time of a batch.',
+        f'Device: {device}. Latency: median time of a batch, from preprocessed images on the device to label maps.',
         markdown_table(_network_rows(results)),
         markdown_table(_speed_rows(results)),
-        "Memory: weights and the most that torch's allocator had handed out beside them at once"
-        + ('. ' if device.startswith('GPU') else ' (CPU: by its profiler). ')
+        "Memory: weights plus the peak of torch's allocator"
+        + ('. ' if device.startswith('GPU') else ', by the events of its profiler. ')
         + 'MACs (multiply-accumulate operations) are what MMEngine calls FLOPs. Weights: '
         + ', '.join(f'{result.weights} ({result.name})' for result in results)
         + '.',
@@ -46,7 +46,7 @@ def cost_report(title: str, results: Sequence[NetworkCost], device: str, trainin
     if first.energy is not None:
         (batch, size), *_ = first.latency
         parts.append(
-            f'Energy: {IMAGES} inferences extrapolated from a window of '
+            f'Energy: {IMAGES} inferences, extrapolated from '
             + ', '.join(
                 f'{result.energy.seconds:.1f} s and {result.images} images ({result.name})' for result in results
             )
@@ -65,12 +65,12 @@ def _break_even_sentence(student: NetworkCost, teacher: NetworkCost, training: E
     images, saved = break_even(training.kwh, teacher.kwh, student.kwh), (teacher.kwh - student.kwh) * JOULES
     if images is None:
         return (
-            f'Break-even with the {teacher.name}: never. The student needs {-saved:.4g} J more an image than it, '
-            'by this measurement.'
+            f'Break-even with the {teacher.name}: never. The student needs {-saved:.4g} J per image more than the '
+            'teacher in this measurement.'
         )
     return (
-        f'Break-even with the {teacher.name}: {images} images. The student saves {saved:.4g} J an image, and its '
-        "training cost that many times as much (the teacher's own training is not counted)."
+        f'Break-even with the {teacher.name}: {images} images. The student saves {saved:.4g} J per image; this pays '
+        "back its training, without the teacher's own training."
     )
 
 
@@ -109,11 +109,11 @@ def _speed_rows(results: Sequence[NetworkCost]) -> Rows:
 
 
 def cost_csv(results: Sequence[NetworkCost], training: Energy | None = None) -> str:
-    """One line a number: network, quantity, unit, batch, size, value.
+    """All costs as CSV, one value per line: network, quantity, unit, batch, size, value.
 
     Args:
-        results: student first.
-        training: of the student.
+        results: Costs of the networks, the student first.
+        training: Energy of the student's training.
     """
     rows: list[tuple[Any, ...]] = [('network', 'quantity', 'unit', 'batch', 'size', 'value')]
     for result in results:

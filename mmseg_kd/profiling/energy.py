@@ -1,4 +1,4 @@
-"""Energy that computing draws from the socket, measured with codecarbon, whose private parts are read here alone."""
+"""Energy of a computation, measured with codecarbon. Only this module reads codecarbon's private attributes."""
 
 import json
 import logging
@@ -13,24 +13,24 @@ from ..io.runs import read_run
 
 JOULES = 3.6e6  # in a kWh
 ENERGY_FILE = 'energy.json'
-# How codecarbon finds out what the processor draws, by the name that it gives its way.
+# How codecarbon measures the processor's power, by the name of its method.
 CPU_BASIS = {
     'Intel Rapl': "read from the processor's energy counter (RAPL)",
     'Windows Emi': "read from the machine's energy meter",
     'Intel Power Gadget': "read from the processor's power gauge",
-    'Cpu Load': "estimated from the processor's load and its nominal power, or a guess of it: no counter can be read",
+    'Cpu Load': "estimated from the processor's load and its nominal or guessed power, because no counter is readable",
 }
 
 
 @dataclass
 class Energy:
-    """What a stretch of computing drew from the socket.
+    """Energy and CO2 of a computation.
 
     Args:
-        seconds: how long it took.
-        kwh: energy.
-        co2: kilograms of CO2 equivalents, by the mean mix of the country's electricity.
-        basis: what the numbers rest on.
+        seconds: Duration in seconds.
+        kwh: Energy in kWh.
+        co2: Kilograms of CO2 equivalents for the mean electricity mix of the country.
+        basis: Description of how the numbers were measured or estimated.
     """
 
     seconds: float
@@ -40,21 +40,21 @@ class Energy:
 
     @property
     def watts(self) -> float:
-        """Mean power."""
+        """Mean power in watts."""
         return self.kwh * JOULES / self.seconds
 
 
 def energy_tracker(country: str, interval: float = 1.0, recorders: Sequence[Any] = ()) -> Any:
-    """A tracker of codecarbon that never uses the network; :meth:`start` and :meth:`stop` it.
+    """A tracker of codecarbon that never uses the internet; call its ``start`` and ``stop``.
 
     Args:
-        country: three letters (ISO 3166), for the CO2 of its electricity.
-        interval: seconds between two measurements.
-        recorders: objects with the methods of codecarbon's ``BaseOutput``; ``live_out`` is called at every measurement.
+        country: Three-letter country code (ISO 3166), for the CO2 of its electricity.
+        interval: Seconds between two measurements.
+        recorders: Objects with the methods of codecarbon's ``BaseOutput``; ``live_out`` is called at every measurement.
 
     Raises:
-        ImportError: if codecarbon is not installed.
-        ValueError: if it knows no such country.
+        ImportError: If codecarbon is not installed.
+        ValueError: If codecarbon does not know the country.
     """
     try:
         from codecarbon import OfflineEmissionsTracker
@@ -63,7 +63,7 @@ def energy_tracker(country: str, interval: float = 1.0, recorders: Sequence[Any]
         raise ImportError('energy needs codecarbon: pip install "mmseg-kd[cost]"') from error
     if country not in DataSource().get_global_energy_mix_data():
         raise ValueError(f'country must be a three-letter code that codecarbon knows, such as FRA, but is {country!r}')
-    # It says at every measurement that it measures, and at the first that others may, too.
+    # codecarbon logs every measurement, and warns about other running trackers.
     logging.getLogger('codecarbon').setLevel(logging.ERROR)
     return OfflineEmissionsTracker(
         country_iso_code=country,
@@ -71,7 +71,7 @@ def energy_tracker(country: str, interval: float = 1.0, recorders: Sequence[Any]
         api_call_interval=1,
         output_methods=[],
         output_handlers=list(recorders),
-        # An empty one, because None would let it take one from the user's settings, and then ask a server.
+        # With None, codecarbon would read a token from the user's settings and contact a server.
         electricitymaps_api_token='',
         emissions_endpoint=False,
         allow_multiple_runs=True,
@@ -80,15 +80,15 @@ def energy_tracker(country: str, interval: float = 1.0, recorders: Sequence[Any]
 
 
 def energy_of(data: Any, tracker: Any) -> Energy:
-    """What a tracker has counted.
+    """The energy that a tracker has counted.
 
     Args:
-        data: its ``EmissionsData``.
-        tracker: that it is of.
+        data: ``EmissionsData`` of the tracker.
+        tracker: Tracker of codecarbon.
     """
     counted = dict(CPU=data.cpu_energy, GPU=data.gpu_energy, RAM=data.ram_energy)
     parts = [f'{name} {kwh * JOULES / data.duration:.1f} W' for name, kwh in counted.items() if kwh]
-    # Nothing public tells how; without it a reader would take an estimate for a measurement.
+    # No public attribute tells an estimate from a measurement.
     hardware = ', '.join(map(str, getattr(tracker, '_conf', {}).get('hardware', [])))
     known = [text for name, text in CPU_BASIS.items() if f'({name})' in hardware]
     cpu = known[0] if known else f'by codecarbon as {hardware or "unknown"}'
@@ -99,22 +99,22 @@ def energy_of(data: Any, tracker: Any) -> Energy:
             f'CPU: {cpu}',
             *gpu,
             'RAM: estimated from its size',
-            'of the whole machine, with whatever else ran on it',
+            'for the whole machine, including all other programs',
         ]
     )
     return Energy(data.duration, data.energy_consumed, data.emissions, basis)
 
 
 def measure_energy(run: Callable[[], Any], seconds: float, country: str) -> tuple[int, Energy]:
-    """Call ``run`` over and over for at least ``seconds``: how often, and what the machine drew meanwhile.
+    """Call a function repeatedly; returns the number of calls and their energy.
 
     Args:
-        run: waits until what it computes is done.
-        seconds: the least that the window lasts.
-        country: see :func:`energy_tracker`.
+        run: Function that returns when its computation is finished.
+        seconds: Minimal duration of all calls together.
+        country: Country code, as in :func:`energy_tracker`.
 
     Raises:
-        RuntimeError: if codecarbon gave up.
+        RuntimeError: If codecarbon cannot measure.
     """
     tracker = energy_tracker(country)
     tracker.start()
@@ -128,35 +128,35 @@ def measure_energy(run: Callable[[], Any], seconds: float, country: str) -> tupl
     if data is None:
         raise RuntimeError('codecarbon could not measure on this machine; leave --country out')
     counted = energy_of(data, tracker)
-    # The tracker's window is a little longer, for it must stop, too.
+    # The tracker's own time includes stopping it.
     share = spent / counted.seconds
     return calls, replace(counted, seconds=spent, kwh=counted.kwh * share, co2=counted.co2 * share)
 
 
 def training_seconds(run: str | Path) -> float:
-    """Seconds that a run spent in training iterations, by its log; validation and what a resumed run repeats left out.
+    """Seconds of a run's training iterations by its log, without validation and without repeated iterations.
 
     Args:
-        run: work directory.
+        run: Work directory of the run.
 
     Raises:
-        ValueError: if its log does not say.
+        ValueError: If the log has no times.
     """
     read = read_run(run)
     if not read.seconds:
         raise ValueError(
-            f'{run} must be the work directory of a training run whose log times its iterations, but '
-            f'{read.problem or "its log has none"}'
+            f'{run} must be the work directory of a training run whose log has times of iterations, but '
+            f'{read.problem or "its log has no times"}'
         )
     return read.seconds
 
 
 def training_energy(run: str | Path, measured: Sequence[Energy]) -> Energy:
-    """What a training run drew: what ``EnergyHook`` has counted, or else the seconds in its log times a measured power.
+    """Energy of a training run: counted by ``EnergyHook``, or estimated from the seconds in its log.
 
     Args:
-        run: work directory.
-        measured: of the networks on this machine; the greatest power among them stands for that of training.
+        run: Work directory of the run.
+        measured: Energies of the networks on this machine; the estimate uses the highest power among them.
     """
     problem = read_run(run).problem
     caution = f'; but the run is not complete: {problem}' if problem else ''
@@ -171,17 +171,17 @@ def training_energy(run: str | Path, measured: Sequence[Energy]) -> Energy:
         seconds,
         kwh,
         kwh * most.co2 / most.kwh if most.kwh else 0.0,
-        f'{seconds:.0f} s of training iterations by its log, without validation, times {most.watts:.1f} W, the most '
-        'power measured here while a network inferred: true only of a run on this machine; EnergyHook counts instead'
-        f'{caution}',
+        f'Estimate: {seconds:.0f} s of training iterations by the log, without validation, times {most.watts:.1f} W, '
+        'the highest power of an inference on this machine. It is valid for a run on this machine only; EnergyHook '
+        f'measures instead{caution}',
     )
 
 
 def save_energy(path: Path, energy: Energy) -> None:
-    """Write it as JSON; the file appears, or changes, only when complete."""
+    """Write an energy as JSON; an existing file is replaced only by a complete one."""
     write_atomically(path, json.dumps(vars(energy), indent=1))
 
 
 def load_energy(path: Path) -> Energy:
-    """Read what :func:`save_energy` wrote."""
+    """Read a file of :func:`save_energy`."""
     return Energy(**json.loads(path.read_text()))

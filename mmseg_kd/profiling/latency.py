@@ -9,13 +9,13 @@ LEAST_REPEATS, MOST_REPEATS, WARM_UP = 5, 200, 3
 
 
 def measure_latency(runs: dict[str, Callable[[], Any]], seconds: float) -> dict[str, float]:
-    """Median seconds of a call of each, after a warm-up.
+    """Median seconds of a call by name, after a warm-up.
 
-    They take turns, so that what else happens on the machine meets all of them.
+    Calls are interleaved, so background load affects all functions equally.
 
     Args:
-        runs: by name; each waits until what it computes is done.
-        seconds: that all calls together take, at least; but there are at least 5 calls of each and at most 200.
+        runs: Functions by name; each returns when its computation is finished.
+        seconds: Minimal duration of all calls together. Each function is called at least 5 and at most 200 times.
     """
     for run in runs.values():
         for _ in range(WARM_UP):

@@ -7,14 +7,14 @@ import torch
 
 
 def peak_memory(run: Callable[[], Any], device: torch.device) -> int:
-    """The most bytes that torch's allocator had handed out at once during a call, beyond those before it.
+    """Peak of the bytes that torch allocates during a call, beyond those allocated before.
 
-    On a GPU they are torch's own count; on a CPU they are added up from the allocations and releases that torch's
-    profiler records. Neither knows what libraries take by themselves, or Python.
+    On a GPU, torch counts them. On a CPU, they are summed over the allocations and releases in torch's profile.
+    Neither includes memory that Python or other libraries allocate.
 
     Args:
-        run: what to call.
-        device: that it computes on.
+        run: Function to call.
+        device: Device of the computation.
     """
     if device.type == 'cuda':
         torch.cuda.synchronize(device)

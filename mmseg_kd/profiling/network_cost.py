@@ -1,4 +1,4 @@
-"""What a network costs to run: parameters, MACs, latency, memory and energy."""
+"""The cost of running a network: parameters, MACs, latency, memory and energy."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,14 +23,14 @@ Size = tuple[int, int]
 
 
 class Network:
-    """A segmentor, or several that answer together, ready to be measured.
+    """A segmentor or an ensemble of segmentors to measure.
 
     Args:
-        name: in the tables.
-        modules: the segmentors.
-        scales: how much larger than asked for each of them sees the images, on a side.
-        weights: where they come from, in a word.
-        dtypes: precision that each of them runs in; float32 by default.
+        name: Name in the tables.
+        modules: Segmentors.
+        scales: Factor by which each segmentor resizes height and width of the images.
+        weights: ``'trained'`` or ``'random'``.
+        dtypes: Precision of each segmentor; float32 by default.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class Network:
 
     @property
     def training_size(self) -> Size:
-        """Height and width of training images, where the preprocessor fixes them, or 512 x 512."""
+        """Height and width of training images; 512x512 if the preprocessor does not set them."""
         return image_size(self._modules[0].get_submodule('data_preprocessor'))
 
     def to(self, device: torch.device) -> 'Network':
-        """Move it."""
+        """Move all segmentors."""
         for module in self._modules:
             module.to(device)
         return self
@@ -63,11 +63,11 @@ class Network:
         return sum(parameters for parameters, _ in counts), sum(macs for _, macs in counts)
 
     def bytes(self) -> int:
-        """Of parameters and buffers."""
+        """Bytes of parameters and buffers."""
         return sum(tensor.nbytes for module in self._modules for tensor in (*module.parameters(), *module.buffers()))
 
     def runner(self, batch: int, size: Size, device: torch.device) -> Callable[[], None]:
-        """A call that makes label maps of ``batch`` preprocessed images (H, W) on the device, and waits for them."""
+        """A function that predicts ``batch`` preprocessed images (H, W) on the device, and waits for the result."""
         generator = torch.Generator().manual_seed(0)
         images = []
         for module, scale in zip(self._modules, self._scales):
@@ -88,11 +88,11 @@ class Network:
 def load_networks(config: Config, checkpoint: str | None = None) -> list[Network]:
     """Student and teachers of a distiller, or a plain segmentor.
 
-    Weights hardly matter to what a network costs: those that are not at hand are left random, and none is downloaded.
+    Nothing is downloaded. Teachers without a local checkpoint get random weights, which hardly change the cost.
 
     Args:
-        config: of either.
-        checkpoint: of the student, or of the segmentor.
+        config: Config of a distiller or segmentor.
+        checkpoint: Checkpoint of the student or segmentor.
     """
     distilled = 'teacher' in config.model
     module = MODELS.build(segmentor_config(config))
@@ -116,7 +116,7 @@ def load_networks(config: Config, checkpoint: str | None = None) -> list[Network
 
 
 def _at_hand(spec: Any) -> Any:
-    """A teacher's specification, without the checkpoints that are no local file."""
+    """A teacher's specification with only those checkpoints that are local files."""
     if isinstance(spec, (list, tuple)):
         return [_at_hand(member) for member in spec]
     if not isinstance(spec, dict):
@@ -129,17 +129,17 @@ def _at_hand(spec: Any) -> Any:
 
 @dataclass
 class NetworkCost:
-    """What was measured of a network; the keys of dicts are sizes (H, W), or batch and size.
+    """Measured cost of a network. Keys of dicts are sizes (H, W), or batch and size.
 
     Args:
-        name: of the network.
-        weights: where they came from.
-        parameters: of what is deployed.
+        name: Name of the network.
+        weights: ``'trained'`` or ``'random'``.
+        parameters: Number of deployed parameters.
         macs: MACs for one image.
-        latency: median seconds for one batch.
-        memory: bytes of weights and of the most that was allocated beside them.
-        images: that were seen while energy was measured.
-        energy: that was measured, if it was.
+        latency: Median seconds for one batch.
+        memory: Bytes of the weights plus the peak of other allocations.
+        images: Number of images in the energy measurement.
+        energy: Measured energy; None if it was not measured.
     """
 
     name: str
@@ -149,16 +149,16 @@ class NetworkCost:
     latency: dict[tuple[int, Size], float] = field(default_factory=dict)
     memory: dict[tuple[int, Size], int] = field(default_factory=dict)
     images: int = 0
-    energy: Any = None  # an Energy once it was measured
+    energy: Any = None
 
     @property
     def kwh(self) -> float:
-        """Energy of one image."""
+        """Energy of one image in kWh."""
         return self.energy.kwh / self.images
 
     @property
     def co2(self) -> float:
-        """Kilograms of one image."""
+        """Kilograms of CO2 for one image."""
         return self.energy.co2 / self.images
 
 
@@ -171,35 +171,35 @@ def measure_networks(
     country: str | None = None,
     report: Callable[[str], None] = lambda text: None,
 ) -> list[NetworkCost]:
-    """Measure everything but training. Energy: at the first batch and size.
+    """Measure the cost of inference. Energy is measured at the first batch size and image size.
 
     Args:
-        networks: to measure; they take turns where time is measured.
-        batches: numbers of images at once.
-        sizes: (H, W) of the images, as the network sees them.
-        device: to measure on.
-        seconds: that each time measurement, and each energy measurement of a network, takes at least.
-        country: see :func:`energy_tracker`; None measures no energy.
-        report: is told what is measured next.
+        networks: Networks to measure.
+        batches: Batch sizes.
+        sizes: Height and width of the preprocessed images.
+        device: Device to measure on.
+        seconds: Minimal duration of each measurement of time, and of each network's energy.
+        country: Country code, as in :func:`energy_tracker`; None measures no energy.
+        report: Function that is called with a description of the next measurement.
 
     Raises:
-        ImportError: if codecarbon is not installed, but there is a country.
-        ValueError: if a number is too small, or the country unknown.
+        ImportError: If a country is given but codecarbon is not installed.
+        ValueError: If a number is too small, or if the country is unknown.
     """
     if not batches or min(batches) < 1 or not sizes or min(map(min, sizes)) < 1 or seconds <= 0:
         raise ValueError(
-            'batches and sizes must be >= 1, and seconds > 0, but they are '
+            'batches and sizes must be >= 1, and seconds must be > 0, but they are '
             f'{list(batches)}, {list(sizes)} and {seconds}'
         )
     if country:
-        energy_tracker(country)  # a missing package or a wrong country is told before minutes of measuring
+        energy_tracker(country)  # raises errors before minutes of measuring
     results = [NetworkCost(network.name, network.weights, network.cost(sizes[0])[0]) for network in networks]
     for size in sizes:
         report(f'MACs at {size_text(size)}')
         for network, result in zip(networks, results):
             result.macs[size] = network.cost(size)[1]
         for batch in batches:
-            report(f'time and memory of {batch} x {size_text(size)}')
+            report(f'latency and memory at batch {batch}, {size_text(size)}')
             runs = {network.name: network.to(device).runner(batch, size, device) for network in networks}
             times = measure_latency(runs, seconds)
             for network, result in zip(networks, results):

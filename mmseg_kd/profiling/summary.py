@@ -1,4 +1,4 @@
-"""What a distiller is made of, as text."""
+"""A summary of a distiller's networks and terms."""
 
 import math
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from .complexity import complexity
 
 
 def distillation_summary(model: Distiller) -> str:
-    """Teacher and student with parameters, MACs and ratios; each term with paths, shapes and weight."""
+    """Parameters and MACs of student and teachers, and paths, shapes and weight of each term, as text."""
     size = image_size(model.data_preprocessor)
     parameters, macs = complexity(model.student, size)
     rows = [
-        ('', 'parameters', f'MACs at {size[0]}x{size[1]}', 'of the student'),
+        ('', 'parameters', f'MACs at {size[0]}x{size[1]}', 'ratio to the student'),
         ('student', _si(parameters), _si(macs), f'1.00 x, {_ratio(macs, macs)}'),
     ]
     for name, teacher in model.teachers.items():
@@ -22,7 +22,7 @@ def distillation_summary(model: Distiller) -> str:
             p, f = complexity(member.module, scaled_size(size, member.scale))
             label = ' '.join(filter(None, ['teacher', name, str(i) if len(teacher.members) > 1 else '']))
             rows.append((label, _si(p), _si(f), f'{p / parameters:.2f} x, {_ratio(f, macs)}'))
-    terms = [('term', 'loss', 'student', 'teacher', 'weight', 'trained with it')]
+    terms = [('term', 'loss', 'student', 'teacher', 'weight', 'own parameters')]
     for name, term in model.all_terms.items():
         extra = sum(p.numel() for p in term.parameters())
         terms.append(

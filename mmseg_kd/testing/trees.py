@@ -12,9 +12,8 @@ from pathlib import Path
 import mmcv
 import numpy as np
 
+from ..constants import IGNORE_INDEX
 from ..datasets import CocoPanopticSemDataset
-
-VOID = 255
 
 
 def write_cityscapes_tree(root: str | Path, images: int = 2, size: Sequence[int] = (64, 128), seed: int = 0) -> Path:
@@ -42,7 +41,7 @@ def write_ade20k_tree(root: str | Path, images: int = 2, size: Sequence[int] = (
     for split, index, image, labels in _splits(images, size, 150, seed):
         folder, stem = folders[split]
         _write(root, f'images/{folder}/{stem}_{index:08d}.jpg', image)
-        _write(root, f'annotations/{folder}/{stem}_{index:08d}.png', np.where(labels == VOID, 0, labels + 1))
+        _write(root, f'annotations/{folder}/{stem}_{index:08d}.png', np.where(labels == IGNORE_INDEX, 0, labels + 1))
     return Path(root)
 
 
@@ -96,7 +95,7 @@ def write_coco_panoptic_tree(root: str | Path, images: int = 2, size: Sequence[i
             (label, (labels == label) & half)
             for label in np.unique(labels)
             for half in (halves, ~halves)
-            if label != VOID and ((labels == label) & half).any()
+            if label != IGNORE_INDEX and ((labels == label) & half).any()
         ]
         ids = 1 + random.choice(2**24 - 1, len(regions), replace=False)
         segments = np.zeros(labels.shape, np.int64)
@@ -148,7 +147,7 @@ def _scene(random: np.random.Generator, size: Sequence[int], colors: np.ndarray)
         top, left = random.integers(height), random.integers(width)
         labels[top : top + height // 2, left : left + width // 2] = random.integers(len(colors))
     image = np.clip(colors[labels] + random.normal(0, 12, (height, width, 3)), 0, 255)
-    labels[: height // 16 + 1, : width // 2] = VOID
+    labels[: height // 16 + 1, : width // 2] = IGNORE_INDEX
     return image.astype(np.uint8), labels
 
 

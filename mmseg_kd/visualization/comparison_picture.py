@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from ..constants import IGNORE_INDEX
-from .picture_grid import VOID, PictureRow, color_labels, draw_grid
+from .picture_grid import IGNORED, PictureRow, color_labels, draw_grid
 
-TITLES = ('image', 'truth', 'teacher', 'student alone', 'student distilled', 'difference')
-BOTH_OR_NEITHER, ONLY_DISTILLED, ONLY_ALONE = (128, 128, 128), (0, 170, 60), (215, 25, 30)
+TITLES = ('image', 'truth', 'teacher', 'baseline', 'distilled', 'difference')
+BOTH_OR_NEITHER, ONLY_DISTILLED, ONLY_BASELINE = (128, 128, 128), (0, 170, 60), (215, 25, 30)
 
 
 def comparison_picture(
@@ -39,8 +39,8 @@ def comparison_picture(
     lengths = [len(column) for column in (images, truth, teacher, student, distilled)]
     if not lengths[0] or len(set(lengths)) > 1:
         raise ValueError(
-            'comparison_picture needs as many label maps of each kind as images, and at least one, but '
-            f'images, truth, teacher, student and distilled have {lengths}'
+            'images, truth, teacher, student and distilled must have equal lengths of at least 1, but the lengths are '
+            f'{lengths}'
         )
     rows = [
         PictureRow('', [image, *(color_labels(labels, palette) for labels in row), difference_map(row[0], *row[2:])])
@@ -48,7 +48,7 @@ def comparison_picture(
     ]
     legend = [
         ('only the distilled student is right', ONLY_DISTILLED),
-        ('only the student alone is right', ONLY_ALONE),
+        ('only the baseline is right', ONLY_BASELINE),
         ('both or neither', BOTH_OR_NEITHER),
     ]
     draw_grid(TITLES, rows, legend, path)
@@ -69,6 +69,6 @@ def difference_map(truth: np.ndarray, student: np.ndarray, distilled: np.ndarray
     """
     picture = np.full((*truth.shape, 3), BOTH_OR_NEITHER, np.uint8)
     picture[(distilled == truth) & (student != truth)] = ONLY_DISTILLED
-    picture[(student == truth) & (distilled != truth)] = ONLY_ALONE
-    picture[truth == IGNORE_INDEX] = VOID
+    picture[(student == truth) & (distilled != truth)] = ONLY_BASELINE
+    picture[truth == IGNORE_INDEX] = IGNORED
     return picture

@@ -1,4 +1,4 @@
-"""A picture of the labels that several labelers gave to a few images."""
+"""A picture that compares the labels of several labelers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from .prediction_picture import image_iou
 
 
 def spread_images(folder: Path, count: int) -> dict[str, str]:
-    """A few images of a folder of labels, evenly spaced in the order of their names, as file by id.
+    """Files of a few images by id, evenly spaced in the sorted order of a folder of labels.
 
     Args:
         folder: Folder of labels that :func:`~mmseg_kd.labeling.write_labels` wrote.
@@ -31,7 +31,7 @@ def draw_labels(
     truth: dict[str, np.ndarray],
     path: Path,
 ) -> None:
-    """Write a PNG with a row per image: image, its true labels where they are known, and those of each labeler.
+    """Write a PNG with a row per image: image, true labels if known, and the labels of each labeler.
 
     Args:
         columns: Folders of labels by title. The folders of one title hold every image once.

@@ -13,7 +13,7 @@ from ..io.files import write_atomically
 
 # Sizes in inches.
 SIDE, GAP, TITLE, LEGEND_LINE, LEGEND_LETTER, LEGEND_MARK = 1.6, 0.05, 0.22, 0.2, 0.065, 0.4
-VOID = (255, 255, 255)
+IGNORED = (255, 255, 255)
 
 
 class PictureRow(NamedTuple):
@@ -95,13 +95,13 @@ def check_matplotlib() -> None:
 
 def color_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
     """A label map (H, W) as an RGB picture (H, W, 3), uint8; ignored pixels are white."""
-    colors = np.full((256, 3), VOID, np.uint8)
+    colors = np.full((256, 3), IGNORED, np.uint8)
     colors[: len(palette)] = palette
     return colors[labels]
 
 
 def palette_of(metainfo: dict) -> list[list[int]]:
-    """The colors of the classes: those of the data set, or random ones.
+    """The colors of the classes, from the data set or at random.
 
     Args:
         metainfo: Metainfo of a data set with ``classes`` and perhaps ``palette``.
@@ -118,4 +118,4 @@ def class_legend(
     """Names and colors of the classes that occur in label maps (H, W), 255 for ignored pixels."""
     seen = set().union(*(np.unique(labels).tolist() for labels in maps))
     legend = [(classes[i], palette[i]) for i in sorted(seen - {IGNORE_INDEX})]
-    return legend + [('void', VOID)] * (IGNORE_INDEX in seen)
+    return legend + [('ignored', IGNORED)] * (IGNORE_INDEX in seen)

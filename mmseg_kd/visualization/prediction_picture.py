@@ -62,8 +62,8 @@ class Examples:
 def image_iou(predicted: np.ndarray, truth: np.ndarray, num_classes: int) -> float:
     """Intersection over union of one image, in [0, 1]: the mean over the classes that occur or are predicted in it.
 
-    A class that is predicted where it does not occur counts as 0, one that is in neither map does not count. The mean
-    of this over images is not the mIoU of a validation, which sums intersections and unions over all images first.
+    A class that is predicted but does not occur counts as 0. Classes in neither map do not count. The mean over images
+    is not the mIoU of a validation, which first sums intersections and unions over all images.
 
     Args:
         predicted: Predicted classes (H, W).
@@ -82,10 +82,10 @@ def image_iou(predicted: np.ndarray, truth: np.ndarray, num_classes: int) -> flo
 
 
 def best_and_worst(ious: Sequence[float], count: int) -> tuple[list[int], list[int]]:
-    """Indices of the highest values, the highest first, and of the lowest, the lowest first.
+    """Indices of the highest values, the highest first, and of the lowest values, the lowest first.
 
-    Of equal values the one that comes first in the list is the better one. NaN takes no part, and no index is in both
-    lists: where there are fewer than ``2 * count`` values, the best go first.
+    The first of equal values ranks higher. NaN is left out. No index is in both lists; if there are fewer than
+    ``2 * count`` values, the list of the best is filled first.
 
     Args:
         ious: IoU values.
@@ -98,19 +98,19 @@ def best_and_worst(ious: Sequence[float], count: int) -> tuple[list[int], list[i
 def find_examples(
     config: Config, checkpoint: str, count: int, report: Callable[[int, int], None] | None = None
 ) -> Examples:
-    """Run a network over all validation images, and its teachers over those that it segments best and worst.
+    """Evaluate a network on all validation images, and its teachers on the images with the best and worst IoU.
 
     Args:
         config: Config of a segmentor, or of a distiller whose student is evaluated. Its ``val_dataloader`` must load
             labels.
         checkpoint: Checkpoint of the segmentor or distiller.
         count: Number of best and of worst images.
-        report: Function that is called after every image with the number of images done, and of all images.
+        report: Function that is called after every image with the number of finished images and of all images.
 
     Raises:
-        CheckpointError: if the checkpoint is missing, unsafe or of another network.
-        ValueError: if ``count`` is not >= 1, the pipeline loads no labels, or there is no image with a label that is
-            not void; see also :func:`image_iou`.
+        CheckpointError: If the checkpoint is missing, unsafe or of another network.
+        ValueError: If ``count`` is not >= 1, if the pipeline loads no labels, if all pixels are ignored, or if a label
+            is no class.
     """
     if count < 1:
         raise ValueError(f'count must be >= 1, but is {count}')
@@ -129,7 +129,7 @@ def find_examples(
 
     teachers, reason = {}, None
     if 'teacher' in config.model:
-        # The student's predictions are useful without the teacher's, too.
+        # The student's predictions are useful without the teacher's.
         try:
             teachers = load_teachers(config)
             for teacher in teachers.values():
@@ -163,7 +163,7 @@ def find_examples(
 
 
 def examples_report(examples: Examples) -> str:
-    """The shown images with their IoU as a Markdown table, and how IoU spreads over all images.
+    """The shown images with their IoU as a Markdown table, and the range of IoU over all images.
 
     Args:
         examples: Examples of a network.
@@ -179,7 +179,7 @@ def examples_report(examples: Examples) -> str:
 
 
 def draw_examples(examples: Examples, path: str | Path) -> None:
-    """Write a PNG with one row per image: image, truth, prediction, and what each teacher predicts.
+    """Write a PNG with one row per image: image, truth, and the predictions of network and teachers.
 
     Args:
         examples: Examples of a network.

@@ -62,12 +62,12 @@ def test_the_line_under_a_loss_tells_what_it_needs_and_costs():
     costs = {'IFVDLoss': {'': 12.34}, 'CWDLoss': {'': 1.04, 'on features': 20.0}}
     assert loss_facts(losses.IFVDLoss, costs) == '*needs labels; channels may differ; cost 12.3 x.*'
     assert loss_facts(losses.CWDLoss, costs) == '*no labels; needs equal channels; cost 1.0 x, 20.0 x (on features).*'
-    assert loss_facts(losses.HolisticKDLoss, costs) == '*no labels; needs equal channels; has a critic.*'
+    assert loss_facts(losses.HolisticKDLoss, costs) == '*no labels; needs equal channels; trains an auxiliary module.*'
 
 
 def test_a_critic_that_learns_first_is_told(monkeypatch):
     monkeypatch.setattr(losses.HolisticKDLoss, 'critic_first', True)
-    assert loss_facts(losses.HolisticKDLoss, {}).endswith('has a critic that learns before the term begins.*')
+    assert loss_facts(losses.HolisticKDLoss, {}).endswith('trains an auxiliary module before the term begins.*')
 
 
 @MODELS.register_module(force=True)
@@ -104,8 +104,8 @@ def test_costs_are_times_of_one_softmax_kl(tmp_path):
 @pytest.mark.parametrize(
     'metrics, shown',
     [
-        (dict(mIoU=76.1, **{'mIoU of the student alone': 74.2}), '74.2 -> 76.1 (+1.9)'),
-        (dict(mIoU=70.05, **{'mIoU of the student alone': 71.1}), '71.1 -> 70.05 (-1.05)'),
+        (dict(mIoU=76.1, **{'mIoU of the baseline': 74.2}), '74.2 -> 76.1 (+1.9)'),
+        (dict(mIoU=70.05, **{'mIoU of the baseline': 71.1}), '71.1 -> 70.05 (-1.05)'),
         (dict(mIoU=76.1), '76.1'),
         ({}, '-'),
         (None, '-'),
@@ -174,7 +174,7 @@ def test_a_row_tells_terms_paths_parameters_cost_and_source(folder):
         '-',
         '[`HolisticKDLoss`](../mmseg_kd/losses/holistic_kd_loss.py) (1)',
         '`logits`, `inputs`',
-        f'{critic / 1e6:.2f} (critics {critic / 1e6:.2f})',
+        f'{critic / 1e6:.2f} (auxiliary modules {critic / 1e6:.2f})',
         '-',
         '-',
     ]

@@ -45,5 +45,5 @@ def test_a_picture_has_a_box_for_each_term_and_a_line_for_each_path():
     picture = ElementTree.fromstring(method_picture(list(model.terms.values())))
     of_kind = lambda tag, kind: [node for node in picture.iter(tag) if node.get('class') == kind]  # noqa: E731
     assert [node.text for node in of_kind('text', 'term')] == ['HintLoss', 'HolisticKDLoss']
-    assert [node.text for node in of_kind('text', 'note')] == ['weight 2, adapter', 'weight 1, critic']
+    assert [node.text for node in of_kind('text', 'note')] == ['weight 2, adapter', 'weight 1, auxiliary module']
     assert len(of_kind('path', 'reads')) == 5 and len(of_kind('rect', 'read')) == 5

@@ -498,7 +498,7 @@ def raises_in_the_step(config):
                 (
                     'failed',
                     'settings',
-                    "default_hooks.checkpoint.save_best is 'mDice', but validation gives aAcc, mIoU, mAcc",
+                    "default_hooks.checkpoint.save_best is 'mDice', but validation reports aAcc, mIoU, mAcc",
                 ),
                 ('warning', 'normalization', 'model.student.data_preprocessor has no mean and std'),
                 ('warning', 'batch', 'images should have a mean near 0'),
@@ -538,7 +538,7 @@ def raises_in_the_step(config):
         ([never_ends], [('failed', 'settings', 'train_dataloader.sampler is InfiniteSampler, which never ends')]),
         (
             [last_batch_of_one],
-            [('failed', 'batches', 'auxiliary_head.psp_modules.0.1.bn normalizes one value per image and channel')],
+            [('failed', 'batches', 'auxiliary_head.psp_modules.0.1.bn has one value per image and channel')],
         ),
         (
             [no_optimizer, no_initial_weights],

@@ -98,7 +98,7 @@ def test_a_config_of_its_own_stays_as_it_is():
         (
             'mmseg_kd::demo/student.py',
             'cwd',
-            '--terms needs a setup, whose model is a distiller, but .* EncoderDecoder',
+            '--terms needs a config whose model is a distiller, but .* EncoderDecoder',
         ),
         ('mmseg_kd::demo/distilled.py', 'pi', '--terms needs a setup without terms, but .* has loss_cwd'),
         ('r101_r18_voc12', 'mmseg_kd::demo/distilled.py', '--terms needs a file that has terms'),

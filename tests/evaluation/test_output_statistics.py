@@ -156,7 +156,7 @@ def test_what_cannot_be_counted_is_refused(change, message):
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        ((1, [1]), 'at least 2 logits a pixel, but the network gives 1'),
+        ((1, [1]), 'at least 2 logits per pixel, but the network has 1'),
         ((5, []), 'different numbers > 0, at least one, but are \\[\\]'),
         ((5, [1, 0]), 'but are \\[1, 0\\]'),
         ((5, [2, 2]), 'but are \\[2, 2\\]'),

@@ -125,7 +125,7 @@ def test_a_distillers_teachers_are_found_by_name(camvid):
     assert list(load_teachers(two)) == ['a', 'b'] and len(load_teachers(two)['b'].members) == 2
     with pytest.raises(ValueError, match='for a single teacher, but model.teacher has several'):
         load_teachers(two, checkpoint)
-    with pytest.raises(ValueError, match='a plain segmentor needs its checkpoint'):
+    with pytest.raises(ValueError, match='a segmentor needs its checkpoint'):
         load_teachers(config)
 
 

@@ -34,7 +34,7 @@ def demo(tmp_path_factory):
 
 def test_three_runs_are_compared(demo):
     _, outcomes, _ = demo
-    assert list(outcomes) == ['teacher', 'student alone', 'student distilled']
+    assert list(outcomes) == ['teacher', 'baseline', 'distilled']
     (teacher,), (alone,), (distilled,) = outcomes.values()
     assert all(0 <= outcome.miou <= 100 and outcome.seconds > 0 for outcome in (teacher, alone, distilled))
     assert (alone.parameters, alone.macs) == (distilled.parameters, distilled.macs)
@@ -56,7 +56,7 @@ def test_table_and_picture_are_left_behind(demo):
 def test_each_run_says_one_line(demo):
     _, _, said = demo
     lines = said.splitlines()[:4]
-    assert [line[:25].strip() for line in lines] == ['digit scenes', 'teacher', 'student alone', 'student distilled']
+    assert [line[:25].strip() for line in lines] == ['digit scenes', 'teacher', 'baseline', 'distilled']
     assert lines[1].split()[1:3] == ['2', 'iterations'] and '\r' not in said
 
 
@@ -104,9 +104,7 @@ def outcome(miou, parameters=1620000):
 
 
 def test_table_of_one_seed():
-    table = demo_table(
-        {'teacher': [outcome(62.04)], 'student alone': [outcome(40)], 'student distilled': [outcome(38.5)]}
-    )
+    table = demo_table({'teacher': [outcome(62.04)], 'baseline': [outcome(40)], 'distilled': [outcome(38.5)]})
     lines = table.splitlines()
     assert [cell.strip() for cell in lines[0].split('|')[1:-1]] == ['', 'mIoU, %', 'parameters', 'MACs', 'training, s']
     assert [cell.strip() for cell in lines[2].split('|')[1:-1]] == ['teacher', '62.0', '1.620 M', '123.5 M', '60']
@@ -118,8 +116,8 @@ def test_table_of_several_seeds_has_the_sample_deviation():
     table = demo_table(
         {
             'teacher': [outcome(60), outcome(62)],
-            'student alone': [outcome(40), outcome(44)],
-            'student distilled': [outcome(50), outcome(52)],
+            'baseline': [outcome(40), outcome(44)],
+            'distilled': [outcome(50), outcome(52)],
         }
     )
     assert '61.0 ± 1.4' in table and '42.0 ± 2.8' in table

@@ -32,15 +32,15 @@ def test_the_report_compares_energy_and_tells_the_break_even():
     assert rows[3] == ['teacher', '4.000', '2.000', '8.333', '0.8333', '30.0']
     assert rows[6] == ['student', '32x48', '1', '50.00', '20.00', '30.0'] and rows[7] == ['teacher', *rows[6][1:]]
     assert rows[8] == ['student', '32x48', '4', '100.00', '40.00', '40.0']
-    assert 'Break-even with the teacher: 1000 images. The student saves 2 J an image' in text
-    assert 'extrapolated from a window of 10.0 s and 100 images (student), 10.0 s and 100 images (teacher)' in text
+    assert 'Break-even with the teacher: 1000 images. The student saves 2 J per image; this pays' in text
+    assert 'extrapolated from 10.0 s and 100 images (student), 10.0 s and 100 images (teacher)' in text
     assert '- student: a guess.' in text and 'Training of the student: 0.5553 Wh, 1 g CO2. counted.' in text
 
 
 def test_a_student_that_needs_more_never_pays_back():
     training = Energy(1.0, 1.0, 1.0, 'counted')
     results = [result('student', 3.0), result('teacher', 1.0)]
-    assert 'never. The student needs 2 J more an image' in cost_report('a', results, 'CPU', training)
+    assert 'never. The student needs 2 J per image more' in cost_report('a', results, 'CPU', training)
     rows = list(csv.DictReader(cost_csv(results, training).splitlines()))
     assert [row['value'] for row in rows if row['quantity'] == 'break-even with the teacher'] == ['never']
 

@@ -94,7 +94,7 @@ def test_energy_of_an_image_is_power_times_its_time(codecarbon, monkeypatch):
     'hardware, words',
     [
         (['CPU(Intel Rapl)', 'RAM()'], ['energy counter (RAPL)']),
-        (['CPU(Cpu Load)', 'GPU(NVIDIA A100)'], ['GPU: read from its energy counter', 'or a guess of it']),
+        (['CPU(Cpu Load)', 'GPU(NVIDIA A100)'], ['GPU: read from its energy counter', 'nominal or guessed power']),
         (['CPU(Some Chip > 85W [generic])'], ['by codecarbon as CPU(Some Chip > 85W [generic])']),
         ([], ['by codecarbon as unknown']),
     ],
@@ -162,7 +162,7 @@ def test_energy_of_training_is_its_seconds_times_the_most_power_or_what_was_coun
     measured = [Energy(10, 50 * 10 / 3.6e6, 50 * 10 / 3.6e7, ''), Energy(10, 40 * 10 / 3.6e6, 1.0, '')]
     energy = training_energy(run, measured)
     assert energy.kwh == pytest.approx(35 * 50 / 3.6e6) and energy.co2 == pytest.approx(energy.kwh / 10)
-    assert '35 s of training iterations by its log' in energy.basis and '50.0 W' in energy.basis
+    assert '35 s of training iterations by the log' in energy.basis and '50.0 W' in energy.basis
     counted = Energy(100.0, 0.5, 0.05, 'counted')
     save_energy(run / 'energy.json', counted)
     assert load_energy(run / 'energy.json') == counted

@@ -71,5 +71,5 @@ def test_everything_but_energy_is_measured_by_batch_and_size():
     'batches, sizes, seconds', [([0], [SIZE], 1), ([], [SIZE], 1), ([1], [(32, 0)], 1), ([1], [SIZE], 0)]
 )
 def test_impossible_measurements_are_refused(batches, sizes, seconds):
-    with pytest.raises(ValueError, match='batches and sizes must be >= 1, and seconds > 0'):
+    with pytest.raises(ValueError, match='batches and sizes must be >= 1, and seconds must be > 0'):
         measure_networks([network()], batches, sizes, CPU, seconds)

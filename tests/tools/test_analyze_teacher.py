@@ -61,7 +61,7 @@ def test_each_teacher_of_a_distiller_is_analyzed_and_a_plot_is_optional(workspac
     'arguments, message',
     [
         (['nothing.py', 'x.pth'], 'no such config: nothing.py'),
-        (['teacher.py'], 'a plain segmentor needs its checkpoint'),
+        (['teacher.py'], 'a segmentor needs its checkpoint'),
         (['teacher.py', 'nothing.pth'], 'no such checkpoint: nothing.pth'),
         (['teacher.py', 'run/iter_1.pth', '--images', '0'], 'images must be >= 1, but is 0'),
         (['teacher.py', 'run/iter_1.pth', '--temperatures', '0'], 'temperatures must be different numbers > 0'),

@@ -25,7 +25,7 @@ def test_classes_without_a_palette_get_colors_of_their_own():
 
 def test_legend_tells_what_is_to_be_seen():
     maps = [np.array([[2, 2]]), np.array([[0, 255]])]
-    assert class_legend(maps, 'abc', PALETTE) == [('a', PALETTE[0]), ('c', PALETTE[2]), ('void', (255, 255, 255))]
+    assert class_legend(maps, 'abc', PALETTE) == [('a', PALETTE[0]), ('c', PALETTE[2]), ('ignored', (255, 255, 255))]
     assert class_legend(maps[:1], 'abc', PALETTE) == [('c', PALETTE[2])]
 
 

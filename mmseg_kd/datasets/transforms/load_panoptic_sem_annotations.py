@@ -4,7 +4,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-VOID = 255
+from ...constants import IGNORE_INDEX
 
 
 @TRANSFORMS.register_module()
@@ -37,7 +37,7 @@ class LoadPanopticSemAnnotations(BaseTransform):
         content = fileio.get(results['seg_map_path'], backend_args=self.backend_args)
         blue, green, red = mmcv.imfrombytes(content, flag='color').astype(np.uint32).transpose(2, 0, 1)
         ids = red + 256 * green + 65536 * blue
-        labels = np.full(ids.shape, VOID, np.uint8)
+        labels = np.full(ids.shape, IGNORE_INDEX, np.uint8)
         for segment, label in results['segments']:
             pixels = ids == segment
             if not pixels.any():

@@ -4,7 +4,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-VOID = 255
+from ...constants import IGNORE_INDEX
 
 
 @TRANSFORMS.register_module()
@@ -38,7 +38,7 @@ class LoadSoftLabels(BaseTransform):
                 results['soft_label_path'], results['seg_map_path'], labels.shape
             )
         else:
-            classes = np.where(labels == VOID, 0, labels).reshape(1, -1)
+            classes = np.where(labels == IGNORE_INDEX, 0, labels).reshape(1, -1)
             shares = np.repeat(np.array([[1], [0]], np.float16), labels.size, axis=1)
             results['soft_labels'], stride = dict(classes=classes.astype(np.uint8), shares=shares), 1
         rows, columns = (_cells(side, stride) for side in labels.shape)

@@ -1,4 +1,4 @@
-"""Checks of a config before training: keys that are right one by one and wrong together."""
+"""Checks of a config before training: settings that are valid alone but do not fit together."""
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -15,10 +15,10 @@ from .training_loop import Loop, registered_class, training_loop
 
 
 def check_config(config: Config) -> Problems:
-    """Look at the config alone: samplers, validation, the names of metrics, checkpoints, logs and learning rates.
+    """Check samplers, padding, validation, names of metrics, checkpoints, logging and learning rate schedules.
 
     Args:
-        config: of a training, distilled or not.
+        config: Config of a training, with or without distillation.
     """
     init_default_scope(config.get('default_scope') or 'mmseg')
     problems, loop = Problems(), training_loop(config)
@@ -33,7 +33,7 @@ def check_config(config: Config) -> Problems:
 
 
 def _check_padding(problems: Problems, config: Config) -> None:
-    """Whether MMSegmentation's preprocessor can make batches of training images."""
+    """Whether MMSegmentation's preprocessor can pad training images to one size."""
     if config.get('model') is None:
         return
     preprocessor = segmentor_config(config).get('data_preprocessor') or {}
@@ -43,9 +43,12 @@ def _check_padding(problems: Problems, config: Config) -> None:
     given = [key for key in ('size', 'size_divisor') if preprocessor.get(key) is not None]
     if len(given) != 1:
         problems.refuse(
-            f'data_preprocessor must have either size or size_divisor to train, but has '
-            f'{"both" if given else "neither"}; set size to that of the crops'
-            + (', or one of them to None' if given else ', or size_divisor=1 for images of one size')
+            'data_preprocessor must have either size or size_divisor to train, but has '
+            + (
+                'both; set one of them to None'
+                if given
+                else 'neither; set size to the size of the crops, or size_divisor=1'
+            )
         )
 
 

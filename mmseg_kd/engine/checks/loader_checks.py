@@ -1,4 +1,4 @@
-"""Whether a data loader gives batches that a network can learn from."""
+"""Checks of the batches that a data loader returns."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,17 +18,17 @@ from ...distillers.inference import image_channels
 from .problems import Problems
 from .training_loop import Loop
 
-PROBE = 7  # images of the data set that a sampler is tried on
+PROBE = 7  # length of the list that a sampler is tried on
 
 
 def check_loader(loader: DataLoader, model: nn.Module, size: Sequence[int], loop: Loop | None) -> Problems:
-    """Look at the batches that a training will get: none at all, or one of a single image, on which BatchNorm ends.
+    """Find data loaders without a batch, and batches of one image that BatchNorm cannot process.
 
     Args:
-        loader: of the training, of this process.
-        model: that is trained.
-        size: height and width of an image to try the network with.
-        loop: of the training; None if it is not known.
+        loader: Data loader of the training in this process.
+        model: Model to train.
+        size: Height and width of a training image.
+        loop: Loop of the training; None if it is unknown.
     """
     problems = Problems()
     sampler = getattr(loader, 'sampler', None)
@@ -40,22 +40,21 @@ def check_loader(loader: DataLoader, model: nn.Module, size: Sequence[int], loop
     if dropped and number < batch:
         problems.refuse(
             f'a process has {number} images, fewer than train_dataloader.batch_size ({batch}), and '
-            'train_dataloader.drop_last leaves none; lower batch_size, or set drop_last=False'
+            'train_dataloader.drop_last drops them all; lower batch_size, or set drop_last=False'
         )
         return problems
     last = batch if endless or dropped else number % batch or batch
     if loop is not None and not loop.by_epoch and loop.total * batch <= number:
-        last = batch  # the last batch of a pass is never reached
+        last = batch  # training ends before the last batch of the first epoch
     if min(last, batch) == 1:
         norm = norm_of_single_values(model, size)
         if norm is not None:
             problems.refuse(
-                f'{norm} normalizes one value per image and channel, and cannot do so for a batch of one image, but '
+                f'{norm} has one value per image and channel, so a batch must have at least 2 images, but '
                 + (
                     'train_dataloader.batch_size is 1; set 2 or more'
                     if batch == 1
-                    else f'the last of {number} images are such a batch; set train_dataloader.drop_last=True, or '
-                    'another '
+                    else f'the last batch of {number} images has 1; set train_dataloader.drop_last=True, or another '
                     f'batch_size than {batch}'
                 )
             )
@@ -64,14 +63,14 @@ def check_loader(loader: DataLoader, model: nn.Module, size: Sequence[int], loop
 
 @torch.no_grad()
 def norm_of_single_values(model: nn.Module, size: Sequence[int]) -> str | None:
-    """The first BatchNorm that sees a single value per image and channel in training, as behind global pooling.
+    """The first BatchNorm whose input has one value per image and channel, as after global pooling.
 
     Args:
-        model: a segmentor or a distiller; it is left in training mode.
-        size: height and width of the image to try.
+        model: Segmentor or distiller; afterwards in training mode.
+        size: Height and width of a training image.
 
     Returns:
-        str: its name; None if there is none, or the model cannot be tried.
+        str: the name of the module; None if there is none, or if the forward pass fails.
     """
     model = model.get_submodule('module') if is_model_wrapper(model) else model
     network: BaseSegmentor = getattr(model, 'student', model)
@@ -85,13 +84,13 @@ def norm_of_single_values(model: nn.Module, size: Sequence[int]) -> str | None:
     }
     found: list[str] = []
     with _watched(trained, found):
-        # In evaluation mode, in which statistics stay as they are.
+        # Evaluation mode does not change the statistics.
         network.eval()
         parameter = next(network.parameters())
         try:
             images = torch.zeros(1, image_channels(network), *size, device=parameter.device, dtype=parameter.dtype)
             features = network.extract_feat(images)
-        except Exception:  # a network of another kind; the first step will tell
+        except Exception:  # an unusual network: its first training step will show the error
             return None
         finally:
             network.train()
@@ -101,7 +100,7 @@ def norm_of_single_values(model: nn.Module, size: Sequence[int]) -> str | None:
                 head.eval()
                 try:
                     head.forward(features)
-                except Exception:  # the later heads of a cascade need more
+                except Exception:  # later heads of a cascade need the output of earlier ones
                     continue
                 finally:
                     head.train()
@@ -110,7 +109,7 @@ def norm_of_single_values(model: nn.Module, size: Sequence[int]) -> str | None:
 
 @contextmanager
 def _watched(modules: Mapping[str, nn.Module], found: list[str]) -> Iterator[None]:
-    """Note which modules are given a single value per image and channel."""
+    """Collect the names of modules whose input has one value per image and channel."""
 
     def watch(name: str) -> Any:
         return lambda module, inputs: found.append(name) if inputs[0][0, 0].numel() == 1 else None
@@ -124,11 +123,11 @@ def _watched(modules: Mapping[str, nn.Module], found: list[str]) -> Iterator[Non
 
 
 def is_endless(kind: Any) -> bool:
-    """Whether a sampler goes on beyond the length that it states, tried on a few numbers."""
+    """Whether a sampler yields more items than its length, tried on a short list."""
     if issubclass(kind, StreamSampler):
         return True
     try:
         sampler = kind(list(range(PROBE)), seed=0)
         return sum(1 for _ in itertools.islice(iter(sampler), len(sampler) + 1)) > len(sampler)
-    except Exception:  # one that asks more of its data set
+    except Exception:  # a sampler that needs more than a list
         return any('Infinite' in parent.__name__ for parent in kind.__mro__)

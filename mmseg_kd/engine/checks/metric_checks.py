@@ -1,4 +1,4 @@
-"""Whether hooks and schedules name metrics that validation gives."""
+"""Checks of the metrics that hooks and schedules name."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,11 +15,11 @@ from .training_loop import registered_class
 
 
 def check_metrics(config: Config, names: MetricNames | None) -> Problems:
-    """Whether hooks and schedules name metrics that validation gives.
+    """Whether validation reports the metrics that hooks and schedules name.
 
     Args:
-        config: of a training.
-        names: of the metrics; None if nothing is validated.
+        config: Config of a training.
+        names: Names of the reported metrics; None without validation.
     """
     problems = Problems()
     for key, hook in _hooks(config):
@@ -33,7 +33,7 @@ def check_metrics(config: Config, names: MetricNames | None) -> Problems:
         if kind is not None and issubclass(kind, ReduceOnPlateauParamScheduler):
             _check_name(problems, f'{key}.monitor', policy.get('monitor', 'loss'), names)
             if not policy.get('by_epoch', True):
-                problems.refuse(f'{key}.by_epoch is False, with which MMEngine never lowers the rate; set it to True')
+                problems.refuse(f'{key}.by_epoch is False, so MMEngine never lowers the learning rate; set it to True')
     return problems
 
 
@@ -49,10 +49,10 @@ def _check_best(problems: Problems, key: str, hook: dict, names: MetricNames | N
             name = names.names[0]
             problems.warn(
                 f"{key} is 'auto', which takes the first metric of a validation, {name}; name the metric that "
-                f'is meant: {", ".join(names.names)}'
+                f'you mean: {", ".join(names.names)}'
             )
         elif names.complete:
-            problems.refuse(f"{key} is 'auto', but validation gives no metric; see val_evaluator")
+            problems.refuse(f"{key} is 'auto', but validation reports no metric; change val_evaluator")
             continue
         else:
             continue
@@ -61,7 +61,7 @@ def _check_best(problems: Problems, key: str, hook: dict, names: MetricNames | N
         except ValueError:
             if isinstance(wanted, str):
                 problems.refuse(
-                    f'{key} is {name!r}, of which MMEngine does not know whether more is better; set '
+                    f'{key} is {name!r}, and MMEngine does not know whether higher is better; set '
                     f"{key.rpartition('.')[0]}.rule='greater' or 'less'"
                 )
 
@@ -73,15 +73,15 @@ def _check_name(problems: Problems, key: str, name: Any, names: MetricNames | No
             'val_evaluator'
         )
     elif not names.may_hold(str(name)):
-        given = ', '.join(names.names) or 'no metric that is known before it'
+        given = ', '.join(names.names) or 'no known metric'
         if names.complete:
             problems.refuse(
-                f'{key} is {name!r}, but validation gives {given}; name one of them, or change val_evaluator'
+                f'{key} is {name!r}, but validation reports {given}; name one of them, or change val_evaluator'
             )
         else:
             problems.warn(
-                f'{key} is {name!r}; validation gives {given}, and what a metric of val_evaluator calls its '
-                'results is not known before the first validation'
+                f'{key} is {name!r}; validation reports {given}, and further names of val_evaluator are unknown '
+                'before the first validation'
             )
 
 

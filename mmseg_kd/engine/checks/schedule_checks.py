@@ -1,4 +1,4 @@
-"""Whether schedules of the learning rate fit the length of training."""
+"""Checks of learning rate schedules against the length of training."""
 
 import math
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ from mmseg.registry import PARAM_SCHEDULERS
 from .problems import Problems
 from .training_loop import Loop, registered_class
 
-WASTE = 0.1  # share of training at a learning rate of 0 that is not meant
+WASTE = 0.1  # a longer part of training at the final learning rate is a mistake
 
 
 def check_schedules(schedulers: Any, loop: Loop, start: int = 0) -> Problems:
-    """Whether schedules move as training does, and end where it ends.
+    """Whether schedules count in the same unit as training, and end with it.
 
     Args:
         schedulers: ``param_scheduler`` of a config.
-        loop: of the training.
-        start: epochs or iterations that are done.
+        loop: Loop of the training.
+        start: Number of finished epochs or iterations.
     """
     problems = Problems()
     for key, policy in policies(schedulers):
@@ -38,11 +38,11 @@ def check_schedules(schedulers: Any, loop: Loop, start: int = 0) -> Problems:
 
 
 def policies(node: Any, path: str = 'param_scheduler') -> Iterator[tuple[str, dict]]:
-    """Key and config of every schedule, of one optimizer or of several by name.
+    """Key and config of every schedule, for one optimizer or for several by name.
 
     Args:
         node: ``param_scheduler`` of a config.
-        path: its key.
+        path: Key of ``node``.
     """
     if isinstance(node, (list, tuple)):
         for index, child in enumerate(node):
@@ -69,14 +69,14 @@ def _check_schedule(problems: Problems, key: str, kind: str, policy: dict, loop:
             )
     elif rises and end >= loop.total:
         problems.warn(
-            f'{key} ({kind}) is a warm-up until {_said(end)}, but {loop.length}: all of training is warm-up; set '
+            f'{key} ({kind}) is a warm-up that {_ends(end)}, but {loop.length}: all of training is warm-up; set '
             f'{key}.end'
         )
     elif kind.startswith('MultiStep') and end >= loop.total:
         problems.warn(f'{key}.milestones begin at {end}, but {loop.length}: the learning rate never falls')
     elif not rises and end > loop.total:
         problems.warn(
-            f'{key} ({kind}) ends at {_said(end)}, but {loop.length}: the learning rate is cut off before its '
+            f'{key} ({kind}) {_ends(end)}, but {loop.length}: the learning rate is cut off before its '
             f'end; set {key}.end to the length of training'
         )
     elif not rises and end < loop.total and _floor(kind, policy) is not None:
@@ -88,13 +88,13 @@ def _check_schedule(problems: Problems, key: str, kind: str, policy: dict, loop:
             )
         elif rest >= WASTE:
             problems.warn(
-                f'{key} ({kind}) ends at {end}, but {loop.length}: the learning rate stays at its least from '
-                f'there; set {key}.end to the length of training'
+                f'{key} ({kind}) ends at {end}, but {loop.length}: the learning rate stays at its minimum '
+                f'after {end}; set {key}.end to the length of training'
             )
 
 
 def _end(kind: str, policy: dict, begin: int, end: float) -> tuple[float, float]:
-    """Where a schedule has done what it does, and how long it takes."""
+    """The end and the length of a schedule."""
     if kind.startswith('CosineAnnealing') and policy.get('T_max') is not None:
         return begin + policy['T_max'], policy['T_max']
     if 'CosineRestart' in kind:
@@ -117,7 +117,7 @@ def _final(kind: str, policy: dict) -> float:
 
 
 def _floor(kind: str, policy: dict) -> float | None:
-    """The least value, at the end, of schedules that go down to one; None of others."""
+    """The final value of a falling schedule; None for other schedules."""
     if kind.startswith('Linear'):
         return policy.get('end_factor', 1.0)
     if kind.startswith('Poly'):
@@ -127,5 +127,5 @@ def _floor(kind: str, policy: dict) -> float | None:
     return None
 
 
-def _said(end: float) -> str:
-    return 'no end that is set' if math.isinf(end) else str(end)
+def _ends(end: float) -> str:
+    return 'has no end' if math.isinf(end) else f'ends at {end}'

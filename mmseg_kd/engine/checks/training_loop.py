@@ -14,10 +14,10 @@ class Loop(NamedTuple):
     """A training loop of MMEngine, before it is built.
 
     Args:
-        key: of its config.
-        by_epoch: whether it counts epochs.
-        total: epochs or iterations.
-        config: its own.
+        key: Key of the loop's config.
+        by_epoch: Whether the loop counts epochs instead of iterations.
+        total: Number of epochs or iterations.
+        config: Config of the loop.
     """
 
     key: str
@@ -32,10 +32,10 @@ class Loop(NamedTuple):
 
 
 def training_loop(config: Config) -> Loop | None:
-    """The loop of a training; of :class:`~mmseg_kd.engine.MCKDLoop`, that of each of its trainings; None of any other.
+    """The loop of a training, or of each training of an :class:`~mmseg_kd.engine.MCKDLoop`; None for unknown loops.
 
     Args:
-        config: of the run.
+        config: Config of the run.
     """
     key, loop = 'train_cfg', config.get('train_cfg') or {}
     if 'teacher' in loop and 'train' in loop:
@@ -49,14 +49,14 @@ def training_loop(config: Config) -> Loop | None:
 
 
 def training_size(config: Config) -> tuple[int, int]:
-    """Height and width of the images that a network is trained with; 512x512 where the config does not say.
+    """Height and width of training images; 512x512 if the config does not set them.
 
     Args:
-        config: of the run.
+        config: Config of the run.
     """
     return image_size(segmentor_config(config).get('data_preprocessor'))
 
 
 def registered_class(registry: Any, kind: Any) -> type | None:
-    """The class that a config's ``type`` stands for; None if it is not known."""
+    """The class behind a config's ``type``; None if it is not registered."""
     return registry.get(kind) if isinstance(kind, str) else kind if isinstance(kind, type) else None

@@ -13,10 +13,10 @@ from ...io.data_sets import data_set_facts
 
 
 def check_settings(num_stages: int, teacher: dict, group: str | None) -> None:
-    """Check keys of ``train_cfg``; see :class:`~mmseg_kd.engine.MCKDLoop` for what they mean.
+    """Check keys of ``train_cfg``, which :class:`~mmseg_kd.engine.MCKDLoop` explains.
 
     Raises:
-        ValueError: if one is impossible.
+        ValueError: if a value is impossible.
     """
     if not isinstance(num_stages, int) or num_stages < 0:
         raise ValueError(f'train_cfg.num_stages must be 0, 1, 2, ..., but is {num_stages}')
@@ -70,30 +70,29 @@ def check_soft_labels(pipeline: Sequence[dict], top_k: int, model: dict) -> None
     """Check that soft labels are written where they are read, and read where the model needs them.
 
     Args:
-        pipeline: transforms of the training images, which may be wrapped in others.
+        pipeline: transforms of the training images; they may be nested.
         top_k: number of classes whose probabilities are written.
         model: config of the model.
 
     Raises:
-        ValueError: if they are not.
+        ValueError: if soft labels are missing, or would be ignored.
     """
     names = set(type_names(pipeline))
-    # A scope may stand before a name, and a user's class may be derived from ours and named after it.
+    # Names may have a scope in front, and users' subclasses are named after our classes.
     present = {
         transform: any(name.endswith(transform) for name in names)
         for transform in ('LoadSoftLabels', 'PackSoftSegInputs')
     }
     if not top_k and present['LoadSoftLabels']:
         raise ValueError(
-            'train_cfg.top_k must be 1, 2, 3, ... where the pipeline of train_dataloader.dataset has '
-            f'LoadSoftLabels, but is {top_k}; set it, or leave LoadSoftLabels out'
+            'train_cfg.top_k must be 1, 2, 3, ... if the pipeline of train_dataloader.dataset has LoadSoftLabels, but '
+            f'is {top_k}; set it, or remove LoadSoftLabels'
         )
     missing = [transform for transform, found in present.items() if not found]
     if missing and next(type_names(model), '').endswith('SoftLabelDistiller'):
         raise ValueError(
             'a SoftLabelDistiller learns from soft labels, but the pipeline of '
-            f"train_dataloader.dataset has no dict(type='{missing[0]}'); add it, or take the student "
-            'itself as model'
+            f"train_dataloader.dataset has no dict(type='{missing[0]}'); add it, or use the student itself as model"
         )
 
 
@@ -112,7 +111,7 @@ def type_names(node: Any) -> Iterator[str]:
 
 
 def check_classes(config: Config, classes: list[str], loop: str) -> None:
-    """Check that teacher, student and validation agree on the classes, and on the label of ignored pixels.
+    """Check that teacher, student and validation have the same classes and the same label for ignored pixels.
 
     Args:
         config: config of the run.
@@ -120,7 +119,7 @@ def check_classes(config: Config, classes: list[str], loop: str) -> None:
         loop: name of the training loop, for messages.
 
     Raises:
-        ValueError: if they do not agree.
+        ValueError: if they differ.
     """
     model = config.model.get('student') or config.model
     head = model.decode_head[-1] if isinstance(model.decode_head, (list, tuple)) else model.decode_head
@@ -128,12 +127,12 @@ def check_classes(config: Config, classes: list[str], loop: str) -> None:
         raise ValueError(
             f'teacher and student must have the same classes, but train_cfg.teacher has '
             f'{len(classes)} and the student {count_classes(head)}; set num_classes of the student, or '
-            'take a teacher of the same classes'
+            'take a teacher with the same classes'
         )
     if ignored_label(model) != IGNORE_INDEX:
         raise ValueError(
-            f'model.decode_head.ignore_index must be {IGNORE_INDEX}, which ignored pixels are called where '
-            f'{loop} writes labels, but is {ignored_label(model)}; leave it out'
+            f'model.decode_head.ignore_index must be {IGNORE_INDEX}, the value of ignored pixels in the labels that '
+            f'{loop} writes, but is {ignored_label(model)}; leave it out'
         )
     loader = config.get('val_dataloader')
     if loader is None:
@@ -142,7 +141,6 @@ def check_classes(config: Config, classes: list[str], loop: str) -> None:
     if known != classes and sorted(known) == sorted(classes):
         first = next(index for index, pair in enumerate(zip(known, classes)) if pair[0] != pair[1])
         raise ValueError(
-            f'teacher and validation must have the classes in one order, but class {first} is '
-            f'{classes[first]} to train_cfg.teacher and {known[first]} to '
-            'val_dataloader.dataset; bring the classes of one of the two (metainfo) into the order of the other'
+            f'teacher and validation must have the classes in the same order, but class {first} is {classes[first]} in '
+            f'train_cfg.teacher and {known[first]} in val_dataloader.dataset; reorder the classes (metainfo) of one'
         )

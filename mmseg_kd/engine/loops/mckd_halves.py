@@ -13,8 +13,8 @@ def split_in_halves(names: Sequence[str], group: str | None, seed: int) -> dict[
 
     Args:
         names: ids of the images.
-        group: regular expression whose first group, found in an id, names what belongs together; None splits image by
-            image.
+        group: regular expression that is searched in the ids; images whose first group is equal stay together. None
+            splits image by image.
         seed: seed of the split.
 
     Returns:
@@ -32,7 +32,7 @@ def split_in_halves(names: Sequence[str], group: str | None, seed: int) -> dict[
     halves: dict[str, list[str]] = {half: [] for half in HALVES}
     order = np.random.default_rng(seed).permutation(len(groups))
     members = [groups[key] for key in sorted(groups)]
-    # The larger groups first, each to the half that has fewer images: groups are few, and of very different size.
+    # Larger groups first, each to the smaller half, because groups may be few and of very different size.
     for index in sorted(order, key=lambda index: -len(members[index])):
         half = min(HALVES, key=lambda half: len(halves[half]))
         halves[half].extend(members[index])

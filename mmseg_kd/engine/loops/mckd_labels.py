@@ -1,4 +1,4 @@
-"""The labels of an MCKD run."""
+"""Labels of an MCKD run, and their quality."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,14 +17,14 @@ TEACHER_LABELS = 'labels/teacher'
 
 
 class MCKDLabels:
-    """Folders of labels in the work directory of a run, and how good the labels are.
+    """Folders of labels in the work directory of a run, and the quality of the labels.
 
     Args:
-        folder: work directory.
+        folder: work directory of the run.
         images: folder of the images.
         threshold: probability below which a pixel is ignored.
         top_k: number of classes whose probabilities are written too.
-        truth: config of a data set with the true labels of the images; None if they are not known.
+        truth: config of a data set with the true labels of the images; None if they are unknown.
     """
 
     def __init__(self, folder: Path, images: str, threshold: float, top_k: int, truth: dict | None) -> None:
@@ -52,7 +52,7 @@ class MCKDLabels:
             report: function that is called with the number of finished images and of all images.
 
         Returns:
-            dict: what is known of the labels; empty in all processes but the first.
+            dict: statistics of the labels; empty in all processes except the first.
         """
         summary = write_labels(
             labeler,
@@ -74,27 +74,27 @@ class MCKDLabels:
         )
 
     def true_labels(self, files: dict[str, str]) -> Iterator[tuple[str, np.ndarray]]:
-        """Id and true label map of images.
+        """Id and true label map of each image.
 
         Args:
-            files: path in the folder of images, by id.
+            files: paths in the folder of images, by id.
 
         Raises:
-            ValueError: if the data set of true labels does not have one of them.
+            ValueError: if an image is missing in the data set of true labels.
         """
         truth = ImageList(self._truth or {}, 'train_cfg.truth')
         places = {Path(path).resolve(): index for index, path in enumerate(truth.paths())}
         paths = {key: (Path(self.images) / file).resolve() for key, file in files.items()}
         unknown = [path for path in paths.values() if path not in places]
         if unknown:
-            raise ValueError(f'train_cfg.truth must know the images of {self.images}, but does not know {unknown[0]}')
+            raise ValueError(f'train_cfg.truth must have all images of {self.images}, but lacks {unknown[0]}')
         for key, path in paths.items():
             dataset, index = truth.locate(places[path])
             labels = read_labels(dataset, index, 'train_cfg.truth').labels
             yield key, unify_ignored(labels, getattr(dataset, 'ignore_index', IGNORE_INDEX))
 
     def _quality(self, name: str, summary: dict) -> dict[str, float]:
-        """Agreement of labels with the true ones, and with the teacher's."""
+        """Quality of labels by the true ones, and by the teacher's."""
         facts: dict[str, float] = {}
         if self.has_truth:
             files = {key: image['image'] for key, image in summary['images'].items()}

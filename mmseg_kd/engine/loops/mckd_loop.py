@@ -33,45 +33,45 @@ FINAL, REHEARSAL = 'final', 'rehearsal'
 
 @LOOPS.register_module()
 class MCKDLoop(BaseLoop):
-    """Multistage collaborative distillation of segmentation networks, from images without labels.
+    """Multistage collaborative distillation (MCKD) of segmentation networks, from images without labels.
 
     1. The teacher labels all images.
     2. The images are split into two halves, once.
     3. In every stage, two fresh students learn, each from one half; then each labels the *other* half. No student
        labels images that it, or its initial checkpoint, was trained on.
-    4. One last student learns from the latest labels of all images.
+    4. One final student learns from the latest labels of all images.
 
     The config is that of an ordinary training of the student, except for ``train_cfg``. Its ``train_dataloader`` holds
-    a ``PseudoLabelDataset`` with ``images`` (and ``ids``, to take some of them), alone, within wrappers, or joined with
-    others by ``ConcatDataset``, which mixes in images with true labels. The loop adds the labels. Every training is an
-    ordinary Runner in a folder of its own (``stage_1/a``, ``final``), with the hooks, validation and early stopping of
-    the config. Its last checkpoint labels. Its seed is that of the config plus its place in the order.
+    a ``PseudoLabelDataset`` with ``images``, and with ``ids`` to use only some of them. Wrappers may contain it, and
+    ``ConcatDataset`` may add images with true labels. The loop adds the labels. Every training is an ordinary Runner in
+    a folder of its own (``stage_1/a``, ``final``), with the hooks, validation and early stopping of the config. The
+    student of its last checkpoint labels. Its seed is that of the config plus its place in the order.
 
-    Before the first label, one training runs for one step and one validation, on stand-in labels. Wrong settings are
-    thus found before all images are labeled.
+    Before the first label, one training runs for one step and one validation on synthetic labels. This finds wrong
+    settings before all images are labeled.
 
-    The finished parts are recorded in ``<work_dir>/mckd.json``. A killed run goes on with ``--resume``, and repeats no
-    finished part.
+    ``<work_dir>/mckd.json`` records the finished parts. ``--resume`` continues a killed run, and repeats no finished
+    part.
 
     Args:
         runner: runner of the whole run, whose config serves all trainings.
         dataloader: template of the ``train_dataloader`` of the trainings.
-        teacher: ``dict(config=..., checkpoint=...)`` of a segmentor with the same classes. A segmentor that comes with
-            its weights needs no checkpoint.
+        teacher: ``dict(config=..., checkpoint=...)`` of a segmentor with the same classes. A segmentor whose config
+            names its weights needs no checkpoint.
         train: ``train_cfg`` of every training.
         num_stages: number of stages with a pair of students; 0 is plain distillation from the teacher's labels.
-        group: regular expression whose first group, found in an id, names what stays in one half (a city, a video);
-            None splits image by image.
+        group: regular expression that is searched in the ids; images whose first group is equal (a city, a video) stay
+            in one half. None splits image by image.
         threshold: probability below which a pixel is ignored.
-        top_k: number of classes whose probabilities are written too, for students that learn from them
-            (:class:`~mmseg_kd.distillers.SoftLabelDistiller`); 0 writes hard labels only.
-        warm_start: whether the students of a stage start from the students of the stage before, of the same half.
+        top_k: number of classes whose probabilities are written too, for a
+            :class:`~mmseg_kd.distillers.SoftLabelDistiller`; 0 writes hard labels only.
+        warm_start: whether a student starts from the student of the previous stage that learned from the same half.
         tta: whether to label with test-time augmentation.
-        truth: config of a data set with the true labels of the images, to measure the labels; students never see it.
+        truth: config of a data set with the true labels of the images, to measure the labels; no student sees it.
 
     Raises:
-        ValueError: if a setting is impossible, teacher and student have different classes, or the work directory holds
-            another run or a run with other settings.
+        ValueError: if a setting is impossible, if teacher and student have different classes, or if the work directory
+            holds another run or a run with other settings.
 
     Paper: Zhao et al., "Multistage Collaborative Knowledge Distillation from a Large Language Model for Semi-Supervised
     Sequence Generation" (ACL 2024, arXiv 2311.08640), taken from sequences to segmentation.
@@ -91,7 +91,7 @@ class MCKDLoop(BaseLoop):
         tta: bool = False,
         truth: dict | None = None,
     ) -> None:
-        # The parent would build the template.
+        # The parent's constructor would build the template.
         self._runner, self.dataloader = runner, dataloader
         check_settings(num_stages, teacher, group)
         template = label_data_set(dataloader['dataset'])
@@ -102,16 +102,16 @@ class MCKDLoop(BaseLoop):
         self._folder, self._top_k, self._tta = Path(runner.work_dir), top_k, tta
         self.networks = MCKDNetworks(runner, teacher, train, tta)
         self.labels = MCKDLabels(self._folder, self._images, threshold, top_k, truth)
-        # What the Runner and its hooks ask of a training loop.
+        # The Runner and its hooks read these attributes of a training loop.
         self.stop_training = False
         self.iter = self.epoch = 0
         self.max_iters = self.max_epochs = 1
 
     def run(self) -> Any:
-        """Run all parts that are not finished.
+        """Run all unfinished parts.
 
         Returns:
-            nn.Module: model of the Runner, which is not trained; the last student is in ``final/``.
+            nn.Module: the untrained model of the Runner; the trained student is in ``final/``.
         """
         files = self._find_images()
         self._state = MCKDState(self._folder, settings(self._runner.cfg._cfg_dict.to_dict()), self._runner._resume)
@@ -136,13 +136,13 @@ class MCKDLoop(BaseLoop):
         return self._runner.model
 
     def number_of_images(self) -> int:
-        """Number of images that are labeled."""
+        """Number of images to label."""
         return len(self._find_images())
 
     def stand_in(self, folder: Path) -> Config:
-        """The config of a training on stand-in labels, of as many images as a step needs.
+        """The config of a training on synthetic labels, with as many images as a step needs.
 
-        This checks teacher, classes, groups and truth. All processes must call it.
+        This also checks teacher, classes, groups and truth. All processes must call it.
 
         Args:
             folder: empty folder for labels and lists.
@@ -151,7 +151,7 @@ class MCKDLoop(BaseLoop):
             Config: config of an ordinary training.
 
         Raises:
-            ValueError: if one of them is wrong.
+            ValueError: if a check fails.
         """
         files = self._find_images()
         teacher = self._build_teacher()
@@ -170,11 +170,11 @@ class MCKDLoop(BaseLoop):
         """Try a training and the labeling by its student, and check the batches of all trainings.
 
         Args:
-            config: config that :meth:`stand_in` gave.
+            config: config that :meth:`stand_in` returned.
             folder: folder that :meth:`stand_in` wrote to.
 
         Raises:
-            ValueError: if one of them would fail.
+            ValueError: if a training or the labeling would fail.
         """
         refusals = check_config(self._runner.cfg).refusals
         if refusals:
@@ -186,17 +186,17 @@ class MCKDLoop(BaseLoop):
             checkpoint = pointed_checkpoint(folder / 'training')
             if checkpoint is None:
                 raise ValueError(
-                    'a training leaves no checkpoint, by which its student could label; default_hooks.checkpoint '
-                    'must save one at the end, and have no out_dir'
+                    'a training leaves no checkpoint, which its student needs to label; default_hooks.checkpoint must '
+                    'save one at the end, and have no out_dir'
                 )
             student = self.networks.student_of(checkpoint)
             student(str(Path(self._images) / sorted(self._find_images().values())[0]))
-        except Exception as error:  # of networks, data sets and hooks of users
+        except Exception as error:  # networks, data sets and hooks of users may raise anything
             raise ValueError(f'a training of {type(self).__name__} would fail: {sentence(error)}') from error
 
     def rehearse_once(self) -> None:
-        """Try a training before hours of labeling, and leave no file of it."""
-        self._log('trying a training on labels that stand in for those of the teacher')
+        """Try a training before hours of labeling; its files are removed."""
+        self._log('trying a training on synthetic labels')
         folder = self._folder / REHEARSAL
         if is_main_process():
             shutil.rmtree(folder, ignore_errors=True)
@@ -214,7 +214,7 @@ class MCKDLoop(BaseLoop):
         return HALVES[1 - HALVES.index(half)]
 
     def _find_images(self) -> dict[str, str]:
-        """File by id, the path without its suffix."""
+        """Files by id, which is the path without suffix."""
         if self._ids is None:
             return by_name(find_images(self._images))
         return images_of_ids(self._images, read_ids(self._ids), 'train_dataloader.dataset.ids', self._ids)
@@ -259,7 +259,7 @@ class MCKDLoop(BaseLoop):
         self._state.finish(name, dict(images=images, **self.networks.train(config, parent)))
 
     def _compare_pair(self, stage: int) -> None:
-        """Measure how far the two students of a stage agree on the validation images."""
+        """Measure the agreement of the two students of a stage on the validation images."""
         name = f'stage_{stage}/pair'
         loader = self._runner.cfg.get('val_dataloader')
         if self._state.done(name) or loader is None:
@@ -277,7 +277,7 @@ class MCKDLoop(BaseLoop):
         barrier()
 
     def draw(self) -> None:
-        """Write a picture of the labels of some images, from stage to stage."""
+        """Draw the labels of some images at every stage."""
         draw_stages(self.labels, self._num_stages, self._runner.cfg)
 
     def _write(self, path: Path, text: str) -> None:
@@ -287,11 +287,11 @@ class MCKDLoop(BaseLoop):
         barrier()
 
     def _log(self, text: str) -> None:
-        # The logger that MMEngine calls the current one is that of the latest training.
+        # MMEngine's current logger is that of the latest training.
         print_log(text, self._runner.logger)
 
     def _progress(self, name: str) -> Callable[[int, int], None]:
-        """A function that logs a line at every tenth of the images."""
+        """A function that logs a line after every tenth of the images."""
 
         def report(done: int, total: int) -> None:
             if done == total or done * 10 // total > (done - 1) * 10 // total:
@@ -302,9 +302,9 @@ class MCKDLoop(BaseLoop):
 
 @LOOPS.register_module()
 class OwnPartitionMCKDLoop(MCKDLoop):
-    """The control of :class:`MCKDLoop`: every student relabels the half that it learned from.
+    """A control experiment for :class:`MCKDLoop`: every student relabels the half that it learned from.
 
-    Trainings and numbers of images are the same, so the difference is the gain from labeling each other's images.
+    All else is equal, so the difference shows the gain from labeling the other half.
     """
 
     @staticmethod

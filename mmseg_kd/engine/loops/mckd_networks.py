@@ -15,7 +15,7 @@ from .mckd_checks import label_data_sets
 
 
 class MCKDNetworks:
-    """The teacher and the students of a run: how they are built, trained, and found again in their folders.
+    """Teacher and students of a run: they are built, trained, and loaded from their folders.
 
     Args:
         runner: runner of the whole run, whose config serves all trainings.
@@ -37,7 +37,7 @@ class MCKDNetworks:
 
         Args:
             config: config of a segmentor or distiller.
-            checkpoint: path of its weights.
+            checkpoint: path of the weights.
         """
         return Labeler(config, checkpoint, self._tta)
 
@@ -52,7 +52,7 @@ class MCKDNetworks:
             name: name of the training.
 
         Raises:
-            ValueError: if it left no checkpoint.
+            ValueError: if the training left no checkpoint.
         """
         return self.student_of(self._checkpoint(name))
 
@@ -65,10 +65,10 @@ class MCKDNetworks:
 
         Args:
             name: name of the training.
-            number: place in the order of trainings, added to the seed of the run.
+            number: place in the order of trainings; the seed is that of the run plus this number.
             folder: work directory of the training.
-            labels: folders of labels to learn from.
-            ids: list of the images to learn from; None for all images.
+            labels: folders of the labels.
+            ids: list file of the images; None for all images.
         """
         config = copy.deepcopy(self._runner.cfg)
         config.train_cfg = copy.deepcopy(self._train_cfg)
@@ -88,14 +88,14 @@ class MCKDNetworks:
         return config
 
     def train(self, config: Config, parent: str | None = None) -> dict[str, float]:
-        """Run a training, or go on with it from its last checkpoint.
+        """Run a training, or resume it from its last checkpoint.
 
         Args:
             config: config of :meth:`training`.
-            parent: name of the training whose student this one starts from.
+            parent: name of the training whose student provides the initial weights.
 
         Returns:
-            dict: iterations, and the metrics of the last validation.
+            dict: the number of iterations, and the metrics of the last validation.
         """
         folder = Path(config.work_dir)
         begun = (folder / 'last_checkpoint').is_file()
@@ -111,7 +111,7 @@ class MCKDNetworks:
         return facts
 
     def start(self, config: Config) -> None:
-        """Run an ordinary training to its end, and free its memory."""
+        """Run a training to its end, and free its memory."""
         runner = Runner.from_cfg(config)
         runner.train()
         del runner

@@ -1,4 +1,4 @@
-"""What an MCKD run tells at its end: a table of its parts, and a picture of its labels."""
+"""The report of an MCKD run: a table of its parts, and a picture of its labels."""
 
 import copy
 from pathlib import Path
@@ -19,9 +19,9 @@ COLUMNS = (
     ('images', 'images', '{:d}'),
     ('mIoU', 'miou', '{:.2f}'),
     ('mean F1', 'fscore', '{:.2f}'),
-    ("mIoU to the teacher's", 'miou_to_teacher', '{:.2f}'),
+    ("mIoU with the teacher's", 'miou_to_teacher', '{:.2f}'),
     ('accuracy', 'accuracy', '{:.2f}'),
-    ('void', 'void', '{:.1%}'),
+    ('ignored', 'void', '{:.1%}'),
     ('confidence', 'confidence', '{:.3f}'),
     ('agreement', 'agreement', '{:.2f}'),
 )
@@ -31,7 +31,7 @@ def mckd_table(parts: dict[str, dict[str, Any]]) -> str:
     """Labels and trainings in their order, as a Markdown table.
 
     Args:
-        parts: finished parts of a run, as in :class:`~mmseg_kd.engine.loops.mckd_state.MCKDState`.
+        parts: finished parts of a run, as :class:`~mmseg_kd.engine.loops.mckd_state.MCKDState` stores them.
     """
     used = [column for column in COLUMNS if any(column[1] in facts for facts in parts.values())]
     rows = [('', *(title for title, _, _ in used))]
@@ -42,12 +42,12 @@ def mckd_table(parts: dict[str, dict[str, Any]]) -> str:
 
 
 def draw_stages(labels: MCKDLabels, num_stages: int, config: Config, count: int = 4) -> None:
-    """Write ``labels.png``: some images with their labels from stage to stage.
+    """Write ``labels.png``: some images with their labels at every stage.
 
     Args:
         labels: labels of the run.
         num_stages: number of stages.
-        config: config of the run, which says how images are loaded.
+        config: config of the run, whose pipeline loads the images.
         count: number of images.
     """
     columns = {'teacher': [labels.path(TEACHER_LABELS)]}

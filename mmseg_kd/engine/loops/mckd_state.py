@@ -29,7 +29,7 @@ class MCKDState:
         self.parts: dict[str, dict[str, Any]] = {}
         if self._path.is_file():
             if not resume:
-                raise ValueError(f'{folder} holds a run already; give --resume to go on with it, or another --work-dir')
+                raise ValueError(f'{folder} already holds a run; continue it with --resume, or give another --work-dir')
             self._load()
         barrier()  # nobody writes before all have read
 
@@ -50,18 +50,18 @@ class MCKDState:
             settings, parts = before['settings'], before['parts']
         except (ValueError, KeyError, TypeError):
             raise ValueError(
-                f'{self._path} is damaged; remove it to begin again from what the folders hold, or take another '
+                f'{self._path} is damaged; remove it (finished labels and trainings are reused), or give another '
                 '--work-dir'
             ) from None
         if before.get('format') != FORMAT:
             raise ValueError(
-                f'{self._path} must have format {FORMAT}, but has {before.get("format")}; take another --work-dir'
+                f'{self._path} must have format {FORMAT}, but has {before.get("format")}; give another --work-dir'
             )
         changed = changes(settings, self._settings)
         if changed:
             raise ValueError(
-                f'{self._path.parent} was begun with another config: {told(changed)}. Go on with the former one, '
-                'or take another --work-dir'
+                f'{self._path.parent} was started with another config: {told(changed)}. Restore that config, or give '
+                'another --work-dir'
             )
         self.parts = parts
 

@@ -1,4 +1,4 @@
-"""One step and one validation of a training whose labels do not exist yet, on labels that stand in for them."""
+"""One step and one validation of a training whose labels do not exist yet, on synthetic labels."""
 
 import copy
 import gc
@@ -23,17 +23,17 @@ LABELS = 'labels.json'
 
 
 class StandIn:
-    """Probabilities of a network that there is not yet: each class has a band of the image, from left to right.
+    """A synthetic labeler: each class is one vertical band of the image.
 
     Args:
-        classes: how many.
+        classes: Number of classes.
     """
 
     def __init__(self, classes: int) -> None:
         self._classes = classes
 
     def __call__(self, path: str) -> Tensor:
-        """Probabilities (C, H, W) of the image at a path."""
+        """Class probabilities (C, H, W) for the image at a path."""
         image = mmcv.imread(path)
         if image is None:
             raise ValueError(f"{path} can't be read as an image; repair or remove it")
@@ -52,18 +52,18 @@ def write_stand_in(
     top_k: int,
     number: int,
 ) -> list[str]:
-    """Labels that stand in for those of a network: all images are listed, and the first few have a label map.
+    """Write synthetic labels: ``labels.json`` lists all images, and the first ones have a label map.
 
     All processes must call this.
 
     Args:
-        out: folder of the labels.
-        files: of the images below ``images``, by id.
-        images: folder of the images.
-        classes: names.
-        palette: of the classes.
-        top_k: as of the labels that will be there.
-        number: of images with a label map.
+        out: Folder of the labels.
+        files: Paths of the images relative to ``images``, by id.
+        images: Folder of the images.
+        classes: Class names.
+        palette: Colors of the classes.
+        top_k: Number of classes whose probabilities are written too.
+        number: Number of images with a label map.
 
     Returns:
         list[str]: ids of the images with a label map.
@@ -90,14 +90,14 @@ def write_stand_in(
 def rehearse(config: Config, trainings: Sequence[Config]) -> None:
     """Run a training for one iteration and one validation of two images, with all of its hooks and checkpoints.
 
-    Before, the batches of all trainings are looked at. Logs go to files alone, and to no service.
+    First, the batches of all trainings are checked. Logs are written to files only, not to any service.
 
     Args:
-        config: of a training, with a ``work_dir`` of its own, on images that have a label map.
-        trainings: configs of those that will be run, on labels that list all of their images.
+        config: Config of a training with a ``work_dir`` of its own, on images that have a label map.
+        trainings: Configs of the real trainings, whose labels list all of their images.
 
     Raises:
-        ValueError: in one line, if a training would get no batches, or such that its network cannot learn from.
+        ValueError: in one line, if a training would get no batches, or batches that its network cannot process.
     """
     config = copy.deepcopy(config)
     length = config.train_cfg
@@ -110,17 +110,17 @@ def rehearse(config: Config, trainings: Sequence[Config]) -> None:
     )
     checkpoint = (config.get('default_hooks') or {}).get('checkpoint')
     if checkpoint:
-        checkpoint.pop('save_last', None)  # the real length decides whether it is written without
+        checkpoint.pop('save_last', None)  # the rehearsal needs a checkpoint in any case
     if config.get('visualizer'):
         config.visualizer.vis_backends = [dict(type='LocalVisBackend')]
     for loader in (config.train_dataloader, config.get('val_dataloader')):
         if loader is not None:
-            # An error in a worker is a page of text.
+            # Errors in worker processes are a page of text.
             loader.update(num_workers=0, persistent_workers=False)
             for key in ('prefetch_factor', 'multiprocessing_context', 'timeout'):
                 loader.pop(key, None)
     runner = Runner.from_cfg(config)
-    runner.build_train_loop(copy.deepcopy(length))  # its settings are right, or this tells
+    runner.build_train_loop(copy.deepcopy(length))  # raises on wrong settings
     if config.get('val_dataloader') is not None:
         runner._val_loop = runner.build_val_loop(runner._val_loop)
         loader = runner.val_loop.dataloader

@@ -9,11 +9,12 @@ from .joint_optim_wrapper import JointOptimWrapper
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class DistillOptimWrapperConstructor:
-    """Build a separate optimizer for the auxiliary modules (critics) of adversarial terms.
+    """Build a separate optimizer for auxiliary modules, such as the discriminator of an adversarial term.
 
     Args:
-        optim_wrapper_cfg: MMEngine's ``optim_wrapper`` with the additional key ``critic``: an ``OptimWrapper`` config,
-            such as ``dict(optimizer=dict(type='Adam', lr=4e-4, betas=(0.9, 0.99)))``, for all auxiliary modules.
+        optim_wrapper_cfg: MMEngine's ``optim_wrapper`` with the additional key ``critic``: an ``OptimWrapper`` config
+            for all auxiliary modules, such as ``dict(optimizer=dict(type='Adam', lr=4e-4, betas=(0.9, 0.99)))``. In
+            keys and names of this package, an auxiliary module is called ``critic``.
         paramwise_cfg: Parameter-wise settings of MMEngine's default constructor, for the student.
 
     Returns (when called with the model):
@@ -37,8 +38,8 @@ class DistillOptimWrapperConstructor:
         critics = critic_parameters(model)
         if not critics:
             raise ValueError(
-                'optim_wrapper.critic is given, but no term of model.terms has a critic; leave it and the '
-                'constructor out'
+                'optim_wrapper.critic is given, but no term of model.terms has an auxiliary module; leave out critic '
+                'and constructor'
             )
         main = OPTIM_WRAPPER_CONSTRUCTORS.build(
             dict(
@@ -59,7 +60,7 @@ class DistillOptimWrapperConstructor:
 
 
 def critic_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters of all auxiliary modules (critics) of a distiller; empty for other models.
+    """The parameters of all auxiliary modules of a distiller; empty for other models.
 
     Args:
         model: Model, also within a wrapper for several processes.

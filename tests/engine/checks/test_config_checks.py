@@ -68,7 +68,7 @@ def test_validation_that_never_comes_is_told():
     'padding, words',
     [
         (dict(size=None), r'either size or size_divisor to train, but has neither; set size .*, or size_divisor=1'),
-        (dict(size_divisor=32), r'to train, but has both; set size .*, or one of them to None'),
+        (dict(size_divisor=32), r'to train, but has both; set one of them to None'),
         (dict(size=None, size_divisor=32), None),
         (dict(type='BaseDataPreprocessor', size=None), None),
     ],

@@ -42,7 +42,7 @@ def test_a_batch_of_one_is_refused_where_batch_norm_sees_one_value():
     with pytest.raises(ValueError, match='Expected more than 1 value per channel'):
         Pooled().train().extract_feat(torch.zeros(1, 3, 8, 8))
     (text,) = check_loader(loader(9, batch_size=4), Pooled(), (8, 8), LOOP).refusals
-    assert 'pool.2 normalizes one value' in text and 'the last of 9 images' in text and 'drop_last=True' in text
+    assert 'pool.2 has one value' in text and 'the last batch of 9 images has 1' in text and 'drop_last=True' in text
     (text,) = check_loader(loader(8, batch_size=1), Pooled(), (8, 8), LOOP).refusals
     assert 'train_dataloader.batch_size is 1; set 2 or more' in text
     for healthy in (

@@ -9,21 +9,23 @@ def test_early_stopping_without_validation_or_by_an_unknown_metric_is_refused(ki
     hook = dict(type=kind, monitor='mIoU')
     assert found(hooks=[hook]) == ([], [])
     assert refusal(hooks=[dict(hook, monitor='mDice', strict=False)]) == (
-        "custom_hooks.0.monitor is 'mDice', but validation gives aAcc, mIoU, mAcc; name one of them, or change val_evaluator"
+        "custom_hooks.0.monitor is 'mDice', but validation reports aAcc, mIoU, mAcc; name one of them, or change val_evaluator"
     )
     without = dict(best=None, val_dataloader=None, val_cfg=None, val_evaluator=None)
     assert "custom_hooks.0.monitor is 'mIoU', but nothing is validated" in refusal(hooks=[hook], **without)
 
 
 def test_the_best_checkpoint_goes_by_metrics_that_there_are():
-    assert "default_hooks.checkpoint.save_best is 'mDice', but validation gives aAcc, mIoU, mAcc" in refusal(
+    assert "default_hooks.checkpoint.save_best is 'mDice', but validation reports aAcc, mIoU, mAcc" in refusal(
         best='mDice'
     )
     assert found(best=['mIoU', 'mAcc']) == ([], [])
     assert "save_best is 'mDice'" in refusal(best=['mIoU', 'mDice'])
-    assert "save_best is 'mIoU', but validation gives a/aAcc" in refusal(metric=dict(type='IoUMetric', prefix='a'))
+    assert "save_best is 'mIoU', but validation reports a/aAcc" in refusal(metric=dict(type='IoUMetric', prefix='a'))
     assert 'takes the first metric of a validation, aAcc; name the metric' in warning(best='auto')
-    assert 'gives no metric' in refusal(best='auto', metric=dict(type='IoUMetric', format_only=True, output_dir='out'))
+    assert 'reports no metric' in refusal(
+        best='auto', metric=dict(type='IoUMetric', format_only=True, output_dir='out')
+    )
     assert "custom_hooks.0.save_best is 'mDice'" in refusal(hooks=[dict(type='CheckpointHook', save_best='mDice')])
 
 

@@ -66,8 +66,8 @@ def test_teacher_student_and_validation_have_the_same_classes():
     check_classes(Config(dict(config(), val_dataloader=None)), ['b', 'a'], 'MCKDLoop')
     for found, classes, message in (
         (config(), ['a', 'b', 'c'], 'train_cfg.teacher has 3 and the student 2'),
-        (config(ignore_index=0), ['a', 'b'], 'where MCKDLoop writes labels, but is 0'),
-        (config(), ['b', 'a'], 'class 0 is b to train_cfg.teacher and a to val_dataloader.dataset'),
+        (config(ignore_index=0), ['a', 'b'], 'in the labels that MCKDLoop writes, but is 0'),
+        (config(), ['b', 'a'], 'class 0 is b in train_cfg.teacher and a in val_dataloader.dataset'),
     ):
         with pytest.raises(ValueError, match=message):
             check_classes(found, classes, 'MCKDLoop')

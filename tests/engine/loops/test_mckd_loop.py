@@ -306,7 +306,7 @@ def test_soft_labels_are_written_with_the_hard_ones(stubs, images):
         assert read_summary(labels)['top_k'] == 2
     pipeline = [dict(type='LoadAnnotations'), dict(type='LoadSoftLabels')]
     make(stubs, images, top_k=1, dataset=dict(pipeline=pipeline))
-    with pytest.raises(ValueError, match='train_cfg.top_k must be 1, 2, 3, ... where the pipeline .* but is 0; set it'):
+    with pytest.raises(ValueError, match='train_cfg.top_k must be 1, 2, 3, ... if the pipeline .* but is 0; set it'):
         make(stubs, images, dataset=dict(pipeline=pipeline))
 
 
@@ -334,7 +334,7 @@ def test_a_soft_label_distiller_without_soft_labels_is_refused_before_anything_i
 def test_classes_in_another_order_than_those_of_validation_are_refused(stubs, images):
     swapped = [CLASSES[1], CLASSES[0], *CLASSES[2:]]
     with pytest.raises(
-        ValueError, match='class 0 is class 0 to train_cfg.teacher and class 1 to val_dataloader.dataset; bring'
+        ValueError, match='class 0 is class 0 in train_cfg.teacher and class 1 in val_dataloader.dataset; reorder'
     ):
         make(stubs, images, val=dict(dataset=dict(type='BaseSegDataset', metainfo=dict(classes=swapped)))).run()
     assert not stubs.labeled
@@ -342,11 +342,11 @@ def test_classes_in_another_order_than_those_of_validation_are_refused(stubs, im
 
 def test_a_changed_config_is_refused_and_named(stubs, images):
     make(stubs, images).run()
-    with pytest.raises(ValueError, match='holds a run already; give --resume'):
+    with pytest.raises(ValueError, match='already holds a run; continue it with --resume'):
         make(stubs, images).run()
     before = json.loads((images.parent / 'work' / 'mckd.json').read_text())
     with pytest.raises(
-        ValueError, match='begun with another config: optim_wrapper.optimizer.lr: 0.1 -> 0.2. Go on with the former'
+        ValueError, match='started with another config: optim_wrapper.optimizer.lr: 0.1 -> 0.2. Restore that config'
     ):
         make(stubs, images, resume=True, lr=0.2).run()
     assert json.loads((images.parent / 'work' / 'mckd.json').read_text()) == before

@@ -96,9 +96,9 @@ def test_everything_is_left_in_its_place(undisturbed):
         'images',
         'mIoU',
         'mean F1',
-        "mIoU to the teacher's",
+        "mIoU with the teacher's",
         'accuracy',
-        'void',
+        'ignored',
         'confidence',
         'agreement',
     ]
@@ -159,4 +159,4 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(config, undistu
 def test_a_second_run_does_not_overwrite_the_first(config, undisturbed):
     process = start(config, undisturbed)
     out, _ = process.communicate(timeout=600)
-    assert process.returncode != 0 and 'holds a run already; give --resume to go on with it' in out.splitlines()[-1]
+    assert process.returncode != 0 and 'already holds a run; continue it with --resume' in out.splitlines()[-1]

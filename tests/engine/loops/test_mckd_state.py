@@ -16,7 +16,7 @@ def test_finished_parts_are_there_after_a_restart(tmp_path):
 def test_a_run_is_only_continued_on_request_and_with_its_settings(tmp_path):
     MCKDState(tmp_path, {'stages': 2}, resume=False).finish('teacher', {})
     before = (tmp_path / 'mckd.json').read_text()
-    with pytest.raises(ValueError, match='holds a run already; give --resume'):
+    with pytest.raises(ValueError, match='already holds a run; continue it with --resume'):
         MCKDState(tmp_path, {'stages': 2}, resume=False)
     with pytest.raises(ValueError, match='stages: 2 -> 3'):
         MCKDState(tmp_path, {'stages': 3}, resume=True)

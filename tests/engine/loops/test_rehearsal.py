@@ -113,12 +113,12 @@ def loop(
             dict(pipeline=[*LOAD, dict(type='NoSuchTransform'), dict(type='PackSegInputs')]),
             'would fail: .*NoSuchTransform',
         ),
-        (dict(batch=2), 'decode_head.psp_modules.0.1.bn normalizes one value .* the last of 3 images are such a batch'),
+        (dict(batch=2), 'decode_head.psp_modules.0.1.bn has one value .* the last batch of 3 images has 1'),
         (dict(batch=1), 'train_dataloader.batch_size is 1; set 2 or more'),
         (dict(hooks=[dict(type='MeanTeacherHook')]), 'would fail: .*MeanTeacherHook needs a MeanTeacher'),
         (
             dict(hooks=[dict(type='EarlyStoppingHook', monitor='mDice')]),
-            "custom_hooks.0.monitor is 'mDice', but validation gives",
+            "custom_hooks.0.monitor is 'mDice', but validation reports",
         ),
         (
             dict(sampler='InfiniteSampler'),
@@ -132,7 +132,7 @@ def loop(
         (dict(group='^(no such id)'), 'train_cfg.group .* must match every id'),
         (dict(top_k=12), r'top_k must be in 0..11'),
         (dict(tta=True), 'must have a tta_pipeline'),
-        (dict(truth='val'), 'train_cfg.truth must know the images of'),
+        (dict(truth='val'), 'train_cfg.truth must have all images of'),
     ],
 )
 def test_what_a_training_would_die_of_is_said_before_the_first_label(folder, tmp_path, changes, message):

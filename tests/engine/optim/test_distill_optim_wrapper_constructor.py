@@ -54,7 +54,7 @@ def test_one_step_moves_student_and_critic_each_by_its_own_loss():
     'more, terms, message',
     [
         (dict(), dict(loss_ho=HO), 'optim_wrapper.critic is missing'),
-        (dict(critic=ADAM), dict(loss_pi=PI), 'no term of model.terms has a critic'),
+        (dict(critic=ADAM), dict(loss_pi=PI), 'no term of model.terms has an auxiliary module'),
     ],
 )
 def test_what_does_not_belong_together_is_refused(more, terms, message):
