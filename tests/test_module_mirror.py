@@ -24,7 +24,7 @@ ELSEWHERE = {
     'sweep/board': 'tests/sweep/test_sweep.py runs whole sweeps',
     'sweep/study': 'tests/sweep/test_sweep.py runs whole sweeps',
     'sweep/worker': 'tests/sweep/test_sweep.py runs whole sweeps',
-    'testing/hf_networks': 'tests/models/test_hf_universal_segmentor.py builds every kind (needs transformers)',
+    'testing/hf_networks': 'tests/models/test_hf_segmentor.py builds every kind (needs transformers)',
 }
 MODULES = sorted(
     path.relative_to(ROOT).with_suffix('').as_posix()

@@ -20,7 +20,7 @@ from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
-from ..models.hf_universal_segmentor import log_shares
+from ..models.hf_networks import log_shares
 from ..models.two_classes import two_classes
 
 # Heads whose forward returns more in training than in testing, with the index of the item that testing returns.

@@ -29,7 +29,7 @@ class Labeler:
         config: Config of a segmentor, or of a distiller whose student is used: a path, ``mmseg::...``, or a config
             object. Its ``test_dataloader`` defines how images are loaded and which classes there are.
         checkpoint: Path or address of the weights; ``'auto'`` for the weights that the library's metafile names; None
-            for a segmentor that loads its own weights, such as :class:`~mmseg_kd.models.HFUniversalSegmentor`.
+            for a segmentor that loads its own weights, such as :class:`~mmseg_kd.models.HFSegmentor`.
         tta: Whether to average the predictions over the views of the config's ``tta_pipeline``.
 
     Attributes:

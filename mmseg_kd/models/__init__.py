@@ -2,7 +2,8 @@ from .batch_statistics_norm import BatchStatisticsNorm
 from .branch_preprocessor import BranchPreprocessor
 from .compact_seg_net import CompactEncoder, CompactHead
 from .efficientnet_lite_weights import EfficientNetLiteWeights
-from .hf_universal_segmentor import HFUniversalSegmentor
+from .hf_backbone import HFBackbone
+from .hf_segmentor import HFSegmentor
 from .soft_dice_loss import SoftDiceLoss
 from .softmax_focal_loss import SoftmaxFocalLoss
 from .wide_resnet import WideResNet
@@ -13,7 +14,8 @@ __all__ = [
     'CompactEncoder',
     'CompactHead',
     'EfficientNetLiteWeights',
-    'HFUniversalSegmentor',
+    'HFBackbone',
+    'HFSegmentor',
     'SoftDiceLoss',
     'SoftmaxFocalLoss',
     'WideResNet',

@@ -47,6 +47,53 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = dict(
         ),
     ),
 )
+VIT = dict(
+    hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32, image_size=64, patch_size=16
+)
+EOMT = dict(VIT, num_blocks=1, num_queries=6, num_upscale_blocks=2)
+HEAD = dict(out_indices=[1, 2, 3, 4], pool_scales=[1, 2])
+STAGES = dict(
+    model_type='convnext',
+    hidden_sizes=[8, 8, 16, 16],
+    depths=[1, 1, 1, 1],
+    out_features=['stage1', 'stage2', 'stage3', 'stage4'],
+)
+# Their image processors are those of another family where a fourth name is given.
+OTHER_KINDS: dict[str, tuple[str, str, dict[str, Any], str]] = dict(
+    eomt=('Eomt', 'EomtForUniversalSegmentation', dict(EOMT, num_register_tokens=2), 'Eomt'),
+    eomt_dinov3=('EomtDinov3', 'EomtDinov3ForUniversalSegmentation', EOMT, 'Eomt'),
+    segformer=(
+        'Segformer',
+        'SegformerForSemanticSegmentation',
+        dict(
+            depths=[1, 1, 1, 1], hidden_sizes=[8, 8, 16, 16], num_attention_heads=[1, 1, 2, 2], decoder_hidden_size=16
+        ),
+        'Segformer',
+    ),
+    beit=('Beit', 'BeitForSemanticSegmentation', dict(VIT, **HEAD, use_relative_position_bias=True), 'Beit'),
+    data2vec=('Data2VecVision', 'Data2VecVisionForSemanticSegmentation', dict(VIT, **HEAD), 'Beit'),
+    dpt=(
+        'DPT',
+        'DPTForSemanticSegmentation',
+        dict(VIT, backbone_out_indices=[0, 1, 2, 3], neck_hidden_sizes=[8] * 4, fusion_hidden_size=8, is_hybrid=False),
+        'DPT',
+    ),
+    upernet=(
+        'UperNet',
+        'UperNetForSemanticSegmentation',
+        dict(
+            backbone_config=STAGES, hidden_size=16, auxiliary_channels=8, auxiliary_in_channels=16, pool_scales=[1, 2]
+        ),
+        'Segformer',
+    ),
+    mobilevit=(
+        'MobileViT',
+        'MobileViTForSemanticSegmentation',
+        dict(hidden_sizes=[16] * 3, neck_hidden_sizes=[8] * 6 + [16], aspp_out_channels=8, num_attention_heads=2),
+        'MobileViT',
+    ),
+    mobilenet_v2=('MobileNetV2', 'MobileNetV2ForSemanticSegmentation', dict(depth_multiplier=0.25), 'MobileNetV2'),
+)
 
 
 def write_hf_network(
@@ -62,27 +109,29 @@ def write_hf_network(
 
     Args:
         root: Folder to write to.
-        kind: Family of the network: ``'oneformer'``, ``'mask2former'`` or ``'maskformer'``.
+        kind: Family of the network, a key of ``KINDS`` or ``OTHER_KINDS``.
         classes: Class names.
         mean: Mean of the image processor by channel, for images in 0..1.
         std: Std of the image processor by channel, for images in 0..1.
     """
     import transformers
 
-    family, network, settings = KINDS[kind]
-    config = getattr(transformers, f'{family}Config')(
-        backbone_config=dict(SWIN),
-        id2label=dict(enumerate(classes)),
-        label2id={c: i for i, c in enumerate(classes)},
-        **settings,
-    )
+    if kind in KINDS:
+        family, network, settings = KINDS[kind]
+        processor, settings = family, dict(settings, backbone_config=dict(SWIN))
+    else:
+        family, network, settings, processor = OTHER_KINDS[kind]
+    labels = dict(id2label=dict(enumerate(classes)), label2id={c: i for i, c in enumerate(classes)})
+    config = getattr(transformers, f'{family}Config')(**settings, **labels)
     network = getattr(transformers, network)(config)
     for name, parameter in network.named_parameters():
         if parameter.dim() > 1:
             parameter.data.normal_(std=parameter[0].numel() ** -0.5 * (10 if 'class_' in name else 1))
-    network.model.transformer_module.queries_embedder.weight.data.normal_(std=3)
+        if name.endswith(('queries_embedder.weight', 'query.weight')) and kind not in ('beit', 'data2vec', 'dpt'):
+            parameter.data.normal_(std=3)
     network.save_pretrained(root)
-    getattr(transformers, f'{family}ImageProcessor')(image_mean=list(mean), image_std=list(std)).save_pretrained(root)
+    normalization = {} if kind == 'mobilevit' else dict(image_mean=list(mean), image_std=list(std))
+    getattr(transformers, f'{processor}ImageProcessor')(**normalization).save_pretrained(root)
     if kind == 'oneformer':
         _write_tokenizer(Path(root))
     return Path(root)

@@ -41,7 +41,7 @@ def kind(request):
 
 
 def build(folder, **settings):
-    return MODELS.build(dict(type='HFUniversalSegmentor', pretrained=folder, **settings)).eval()
+    return MODELS.build(dict(type='HFSegmentor', pretrained=folder, **settings)).eval()
 
 
 def library_answer(kind, folder, images):
@@ -85,7 +85,7 @@ def test_mask2former_votes_as_the_library_does_on_the_one_size_that_it_resizes_m
     answer, processor = library_answer('mask2former', folders['mask2former'], blocks(64, 96, num=6))
     answer.masks_queries_logits = F.interpolate(answer.masks_queries_logits, size=(384, 384), mode='bilinear')
     expected = torch.stack(processor.post_process_semantic_segmentation(answer))
-    logits = build(folders['mask2former']).decode_head((answer.class_queries_logits, answer.masks_queries_logits))
+    logits = build(folders['mask2former']).decode_head((answer.class_queries_logits, answer.masks_queries_logits, None))
     assert len(expected.unique()) > 1
     assert (logits.argmax(1) == expected).float().mean() > 0.9999
 
@@ -102,7 +102,7 @@ def test_logits_are_the_logarithm_of_the_normalised_scores(folders, kind):
 def test_a_class_that_no_query_votes_for_has_a_finite_logit(folders):
     head = build(folders['maskformer']).decode_head
     classes = torch.tensor([[[200.0, 0, 0, 0, 0]]])
-    logits = head((classes, torch.full((1, 1, 2, 2), 5.0)))
+    logits = head((classes, torch.full((1, 1, 2, 2), 5.0), None))
     assert torch.isfinite(logits).all()
     # The one class has its mask's score, 1 / (1 + exp(-5)); the others the least.
     assert logits[0, :, 0, 0].tolist() == pytest.approx([0, *[np.log(1e-8 * (1 + np.exp(-5)))] * 3], abs=1e-5)
@@ -197,11 +197,11 @@ def test_a_task_that_cannot_be_spelled_or_is_too_long_is_refused(folders, tmp_pa
 
 
 def test_wrong_folders_are_refused_in_one_line(folders, tmp_path):
-    with pytest.raises(FileNotFoundError, match='model.pretrained must be a folder with a config.json') as error:
+    with pytest.raises(FileNotFoundError, match='pretrained must be a folder with a config.json') as error:
         build(str(tmp_path / 'none'))
     assert '\n' not in str(error.value)
-    (tmp_path / 'config.json').write_text('{"model_type": "segformer"}')
-    with pytest.raises(ValueError, match='one of oneformer, mask2former, maskformer, but .* is a segformer'):
+    (tmp_path / 'config.json').write_text('{"model_type": "swin"}')
+    with pytest.raises(ValueError, match='must hold a semantic segmentation network .beit, .*, but .* is a swin'):
         build(str(tmp_path))
 
 
@@ -216,7 +216,7 @@ def test_layers_without_weights_are_refused(folders, tmp_path):
 
 def test_without_the_library_the_extra_is_named(folders, monkeypatch):
     monkeypatch.setitem(sys.modules, 'transformers', None)
-    with pytest.raises(ImportError, match=r'needs transformers, which is not installed: pip install "mmseg-kd\[hf\]"'):
+    with pytest.raises(ImportError, match=r'need transformers, which is not installed: pip install "mmseg-kd\[hf\]"'):
         build(folders['maskformer'])
 
 
@@ -228,7 +228,7 @@ def test_it_says_that_it_cannot_be_trained(folders):
 def test_its_shapes_are_found_without_loading_weights(folders, kind, monkeypatch):
     network = getattr(transformers, KINDS[kind][1])
     monkeypatch.setattr(network, 'from_pretrained', lambda *_, **__: pytest.fail('weights were loaded'))
-    skeleton = build_skeleton(dict(type='HFUniversalSegmentor', pretrained=folders[kind]))
+    skeleton = build_skeleton(dict(type='HFSegmentor', pretrained=folders[kind]))
     allocated = sum(p.numel() for p in skeleton.parameters() if not p.is_meta)
     assert allocated < 0.01 * sum(p.numel() for p in skeleton.parameters())  # the library puts one on the CPU
     shapes = run_skeleton(skeleton, ['logits', 'backbone[1]'], (64, 96))
@@ -243,9 +243,7 @@ def test_it_teaches_by_logits_and_by_features(folders, kind, caplog):
         dict(
             type='Distiller',
             student=student,
-            teacher=dict(
-                model=dict(type='HFUniversalSegmentor', pretrained=folders[kind], classes=['sky', 'road', 'building'])
-            ),
+            teacher=dict(model=dict(type='HFSegmentor', pretrained=folders[kind], classes=['sky', 'road', 'building'])),
             terms=dict(
                 loss_kl=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=8.0)),
                 loss_hint=dict(student='backbone[3]', teacher=FEATURES, loss=dict(type='HintLoss')),
@@ -262,10 +260,10 @@ def test_it_teaches_by_logits_and_by_features(folders, kind, caplog):
 
 
 def test_a_frozen_teacher_reads_what_the_segmentor_answers(folders, kind):
-    teacher = FrozenTeacher(model=dict(type='HFUniversalSegmentor', pretrained=folders[kind]))
+    teacher = FrozenTeacher(model=dict(type='HFSegmentor', pretrained=folders[kind]))
     with torch.no_grad():
         expected = build(folders[kind])(IMAGES, mode='tensor')
     assert torch.allclose(teacher.read(IMAGES, ['logits'])['logits'], expected, atol=1e-4)
-    half = FrozenTeacher(model=dict(type='HFUniversalSegmentor', pretrained=folders[kind]), dtype='bfloat16')
+    half = FrozenTeacher(model=dict(type='HFSegmentor', pretrained=folders[kind]), dtype='bfloat16')
     read = half.read(IMAGES, ['logits'])['logits']
     assert torch.isfinite(read).all() and (read.exp() - expected.exp()).abs().mean() < 0.05
