@@ -82,7 +82,7 @@ def last_checkpoint(run: Run) -> Path | None:
 
 
 def _predict_one(run: Run, name: str, count: int, found: Predictions) -> None:
-    config = Config(read_written_config(run.config_file))
+    config = Config(read_written_config(str(run.config_file)))
     check_built_types(config, str(run.config_file))
     init_default_scope(config.get('default_scope') or 'mmseg')
     model: BaseSegmentor = trained_network(config, str(last_checkpoint(run)))

@@ -14,7 +14,7 @@ def test_what_mmengine_writes_is_read_as_mmengine_reads_it(tmp_path):
     config = Config(dict(
         model=dict(type='Distiller', terms={'loss.a-b': dict(weight=1.0)}, size=(512, 1024), none=None),
         hooks=[dict(type='A', lr=-1e-4), dict(type='B', keys=['a', ('b', 1)], flags=[True, False])],
-        text='it\'s "quoted"\n{{ x }}', empty={}, nothing=[], one=(1,),
+        note='it\'s "quoted"\n{{ x }}', empty={}, nothing=[], one=(1,),
     ))  # fmt: skip
     config.dump(str(tmp_path / 'config.py'))
     plain = Config.fromfile(tmp_path / 'config.py', use_predefined_variables=False, use_environment_variables=False)
