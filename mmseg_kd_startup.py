@@ -7,6 +7,7 @@ is imported here: a finder waits for ``mmengine.config.utils``, extends its tabl
 :func:`run_tool` is here as well, because tools call it before anything heavy is imported.
 """
 
+import os
 import sys
 from importlib.util import find_spec
 
@@ -41,8 +42,10 @@ def fill(module):
     module.MODULE2PACKAGE.update(mmseg='mmseg', mmpretrain='mmpretrain', mmseg_kd='mmseg_kd.stack')
 
 
-def run_tool(main):
+def run_tool(main, advice=''):
     """Run the main function of a tool; end with one line and status 2 if the user made a mistake.
+
+    Ctrl-C (SIGINT) ends it with one line and status 130. Files are written atomically, so nothing is damaged.
 
     See :func:`mmseg_kd.io.errors.report`. ``--debug``, or the environment variable ``MMSEG_KD_DEBUG=1``, shows the
     traceback of mistakes too.
@@ -55,6 +58,10 @@ def run_tool(main):
         except ImportError:  # the package itself cannot be imported, which the first error is about
             raise error from None
         status = report(error, wants_debug(sys.argv))
+    except KeyboardInterrupt:
+        status = 130
+        if os.environ.get('LOCAL_RANK', '0') == '0':
+            print(f'\ninterrupted: {advice or "files that were being written are as before"}', file=sys.stderr)
     else:
         return
     sys.exit(status)

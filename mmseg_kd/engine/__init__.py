@@ -11,17 +11,24 @@ from .hooks import (
     ResumableEarlyStoppingHook,
     ResumeCheckHook,
     StepSeedHook,
+    StopOnSignalHook,
     TeacherPartitionHook,
     TermWeightHook,
     ValidateOnResumeHook,
     ValidationLossHook,
 )
 from .loops import MCKDLoop, OwnPartitionMCKDLoop
+from .newest_checkpoint import resume_newest
 from .optim import BFloat16OptimWrapper, DistillOptimWrapperConstructor, JointOptimWrapper
 from .own_hooks import complete_hooks
+from .safe_saves import make_saves_safe
 from .share_tta_model import ShareTTAModel
+from .stoppable_training import make_trainings_stoppable
 
 complete_hooks()
+make_saves_safe()
+make_trainings_stoppable()
+resume_newest()
 
 __all__ = [
     'BFloat16OptimWrapper',
@@ -41,6 +48,7 @@ __all__ = [
     'ResumeCheckHook',
     'ShareTTAModel',
     'StepSeedHook',
+    'StopOnSignalHook',
     'TeacherPartitionHook',
     'TermWeightHook',
     'ValidateOnResumeHook',

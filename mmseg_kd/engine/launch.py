@@ -4,7 +4,6 @@ import argparse
 import copy
 import logging
 import os
-import sys
 import warnings
 from typing import Any
 
@@ -19,10 +18,12 @@ from torch.utils.data import DataLoader
 
 from ..io.configs import config_file, replaced_entries
 from ..io.errors import ConfigError
+from ..io.runs import saved_checkpoints
 from ..io.trust import add_trust_files
 from .checks import Problems, check_config, check_loader, training_loop, training_size
 from .partition_runs import follow_partition
 from .setup_terms import read_setup, run_name, setup_file
+from .stoppable_training import leave
 
 # MMSegmentation's defaults cause these warnings in every run.
 OF_NO_USE = ('Default ``avg_non_ignore`` is False', 'The draw is False')
@@ -109,16 +110,24 @@ def set_resume(config: Config, args: argparse.Namespace) -> None:
     ``--resume`` resumes from the latest checkpoint in the work directory, even if the config sets ``load_from``. If
     there is no checkpoint, training starts, from the weights of ``load_from`` if it is set. With ``resume=True`` in the
     config, or ``load_from`` on the command line, MMEngine's rule applies: ``load_from`` is the checkpoint to resume.
+    A job that SLURM has requeued resumes without the flag, from its latest checkpoint if there is one.
 
     Args:
         config: Config with ``work_dir`` set; changed in place.
         args: Parsed arguments with ``resume`` and ``cfg_options``.
     """
-    config.resume = bool(config.get('resume')) or args.resume
-    if args.resume and config.get('load_from') and 'load_from' not in args.cfg_options:
-        if find_latest_checkpoint(config.work_dir) is not None:
+    restarts = os.environ.get('SLURM_RESTART_COUNT', '0')
+    requeued = restarts.isdigit() and int(restarts) > 0
+    if requeued and not args.resume and not config.get('resume') and rank_of(config.get('launcher'))[0] == 0:
+        print_log(f'SLURM has started this job again (restart {restarts}): it resumes, as with --resume', 'current')
+    # Then load_from names the checkpoint to resume, and not only the first weights.
+    named = 'load_from' in args.cfg_options or (bool(config.get('resume')) and not args.resume)
+    config.resume = bool(config.get('resume')) or args.resume or requeued
+    if (args.resume or requeued) and config.get('load_from'):
+        saved = saved_checkpoints(config.work_dir) or find_latest_checkpoint(config.work_dir) is not None
+        if saved and (requeued or not named):
             config.load_from = None
-        else:
+        elif not named:
             loop = training_loop(config)
             # An MCKD run keeps no checkpoint in its own folder.
             config.resume = loop is None or loop.key != 'train_cfg'
@@ -150,13 +159,13 @@ def check_runner(runner: Runner) -> None:
         _tell(check_loader(loader, runner.model, training_size(runner.cfg), training_loop(runner.cfg)), get_rank())
 
 
-def rank_of(launcher: str) -> tuple[int, int]:
+def rank_of(launcher: str | None) -> tuple[int, int]:
     """Rank and local rank that a launcher gave this process, before it joins the process group.
 
     Args:
         launcher: Name of the launcher, as on the command line.
     """
-    rank, local_rank = (int(os.environ.get(name, 0)) for name in RANKS.get(launcher, ('', '')))
+    rank, local_rank = (int(os.environ.get(name, 0)) for name in RANKS.get(launcher or 'none', ('', '')))
     return (get_rank() if is_distributed() else rank), local_rank
 
 
@@ -189,17 +198,10 @@ def enable_amp(config: Config) -> None:
 
 
 def finish() -> None:
-    """End a finished process at once if it uses gloo; return otherwise.
-
-    Gloo's threads may abort a process during a normal exit, even after the group was left, and its launcher would then
-    report the finished work as failed. Buffers are flushed, and all other cleanup is skipped.
-    """
+    """End a finished process at once if it uses gloo, see :func:`leave`; return otherwise."""
     if dist.is_initialized() and dist.get_backend() == 'gloo':
         dist.barrier()
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+        leave(0)
 
 
 def _tell(problems: Problems, rank: int) -> None:

@@ -17,12 +17,13 @@ from .hooks import (
     FittingCheckpointHook,
     MeanTeacherHook,
     NonFiniteLossHook,
+    StopOnSignalHook,
     TeacherPartitionHook,
     TermWeightHook,
 )
 
 NEEDED = {
-    BaseSegmentor: (BatchSizeHook, FittingCheckpointHook),
+    BaseSegmentor: (BatchSizeHook, FittingCheckpointHook, StopOnSignalHook),
     Distiller: (TermWeightHook, NonFiniteLossHook, TeacherPartitionHook, DistillSummaryHook, ExportStudentHook),
     MeanTeacher: (MeanTeacherHook,),
 }

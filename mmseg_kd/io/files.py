@@ -1,13 +1,25 @@
 """Atomic writes, list files, and searches of folders."""
 
 import codecs
+import contextlib
+import itertools
 import os
+import re
+import socket
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+
+def write_atomically(path: str | Path, content: str | bytes) -> None:
     """Write a file atomically: readers see the old content or the new one, never a part, even after a power cut.
+
+    The content goes to a temporary file beside it, which gets the name when it is complete.
 
     Args:
         path: Path of the file.
@@ -22,9 +34,12 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         >>> read_list('labeled.txt')
         ['image_1', 'image_2']
     """
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    path = Path(path)
+    short = path.name.encode()[:120].decode(errors='ignore')  # file systems allow 255 bytes
+    temporary = path.with_name(f'{_TEMPORARY}{_host()}.{os.getpid()}.{next(_COUNT)}.{short}.tmp')
     try:
         with open(temporary, 'wb') as file:
+            _lock(file.fileno())  # shows other processes that this one lives
             file.write(content.encode('utf-8') if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
@@ -32,9 +47,87 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         # The system's error about a full disk does not name the file.
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)
+        if isinstance(error, OSError) and (error.filename is None or error.filename == str(temporary)):
+            error.filename, error.filename2 = str(path), None
         raise
+
+
+def sync_folder(folder: str | Path) -> None:
+    """Wait until the names in a folder are on the disk, so that a power cut cannot undo a rename.
+
+    Args:
+        folder: Path of the folder. File systems that cannot do so are left alone.
+
+    Example:
+        >>> sync_folder('.')
+    """
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_leftovers(folder: str | Path) -> list[Path]:
+    """Remove the temporary files that killed processes left in a folder; those of living processes stay.
+
+    Args:
+        folder: Path of the folder, which is searched without its subfolders; it may be missing.
+
+    Returns:
+        list[Path]: Removed files.
+
+    Example:
+        >>> Path('.mmseg_kd.another_machine.1.0.tmp').touch()
+        >>> remove_leftovers('.')  # its process may live; a day later, it is removed
+        []
+    """
+    removed = []
+    for path in sorted(Path(folder).glob(f'{_TEMPORARY}*.tmp')):
+        with contextlib.suppress(OSError):  # its process, or another one that cleans up, was faster
+            if _is_abandoned(path):
+                path.unlink()
+                removed.append(path)
+    return removed
+
+
+_TEMPORARY = '.mmseg_kd.'
+_COUNT = itertools.count()
+_DAY = 86400  # seconds
+
+
+def _host() -> str:
+    return re.sub(r'[^\w-]', '_', socket.gethostname())[:64]
+
+
+def _is_abandoned(path: Path) -> bool:
+    host, pid = path.name.removeprefix(_TEMPORARY).split('.')[:2]
+    with open(path, 'rb+') as file:
+        # Containers on one machine may share its name, but not the numbers of their processes: a lock tells them apart.
+        if not _lock(file.fileno()):
+            return False
+    if fcntl is None or host != _host():  # on Windows, os.kill would end the process
+        return time.time() - path.stat().st_mtime > _DAY
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # another user's process
+        return False
+    return False
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock an open file; False if another process has locked it. File systems without locks count as unlocked."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+    return True
 
 
 def read_list(path: str | Path) -> list[str]:

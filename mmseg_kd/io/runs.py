@@ -225,6 +225,44 @@ def pointed_checkpoint(folder: Path) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
+def saved_checkpoints(folder: str | Path, template: str | None = None) -> list[Path]:
+    """The checkpoints of a training, from which it may resume, the newest first.
+
+    ``last_checkpoint`` names the newest one, unless the process was killed before it wrote the name of a still newer
+    one. Checkpoints of a longer former training in the same folder are left out. Without ``last_checkpoint``, the times
+    of the files decide.
+
+    Args:
+        folder: Folder of the checkpoints, which may have been moved or copied; it may be missing.
+        template: Name of a checkpoint with ``{}`` for the iteration, in addition to ``iter_{}.pth`` and
+            ``epoch_{}.pth``.
+
+    Example:
+        >>> for name in ('iter_200.pth', 'iter_400.pth', 'best_mIoU_iter_200.pth'):
+        ...     Path(name).touch()
+        >>> _ = Path('last_checkpoint').write_text('work_dirs/baseline/iter_400.pth')
+        >>> [path.name for path in saved_checkpoints('.')]
+        ['iter_400.pth', 'iter_200.pth']
+    """
+    folder = Path(folder)
+    found: dict[Path, tuple[str, int, int]] = {}  # kind, number, time
+    for kind in {'iter_{}.pth', 'epoch_{}.pth', template or 'iter_{}.pth'}:
+        pattern = re.compile(r'(\d+)'.join(map(re.escape, kind.split('{}'))))
+        for path in folder.glob(kind.replace('{}', '*')):
+            match = pattern.fullmatch(path.name)
+            if match:
+                found[path] = (kind, int(match[1]), path.stat().st_mtime_ns)
+    ordered = sorted(found, key=lambda path: (found[path][2], found[path][1]), reverse=True)
+    pointed = pointed_checkpoint(folder)
+    if pointed not in found:
+        return ordered
+    kind, number, written = found[pointed]
+    alike = {path: found[path] for path in ordered if found[path][0] == kind}
+    newer = [path for path, (_, n, time) in alike.items() if n > number and time > written]
+    others = [path for path in ordered if path != pointed and not (path in alike and alike[path][1] > number)]
+    return [*sorted(newer, key=lambda path: -alike[path][1]), pointed, *others]
+
+
 def by_epoch(config: dict[str, Any]) -> bool:
     """Whether a config counts its training in epochs.
 
@@ -275,7 +313,11 @@ def _read_logs(run: Run, attempts: list[_Attempt]) -> None:
     validations: list[dict] = []
     for attempt in attempts:
         steps = [entry for entry in steps if entry['step'] <= attempt.begin] + attempt.steps
-        validations = [entry for entry in validations if entry['iteration'] <= attempt.begin] + attempt.validations
+        # A start may repeat the validation of the checkpoint that it resumed from.
+        repeated = {entry['iteration'] for entry in attempt.validations}
+        validations = [
+            entry for entry in validations if entry['iteration'] <= attempt.begin and entry['iteration'] not in repeated
+        ] + attempt.validations
     run.validations = [(entry['iteration'], _metric(entry)) for entry in validations]
     run.fscore = next(
         (

@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmseg_kd.engine import launch
 from mmseg_kd.engine.launch import (
     add_arguments,
     check_settings,
@@ -80,6 +81,24 @@ def test_the_flag_is_about_the_work_directory_and_not_about_initial_weights(tmp_
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_2.pth'))
     assert resumed(tmp_path, initial, flag=True) == (True, None)
     assert resumed(tmp_path, initial, True, dict(load_from='iter_1.pth')) == (True, 'iter_1.pth')
+
+
+def test_a_requeued_job_resumes_by_itself_from_what_it_saved(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(launch, 'print_log', lambda text, *args: said.append(text))
+    monkeypatch.setenv('SLURM_RESTART_COUNT', '0')
+    assert resumed(tmp_path) == (False, None)
+    monkeypatch.setenv('SLURM_RESTART_COUNT', '2')
+    assert resumed(tmp_path) == (True, None)
+    assert said == ['SLURM has started this job again (restart 2): it resumes, as with --resume']
+    first = dict(load_from='first.pth')
+    assert resumed(tmp_path, first) == (False, 'first.pth')
+    assert resumed(tmp_path, dict(first, resume=True)) == (True, 'first.pth')
+    assert resumed(tmp_path, flag=True, options=first) == (True, 'first.pth')
+    (tmp_path / 'iter_2.pth').touch()
+    assert resumed(tmp_path, first) == (True, None)
+    assert resumed(tmp_path, dict(first, resume=True)) == (True, None)
+    assert resumed(tmp_path, flag=True, options=first) == (True, None)
 
 
 def test_what_cannot_end_well_is_refused(monkeypatch):

@@ -9,6 +9,7 @@ from mmseg_kd.engine import (
     FittingCheckpointHook,
     MeanTeacherHook,
     NonFiniteLossHook,
+    StopOnSignalHook,
     TeacherPartitionHook,
     TermWeightHook,
 )
@@ -16,7 +17,7 @@ from mmseg_kd.engine.own_hooks import needed_hooks
 from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 
 PI = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))
-ALWAYS = {BatchSizeHook, FittingCheckpointHook}
+ALWAYS = {BatchSizeHook, FittingCheckpointHook, StopOnSignalHook}
 DISTILLING = {*ALWAYS, TermWeightHook, NonFiniteLossHook, TeacherPartitionHook, DistillSummaryHook, ExportStudentHook}
 
 

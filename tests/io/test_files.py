@@ -1,9 +1,10 @@
+import fcntl
 import os
 import threading
 
 import pytest
 
-from mmseg_kd.io.files import find_files, read_list, write_atomically
+from mmseg_kd.io.files import _host, find_files, read_list, remove_leftovers, write_atomically
 
 
 def test_text_and_bytes_replace_what_was_there(tmp_path):
@@ -42,6 +43,41 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
     stop.set()
     reader.join()
     assert seen <= {letter * 100_000 for letter in 'abc'}
+
+
+def test_temporary_files_of_the_dead_are_removed_and_no_others(tmp_path):
+    dead = 2**22 + 1  # above the largest number of a process
+    names = dict(
+        dead=f'.mmseg_kd.{_host()}.{dead}.0.tmp',
+        locked=f'.mmseg_kd.{_host()}.{dead}.1.tmp',  # a process of another container on this machine
+        living=f'.mmseg_kd.{_host()}.{os.getpid()}.2.tmp',
+        elsewhere='.mmseg_kd.elsewhere.7.3.tmp',
+        old='.mmseg_kd.elsewhere.7.4.tmp',
+        foreign='.labels.tmp',
+    )
+    for name in names.values():
+        (tmp_path / name).touch()
+    os.utime(tmp_path / names['old'], (0, 0))
+    with open(tmp_path / names['locked'], 'rb') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        removed = remove_leftovers(tmp_path)
+    assert {path.name for path in removed} == {names['dead'], names['old']}
+    assert set(os.listdir(tmp_path)) == set(names.values()) - {names['dead'], names['old']}
+    assert remove_leftovers(tmp_path / 'missing') == []
+
+
+def test_a_temporary_file_is_recognized_while_it_is_written_and_locked(tmp_path, monkeypatch):
+    seen = []
+
+    def look(descriptor):
+        (path,) = tmp_path.iterdir()
+        with open(path, 'rb') as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        seen.append(path.name)
+
+    monkeypatch.setattr(os, 'fsync', look)
+    write_atomically(tmp_path / 'file', 'text')
+    assert seen[0].startswith(f'.mmseg_kd.{_host()}.{os.getpid()}.')
 
 
 def tree(root, *names):

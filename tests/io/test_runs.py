@@ -1,11 +1,12 @@
 import json
 import math
+import os
 import re
 
 import pytest
 from run_folders import alone, changed, distilled, sweep_entry, table, write_run
 
-from mmseg_kd.io.runs import find_runs, read_class_iou, read_run
+from mmseg_kd.io.runs import find_runs, read_class_iou, read_run, saved_checkpoints
 
 CLASSES = {'Sky': 82.38, 'Sign Symbol': 0.0, 'Car': 29.74}
 # Written by onedl-mmsegmentation 1.4.2; the rest of the log is left out.
@@ -289,3 +290,50 @@ def test_the_table_of_the_helper_is_drawn_like_the_real_one():
         '| Class |  IoU  | Acc  |',
         '+-------+-------+------+',
     ]
+
+
+@pytest.mark.parametrize(
+    'times, pointed, expected',
+    [
+        (dict(iter_2=1, iter_4=2), 'iter_4', ['iter_4', 'iter_2']),
+        # Killed between the checkpoint and the file that names it.
+        (dict(iter_2=1, iter_4=2, iter_6=3), 'iter_4', ['iter_6', 'iter_4', 'iter_2']),
+        # A longer training was in the folder before.
+        (dict(iter_8=0, iter_2=1, iter_4=2), 'iter_4', ['iter_4', 'iter_2']),
+        # A copy: the times say nothing.
+        (dict(iter_4=1, iter_2=2), 'iter_4', ['iter_4', 'iter_2']),
+        # Stopped within the second epoch.
+        (dict(epoch_1=1, iter_7=2), 'iter_7', ['iter_7', 'epoch_1']),
+        (dict(epoch_1=1, iter_7=2), 'epoch_1', ['epoch_1', 'iter_7']),
+        # No name, an empty one, or that of a file which is gone.
+        (dict(iter_4=1, iter_6=2), None, ['iter_6', 'iter_4']),
+        (dict(iter_4=1, iter_6=2), '', ['iter_6', 'iter_4']),
+        (dict(iter_4=1, iter_6=2), 'iter_8', ['iter_6', 'iter_4']),
+        ({}, 'iter_8', []),
+    ],
+)
+def test_the_newest_checkpoint_comes_first(tmp_path, times, pointed, expected):
+    for name, time in [*times.items(), ('best_mIoU_iter_9', 9), ('iter_x', 9)]:
+        (tmp_path / f'{name}.pth').touch()
+        os.utime(tmp_path / f'{name}.pth', (time, time))
+    if pointed is not None:
+        (tmp_path / 'last_checkpoint').write_text(f'/elsewhere/{pointed}.pth' if pointed else '')
+    assert [path.stem for path in saved_checkpoints(tmp_path)] == expected
+
+
+def test_a_checkpoint_may_have_another_name(tmp_path):
+    (tmp_path / 'step.1000.pth').touch()
+    assert saved_checkpoints(tmp_path / 'missing') == [] == saved_checkpoints(tmp_path)
+    assert saved_checkpoints(tmp_path, 'step.{}.pth') == [tmp_path / 'step.1000.pth']
+
+
+def test_a_validation_that_a_resumed_start_repeats_counts_once(tmp_path):
+    folder = write_run(tmp_path / 'a', alone(), [10.0, 20.0])
+    (start,) = folder.glob('*/vis_data')
+    again = folder / '20991231_000000' / 'vis_data'
+    again.mkdir(parents=True)
+    (again / 'config.py').write_text((start / 'config.py').read_text())
+    before = read_run(folder).validations
+    (again / 'scalars.json').write_text(json.dumps(dict(mIoU=21.0, step=before[-1][0])) + '\n')
+    (again.parent / '20991231_000000.log').write_text(f'resumed epoch: 0, iter: {before[-1][0]}\n')
+    assert read_run(folder).validations == [before[0], (before[-1][0], 21.0)]

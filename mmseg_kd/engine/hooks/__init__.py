@@ -9,6 +9,7 @@ from .non_finite_loss_hook import NonFiniteLossHook
 from .resumable_early_stopping_hook import ResumableEarlyStoppingHook
 from .resume_check_hook import ResumeCheckHook
 from .step_seed_hook import StepSeedHook
+from .stop_on_signal_hook import StopOnSignalHook
 from .teacher_partition_hook import TeacherPartitionHook
 from .term_weight_hook import TermWeightHook
 from .validate_on_resume_hook import ValidateOnResumeHook
@@ -26,6 +27,7 @@ __all__ = [
     'ResumableEarlyStoppingHook',
     'ResumeCheckHook',
     'StepSeedHook',
+    'StopOnSignalHook',
     'TeacherPartitionHook',
     'TermWeightHook',
     'ValidateOnResumeHook',

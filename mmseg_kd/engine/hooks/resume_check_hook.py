@@ -42,7 +42,7 @@ class ResumeCheckHook(Hook):
         before = _config_of(meta)
         changed = changes(settings(before), settings(_config_of(dict(cfg=runner.cfg.pretty_text)))) if before else {}
         reason = f'; changed since: {told(changed)}' if changed else ''
-        problem = _misfit(runner, checkpoint) or _other_optimizer(changed)
+        problem = misfit(runner, checkpoint) or _other_optimizer(changed)
         if problem:
             raise ValueError(
                 f'the run cannot be resumed: {problem}{reason}. Use the former config, or start a new run '
@@ -87,8 +87,15 @@ def _config_of(meta: dict) -> dict[str, Any]:
         return {}
 
 
-def _misfit(runner: Runner, checkpoint: dict) -> str:
-    """The first mismatch between the checkpoint and the model or optimizer; empty if they match."""
+def misfit(runner: Runner, checkpoint: dict) -> str:
+    """The first mismatch between a checkpoint and a Runner's model or optimizer; empty if they match.
+
+    Args:
+        runner: Runner whose model and optimizer are built.
+        checkpoint: Content of a training's checkpoint.
+    """
+    if 'optimizer' not in checkpoint or 'iter' not in (checkpoint.get('meta') or {}):
+        return 'it holds only weights'
     model: nn.Module = runner.model.module if is_model_wrapper(runner.model) else runner.model
     expected = model.state_dict()
     known = {name.removeprefix('module.'): value for name, value in checkpoint.get('state_dict', {}).items()}

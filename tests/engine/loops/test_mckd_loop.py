@@ -233,7 +233,7 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_nothing(stubs, images, m
 
     def fsync(descriptor):
         path = Path(os.readlink(f'/proc/self/fd/{descriptor}'))
-        count.append(path.name.startswith(f'.{name}.'))
+        count.append(path.name.endswith(f'.{name}.tmp'))
         if count[-1] and sum(count) > before:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
