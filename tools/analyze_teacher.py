@@ -10,6 +10,7 @@ from mmengine.registry import init_default_scope
 from mmseg_kd.evaluation.teacher_outputs import analyze_teacher, load_teachers
 from mmseg_kd.evaluation.teacher_report import entropy_csv, reliability_csv, teacher_report
 from mmseg_kd.io.configs import read_config
+from mmseg_kd.io.files import write_atomically
 from mmseg_kd.io.progress import ProgressLine
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd.visualization.teacher_plot import draw_teacher
@@ -45,15 +46,15 @@ def main():
         print(f'\n{reports[-1]}')
         prefix = f'{key}_' if key else ''
         out.mkdir(parents=True, exist_ok=True)
-        (out / f'{prefix}entropy.csv').write_text(entropy_csv(statistics))
-        (out / f'{prefix}reliability.csv').write_text(reliability_csv(statistics))
+        write_atomically(out / f'{prefix}entropy.csv', entropy_csv(statistics))
+        write_atomically(out / f'{prefix}reliability.csv', reliability_csv(statistics))
         written += [f'{prefix}entropy.csv', f'{prefix}reliability.csv']
         try:
             draw_teacher(name, statistics, out / f'{prefix}teacher.png')
             written.append(f'{prefix}teacher.png')
         except ImportError as error:
             print(f'no plot: {error}')
-    (out / 'teacher.md').write_text('\n'.join(reports))
+    write_atomically(out / 'teacher.md', '\n'.join(reports))
     print(f'written to {out}: {", ".join(written)}')
 
 

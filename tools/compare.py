@@ -7,6 +7,7 @@ from pathlib import Path
 from mmseg_kd.comparison.comparison import compare
 from mmseg_kd.comparison.predictions import predict
 from mmseg_kd.comparison.report import page, text_report, write_tables
+from mmseg_kd.io.files import write_atomically
 from mmseg_kd.io.runs import find_runs, read_run
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd_startup import run_tool
@@ -47,7 +48,7 @@ def main():
             print(f'written: {path}')
         predictions = predict(comparison, args.predictions) if args.predictions else None
         path = args.out / 'comparison.html'
-        path.write_text(page(comparison, predictions), encoding='utf-8')
+        write_atomically(path, page(comparison, predictions))
         print(f'written: {path}')
 
 

@@ -1,11 +1,13 @@
 """Convert weights of torchvision's fcn_resnet50 to a checkpoint of configs/compact/fcn_r50_voc12.py."""
 
 import argparse
+import io
 from pathlib import Path
 
 import torch
 
 from mmseg_kd.io.checkpoint import read_checkpoint
+from mmseg_kd.io.files import write_atomically
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd.models.torchvision_fcn import convert_torchvision_fcn
 from mmseg_kd_startup import run_tool
@@ -20,9 +22,9 @@ def main():
     args = parser.parse_args()
     converted = convert_torchvision_fcn(read_checkpoint(str(args.weights)))
     args.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    partial = args.checkpoint.with_suffix('.partial')
-    torch.save(dict(meta={}, state_dict=converted), partial)
-    partial.replace(args.checkpoint)
+    content = io.BytesIO()
+    torch.save(dict(meta={}, state_dict=converted), content)
+    write_atomically(args.checkpoint, content.getvalue())
     print(f'written: {args.checkpoint}')
 
 

@@ -11,6 +11,7 @@ from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from mmseg_kd.io.configs import read_config
+from mmseg_kd.io.files import write_atomically
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd.profiling.cost_report import cost_csv, cost_report
 from mmseg_kd.profiling.energy import ENERGY_FILE, training_energy, training_seconds
@@ -69,8 +70,8 @@ def main():
     print(f'\n{report}')
     out = args.out or Path('work_dirs', title, 'analysis')
     out.mkdir(parents=True, exist_ok=True)
-    (out / 'cost.md').write_text(report)
-    (out / 'cost.csv').write_text(cost_csv(results, training))
+    write_atomically(out / 'cost.md', report)
+    write_atomically(out / 'cost.csv', cost_csv(results, training))
     print(f'written to {out}: cost.md, cost.csv')
 
 

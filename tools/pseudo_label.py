@@ -11,9 +11,12 @@ from mmseg_kd.datasets.partitions import read_ids
 from mmseg_kd.engine.launch import finish, prepare_launch, start_processes
 from mmseg_kd.io.configs import read_config
 from mmseg_kd.io.progress import ProgressLine
+from mmseg_kd.io.stop_signals import stop_signals
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd.labeling import Labeler, find_images, images_of_ids, shares_report, write_labels
 from mmseg_kd_startup import run_tool
+
+ADVICE = 'the same command labels the other images'
 
 
 def main():
@@ -61,20 +64,21 @@ def main():
     start_processes(config)
     labeler = Labeler(config, None if args.checkpoint == 'none' else args.checkpoint, args.tta)
     line = ProgressLine('labeling', len(images), sys.stderr)
-    summary = write_labels(
-        labeler,
-        images,
-        args.images,
-        args.out,
-        labeler.classes,
-        labeler.palette,
-        args.threshold,
-        args.top_k,
-        args.stride,
-        dict(config=args.config, checkpoint=args.checkpoint, tta=args.tta),
-        args.skip_unreadable,
-        line.update,
-    )
+    with stop_signals(ADVICE):
+        summary = write_labels(
+            labeler,
+            images,
+            args.images,
+            args.out,
+            labeler.classes,
+            labeler.palette,
+            args.threshold,
+            args.top_k,
+            args.stride,
+            dict(config=args.config, checkpoint=args.checkpoint, tta=args.tta),
+            args.skip_unreadable,
+            line.update,
+        )
     if is_main_process():
         line.close(f'{len(summary["images"])} images, in {args.out}')
         print(shares_report(summary))
@@ -82,4 +86,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, ADVICE)

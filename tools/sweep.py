@@ -8,10 +8,13 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
+from mmseg_kd.io.stop_signals import SIGNALS, stop_signals
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd.sweep.plan import load_sweep
 from mmseg_kd.sweep.sweep import dry_run, run_sweep
 from mmseg_kd_startup import run_tool
+
+ADVICE = 'the same command continues'
 
 
 def main():
@@ -38,20 +41,16 @@ def main():
     add_trust_files(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
-    # SIGTERM and SIGHUP of a scheduler must also stop the training.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit('stopped by a signal; the same command continues'))
     options = dict(args.cfg_options, **(dict(work_dir=args.work_dir) if args.work_dir else {}))
-    try:
-        sweep = load_sweep(args.sweep, options)
-        if args.dry_run:
-            dry_run(sweep)
-        else:
-            trainer = [sys.executable, str(Path(__file__).with_name('train.py'))]
+    sweep = load_sweep(args.sweep, options)
+    if args.dry_run:
+        dry_run(sweep)
+    else:
+        trainer = [sys.executable, str(Path(__file__).with_name('train.py'))]
+        # Signals of a scheduler or a closed terminal must also stop the training, which saves its state.
+        with stop_signals(ADVICE, (*SIGNALS, signal.SIGHUP)):
             run_sweep(sweep, trainer, args.storage, args.retry_failed)
-    except KeyboardInterrupt:
-        raise SystemExit('interrupted; the same command continues')
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, ADVICE)

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..constants import IGNORE_INDEX
+from ..io.files import write_atomically
 from ..io.runs import METRIC, Curve, Run
 from ..visualization.picture_grid import color_labels
 from .comparability import short_keys
@@ -80,7 +81,7 @@ def write_tables(comparison: Comparison, folder: str | Path) -> list[Path]:
             }
         )
     for name, text in files.items():
-        (folder / name).write_text(text, encoding='utf-8')
+        write_atomically(folder / name, text)
     return [folder / name for name in files]
 
 

@@ -19,11 +19,11 @@ from torch.utils.data import DataLoader
 from ..io.configs import config_file, replaced_entries
 from ..io.errors import ConfigError
 from ..io.runs import saved_checkpoints
+from ..io.stop_signals import leave
 from ..io.trust import add_trust_files
 from .checks import Problems, check_config, check_loader, training_loop, training_size
 from .partition_runs import follow_partition
 from .setup_terms import read_setup, run_name, setup_file
-from .stoppable_training import leave
 
 # MMSegmentation's defaults cause these warnings in every run.
 OF_NO_USE = ('Default ``avg_non_ignore`` is False', 'The draw is False')
@@ -198,7 +198,7 @@ def enable_amp(config: Config) -> None:
 
 
 def finish() -> None:
-    """End a finished process at once if it uses gloo, see :func:`leave`; return otherwise."""
+    """End a finished process at once if it uses gloo, see :func:`~mmseg_kd.io.stop_signals.leave`; return otherwise."""
     if dist.is_initialized() and dist.get_backend() == 'gloo':
         dist.barrier()
         leave(0)

@@ -20,10 +20,11 @@ from .hooks import (
     StopOnSignalHook,
     TeacherPartitionHook,
     TermWeightHook,
+    ValidateOnResumeHook,
 )
 
 NEEDED = {
-    BaseSegmentor: (BatchSizeHook, FittingCheckpointHook, StopOnSignalHook),
+    BaseSegmentor: (BatchSizeHook, FittingCheckpointHook, StopOnSignalHook, ValidateOnResumeHook),
     Distiller: (TermWeightHook, NonFiniteLossHook, TeacherPartitionHook, DistillSummaryHook, ExportStudentHook),
     MeanTeacher: (MeanTeacherHook,),
 }

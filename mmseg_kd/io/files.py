@@ -46,9 +46,9 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        # The system's error about a full disk does not name the file.
-        if isinstance(error, OSError) and (error.filename is None or error.filename == str(temporary)):
-            error.filename, error.filename2 = str(path), None
+        if isinstance(error, OSError) and error.errno is not None:
+            # The system's error names the temporary file, or, on a full disk, none.
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 

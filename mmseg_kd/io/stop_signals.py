@@ -1,12 +1,15 @@
 """Ends on request: signals of schedulers and terminals that stop a process without loss."""
 
 import contextlib
+import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
+import torch.distributed as dist
 from mmengine.dist import get_rank
 
 # A scheduler sends SIGTERM; SLURM's --signal=USR1@120 announces the end of the time.
@@ -108,7 +111,25 @@ def stop(advice: str) -> None:
         # A print within a signal handler may meet the stream in the middle of another print.
         name = _state.signal or 'a signal to another process'
         os.write(2, f'\nstopped by {name}: {advice}\n'.encode())
-    raise Stopped
+    stopped = Stopped()
+    leave(int(stopped.code or 0))
+    raise stopped
+
+
+def leave(status: int) -> None:
+    """End the process at once if it uses gloo; return otherwise.
+
+    Gloo's threads may abort a process during a normal exit, even after the group was left, and its launcher would then
+    report the finished work as failed. Buffers are flushed, and all other cleanup is skipped.
+
+    Args:
+        status: Exit status.
+    """
+    if dist.is_initialized() and dist.get_backend() == 'gloo':
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 class _State:

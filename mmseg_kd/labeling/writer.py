@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..constants import IGNORE_INDEX
 from ..distillers.class_logits import decide
-from ..io.files import find_files, write_atomically
+from ..io.files import find_files, remove_leftovers, walk, write_atomically
 
 FORMAT = 1
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
@@ -308,6 +308,8 @@ def _write_one(
 
 def _claim(root: Path, settings: dict[str, Any]) -> None:
     root.mkdir(parents=True, exist_ok=True)
+    for folder, _ in walk(root):
+        remove_leftovers(folder)
     path = root / SETTINGS
     if not path.is_file():
         if any(root.iterdir()):

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from ..io.files import write_atomically
 from ..io.runs import read_scalars
+from ..io.stop_signals import STATUS
 
-GRACE = 10  # seconds between SIGTERM and SIGKILL
+GRACE = 25  # seconds between SIGTERM and SIGKILL, for the last step and its checkpoint; SLURM itself allows 30
 # Without this, a training would outlive its killed worker and continue beside its successor. Linux only.
 DIE_WITH_PARENT = """
 import ctypes, os, signal, sys
@@ -43,6 +44,8 @@ class TrainingProcess:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # A training that a signal stops must not look finished.
+                env={**os.environ, STATUS: str(128 + signal.SIGTERM)},
                 pass_fds=inherit,
             )
 

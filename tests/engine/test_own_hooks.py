@@ -12,12 +12,13 @@ from mmseg_kd.engine import (
     StopOnSignalHook,
     TeacherPartitionHook,
     TermWeightHook,
+    ValidateOnResumeHook,
 )
 from mmseg_kd.engine.own_hooks import needed_hooks
 from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 
 PI = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))
-ALWAYS = {BatchSizeHook, FittingCheckpointHook, StopOnSignalHook}
+ALWAYS = {BatchSizeHook, FittingCheckpointHook, StopOnSignalHook, ValidateOnResumeHook}
 DISTILLING = {*ALWAYS, TermWeightHook, NonFiniteLossHook, TeacherPartitionHook, DistillSummaryHook, ExportStudentHook}
 
 

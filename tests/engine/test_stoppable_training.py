@@ -2,10 +2,9 @@ import os
 import signal
 
 import pytest
-import torch.distributed as dist
 from mmengine.hooks import Hook
 
-from mmseg_kd.engine.stoppable_training import ADVICE, leave
+from mmseg_kd.engine.stoppable_training import ADVICE
 from mmseg_kd.io.files import _host
 from mmseg_kd.io.stop_signals import Stopped
 from mmseg_kd.testing.toys import toy_runner, toy_segmentor
@@ -26,14 +25,3 @@ def test_a_signal_before_the_first_step_ends_at_once_and_leftovers_are_removed(t
         runner.train()
     assert f'stopped by SIGTERM: {ADVICE}' in capfd.readouterr().err
     assert not left.exists() and not list(tmp_path.glob('*.pth'))
-
-
-def test_only_processes_that_use_gloo_leave_without_cleanup(monkeypatch):
-    left = []
-    monkeypatch.setattr(os, '_exit', left.append)
-    leave(3)
-    monkeypatch.setattr(dist, 'is_initialized', lambda: True)
-    for backend in ('nccl', 'gloo'):
-        monkeypatch.setattr(dist, 'get_backend', lambda: backend)
-        leave(4)
-    assert left == [4]

@@ -3,8 +3,9 @@ import signal
 import threading
 
 import pytest
+import torch.distributed as dist
 
-from mmseg_kd.io.stop_signals import STATUS, Stopped, defer, requested, stop, stop_signals
+from mmseg_kd.io.stop_signals import STATUS, Stopped, defer, leave, requested, stop, stop_signals
 
 
 def send(number=signal.SIGTERM):
@@ -77,3 +78,14 @@ def test_a_process_of_a_data_loader_survives_the_signal_for_the_last_step():
             send()
             os._exit(7 if signal.alarm(0) else 1)  # an alarm ends processes that hang
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_only_processes_that_use_gloo_leave_without_cleanup(monkeypatch):
+    left = []
+    monkeypatch.setattr(os, '_exit', left.append)
+    leave(3)
+    monkeypatch.setattr(dist, 'is_initialized', lambda: True)
+    for backend in ('nccl', 'gloo'):
+        monkeypatch.setattr(dist, 'get_backend', lambda: backend)
+        leave(4)
+    assert left == [4]

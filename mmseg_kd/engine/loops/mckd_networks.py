@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.dist import barrier
 from mmengine.runner import Runner
 
-from ...io.runs import pointed_checkpoint, read_run
+from ...io.runs import pointed_checkpoint, read_run, saved_checkpoints
 from ...labeling import Labeler
 from .mckd_checks import label_data_sets
 
@@ -98,7 +98,7 @@ class MCKDNetworks:
             dict: the number of iterations, and the metrics of the last validation.
         """
         folder = Path(config.work_dir)
-        begun = (folder / 'last_checkpoint').is_file()
+        begun = bool(saved_checkpoints(folder))
         config.update(resume=begun, load_from=str(self._checkpoint(parent)) if parent and not begun else None)
         self.start(config)
         barrier()
