@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..constants import IGNORE_INDEX
 from ..distillers.labels import unify_ignored
-from ..models.hf_universal_segmentor import log_shares
+from ..models.hf_networks import log_shares
 
 
 class PixelMetric(BaseMetric):
