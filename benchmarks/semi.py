@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(args.threads)
     init_default_scope('mmseg')
     print(f'torch {torch.__version__}, {args.threads} thread(s), batch {args.batch}, crops of {args.crop}, float32\n')
-    print('| config | passes that learn | passes without gradient | step, ms | its parts, ms | ratio |')
+    print('| config | passes with gradient | passes without | step, ms | passes, ms | ratio |')
     print('|---|---|---|---|---|---|', flush=True)
     for name in args.configs:
         model = build(Config.fromfile(config_file(name)), args.crop)
