@@ -11,7 +11,7 @@ PORT=${PORT:-29500}
 MASTER_ADDR=${MASTER_ADDR:-127.0.0.1}
 
 PYTHONPATH="$(dirname "$0")/..:${PYTHONPATH:-}" \
-${PYTHON:-python} -m torch.distributed.run \
+${PYTHON:-python} "$(dirname "$0")/torchrun.py" \
     --nnodes="$NNODES" --node_rank="$NODE_RANK" --nproc_per_node="$GPUS" \
     --master_addr="$MASTER_ADDR" --master_port="$PORT" \
     "$(dirname "$0")/test.py" "$CONFIG" "$CHECKPOINT" --launcher pytorch "${@:4}"

@@ -12,6 +12,7 @@ from types import TracebackType
 import torch
 
 from ..version import __version__
+from .rank_failures import LOST, after_another
 
 DEBUG = 'MMSEG_KD_DEBUG'
 MISTAKE = 2  # exit status of a tool, as that of argparse for a wrong command line
@@ -89,19 +90,23 @@ def report(error: BaseException, debug: bool = False) -> int:
 
     A mistake is one line (one for each setting that must be changed) after ``error:``; the status is 2. Of several
     processes on one machine, only the first prints mistakes found before they are connected, since all find the same.
-    Any other exception is shown with its traceback and the versions that a report needs; the status is 1.
+    Any other exception is shown with its traceback and the versions that a report needs; the status is 1. Of connected
+    processes, the one that failed first does that. The others name it in one line, and their status is 3.
 
     Args:
         error: Exception that was caught.
         debug: Whether to show the traceback of mistakes too.
     """
-    mistake = is_mistake(error)
-    if debug or not mistake:
+    mistake, other = is_mistake(error), after_another(error, sentence(error))
+    if debug or not (mistake or other):
         traceback.print_exception(error)
-    if not mistake:
-        print(_request(), file=sys.stderr)
-        return 1
+    if other is not None:
+        print(f'error: {other}', file=sys.stderr)
+        return LOST
     rank, local_rank = (int(os.environ.get(name, 0)) for name in _rank_names())
+    if not mistake:
+        print(_request(), f'\n  rank: {rank}' if rank else '', sep='', file=sys.stderr)
+        return 1
     connected = torch.distributed.is_available() and torch.distributed.is_initialized()
     if connected or not local_rank:
         for line in str(error).splitlines() if isinstance(error, ConfigError) else [_line(error)]:

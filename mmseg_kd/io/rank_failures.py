@@ -1,0 +1,57 @@
+"""Which process failed first, so that the others do not hide its error behind their own."""
+
+import torch
+import torch.distributed as dist
+
+LOST = 3  # exit status of a process that ended because another one failed
+KEY = 'mmseg_kd/first_failure'
+# What the backends say if another process is gone; gloo raises plain RuntimeErrors.
+BACKENDS = ('gloo', 'nccl', 'connection closed by peer', 'connection reset by peer', 'broken pipe', 'tcpstore')
+
+
+def after_another(error: BaseException, text: str) -> str | None:
+    """One line about the process that failed first, if it is not this one; None if this one was first, or is alone.
+
+    The first process that calls this leaves its rank and its error in the store of the process group, where the others
+    find it, on every machine.
+
+    Args:
+        error: Exception that ended this process.
+        text: The exception as one line.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return None
+    rank = dist.get_rank()
+    first, reason = _first_failure(rank, 'lost the connection to another process' if is_lost(error) else text)
+    if first != rank:
+        own = '' if is_lost(error) else f'; here: {text}'
+        return f'rank {rank} stops, since rank {first} failed: {reason}{own}'
+    if is_lost(error):
+        return (
+            f'rank {rank} lost the connection to another process, which left no error: it was killed (by hand, or for '
+            'its memory), or its machine is gone; the launcher names it'
+        )
+    return None
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether an exception says that another process is gone.
+
+    Args:
+        error: Exception that was caught.
+
+    Example:
+        >>> is_lost(RuntimeError('[gloo/transport/tcp/pair.cc:553] Connection closed by peer')), is_lost(RuntimeError())
+        (True, False)
+    """
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in BACKENDS)
+
+
+def _first_failure(rank: int, text: str) -> tuple[int, str]:
+    try:
+        store = torch.distributed.distributed_c10d._get_default_store()
+        found = store.compare_set(KEY, '', f'{rank} {text}').decode()
+    except RuntimeError:
+        return 0, 'the store of the process group, which it keeps, is gone'
+    first, _, reason = found.partition(' ')
+    return int(first), reason
