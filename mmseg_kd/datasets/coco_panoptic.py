@@ -4,6 +4,8 @@ import mmengine.fileio as fileio
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from ..io.listed_paths import check_listed_names
+
 THINGS = (
     'person',
     'bicycle',
@@ -310,6 +312,9 @@ class CocoPanopticSemDataset(BaseSegDataset):
         content = self._read()
         images = {image['id']: image['file_name'] for image in content['images']}
         labels = self._labels(content['categories'])
+        check_listed_names(
+            [*images.values(), *(record['file_name'] for record in content['annotations'])], self.ann_file
+        )
         return [
             dict(
                 img_path=osp.join(self.data_prefix['img_path'], images[record['image_id']]),

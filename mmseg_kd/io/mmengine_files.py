@@ -1,5 +1,6 @@
 """Make MMEngine read files as this package does, in its own tools and in all others that import the package."""
 
+import functools
 import os
 from typing import Any, BinaryIO
 
@@ -9,8 +10,10 @@ from mmengine.fileio.handlers import PickleHandler, YamlHandler
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.runner.checkpoint import load_from_openmmlab as stock_load_from_openmmlab
+from mmseg.datasets import BaseSegDataset
 
 from .checkpoint import read_checkpoint
+from .listed_paths import check_listed_images
 from .safe_pickle import UnsafeFileError, load_pickle
 from .trust import REMEDY, trusted
 
@@ -92,7 +95,8 @@ def install() -> None:
     """Register this package's readers in place of MMEngine's. Repeated calls change nothing.
 
     All loaders of checkpoints are replaced: those of ``load_from``, ``resume``, ``init_cfg`` and ``pretrained``, with
-    local paths, addresses and names such as ``torchvision://resnet18``; and those of pickles and YAML files.
+    local paths, addresses and names such as ``torchvision://resnet18``; and those of pickles and YAML files. Data sets
+    of MMSegmentation refuse lists that lead out of their folders.
 
     Example:
         >>> install()
@@ -106,8 +110,24 @@ def install() -> None:
     # The continuation's loaders of other schemes fall back to reading with pickle in this function.
     if hasattr(mmengine_checkpoint, '_safe_torch_load'):
         mmengine_checkpoint._safe_torch_load = _torch_load
+    _check_lists(BaseSegDataset)
     register_handler(['pickle', 'pkl'])(SafePickleHandler)
     register_handler(['yaml', 'yml'])(SafeYamlHandler)
+
+
+def _check_lists(kind: type[BaseSegDataset]) -> None:
+    """Make a class of data sets refuse lists of images that lead out of its folders."""
+    read = kind.load_data_list
+    if hasattr(read, '__wrapped__'):
+        return
+
+    @functools.wraps(read)
+    def load_data_list(self: BaseSegDataset) -> list[dict]:
+        entries = read(self)
+        check_listed_images(self, entries)
+        return entries
+
+    kind.load_data_list = load_data_list
 
 
 def _torch_load(file: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..constants import IGNORE_INDEX
 from ..distillers.class_logits import decide
 from ..io.files import find_files, remove_leftovers, walk, write_atomically
+from ..io.listed_paths import check_listed_names
 
 FORMAT = 1
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
@@ -221,6 +222,7 @@ def read_summary(folder: str) -> dict[str, Any]:
     summary = json.loads(path.read_text())
     if summary.get('format') != FORMAT:
         raise ValueError(f'{path} must have format {FORMAT}, but has {summary.get("format")}; label the images again')
+    check_listed_names((name for key, image in summary['images'].items() for name in (key, image['image'])), str(path))
     return summary
 
 
@@ -336,6 +338,7 @@ def _done(root: Path) -> dict[str, dict[str, Any]]:
             entry = json.loads(line)
         except ValueError:
             continue
+        check_listed_names(entry, str(root / PARTS))
         found.update(
             {name: value for name, value in entry.items() if 'unreadable' in value or (root / f'{name}.png').is_file()}
         )

@@ -6,6 +6,7 @@ from typing import Any
 from ..io.tables import markdown_table
 from .leases import Leases
 from .plan import Sweep
+from .recorded_values import check_values
 from .study import Study, runs
 
 
@@ -78,6 +79,16 @@ class Board:
         """The best values of the studies that this one starts from."""
         trials = (source.best for source in self._sources(study))
         return {key: value for trial in trials if trial for key, value in trial.params.items()}
+
+    def fixed(self, study: Study) -> dict[str, Any]:
+        """The values from earlier stages that all trials of a study share.
+
+        Raises:
+            UnsafeFileError: If the database holds other keys or values than the earlier stages may choose.
+        """
+        values = study.fixed(self.inherited(study))
+        check_values(study.key, values, [source.stage.space for source in self._sources(study)])
+        return values
 
     def count(self) -> tuple[int, int, float | None]:
         """Finished runs, all runs, and the seconds that one worker needs for the rest; None if they are unknown."""
@@ -154,7 +165,7 @@ class Board:
         values = [runs(best)[seed]['value'] for seed in study.stage.seeds]
         std = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
         inherited = self.inherited(study)
-        fixed = study.fixed(inherited)
+        fixed = self.fixed(study)
         params = best.params if study.stage.space else fixed
         shown = [f'{key}={value}{_edge_note(value, study.stage.space.get(key))}' for key, value in params.items()]
         note = '' if fixed == inherited else '; uses outdated values: an earlier stage has since found better ones'

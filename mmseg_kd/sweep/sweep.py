@@ -1,5 +1,6 @@
 """A fair comparison in one command: tune every candidate stage by stage, and repeat the best settings over seeds."""
 
+import json
 import pickle
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from .budget import iterations_of, teachers
 from .leases import Lease, Leases
 from .plan import Candidate, Stage, Sweep
 from .progress import SweepProgress, duration
+from .recorded_values import check_costs
 from .study import open_storage
 from .training_process import TrainingProcess
 from .worker import Worker
@@ -20,13 +22,13 @@ from .worker import Worker
 LOCKS = '.claims'  # folders of running sweeps have this name
 
 MEASURE = """
-import pickle, sys
+import json, pickle, sys
 from mmseg_kd.sweep.budget import measure_step_seconds
 with open(sys.argv[1], 'rb') as file:
     candidates = pickle.load(file)
 seconds = measure_step_seconds({name: candidate.read() for name, candidate in candidates.items()})
-with open(sys.argv[2], 'wb') as file:
-    pickle.dump(seconds, file)
+with open(sys.argv[2], 'w') as file:
+    json.dump(seconds, file)
 """
 
 
@@ -180,6 +182,7 @@ def fix_costs(
         if sweep.budget['kind'] == 'seconds' and missing:
             say(f'measuring a training step of {", ".join(missing)}')
             seconds.update(_measure(missing, Path(sweep.work_dir), lease, heartbeat))
+        check_costs(costs)
         for name, candidate in missing.items():
             iterations = iterations_of(sweep.budget, candidate.read(), seconds[name])
             costs[name] = dict(iterations=iterations, step_seconds=seconds[name])
@@ -198,16 +201,18 @@ def _measure(
     Raises:
         RuntimeError: if the measurement fails.
     """
-    request, answer, log = (folder / f'step_seconds.{end}' for end in ('request', 'answer', 'log'))
-    request.write_bytes(pickle.dumps(candidates))
-    command = [sys.executable, '-c', MEASURE, str(request), str(answer)]
-    with TrainingProcess(command, log, lease.descriptors if lease else ()) as process:
-        while (code := process.wait(heartbeat)) is None:
-            if lease:
-                lease.renew()
-    if code:
-        raise RuntimeError(f'a training step cannot be measured: {process.error_summary()}')
-    seconds = pickle.loads(answer.read_bytes())
-    for path in (request, answer, log):
-        path.unlink()
+    log = folder / 'step_seconds.log'
+    # The other process unpickles the request, so it lies in a folder that nobody else can write into.
+    with tempfile.TemporaryDirectory() as private:
+        request, answer = Path(private, 'request'), Path(private, 'answer')
+        request.write_bytes(pickle.dumps(candidates))
+        command = [sys.executable, '-c', MEASURE, str(request), str(answer)]
+        with TrainingProcess(command, log, lease.descriptors if lease else ()) as process:
+            while (code := process.wait(heartbeat)) is None:
+                if lease:
+                    lease.renew()
+        if code:
+            raise RuntimeError(f'a training step cannot be measured: {process.error_summary()}')
+        seconds = json.loads(answer.read_text())
+    log.unlink()
     return seconds

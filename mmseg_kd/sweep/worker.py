@@ -15,6 +15,7 @@ from .budget import stretch
 from .leases import Lease, LeaseLost, Leases
 from .plan import as_arguments
 from .progress import SweepProgress, duration
+from .recorded_values import check_values
 from .study import Study
 from .training_process import TrainingProcess, killed_from_outside, prepare_resume, reached, validations
 
@@ -140,8 +141,9 @@ class Worker:
 
     def _train(self, run: Run, lease: Lease) -> None:
         study, board = run.study, self._board
-        fixed = study.fixed(board.inherited(study))
+        fixed = board.fixed(study)
         trial = study.start(run.index)
+        check_values(study.key, trial.params, [study.stage.space])
         candidate, cost = board.sweep.candidates[study.candidate], board.costs[study.candidate]
         record = dict(
             sweep=board.sweep.name,

@@ -54,7 +54,7 @@ class LoadSoftLabels(BaseTransform):
                 'top_k (train_cfg.top_k of MCKDLoop, --top-k of tools/pseudo_label.py), or remove '
                 'LoadSoftLabels'
             )
-        with np.load(path) as stored:
+        with np.load(path, allow_pickle=False) as stored:
             classes, shares, rest, stride = (stored[key] for key in ('classes', 'shares', 'rest', 'stride'))
         expected = tuple(int(_cells(side, stride)[-1]) + 1 for side in size)
         if classes.shape[1:] != expected:
