@@ -1,6 +1,7 @@
 """Paths in lists that come with data: they may not leave the folder that they belong to."""
 
 import os.path as osp
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,6 +9,7 @@ from .safe_pickle import UnsafeFileError
 from .trust import REMEDY, trusted
 
 PLACES = ('img_path', 'seg_map_path')
+DRIVE = re.compile(r'[A-Za-z]:[\\/]')
 
 
 def check_listed_names(names: Iterable[str], source: str) -> None:
@@ -28,9 +30,9 @@ def check_listed_names(names: Iterable[str], source: str) -> None:
         mmseg_kd.io.safe_pickle.UnsafeFileError: labels.json lists ../../secret, which lies outside of its folder; ...
     """
     for name in names:
-        if ('..' in name or name.startswith(('/', '\\')) or ':' in name[:2]) and not trusted():
+        if ('..' in name or name.startswith(('/', '\\')) or DRIVE.match(name)) and not trusted():
             plain = osp.normpath(name.replace('\\', '/'))
-            if osp.isabs(plain) or plain.split('/')[0] == '..' or ':' in plain[:2]:
+            if osp.isabs(plain) or plain.split('/')[0] == '..' or DRIVE.match(plain):
                 raise UnsafeFileError(f'{source} lists {name}, which lies outside of its folder; {REMEDY}')
 
 
