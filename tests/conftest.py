@@ -12,7 +12,9 @@ from mmengine.registry import init_default_scope  # noqa: E402
 
 import mmseg_kd  # noqa: E402, F401
 
-PROCESS = re.compile(r'\b(subprocess|Popen|multiprocessing|mp|spawn)\.')
+PROCESS = re.compile(
+    r'\b(subprocess|Popen|multiprocessing|mp|spawn)\.|\b(run_ranks|forked_python|forked_environment)\('
+)
 
 
 @pytest.fixture(autouse=True)

@@ -1,13 +1,12 @@
 """What the page on adding a loss says is done as it says it, in an empty folder."""
 
 import math
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from fork_server import forked_environment
 from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,13 +26,12 @@ def folder(tmp_path_factory):
 
 def sh(commands, cwd):
     """Run commands as a user types them; their output, with stderr."""
-    path = str(Path(sys.executable).parent) + os.pathsep + os.environ['PATH']
     done = subprocess.run(
         ['bash', '-e', '-c', commands],
         cwd=cwd,
         capture_output=True,
         text=True,
-        env={**os.environ, 'PATH': path, 'MMSEG_KD': str(ROOT), 'PYTHONWARNINGS': 'ignore'},
+        env=forked_environment(MMSEG_KD=str(ROOT)),
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     return done.stdout + done.stderr

@@ -2,7 +2,6 @@
 
 import argparse
 import importlib.util
-import os
 import re
 import runpy
 import shlex
@@ -15,6 +14,7 @@ import mmcv
 import numpy as np
 import pytest
 import torch
+from fork_server import forked_environment
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.apis import init_model
@@ -114,15 +114,10 @@ def voc(checkout):
 
 def sh(command, folder):
     """Run a command as a user types it, at home in the folder; its output, with stderr."""
-    settings = {name: value for name, value in os.environ.items() if name not in ('TORCH_HOME', 'XDG_CACHE_HOME')}
-    path = str(Path(sys.executable).parent) + os.pathsep + os.environ['PATH']
-    done = subprocess.run(
-        ['bash', '-c', command],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={**settings, 'PATH': path, 'HOME': str(folder), 'PYTHONWARNINGS': 'ignore'},
-    )
+    settings = forked_environment(HOME=str(folder))
+    for name in ('TORCH_HOME', 'XDG_CACHE_HOME'):
+        settings.pop(name, None)
+    done = subprocess.run(['bash', '-c', command], cwd=folder, capture_output=True, text=True, env=settings)
     output = done.stdout + done.stderr
     assert done.returncode == 0, output[-3000:]
     return output

@@ -1,15 +1,15 @@
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from fork_server import forked_python
 
 SCRIPT = Path(__file__).resolve().parents[2] / 'benchmarks/compact.py'
 
 
 @pytest.mark.slow
 def test_the_table_has_the_three_networks():
-    command = [sys.executable, str(SCRIPT), '--size', '33x65', '--batches', '1', '--seconds', '0.01']
+    command = [forked_python(), str(SCRIPT), '--size', '33x65', '--batches', '1', '--seconds', '0.01']
     table = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in table.splitlines() if line.startswith('|')]
     parameters = {row[0]: row[1] for row in rows if row[0] in ('compact', 'PSPNet-R18', 'FCN-R50') and len(row) == 3}

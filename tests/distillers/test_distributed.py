@@ -5,7 +5,7 @@ import socket
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from fork_server import run_ranks
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
@@ -56,7 +56,7 @@ def test_two_ranks_with_other_data_stay_equal(tmp_path):
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
-    mp.spawn(work, (port, str(tmp_path)), nprocs=2)
+    run_ranks(work, (port, str(tmp_path)), nprocs=2)
     (first, moved, _), (second, _, _) = (torch.load(tmp_path / f'{rank}.pth', weights_only=False) for rank in range(2))
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
     for part in ('student.backbone', 'student.decode_head', 'terms.loss_hint.adapters', 'terms.loss_ho.loss.critic'):

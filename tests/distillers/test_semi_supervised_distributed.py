@@ -8,8 +8,8 @@ import socket
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from branches import optimizer, segmentor
+from fork_server import run_ranks
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
@@ -109,7 +109,7 @@ def ranks(tmp_path_factory):
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
-    mp.spawn(work, (port, str(folder)), nprocs=2)
+    run_ranks(work, (port, str(folder)), nprocs=2)
     return [torch.load(folder / f'{rank}.pth', weights_only=False) for rank in range(2)]
 
 

@@ -2,12 +2,12 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fork_server import forked_python
 from PIL import Image
 
 from mmseg_kd.labeling import find_images, images_of_ids, read_summary, write_labels
@@ -199,7 +199,7 @@ def test_two_processes_label_seven_images_once_each(tmp_path):
         port = str(probe.getsockname()[1])
     workers = [
         subprocess.Popen(
-            [sys.executable, '-c', WORKER, str(rank), port, str(images), str(out)],
+            [forked_python(), '-c', WORKER, str(rank), port, str(images), str(out)],
             stdout=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).parents[2],

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from fork_server import run_ranks
 from reference import SHAPES, gradient, kept_floats, labels, maps, softmax
 
 from mmseg_kd.losses import CIRKDMemoryLoss, StrayCIRKDMemoryLoss
@@ -240,7 +240,7 @@ def work(rank, folder):
 
 @pytest.mark.skipif(not dist.is_gloo_available(), reason='torch without gloo')
 def test_two_ranks_with_other_data_and_seeds_hold_the_same_memories(tmp_path):
-    mp.spawn(work, (str(tmp_path),), nprocs=2)
+    run_ranks(work, (str(tmp_path),), nprocs=2)
     first, second = (torch.load(tmp_path / f'{rank}.pth') for rank in range(2))
     names = [name for name in first if not name.startswith('head')]
     assert len(names) == 6 and all(torch.equal(first[name], second[name]) for name in names)

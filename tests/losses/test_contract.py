@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from fork_server import run_ranks
 from loss_examples import LABELED, LOSSES, ROUND_TO_CLASSES, WITHOUT_TEACHER, build, evaluate, example, objective
 from mmengine.registry import init_default_scope
 from reference import labels, maps
@@ -392,7 +392,7 @@ def ranks(tmp_path_factory):
     if not dist.is_gloo_available():
         pytest.skip('torch without gloo')
     folder = tmp_path_factory.mktemp('ranks')
-    mp.spawn(work, (str(folder),), nprocs=2)
+    run_ranks(work, (str(folder),), nprocs=2)
     return [torch.load(folder / f'{rank}.pth', weights_only=True) for rank in range(2)]
 
 

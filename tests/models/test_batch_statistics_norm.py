@@ -3,7 +3,7 @@ import socket
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from fork_server import run_ranks
 from mmcv.cnn import build_norm_layer
 from mmengine.registry import init_default_scope
 from torch import nn
@@ -66,6 +66,6 @@ def test_two_processes_share_their_statistics(tmp_path):
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
-    mp.spawn(work, (port, str(tmp_path)), nprocs=2)
+    run_ranks(work, (port, str(tmp_path)), nprocs=2)
     found = torch.cat([torch.load(tmp_path / f'{rank}.pth') for rank in range(2)])
     torch.testing.assert_close(found, in_train_mode(features()))

@@ -1,9 +1,9 @@
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from fork_server import forked_python
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
@@ -64,7 +64,7 @@ def test_images_are_normalised_as_torchvision_does():
 def test_the_tool_writes_a_checkpoint_that_a_teacher_loads(theirs, tmp_path):
     torch.save(theirs.state_dict(), tmp_path / 'weights.pth')
     subprocess.run(
-        [sys.executable, str(TOOL), str(tmp_path / 'weights.pth'), str(tmp_path / 'new/fcn.pth')], check=True
+        [forked_python(), str(TOOL), str(tmp_path / 'weights.pth'), str(tmp_path / 'new/fcn.pth')], check=True
     )
     model = ours()
     load_weights(model, str(tmp_path / 'new/fcn.pth'))

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fork_server import forked_python
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'tests' / 'analysis'))
@@ -14,7 +15,7 @@ from run_folders import alone, distilled, write_run  # noqa: E402
 
 def compare(*arguments, cwd):
     done = subprocess.run(
-        [sys.executable, ROOT / 'tools' / 'compare.py', *arguments], cwd=cwd, capture_output=True, text=True
+        [forked_python(), ROOT / 'tools' / 'compare.py', *arguments], cwd=cwd, capture_output=True, text=True
     )
     return done.returncode, done.stdout, done.stderr
 

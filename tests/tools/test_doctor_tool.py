@@ -1,11 +1,10 @@
 """The doctor's command line, and the checks before training, as a user runs them."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from fork_server import forked_environment, forked_python
 
 from mmseg_kd.datasets import write_digit_scenes
 
@@ -23,11 +22,11 @@ def workspace(tmp_path_factory):
 
 def run(tool, *arguments, cwd):
     done = subprocess.run(
-        [sys.executable, ROOT / 'tools' / tool, *arguments],
+        [forked_python(), ROOT / 'tools' / tool, *arguments],
         cwd=cwd,
         capture_output=True,
         text=True,
-        env={**os.environ, 'PYTHONWARNINGS': 'ignore'},
+        env=forked_environment(),
     )
     return done.returncode, done.stdout, done.stderr
 

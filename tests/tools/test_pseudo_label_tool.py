@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fork_server import forked_python
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 from PIL import Image
@@ -42,7 +43,7 @@ test_dataloader = dict(dataset=dict(type='CamVidDataset', pipeline=[
 def label(folder, *arguments, launcher=()):
     return subprocess.run(
         [
-            sys.executable,
+            forked_python(),
             *launcher,
             'tools/pseudo_label.py',
             str(folder / 'config.py'),

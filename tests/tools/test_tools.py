@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fork_server import forked_environment, forked_python
 from mmengine.config import Config
 
 from mmseg_kd.testing.toys import toy_segmentor
@@ -21,20 +22,14 @@ PI = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'),
 
 def sh(*command, cwd, **env):
     """Run a command; its output, with stderr."""
-    python = str(Path(sys.executable).parent)
-    path = python + os.pathsep + os.environ['PATH']
     done = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'PATH': path, 'PYTHONWARNINGS': 'ignore', **env},
+        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, env=forked_environment(**env)
     )
     return done.returncode, done.stdout + done.stderr
 
 
 def python(*command, cwd, **env):
-    return sh(sys.executable, *command, cwd=cwd, **env)
+    return sh(forked_python(), *command, cwd=cwd, **env)
 
 
 @pytest.fixture(scope='module')
@@ -155,10 +150,11 @@ def test_stock_tools_inherit_our_configs(trained, workspace):
     parse = (
         'import sys; from mmengine.config import Config; print(Config.fromfile(sys.argv[1]).model.terms.loss_pi.weight)'
     )
-    code, output = python('-c', parse, 'downstream.py', cwd=workspace)
+    code, output = sh(sys.executable, '-c', parse, 'downstream.py', cwd=workspace)
     assert code == 0 and output.strip().endswith('7.0'), output[-3000:]
     stock = Path(mmseg.__file__).parent / '.mim' / 'tools' / 'test.py'
-    code, output = python(stock, 'distilled.py', trained[0] / 'iter_4.pth', '--work-dir', 'stock', cwd=workspace)
+    command = 'distilled.py', trained[0] / 'iter_4.pth', '--work-dir', 'stock'
+    code, output = sh(sys.executable, stock, *command, cwd=workspace)
     assert code == 0 and miou(output) >= 0, output[-3000:]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from fork_server import run_ranks
 from mmengine.config import Config
 from PIL import Image
 
@@ -395,7 +395,7 @@ def test_two_processes_label_each_of_seven_images_once_and_train_together(stubs,
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
-    mp.spawn(work, (port, images), nprocs=2)
+    run_ranks(work, (port, images), nprocs=2)
     shown = [json.loads((images.parent / f'shown_{rank}.json').read_text()) for rank in range(2)]
     assert [trained for _, trained in shown] == 2 * [[name for name, *_ in stubs.trained]]
     (first, _), (second, _) = shown

@@ -5,12 +5,12 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from fork_server import forked_python
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
@@ -50,7 +50,7 @@ randomness = dict(seed=3)
 
 def start(config, work_dir, *arguments, out=subprocess.PIPE):
     return subprocess.Popen(
-        [sys.executable, 'tools/train.py', str(config), '--work-dir', str(work_dir), *arguments],
+        [forked_python(), 'tools/train.py', str(config), '--work-dir', str(work_dir), *arguments],
         cwd=ROOT,
         env=dict(os.environ, OMP_NUM_THREADS='1'),
         stdout=out,
