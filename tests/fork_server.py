@@ -17,7 +17,8 @@ import signal
 import socket
 import sys
 
-OPTIONS = ('-c', '-m')
+KINDS = ('-c', '-m')
+OPTIONS = (*KINDS, '-W', '-u')
 
 
 @functools.cache
@@ -88,7 +89,9 @@ def _remove(folder):
 
 
 def client(address, *arguments):
-    """Have the server fork, pass signals on, and end as the fork ends."""
+    """Have the server fork, pass signals on, and end as the fork ends. A bare interpreter (`-I -S`) is no fork."""
+    if not arguments or arguments[0].startswith('-') and arguments[0] not in OPTIONS:
+        os.execv(sys.executable, [sys.executable, *arguments])
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(address)
     request = json.dumps(dict(arguments=arguments, folder=os.getcwd(), environment=dict(os.environ))).encode()
@@ -223,15 +226,13 @@ def become(program, arguments, folder, environment):
     torch.seed()
     sys.executable = program
     filters = [text for text in environment.get('PYTHONWARNINGS', '').split(',') if text]
-    while arguments and arguments[0].startswith('-') and arguments[0] not in OPTIONS:
+    while arguments and arguments[0].startswith('-') and arguments[0] not in KINDS:
         option = arguments.pop(0)
         if option == '-W':
             filters.append(arguments.pop(0))
-        elif option != '-u':
-            raise SystemExit(f'{program}: a fork has no option {option}')
     for text in filters:
         warnings.simplefilter(text, append=True)  # type: ignore[arg-type]
-    kind = arguments.pop(0) if arguments[0] in OPTIONS else 'script'
+    kind = arguments.pop(0) if arguments[0] in KINDS else 'script'
     what, *given = arguments
     # What came from this module and the environment of the server gives way to what Python would put there.
     paths = [path for path in environment.get('PYTHONPATH', '').split(os.pathsep) if path]

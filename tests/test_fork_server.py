@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,8 @@ def test_ranks_are_processes_whose_errors_are_told(tmp_path):
     assert len({(tmp_path / str(rank)).read_text() for rank in range(2)} | {str(os.getpid())}) == 3
     with pytest.raises(AssertionError, match=r'(?s)ValueError: rank 0.*ValueError: rank 1'):
         run_ranks(fail, (), nprocs=2)
+
+
+def test_a_bare_interpreter_is_a_real_one():
+    done = python('-I', '-S', '-c', 'import sys; print(sys.executable, "torch" in sys.modules, *sys.argv[1:])', 'x')
+    assert done.stdout.split() == [sys.executable, 'False', 'x']
