@@ -40,6 +40,14 @@ def fill(module):
     whose location is wrong after an editable install.
     """
     module.MODULE2PACKAGE.update(mmseg='mmseg', mmpretrain='mmpretrain', mmseg_kd='mmseg_kd.stack')
+    search = module._get_external_cfg_path
+
+    def _get_external_cfg_path(package_path, cfg_file):
+        # MMEngine reads all metafiles of the package first, some fifty, and then takes this file.
+        path = os.path.join(package_path, '.mim', 'configs', cfg_file)
+        return path if os.path.isfile(path) else search(package_path, cfg_file)
+
+    module._get_external_cfg_path = _get_external_cfg_path
 
 
 def run_tool(main, advice=''):

@@ -97,17 +97,6 @@ FRAMEWORKS = {leaf: leaf[3:].partition('_r101_')[0] for leaf in LEAVES if re.mat
 FRAMEWORKS = {leaf: method for leaf, method in FRAMEWORKS.items() if method not in {**TERMS, **SINGLE}}
 
 
-@pytest.fixture(scope='module', autouse=True)
-def no_repeated_work():
-    """MMEngine reads fifty metafiles for every `mmseg::`, and formats a config for longer than a step takes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mmengine.config.utils.load', functools.lru_cache(maxsize=None)(load))
-        # One stack imports it late, the other early.
-        for module in ('yapf.yapflib.yapf_api', 'mmengine.config.config'):
-            patch.setattr(f'{module}.FormatCode', lambda text, **_: (text, False), raising=False)
-        yield
-
-
 @functools.cache
 def parsed(leaf):
     return Config.fromfile(ROOT / 'configs' / leaf)
@@ -259,7 +248,7 @@ def test_is_built_from_parts_that_others_step(leaf, small, monkeypatch):
     cfg = small(leaf)
     cfg.update(val_dataloader=None, val_cfg=None, val_evaluator=None)
     runner = Runner.from_cfg(cfg)
-    assert len(runner.build_train_loop(cfg.train_cfg).dataloader.dataset) > 0
+    assert len(runner.train_dataloader.dataset) > 0
     runner.optim_wrapper = runner.build_optim_wrapper(cfg.optim_wrapper)
     learning = runner.optim_wrapper.param_groups
     learning = learning.values() if isinstance(learning, dict) else [learning]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config, DictAction
-from mmengine.fileio import load
 from mmseg.registry import MODELS
 
 from mmseg_kd import config_file
@@ -46,14 +45,6 @@ COMPARED = {
 
 # To be built in seconds.
 SMALL = dict(r101_voc12aug='r34half_camvid', wide_voc12aug='r18half_camvid', r18_voc12aug='r18quarter_camvid')
-
-
-@pytest.fixture(scope='module', autouse=True)
-def no_repeated_work():
-    """MMEngine reads fifty metafiles for every `mmseg::`."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mmengine.config.utils.load', functools.lru_cache(maxsize=None)(load))
-        yield
 
 
 @functools.cache

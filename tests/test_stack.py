@@ -31,6 +31,16 @@ def test_none_or_both_is_one_sentence_with_the_command(monkeypatch, installed, m
     assert '\n' not in str(error.value)
 
 
+def test_no_metafile_is_read_to_find_a_config(tmp_path, monkeypatch):
+    monkeypatch.delattr('mmengine.config.utils.load')
+    config = tmp_path / 'mine.py'
+    config.write_text("_base_ = ['mmseg::pspnet/pspnet_r50-d8_4xb2-40k_cityscapes-512x1024.py']\n")
+    assert Config.fromfile(config).model.backbone.depth == 50
+    config.write_text("_base_ = ['mmseg::pspnet/none.py']\n")
+    with pytest.raises(NameError):  # as before, the metafiles are searched for what is not there
+        Config.fromfile(config)
+
+
 def test_a_downstream_config_inherits_from_mmseg_and_from_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # a relative location of the package would not survive this
     config = tmp_path / 'mine.py'

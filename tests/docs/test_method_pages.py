@@ -1,6 +1,5 @@
 """The pages that are made from docstrings, configs and the metafile."""
 
-import functools
 import re
 import runpy
 import shutil
@@ -22,11 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope='module')
 def pages():
-    """MMEngine reads fifty metafiles for every `mmseg::`."""
     init_default_scope('mmseg')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mmengine.config.utils.load', functools.lru_cache(maxsize=None)(load))
-        return docs_pages(ROOT)
+    return docs_pages(ROOT)
 
 
 @pytest.mark.parametrize('name', ['docs/methods.md', 'CONTRIBUTING.md'])

@@ -1,24 +1,15 @@
 """A setup and the terms of a method, which together are what a config of the method would be."""
 
-import functools
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
-from mmengine.fileio import load
 from mmseg.registry import MODELS
 
 from mmseg_kd.engine.setup_terms import SetupError, read_setup, run_name, setup_file
 from mmseg_kd.io.configs import config_file
 
 KEYS = ('model', 'optim_wrapper', 'custom_hooks', 'train_dataloader', 'param_scheduler', 'train_cfg', 'custom_imports')
-
-
-@pytest.fixture(scope='module', autouse=True)
-def metafiles_are_read_once():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mmengine.config.utils.load', functools.lru_cache(maxsize=None)(load))
-        yield
 
 
 @pytest.mark.parametrize(

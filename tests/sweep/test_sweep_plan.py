@@ -1,20 +1,9 @@
-import functools
-
 import pytest
 from mmengine.config import Config
-from mmengine.fileio import load
 
 from mmseg_kd.sweep.plan import as_arguments, load_sweep
 
 LR, TEMPERATURE = 'optim_wrapper.optimizer.lr', 'model.terms.loss_pi.loss.temperature'
-
-
-@pytest.fixture(scope='module', autouse=True)
-def no_repeated_work():
-    """Cached, because MMEngine reads fifty metafiles for every base of the form `mmseg::...`."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mmengine.config.utils.load', functools.lru_cache(maxsize=None)(load))
-        yield
 
 
 @pytest.fixture

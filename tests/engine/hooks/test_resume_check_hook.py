@@ -17,11 +17,7 @@ HINT = dict(student='backbone[3]', teacher='backbone[3]', loss=dict(type='HintLo
 @pytest.fixture(scope='module', autouse=True)
 def toys():
     DATASETS.register_module(module=ToyDataset)
-    with pytest.MonkeyPatch.context() as patch:
-        # Formatting the config takes longer than all else here.
-        for module in ('yapf.yapflib.yapf_api', 'mmengine.config.config'):
-            patch.setattr(f'{module}.FormatCode', lambda text, **_: (text, False), raising=False)
-        yield
+    yield
     DATASETS.module_dict.pop('ToyDataset')
 
 

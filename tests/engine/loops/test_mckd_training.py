@@ -1,6 +1,5 @@
 """Real trainings within the loop, of toy networks: early stopping, best checkpoints, soft labels, and being killed."""
 
-import gc
 import itertools
 from pathlib import Path
 
@@ -29,16 +28,6 @@ ENDS, BEST = dict(a=4, b=5, final=3), dict(a=2, b=5, final=1)
 
 class Killed(Exception):
     pass
-
-
-@pytest.fixture(scope='module', autouse=True)
-def quick():
-    """Without formatting of configs and collecting of garbage, which take most of the time of so short a run."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in ('yapf.yapflib.yapf_api', 'mmengine.config.config'):
-            patch.setattr(f'{module}.FormatCode', lambda text, **_: (text, False), raising=False)
-        patch.setattr(gc, 'collect', lambda: 0)
-        yield
 
 
 @pytest.fixture(autouse=True)

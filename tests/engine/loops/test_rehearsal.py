@@ -37,13 +37,6 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Formatting configs takes longer than all else here."""
-    for module in ('yapf.yapflib.yapf_api', 'mmengine.config.config'):
-        monkeypatch.setattr(f'{module}.FormatCode', lambda text, **_: (text, False), raising=False)
-
-
 def loop(
     folder,
     work_dir,
