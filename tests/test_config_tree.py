@@ -620,13 +620,26 @@ def test_the_focal_loss_takes_the_place_of_the_cross_entropy(data):
     assert focal.model == plain.model and focal.train_cfg == plain.train_cfg
 
 
-def test_metafile_names_each_config_of_the_survey_once():
-    imported = load(str(ROOT / 'model-index.yml'))['Import']
-    assert imported == ['configs/kd/metafile.yml']
-    models = load(str(ROOT / imported[0]))['Models']
-    named = sorted(model['Config'] for model in models)
-    assert named == [f'configs/{leaf}' for leaf in LEAVES if leaf.startswith('kd/')]
+def metafiles():
+    return [load(str(ROOT / path)) for path in load(str(ROOT / 'model-index.yml'))['Import']]
+
+
+def test_metafiles_name_each_config_of_a_method_once():
+    """MIM finds a config by its name alone, in all folders."""
+    models = [model for metafile in metafiles() for model in metafile['Models']]
+    rooms = ('camvid', 'compact', 'kd', 'mckd', 'semi')
+    assert sorted(model['Config'] for model in models) == [
+        f'configs/{leaf}' for leaf in LEAVES if leaf.startswith(tuple(f'{room}/' for room in rooms))
+    ]
     assert all(model['Name'] == Path(model['Config']).stem for model in models)
+    assert len({model['Name'] for model in models}) == len(models)
+    assert all((ROOT / 'configs' / room / 'README.md').is_file() for room in rooms)
+
+
+def test_models_of_metafiles_belong_to_collections():
+    collections = [collection['Name'] for metafile in metafiles() for collection in metafile['Collections']]
+    assert len(set(collections)) == len(collections)
+    assert {model['In Collection'] for metafile in metafiles() for model in metafile['Models']} == set(collections)
 
 
 def test_metafile_states_the_final_figures_of_the_paper_for_its_own_voc():
