@@ -1,13 +1,15 @@
 """Trainings that end without loss when a scheduler asks for it."""
 
 import functools
+from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from ..io.files import remove_leftovers
-from ..io.stop_signals import stop_signals
+from ..io.stop_signals import PatientWorker, stop_signals
 
 ADVICE = 'no step was interrupted, and the same command with --resume goes on'
 
@@ -17,7 +19,7 @@ def make_trainings_stoppable() -> None:
 
     Before a training, the temporary files that killed processes left in its work directory are removed.
     """
-    train = Runner.train
+    train, build = Runner.train, Runner.build_dataloader
 
     @functools.wraps(train)
     def train_until_signal(runner: Runner) -> nn.Module:
@@ -27,4 +29,11 @@ def make_trainings_stoppable() -> None:
         with stop_signals(ADVICE):
             return train(runner)
 
-    Runner.train = train_until_signal
+    @functools.wraps(build)
+    def build_patient_dataloader(*args: Any, **kwargs: Any) -> DataLoader:
+        loader = build(*args, **kwargs)
+        if loader.num_workers:
+            loader.worker_init_fn = PatientWorker(loader.worker_init_fn)
+        return loader
+
+    Runner.train, Runner.build_dataloader = train_until_signal, staticmethod(build_patient_dataloader)

@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
+from typing import Any
 
 import torch.distributed as dist
 from mmengine.dist import get_rank
@@ -15,7 +16,6 @@ from mmengine.dist import get_rank
 # A scheduler sends SIGTERM; SLURM's --signal=USR1@120 announces the end of the time.
 SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name))
 STATUS = 'MMSEG_KD_STOP_STATUS'
-SECONDS_OF_WORKERS = 60
 
 
 class Stopped(SystemExit):
@@ -29,9 +29,7 @@ class Stopped(SystemExit):
 def stop_signals(advice: str, numbers: Sequence[int] = SIGNALS) -> Iterator[None]:
     """End with one line and :class:`Stopped` when a signal arrives, instead of being killed.
 
-    Signals with another handler than the system's keep it, and so do all signals outside of the main thread. Processes
-    of data loaders, which inherit the handler, keep serving batches for a minute: a scheduler sends its signal to all
-    processes, and the last step still needs them.
+    Signals with another handler than the system's keep it, and so do all signals outside of the main thread.
 
     Args:
         advice: Half a sentence about how to go on.
@@ -53,8 +51,8 @@ def stop_signals(advice: str, numbers: Sequence[int] = SIGNALS) -> Iterator[None
 
     def handle(number: int, frame: FrameType | None) -> None:
         if os.getpid() != process:
-            signal.alarm(SECONDS_OF_WORKERS)
-            return
+            signal.signal(number, signal.SIG_DFL)
+            return os.kill(os.getpid(), number)
         _state.signal = _state.signal or signal.Signals(number).name
         if not _state.deferred:
             stop(advice)
@@ -74,6 +72,35 @@ def stop_signals(advice: str, numbers: Sequence[int] = SIGNALS) -> Iterator[None
             _state.signal = None
     if pending:
         stop(advice)
+
+
+class PatientWorker:
+    """A ``worker_init_fn`` with which the processes of a data loader end with the main process, and not before it.
+
+    A scheduler sends its signal to all processes of a job. The main process still needs batches for its last step, and
+    it fails as soon as one of its workers is killed.
+
+    Args:
+        init: The ``worker_init_fn`` that the data loader had; None for none.
+    """
+
+    def __init__(self, init: Callable[[int], Any] | None) -> None:
+        self._init = init
+
+    def __call__(self, worker: int) -> None:
+        if self._init is not None:
+            self._init(worker)
+        if hasattr(signal, 'sigwaitinfo'):  # Linux
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+            threading.Thread(target=_obey_parent, daemon=True).start()
+
+
+def _obey_parent() -> None:
+    """End this process when its parent terminates it; a handler would not learn who sent the signal."""
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 def defer() -> None:

@@ -1,11 +1,13 @@
 import os
 import signal
+import subprocess
 import threading
 
 import pytest
+import torch
 import torch.distributed as dist
 
-from mmseg_kd.io.stop_signals import STATUS, Stopped, defer, leave, requested, stop, stop_signals
+from mmseg_kd.io.stop_signals import STATUS, PatientWorker, Stopped, defer, leave, requested, stop, stop_signals
 
 
 def send(number=signal.SIGTERM):
@@ -71,13 +73,35 @@ def test_handlers_of_others_and_other_threads_keep_their_signals(monkeypatch):
     assert received[1] is signal.SIG_DFL
 
 
-def test_a_process_of_a_data_loader_survives_the_signal_for_the_last_step():
+def test_a_process_of_a_data_loader_ends_with_its_parent_only():
+    class Slow(torch.utils.data.Dataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            for number in (signal.SIGTERM, signal.SIGUSR1):
+                subprocess.run(['kill', f'-{int(number)}', str(os.getpid())])
+            return index
+
+    loader = torch.utils.data.DataLoader(
+        Slow(), num_workers=1, worker_init_fn=PatientWorker(None), persistent_workers=True
+    )
+    iterator = iter(loader)
+    assert next(iterator).tolist() == [0]
+    (worker,) = iterator._workers
+    assert worker.is_alive()
+    worker.terminate()
+    worker.join(60)
+    assert worker.exitcode == 0
+
+
+def test_other_processes_that_inherited_the_handler_are_killed_as_before():
     with stop_signals('never'):
         child = os.fork()
         if child == 0:
             send()
-            os._exit(7 if signal.alarm(0) else 1)  # an alarm ends processes that hang
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
 
 
 def test_only_processes_that_use_gloo_leave_without_cleanup(monkeypatch):
