@@ -15,4 +15,3 @@ train_dataloader = dict(
         type='PseudoLabelDataset',
         images='data/digit_scenes/img_dir/train',
         pipeline=_base_.load))
-custom_hooks = [*_base_.custom_hooks, dict(type='StepSeedHook')]

@@ -14,4 +14,3 @@ train_dataloader = dict(
         type='PseudoLabelDataset',
         images='data/camvid/img_dir/train',
         pipeline=_base_.train_pipeline))
-custom_hooks = [*_base_.custom_hooks, dict(type='StepSeedHook')]

@@ -14,4 +14,3 @@ model = dict(
     unlabeled_terms=_base_.unlabeled_terms,
     mix=_base_.mix)
 custom_hooks = [*_base_.custom_hooks, *_base_.semi_hooks]
-randomness = dict(seed=0)

@@ -15,12 +15,15 @@ from .transforms import (
     RandomAffine,
 )
 from .unlabeled_folder import UnlabeledFolderDataset
+from .view_dataset import ViewDataset
+from .view_sampler import InfiniteViewSampler, ViewSampler
 
 __all__ = [
     'PARTITIONS',
     'CamVidDataset',
     'CocoPanopticSemDataset',
     'DigitScenesDataset',
+    'InfiniteViewSampler',
     'LabeledPartDataset',
     'LoadBlankAnnotations',
     'LoadPanopticSemAnnotations',
@@ -31,6 +34,8 @@ __all__ = [
     'SemiSupervisedDataset',
     'StreamSampler',
     'UnlabeledFolderDataset',
+    'ViewDataset',
+    'ViewSampler',
     'published_ids',
     'write_digit_scenes',
     'write_split',

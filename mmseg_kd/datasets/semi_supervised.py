@@ -1,14 +1,11 @@
 """Pairs of labeled and unlabeled images; each item depends only on a seed and the item's number."""
 
 import logging
-import random
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import torch
 from mmcv.transforms import LoadAnnotations
 from mmengine.dataset import Compose
 from mmengine.logging import print_log
@@ -17,6 +14,7 @@ from torch.utils.data import Dataset
 
 from .image_list import NAMED, ImageList, overlap
 from .partitions import Partition, labeled_part, read_ids
+from .seeding import permutation, seeded
 from .transforms import LoadBlankAnnotations
 
 LABELED = 0  # number of the random stream of labeled images; the unlabeled branches follow
@@ -119,7 +117,7 @@ class SemiSupervisedDataset(Dataset):
     def __getitem__(self, n: int) -> dict[str, Any]:
         epoch, place = divmod(n, len(self.labeled))
         index = self.labeled[permutation(self.seed, LABELED, epoch, len(self.labeled))[place]]
-        with _seeded(self.seed, LABELED, n):
+        with seeded(self.seed, LABELED, n):
             labeled = _load(self._labeled_images.info(index), self._labeled_images.transforms(index), 'labeled')
         if labeled is None:
             path = self._labeled_images.info(index)['img_path']
@@ -134,7 +132,7 @@ class SemiSupervisedDataset(Dataset):
         total = len(self.unlabeled)
         epoch, place = divmod(n, total)
         order = branch_orders(self.seed, epoch, total)[number]
-        with _seeded(self.seed, LABELED + 1 + number, n):
+        with seeded(self.seed, LABELED + 1 + number, n):
             # Only a skipped image leads to a second iteration.
             for index in (order[(place + step) % total] for step in range(total)):
                 if index in taken and total > 1:
@@ -170,23 +168,6 @@ class SemiSupervisedDataset(Dataset):
                 f'{", ".join(both[:NAMED])}; remove them from one of the lists, or remove unlabeled: '
                 'the unlabeled images are then the rest of labeled'
             )
-
-
-@lru_cache(maxsize=8)
-def permutation(seed: int, stream: int, epoch: int, size: int) -> np.ndarray:
-    """The order of the images in one pass over them.
-
-    Args:
-        seed: Seed of the run.
-        stream: Number of the random stream.
-        epoch: Number of the pass.
-        size: Number of images.
-
-    Example:
-        >>> sorted(permutation(seed=0, stream=0, epoch=3, size=4).tolist())
-        [0, 1, 2, 3]
-    """
-    return np.random.default_rng([seed, stream, epoch]).permutation(size)
 
 
 @lru_cache(maxsize=4)
@@ -271,19 +252,3 @@ def _load(info: dict, transforms: Sequence, key: str) -> dict | None:
 
 
 _REMEDY = ", or skip images that can't be read with dict(type='LoadImageFromFile', ignore_empty=True)"
-
-
-@contextmanager
-def _seeded(*words: int) -> Iterator[None]:
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    seeds = np.random.SeedSequence(words).generate_state(3)
-    random.seed(int(seeds[0]))
-    np.random.seed(seeds[1])
-    # torch.manual_seed would also change the generators of the GPUs.
-    torch.default_generator.manual_seed(int(seeds[2]))
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])

@@ -13,18 +13,28 @@ from ..distillers import Distiller, MeanTeacher
 from .hooks import (
     BatchSizeHook,
     DistillSummaryHook,
+    ExactResumeHook,
     ExportStudentHook,
     FittingCheckpointHook,
     MeanTeacherHook,
     NonFiniteLossHook,
+    StepSeedHook,
     StopOnSignalHook,
     TeacherPartitionHook,
     TermWeightHook,
     ValidateOnResumeHook,
 )
+from .views import train_on_views
 
 NEEDED = {
-    BaseSegmentor: (BatchSizeHook, FittingCheckpointHook, StopOnSignalHook, ValidateOnResumeHook),
+    BaseSegmentor: (
+        BatchSizeHook,
+        FittingCheckpointHook,
+        StepSeedHook,
+        StopOnSignalHook,
+        ExactResumeHook,
+        ValidateOnResumeHook,
+    ),
     Distiller: (TermWeightHook, NonFiniteLossHook, TeacherPartitionHook, DistillSummaryHook, ExportStudentHook),
     MeanTeacher: (MeanTeacherHook,),
 }
@@ -42,7 +52,7 @@ def needed_hooks(model: nn.Module) -> list[type[Hook]]:
 
 
 def complete_hooks() -> None:
-    """Make every Runner add the hooks that its model needs, unless its config lists them.
+    """Make every Runner add the hooks that its model needs, unless its config lists them, and train on views.
 
     A config that sets ``custom_hooks`` replaces the list of its base, which loses the base's hooks. The Runner's
     ``register_hooks`` is the only function with access to model and hooks that MMSegmentation's stock tools also call.
@@ -55,5 +65,6 @@ def complete_hooks() -> None:
         for needed in needed_hooks(runner.model):
             if not any(isinstance(hook, needed) for hook in runner.hooks):
                 runner.register_hook(needed())
+        train_on_views(runner)
 
     Runner.register_hooks = register_hooks

@@ -9,7 +9,6 @@ from mmengine.runner import Runner
 from mmseg.registry import DATA_SAMPLERS
 from torch import nn
 
-from mmseg_kd.datasets import StreamSampler
 from mmseg_kd.models import BranchPreprocessor
 from mmseg_kd.testing.toys import ToyDataset, toy_runner, toy_segmentor
 from mmseg_kd.testing.trees import write_camvid_tree
@@ -91,7 +90,7 @@ def test_two_ranks_together_draw_the_joined_batch_of_one_process(root, monkeypat
     joined = batches(root, 6, batch_size=4)
     ranks = []
     for rank in range(2):
-        monkeypatch.setattr('mmseg_kd.datasets.stream_sampler.get_dist_info', lambda: (rank, 2))
+        monkeypatch.setattr('mmseg_kd.datasets.view_sampler.get_dist_info', lambda: (rank, 2))
         ranks.append(batches(root, 4, skip=2 * 2))
     for step, batch in enumerate(joined[2:]):
         together = join(zip(ranks[0][step], ranks[1][step]))
@@ -105,7 +104,7 @@ def test_the_seed_of_the_run_decides_unless_the_sampler_has_its_own(root):
 
 
 def test_without_a_seed_processes_agree_on_one(root, monkeypatch):
-    monkeypatch.setattr('mmseg_kd.datasets.stream_sampler.sync_random_seed', lambda: 77)
+    monkeypatch.setattr('mmseg_kd.datasets.view_sampler.sync_random_seed', lambda: 77)
     built = Runner.build_dataloader(loader(root))
     assert built.sampler.seed == built.dataset.seed == 77 and len(built.sampler) == len(built.dataset) == 7
 
@@ -158,14 +157,3 @@ def test_a_resumed_training_has_the_batches_and_weights_of_an_undisturbed_one(tm
     second, resumed = train(root, tmp_path / 'parts', 6, workers=2, resume=True)
     assert equal(join(first), join(expected[:3])) and equal(join(second), join(expected[3:])) and len(second) == 3
     assert all(torch.equal(resumed[name], weights[name]) for name in weights)
-
-
-def test_it_counts_without_end():
-    class Counted(StreamSampler):
-        def __init__(self):
-            self._rank, self._world, self._start = 1, 3, 0
-
-    sampler = Counted()
-    assert list(itertools.islice(sampler, 4)) == [1, 4, 7, 10]
-    sampler.skip(2)
-    assert list(itertools.islice(sampler, 2)) == [7, 10] == list(itertools.islice(sampler, 2))

@@ -5,10 +5,12 @@ from mmseg.registry import MODELS
 from mmseg_kd.engine import (
     BatchSizeHook,
     DistillSummaryHook,
+    ExactResumeHook,
     ExportStudentHook,
     FittingCheckpointHook,
     MeanTeacherHook,
     NonFiniteLossHook,
+    StepSeedHook,
     StopOnSignalHook,
     TeacherPartitionHook,
     TermWeightHook,
@@ -18,7 +20,7 @@ from mmseg_kd.engine.own_hooks import needed_hooks
 from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 
 PI = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))
-ALWAYS = {BatchSizeHook, FittingCheckpointHook, StopOnSignalHook, ValidateOnResumeHook}
+ALWAYS = {BatchSizeHook, FittingCheckpointHook, StepSeedHook, StopOnSignalHook, ExactResumeHook, ValidateOnResumeHook}
 DISTILLING = {*ALWAYS, TermWeightHook, NonFiniteLossHook, TeacherPartitionHook, DistillSummaryHook, ExportStudentHook}
 
 

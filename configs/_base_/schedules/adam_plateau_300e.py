@@ -1,7 +1,6 @@
 _base_ = './epochs.py'
 
-# Epochs as published: at most 300, fewer where the validation no longer improves. The two hooks at the end make a run
-# that was killed and resumed decide as one that was not.
+# Epochs as published: at most 300, fewer where the validation no longer improves.
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-4))
 param_scheduler = [
     dict(type='ReduceOnPlateauLR', monitor='mIoU', rule='greater', factor=0.2, patience=10, min_value=1e-7)
@@ -12,5 +11,4 @@ custom_hooks = [
     # mIoU is rounded to hundredths of a percent: any improvement counts.
     dict(type='ResumableEarlyStoppingHook', monitor='mIoU', min_delta=0.005, patience=30),
     dict(type='ValidationLossHook'),
-    dict(type='ValidateOnResumeHook'),
 ]

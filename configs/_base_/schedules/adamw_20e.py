@@ -1,7 +1,7 @@
 _base_ = './epochs.py'
 
 # As published: 20 epochs, fewer where the validation no longer improves. Optimizer, learning rate and patience are not
-# known, and not tuned. The last hooks make a training that was killed and resumed decide as one that was not.
+# known, and not tuned.
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.01))
 param_scheduler = [dict(type='PolyLR', eta_min=0.0, power=0.9, begin=0, end=20, by_epoch=True)]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20, val_interval=1)
@@ -10,6 +10,4 @@ custom_hooks = [
     # mIoU is rounded to hundredths of a percent: any improvement counts.
     dict(type='ResumableEarlyStoppingHook', monitor='mIoU', min_delta=0.005, patience=5),
     dict(type='ValidationLossHook'),
-    dict(type='ValidateOnResumeHook'),
-    dict(type='StepSeedHook'),
 ]

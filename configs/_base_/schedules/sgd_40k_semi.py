@@ -8,4 +8,3 @@ optim_wrapper = dict(
 param_scheduler = [dict(type='PolyLR', eta_min=0.0, power=0.9, begin=0, end=39680, by_epoch=False)]
 train_cfg = dict(max_iters=39680, val_interval=3968)
 default_hooks = dict(checkpoint=dict(interval=3968, save_best='mIoU', max_keep_ckpts=2))
-randomness = dict(seed=0)

@@ -7,4 +7,3 @@ optim_wrapper = dict(
 param_scheduler = [dict(type='PolyLR', eta_min=0.0, power=0.9, begin=0, end=44544, by_epoch=False)]
 train_cfg = dict(max_iters=44544, val_interval=4454)
 default_hooks = dict(checkpoint=dict(interval=4454, save_best='mIoU', max_keep_ckpts=2))
-randomness = dict(seed=0)

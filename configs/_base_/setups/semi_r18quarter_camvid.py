@@ -21,4 +21,3 @@ model = dict(
             config='mmseg_kd::semi/cps_r18half_camvid.py',
             checkpoint='work_dirs/cps_r18half_camvid/iter_1000.pth',
             dtype='bfloat16')))
-randomness = dict(seed=0)

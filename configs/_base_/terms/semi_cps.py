@@ -4,4 +4,4 @@ distiller = 'CrossPseudoSupervision'
 mix = dict(type='CutMix')
 unlabeled_terms = dict(
     loss_cps=dict(student='logits', teacher='unmixed.logits', loss=dict(type='PseudoLabelLoss'), weight=1.0))
-semi_hooks = [dict(type='StepSeedHook')]
+semi_hooks = []

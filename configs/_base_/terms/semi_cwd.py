@@ -13,4 +13,4 @@ unlabeled_terms = dict(
         student='logits', teacher='deep.logits', loss=dict(type='CWDLoss', temperature=4.0), weight=3.0),
     loss_unlabeled_cwd_wide=dict(
         student='logits', teacher='wide.logits', loss=dict(type='CWDLoss', temperature=4.0), weight=3.0))
-semi_hooks = [dict(type='StepSeedHook')]
+semi_hooks = []

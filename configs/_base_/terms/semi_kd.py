@@ -10,4 +10,4 @@ unlabeled_terms = dict(
         student='logits', teacher='deep.logits', loss=dict(type='PixelWiseKDLoss'), weight=1.0),
     loss_unlabeled_pi_wide=dict(
         student='logits', teacher='wide.logits', loss=dict(type='PixelWiseKDLoss'), weight=1.0))
-semi_hooks = [dict(type='StepSeedHook')]
+semi_hooks = []

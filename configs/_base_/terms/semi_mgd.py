@@ -14,4 +14,4 @@ unlabeled_terms = dict(
     loss_image=dict(student='logits', teacher='deep.logits', loss=dict(type='ImageSemanticLoss'), weight=0.002),
     loss_region=dict(
         student='prelogits', teacher='wide.prelogits', loss=dict(type='RegionContentLoss'), weight=100.0))
-semi_hooks = [dict(type='StepSeedHook')]
+semi_hooks = []

@@ -6,4 +6,4 @@ terms = dict(
 unlabeled_terms = dict(
     loss_unlabeled_consistency=dict(
         student='logits', teacher='logits', loss=dict(type='ProbabilityMSELoss'), weight=50.0))
-semi_hooks = [dict(type='StepSeedHook'), dict(type='MeanTeacherHook', momentum=0.99)]
+semi_hooks = [dict(type='MeanTeacherHook', momentum=0.99)]

@@ -1,6 +1,7 @@
 from .batch_size_hook import BatchSizeHook
 from .distill_summary_hook import DistillSummaryHook
 from .energy_hook import EnergyHook
+from .exact_resume_hook import ExactResumeHook
 from .export_student_hook import ExportStudentHook
 from .fitting_checkpoint_hook import FittingCheckpointHook
 from .loaded_image_hook import LoadedImageHook
@@ -19,6 +20,7 @@ __all__ = [
     'BatchSizeHook',
     'DistillSummaryHook',
     'EnergyHook',
+    'ExactResumeHook',
     'ExportStudentHook',
     'FittingCheckpointHook',
     'LoadedImageHook',

@@ -1,5 +1,5 @@
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 
 VALIDATED = 'validated_iter'
@@ -12,6 +12,7 @@ class ValidateOnResumeHook(Hook):
     MMEngine writes the checkpoint of an epoch before it validates. A run resumed from this checkpoint continues with
     the next epoch, so plateau schedules, early stopping and the choice of the best checkpoint would miss one result.
     This hook runs the missing validation before training continues, unless the checkpoint already holds its result.
+    Every training gets this hook.
     """
 
     # All other hooks must be ready for a validation.
@@ -23,7 +24,9 @@ class ValidateOnResumeHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         loop = runner.train_loop
-        by_epoch = hasattr(loop, 'run_epoch')
+        if not isinstance(loop, (EpochBasedTrainLoop, IterBasedTrainLoop)):
+            return
+        by_epoch = isinstance(loop, EpochBasedTrainLoop)
         done, last = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
         known = runner.message_hub.runtime_info.get(VALIDATED) == runner.iter
         if runner.val_loop is None or done == 0 or known:

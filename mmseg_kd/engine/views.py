@@ -1,0 +1,69 @@
+"""Training data as views, whatever the config says: the order and the augmentations that a resumed run needs."""
+
+from typing import Any
+
+from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+from mmseg.registry import DATA_SAMPLERS, DATASETS, LOOPS
+from torch.utils.data import IterableDataset
+
+from ..datasets import InfiniteViewSampler, SemiSupervisedDataset, StreamSampler, ViewDataset, ViewSampler
+from .checks.training_loop import registered_class
+
+# MMEngine's samplers, and what takes their places for a data set of any kind and for a SemiSupervisedDataset.
+IN_PLACE_OF = {InfiniteSampler: (InfiniteViewSampler, StreamSampler), DefaultSampler: (ViewSampler, ViewSampler)}
+KNOWN = {'type', 'shuffle', 'seed'}  # arguments of a sampler
+
+
+def as_views(loader: dict) -> dict:
+    """The config of a data loader of training images, with a :class:`~mmseg_kd.datasets.ViewDataset` and its sampler.
+
+    A loader is returned as it is if it has another sampler than MMEngine's ``DefaultSampler`` and ``InfiniteSampler``,
+    a batch sampler or ``num_batch_per_epoch``. A :class:`~mmseg_kd.datasets.SemiSupervisedDataset`, whose items have
+    numbers without end as well, is not wrapped; only its sampler is replaced.
+
+    Args:
+        loader: Config of the data loader.
+
+    Example:
+        >>> loader = as_views(dict(dataset=dict(type='CamVidDataset'), sampler=dict(type='InfiniteSampler')))
+        >>> loader['dataset']['type'].__name__, loader['sampler']['type'].__name__
+        ('ViewDataset', 'InfiniteViewSampler')
+    """
+    sampler: Any = loader.get('sampler')
+    dataset: Any = loader.get('dataset')
+    kind = registered_class(DATA_SAMPLERS, sampler.get('type')) if isinstance(sampler, dict) else None
+    data_kind = registered_class(DATASETS, dataset.get('type')) if isinstance(dataset, dict) else type(dataset)
+    if (
+        kind not in IN_PLACE_OF
+        or data_kind is None
+        or issubclass(data_kind, IterableDataset)
+        or loader.get('batch_sampler') is not None
+        or loader.get('num_batch_per_epoch') is not None
+        or sampler.keys() - KNOWN
+    ):
+        return loader
+    paired = issubclass(data_kind, SemiSupervisedDataset)
+    kind = IN_PLACE_OF[kind][paired]
+    arguments: dict[str, Any] = {key: value for key, value in sampler.items() if key != 'type'}
+    if kind is StreamSampler:
+        arguments.pop('shuffle', None)
+    if not (paired or issubclass(data_kind, ViewDataset)):
+        dataset = dict(type=ViewDataset, dataset=dataset)
+    return dict(loader, dataset=dataset, sampler=dict(arguments, type=kind))
+
+
+def train_on_views(runner: Runner) -> None:
+    """Let the training images of a Runner come as views, before its data loader is built.
+
+    Only loops that read the loader batch by batch are changed: an :class:`~mmseg_kd.engine.MCKDLoop` passes its config
+    on to Runners of its own.
+
+    Args:
+        runner: Runner whose training loop is not built yet.
+    """
+    loop, loader = runner._train_loop, runner._train_dataloader
+    if isinstance(loop, dict) and isinstance(loader, dict):
+        kind = registered_class(LOOPS, loop.get('type'))
+        if kind is None or issubclass(kind, (EpochBasedTrainLoop, IterBasedTrainLoop)):
+            runner._train_dataloader = as_views(loader)

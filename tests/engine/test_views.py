@@ -1,0 +1,77 @@
+import pytest
+from mmengine.dataset import InfiniteSampler
+from mmengine.runner import Runner
+
+from mmseg_kd.datasets import InfiniteViewSampler, StreamSampler, ViewDataset, ViewSampler
+from mmseg_kd.engine.views import as_views
+from mmseg_kd.testing.toys import ToyDataset, toy_runner, toy_segmentor
+
+IMAGES = dict(type='CamVidDataset')
+PAIRS = dict(type='SemiSupervisedDataset')
+
+
+def loader(sampler, dataset=IMAGES, **settings):
+    return dict(batch_size=2, dataset=dataset, sampler=sampler, **settings)
+
+
+@pytest.mark.parametrize(
+    'sampler, expected',
+    [
+        (dict(type='InfiniteSampler', shuffle=True), dict(type=InfiniteViewSampler, shuffle=True)),
+        (dict(type=InfiniteSampler), dict(type=InfiniteViewSampler)),
+        (dict(type='mmengine.DefaultSampler', shuffle=False, seed=3), dict(type=ViewSampler, shuffle=False, seed=3)),
+    ],
+)
+def test_the_samplers_of_mmengine_become_those_of_views(sampler, expected):
+    before = loader(sampler, num_workers=2)
+    assert as_views(before) == loader(expected, dict(type=ViewDataset, dataset=IMAGES), num_workers=2)
+    assert before == loader(sampler, num_workers=2)
+
+
+@pytest.mark.parametrize(
+    'sampler, expected',
+    [
+        (dict(type='InfiniteSampler', shuffle=True), dict(type=StreamSampler)),
+        (dict(type='DefaultSampler'), dict(type=ViewSampler)),
+    ],
+)
+def test_pairs_have_views_of_their_own_and_get_another_sampler_alone(sampler, expected):
+    assert as_views(loader(sampler, PAIRS)) == loader(expected, PAIRS)
+
+
+def test_a_data_set_of_views_is_not_wrapped_again():
+    views = ViewDataset(ToyDataset())
+    assert as_views(loader(dict(type='InfiniteSampler'), views))['dataset'] is views
+
+
+@pytest.mark.parametrize(
+    'left',
+    [
+        loader(dict(type='StreamSampler'), PAIRS),
+        loader(dict(type='InfiniteViewSampler'), dict(type='ViewDataset', dataset=IMAGES)),
+        loader(dict(type='UnknownSampler')),
+        loader(dict(type='DefaultSampler', round_up=False)),
+        loader(dict(type='DefaultSampler'), num_batch_per_epoch=3),
+        loader(dict(type='DefaultSampler'), batch_sampler=dict(type='Own')),
+        loader(dict(type='DefaultSampler'), dict(type='UnknownDataset')),
+        loader(InfiniteSampler([1, 2], seed=0)),
+    ],
+)
+def test_everything_else_is_left_as_it_is(left):
+    assert as_views(left) is left
+
+
+def test_every_runner_trains_on_views_and_its_config_stays(tmp_path):
+    runner = toy_runner(toy_segmentor(2), tmp_path)
+    assert isinstance(runner.train_dataloader.dataset, ViewDataset)
+    assert isinstance(runner.train_dataloader.sampler, InfiniteViewSampler)
+    plain = Runner.build_dataloader(loader(dict(type='DefaultSampler'), ToyDataset()))
+    assert isinstance(plain.dataset, ToyDataset)
+
+
+def test_a_loop_that_passes_its_loader_on_gets_it_as_it_stands(tmp_path):
+    left = loader(dict(type='DefaultSampler'), dict(type='PseudoLabelDataset', images='images'))
+    runner = toy_runner(
+        toy_segmentor(2), tmp_path, train_dataloader=left, train_cfg=dict(type='MCKDLoop', teacher={}, train={})
+    )
+    assert runner._train_dataloader == left
