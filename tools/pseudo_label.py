@@ -14,6 +14,7 @@ from mmseg_kd.io.progress import ProgressLine
 from mmseg_kd.io.stop_signals import stop_signals
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd.labeling import Labeler, find_images, images_of_ids, shares_report, write_labels
+from mmseg_kd.models import read_class_map
 from mmseg_kd_startup import run_tool
 
 ADVICE = 'the same command labels the other images'
@@ -46,6 +47,11 @@ def main():
     )
     parser.add_argument('--stride', type=int, default=4, help='distance in pixels between two soft labels')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    parser.add_argument(
+        '--class-map',
+        metavar='FILE',
+        help='YAML or JSON file: classes of the network for each class of the labels, as in "road: [road, lane]"',
+    )
     parser.add_argument('--skip-unreadable', action='store_true', help='leave out images that cannot be read')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by torch.distributed.launch')
@@ -62,7 +68,8 @@ def main():
     config.launcher = args.launcher
     prepare_launch(config)
     start_processes(config)
-    labeler = Labeler(config, None if args.checkpoint == 'none' else args.checkpoint, args.tta)
+    class_map = read_class_map(args.class_map) if args.class_map else None
+    labeler = Labeler(config, None if args.checkpoint == 'none' else args.checkpoint, args.tta, class_map)
     line = ProgressLine('labeling', len(images), sys.stderr)
     with stop_signals(ADVICE):
         summary = write_labels(
@@ -75,7 +82,12 @@ def main():
             args.threshold,
             args.top_k,
             args.stride,
-            dict(config=args.config, checkpoint=args.checkpoint, tta=args.tta),
+            dict(
+                config=args.config,
+                checkpoint=args.checkpoint,
+                tta=args.tta,
+                **(dict(class_map=class_map) if class_map else {}),
+            ),
             args.skip_unreadable,
             line.update,
         )

@@ -6,26 +6,17 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmseg.models.decode_heads import (
-    DDRHead,
-    IterativeDecodeHead,
-    Mask2FormerHead,
-    MaskFormerHead,
-    PIDHead,
-    PointHead,
-    SideAdapterCLIPHead,
-    VPDDepthHead,
-)
+from mmseg.models.decode_heads import DDRHead, IterativeDecodeHead, PIDHead, PointHead, VPDDepthHead
 from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
+from ..models.class_map import MASK_CLASSIFIERS, MappedHead
 from ..models.hf_networks import log_shares
 from ..models.two_classes import two_classes
 
 # Heads whose forward returns more in training than in testing, with the index of the item that testing returns.
 DEPLOYED = {PIDHead: 1, DDRHead: 0, IterativeDecodeHead: -1}
-MASK_CLASSIFIERS = (Mask2FormerHead, MaskFormerHead, SideAdapterCLIPHead)
 
 
 class PathError(ValueError):
@@ -63,6 +54,8 @@ def class_logits(head: nn.Module, output: Any) -> Tensor:
         PathError: if the head predicts from something other than the output of its forward, or if it is unclear which
             of several outputs predicts.
     """
+    if isinstance(head, MappedHead):
+        return head.class_map(class_logits(head.head, output))
     check_head(head)
     queries = _queries(output)
     if queries is not None:
@@ -78,6 +71,7 @@ def class_logits(head: nn.Module, output: Any) -> Tensor:
 
 def check_head(head: nn.Module) -> None:
     """Raise PathError if the outputs of a head are not class maps."""
+    head = head.head if isinstance(head, MappedHead) else head
     if isinstance(head, PointHead):
         raise PathError(
             '"logits" is not available for PointRend, whose PointHead classifies single points and refines in '
@@ -120,8 +114,14 @@ def prediction_shares(segmentor: nn.Module, maps: Tensor) -> Tensor:
         segmentor: The segmentor that predicted.
         maps: Its ``seg_logits`` (C, H, W): logits, the probability of class 1 for one channel, or the scores of a mask
             classifier.
+
+    Returns:
+        Tensor: The probabilities. Their sum is below 1 where a network with a ``class_map`` sees a class that it leaves
+        out.
     """
     maps = maps.float()
+    if isinstance(_output_head(segmentor), MappedHead):
+        return maps.exp()
     if len(maps) == 1:
         return torch.cat([1 - maps, maps])
     return log_shares(maps[None])[0].exp() if _is_mask_classifier(segmentor) else maps.softmax(0)

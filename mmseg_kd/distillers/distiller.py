@@ -18,7 +18,7 @@ from .dry_run import as_trained, build_skeleton, run_skeleton
 from .inference import image_channels, image_size
 from .labels import ignored_label, unify_ignored
 from .ranks import TermDenominators
-from .taps import PathError, Taps
+from .taps import LOGITS, PathError, Taps
 from .teacher import Spec, build_teachers, scaled_size
 from .term import Term, student_paths, teacher_paths, wanted_paths
 
@@ -253,7 +253,7 @@ class Distiller(BaseSegmentor):
             teacher.check(wanted.get(name, []))
         skeletons = {'student': build_skeleton(student)}
         try:
-            skeletons.update({name: build_skeleton(teacher.model_config) for name, teacher in self.teachers.items()})
+            skeletons.update({name: teacher.skeleton() for name, teacher in self.teachers.items()})
         except FileNotFoundError as error:
             # A distilled student may be tested on a machine without its teacher: only training needs the teacher.
             self._teacher_missing = FileNotFoundError(f'model.teacher.config: {error}')
@@ -281,8 +281,13 @@ class Distiller(BaseSegmentor):
             skeleton = as_trained(skeletons[name]) if self.teachers_train else skeletons[name]
             read = run_skeleton(skeleton, own, scaled_size(size, scale))
             teachers.update({_join(name, path): value for path, value in read.items()})
+        known = {}
+        for path, inner in paths.items():
+            ((name, rest),) = self._split([inner]).items()
+            if rest == [LOGITS] and self.teachers[name].known is not None:
+                known[path] = self.teachers[name].known
         for term in terms:
-            term.fit(students, {path: teachers[own] for path, own in paths.items()}, self.label_classes)
+            term.fit(students, {path: teachers[own] for path, own in paths.items()}, self.label_classes, known)
 
     def _labels(self, data_samples: list[Any]) -> Tensor | None:
         """Label maps (N, H, W) with 255 for ignored pixels, if a term needs them.

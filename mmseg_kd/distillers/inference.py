@@ -12,6 +12,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors import MultimodalEncoderDecoder
 from torch import Tensor, nn
 
+from ..models.class_map import MappedHead
 from .taps import Taps
 
 
@@ -60,6 +61,7 @@ def _encode_decode(model: EncoderDecoder, inputs: Tensor, auxiliary: bool) -> No
 
 def _takes(head: nn.Module, given: list[Any]) -> bool:
     """Whether ``forward`` needs only features and the output of the previous head. Mask classifiers need more."""
+    head = head.head if isinstance(head, MappedHead) else head
     try:
         inspect.signature(type(head).forward).bind(head, *given)
     except TypeError:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..models.class_map import MappedHead
 from .class_logits import PathError, check_head, class_logits
 
 INPUTS, LOGITS, PRELOGITS = 'inputs', 'logits', 'prelogits'
@@ -152,7 +153,7 @@ def _resolve(model: nn.Module, path: str) -> tuple[str | None, _Probe | None]:
     if path == LOGITS:
         name, head = output_head(model)
         check_head(head)
-        return name, _Probe(path, head=head)
+        return f'{name}.head' if isinstance(head, MappedHead) else name, _Probe(path, head=head)
     if path == PRELOGITS:
         name, head = output_head(model)
         if not isinstance(getattr(head, 'conv_seg', None), nn.Module):

@@ -10,18 +10,25 @@ import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
 from mmseg.models.segmentors import BaseSegmentor
-from mmseg.registry import MODELS
+from mmseg.registry import DATASETS, MODELS
 from torch import Tensor, nn
 
 from ..adapters import align
 from ..io.checkpoint import CheckpointError, load_weights
-from ..io.configs import model_config, published_weights
+from ..io.configs import model_config, published_weights, read_config
+from ..io.data_sets import data_set_facts
+from ..models.class_map import ClassMap, check_groups, listed, map_classes
+from .class_logits import count_classes
+from .dry_run import build_skeleton
 from .inference import forward_inference
 from .normalization import Renormalize, normalizes
 from .taps import LOGITS, PathError
 
 DTYPES = dict(bfloat16=torch.bfloat16, float16=torch.float16, float32=torch.float32)
 MEMORY_FORMATS = dict(contiguous_format=torch.contiguous_format, channels_last=torch.channels_last)
+KEYS = dict.fromkeys(
+    ('config', 'model', 'checkpoint', 'scale', 'dtype', 'memory_format', 'class_map', 'classes')
+).keys()
 Spec = dict | list[dict]
 
 
@@ -46,6 +53,13 @@ class FrozenTeacher:
             sensitive operations in float32; ``'float32'`` even if training is under autocast; None for that of
             training.
         memory_format: The memory format of the teacher, such as ``'channels_last'``.
+        class_map: The teacher's classes for each class of the student, if they differ: a dict with the names of all
+            classes of the student as keys, in the order of the labels. Its values are names or indices of classes of
+            the teacher, or lists of them, whose probabilities are added up. An empty list is a class that the teacher
+            does not know: terms between logits leave it out, so that it is learned from the labels alone. Everything
+            that reads the teacher's predictions sees the student's classes. See :class:`~mmseg_kd.models.ClassMap`.
+        classes: The names of the teacher's classes for ``class_map``, or the name of a registered data set. The default
+            are those of a segmentor of Hugging Face, or of the data set in the file ``config``.
         data_preprocessor: The data preprocessor for a ``model`` that has none, unless that comes with weights and its
             own preprocessor. A distiller passes that of the top level of its config. A teacher that has none at all
             sees images of 0..255, as it would in MMSegmentation, with a warning.
@@ -74,6 +88,8 @@ class FrozenTeacher:
         scale: float = 1.0,
         dtype: str | None = None,
         memory_format: str = 'contiguous_format',
+        class_map: dict | None = None,
+        classes: str | Sequence[str] | None = None,
         data_preprocessor: dict | None = None,
     ) -> None:
         if (config is None) == (model is None):
@@ -83,7 +99,12 @@ class FrozenTeacher:
             )
         if scale <= 0:
             raise ValueError(f'model.teacher.scale must be > 0, but is {scale}')
+        if class_map is not None:
+            check_groups(class_map, 'model.teacher.class_map')
+        elif classes is not None:
+            raise ValueError('model.teacher.classes are read for class_map only; add class_map, or leave them out')
         self.config, self.checkpoint, self.scale = config, checkpoint, scale
+        self.class_groups, self._class_names = class_map, classes
         self._model_config: Any = model
         if (
             model is not None
@@ -143,8 +164,48 @@ class FrozenTeacher:
                 'current',
                 logging.WARNING,
             )
+        self._map_classes(module)
         module.requires_grad_(False).eval()
         return module.to(memory_format=self._memory_format)
+
+    def skeleton(self) -> nn.Module:
+        """The network without weights; see :func:`~mmseg_kd.distillers.dry_run.build_skeleton`."""
+        return self._map_classes(build_skeleton(self.model_config))
+
+    @property
+    def known(self) -> list[int] | None:
+        """The indices of the student's classes that the teacher knows; None if it knows them all."""
+        known = [index for index, sources in enumerate((self.class_groups or {}).values()) if listed(sources)]
+        return known if self.class_groups is not None and len(known) < len(self.class_groups) else None
+
+    def _map_classes(self, module: nn.Module) -> nn.Module:
+        if self.class_groups is None:
+            return module
+        classes = self._own_classes(module)
+        number = count_classes(module)
+        if not isinstance(classes, int) and len(classes) != number:
+            raise ValueError(
+                f'model.teacher.classes must name the {number} classes of the teacher, but names {len(classes)}'
+            )
+        return map_classes(module, ClassMap(self.class_groups, classes, 'model.teacher.class_map'))
+
+    def _own_classes(self, module: nn.Module) -> Sequence[str] | int:
+        """The names of the network's classes, or their number if the names are unknown."""
+        names = self._class_names
+        if isinstance(names, str):
+            dataset = DATASETS.get(names)
+            if dataset is None:
+                raise ValueError(
+                    f'model.teacher.classes must be names of classes or a registered data set, but is "{names}"'
+                )
+            names = dataset.METAINFO['classes']
+        names = names or getattr(module, 'class_names', None)
+        if not names and self.config is not None:
+            dataset = read_config(self.config).get('test_dataloader', {}).get('dataset')
+            names = (
+                data_set_facts(dataset, f'{self.config}: test_dataloader.dataset')[0].get('classes') if dataset else ()
+            )
+        return list(names) if names else count_classes(module)
 
     @property
     def members(self) -> list['FrozenTeacher']:
@@ -208,6 +269,25 @@ class EnsembleTeacher:
         """Config of the first member, whose shapes stand for those of all."""
         return self.members[0].model_config
 
+    def skeleton(self) -> nn.Module:
+        """The network of the first member without weights."""
+        return self.members[0].skeleton()
+
+    @property
+    def known(self) -> list[int] | None:
+        """The indices of the student's classes that the members know; None if they know them all.
+
+        Raises:
+            ValueError: if they know different classes.
+        """
+        known = [member.known for member in self.members]
+        if any(classes != known[0] for classes in known):
+            raise ValueError(
+                'the members of an ensemble must know the same classes of the student, but their class_map leaves out '
+                'different ones; give them as several teachers, each with a term'
+            )
+        return known[0]
+
     def check(self, paths: Iterable[str]) -> None:
         """Raise PathError unless only ``logits`` are read."""
         for path in paths:
@@ -241,6 +321,8 @@ class OnlineTeacher:
 
     def __init__(self, module: nn.Module) -> None:
         self.module, self.scale = module, 1.0
+
+    known = None
 
     @property
     def members(self) -> list['OnlineTeacher']:
@@ -302,12 +384,9 @@ def _build_teacher(spec: Spec, key: str, data_preprocessor: dict | None) -> Teac
         )
     if not isinstance(spec, dict):
         raise ValueError(f'{key} must be a dict such as dict(config=..., checkpoint=...), but is {spec!r}')
-    unknown = spec.keys() - {'config', 'model', 'checkpoint', 'scale', 'dtype', 'memory_format'}
+    unknown = spec.keys() - KEYS
     if unknown:
-        raise ValueError(
-            f'{key} has no key {", ".join(sorted(unknown))}; it takes config, model, checkpoint, scale, dtype and '
-            'memory_format'
-        )
+        raise ValueError(f'{key} has no key {", ".join(sorted(unknown))}; it takes {", ".join(KEYS)}')
     return FrozenTeacher(**spec, data_preprocessor=data_preprocessor)
 
 

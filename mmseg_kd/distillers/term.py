@@ -8,6 +8,7 @@ from mmseg.registry import MODELS, TASK_UTILS
 from torch import Tensor, nn
 
 from ..adapters import align
+from ..constants import IGNORE_INDEX
 from ..losses import AdversarialLoss
 from ..losses.ops import differentiable_zero, tensor_sum
 from .taps import LOGITS, PathError
@@ -80,6 +81,8 @@ class Term(nn.Module):
             raise ValueError(f'{self.key}.weight must be a number or the config of a schedule, but is {weight!r}')
         self.weight: float | None = None if isinstance(weight, dict) else float(weight)
         self._adapter_config = adapter
+        self._known: list[list[int] | None] = []
+        self._label_of: Tensor | None = None
         self.student_shapes: list[torch.Size] = []
         self.teacher_shapes: list[torch.Size] = []
         self.adapters = nn.ModuleList()
@@ -117,22 +120,29 @@ class Term(nn.Module):
         """Whether the term needs the teacher's values in this iteration."""
         return self.active or self.critic_learns
 
-    def fit(self, student: dict[str, Any], teacher: dict[str, Any], classes: int) -> None:
+    def fit(
+        self, student: dict[str, Any], teacher: dict[str, Any], classes: int, known: dict[str, list[int]] | None = None
+    ) -> None:
         """Build the adapters, and the parts of the loss that depend on shapes, from example values.
 
         Args:
             student: Example values of the student, by path.
             teacher: Example values of the teachers, by path.
             classes: The number of classes in the labels.
+            known: The indices of the classes that the teachers know, by their path of logits, where they do not know
+                all. The term compares logits of these classes only.
 
         Raises:
             ValueError: if the classes differ, or the shapes cannot be made equal.
         """
+        pairs = list(zip(self.student_paths, self.teacher_paths))
+        for own, theirs in pairs:
+            self._check_classes(own, theirs, student, teacher)
+        self._known = [(known or {}).get(theirs) if own == LOGITS else None for own, theirs in pairs]
         students = self._students(student)
-        teachers = [self._tensor(teacher, path, 'teacher') for path in self.teacher_paths]
+        teachers = self._chosen([self._tensor(teacher, path, 'teacher') for path in self.teacher_paths])
         self.student_shapes, self.teacher_shapes = [s.shape for s in students], [t.shape for t in teachers]
         for i, (s, t) in enumerate(zip(students, teachers)):
-            self._check_classes(i, s, t)
             adapter = self._build_adapter(s, t)
             self.adapters.append(adapter)
             if not isinstance(adapter, nn.Identity):
@@ -140,7 +150,8 @@ class Term(nn.Module):
             teachers[i] = align(t, s)
         self.adapters.extend(nn.Identity() for _ in students[len(teachers) :])
         examples = self._as_given(students, self.student), self._as_given(teachers, self.teacher)
-        self.loss.classes = classes
+        self._label_of = self._known_labels()
+        self.loss.classes = classes if self._label_of is None else int((self._label_of != IGNORE_INDEX).sum())
         try:
             self.loss.setup(*examples)
             self.loss.check(*examples)
@@ -161,7 +172,7 @@ class Term(nn.Module):
         teachers = self._teachers(teacher, students)
         students = [adapter(s) for adapter, s in zip(self.adapters, students)]
         maps: list[Any] = [self._as_given(students, self.student), self._as_given(teachers, self.teacher)]
-        maps += [labels] if self.loss.needs_labels else []
+        maps += [self._known_of(labels)] if self.loss.needs_labels else []
         if self.active:
             losses[self.name] = losses[self.name] + self.weight * self.loss(*maps)
         if self.critic_learns:
@@ -177,24 +188,44 @@ class Term(nn.Module):
         if not self.reads_teacher:
             return torch.zeros((), device=students[0].device)
         maps = self._as_given(students, self.student), self._as_given(self._teachers(teacher, students), self.teacher)
-        return self.loss.denominator(*maps, labels if self.loss.needs_labels else None)
+        return self.loss.denominator(*maps, self._known_of(labels) if self.loss.needs_labels else None)
 
     def _students(self, values: dict[str, Any]) -> list[Tensor]:
-        return [self._tensor(values, path, 'student') for path in self.student_paths]
+        return self._chosen([self._tensor(values, path, 'student') for path in self.student_paths])
+
+    def _chosen(self, maps: list[Tensor]) -> list[Tensor]:
+        """The maps with the channels of the classes that the teacher knows."""
+        known = self._known + [None] * (len(maps) - len(self._known))
+        return [x if classes is None else x[:, classes] for x, classes in zip(maps, known)]
+
+    def _known_labels(self) -> Tensor | None:
+        """The label among the known classes for each label of the data; None if the teacher knows all classes."""
+        known = next((classes for classes in self._known if classes is not None), None)
+        if known is None:
+            return None
+        label_of = torch.full((IGNORE_INDEX + 1,), IGNORE_INDEX)
+        label_of[known] = torch.arange(len(known))
+        return label_of
+
+    def _known_of(self, labels: Tensor | None) -> Tensor | None:
+        if labels is None or self._label_of is None:
+            return labels
+        return self._label_of.to(labels.device)[labels.long()]
 
     def _teachers(self, values: dict[str, Any], students: list[Tensor]) -> list[Tensor]:
         """The teacher's maps at the sizes of the student's."""
-        teachers = [self._tensor(values, path, 'teacher') for path in self.teacher_paths]
+        teachers = self._chosen([self._tensor(values, path, 'teacher') for path in self.teacher_paths])
         return [align(t, s) for t, s in zip(teachers, students)] + teachers[len(students) :]
 
-    def _check_classes(self, index: int, student: Tensor, teacher: Tensor) -> None:
-        if self.student_paths[index] != LOGITS or self.teacher_paths[index].rpartition('.')[2] != LOGITS:
+    def _check_classes(self, own: str, theirs: str, students: dict[str, Any], teachers: dict[str, Any]) -> None:
+        if own != LOGITS or theirs.rpartition('.')[2] != LOGITS:
             return
+        student, teacher = students[own], teachers[theirs]
         if student.shape[1] != teacher.shape[1]:
             raise ValueError(
                 f'{self.key}: student and teacher must have the same classes to compare logits, '
                 f'but the student has {student.shape[1]} and the teacher {teacher.shape[1]}; set num_classes '
-                'of the student, or take a teacher of the same data set'
+                'of the student, take a teacher of the same data set, or give the teacher a class_map'
             )
 
     def _build_adapter(self, student: Tensor, teacher: Tensor) -> nn.Module:

@@ -46,6 +46,7 @@ from .network_checks import (
     check_normalization,
     check_student,
     check_teachers,
+    class_table,
 )
 from .step_checks import check_batch, check_losses, check_model, check_optimizer, check_unused, check_validation
 from .step_cost import check_cost, cost_table
@@ -199,6 +200,9 @@ def _examine(
     cost = run('step', check_cost, config, model, optimizer, train, batch, loading, parts, seconds)
 
     tables = {}
+    mapped = '' if isinstance(networks, Missing) else class_table(networks)
+    if mapped:
+        tables['Classes of the student, and those of the teacher whose probabilities are added up'] = mapped
     if not isinstance(student, Missing):
         size = image_size(student.preprocessor)
         shapes = run('module table', _features, [student, *([] if isinstance(networks, Missing) else networks)], size)

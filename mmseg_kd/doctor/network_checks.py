@@ -19,7 +19,10 @@ from ..distillers.labels import ignored_label
 from ..distillers.normalization import Renormalize
 from ..distillers.taps import LOGITS
 from ..distillers.teacher import Teacher
+from ..engine.checks import check_class_maps
 from ..io.configs import segmentor_config
+from ..io.tables import markdown_table
+from ..models.class_map import ClassMap, MappedHead
 from .diagnosis import Reporter
 
 
@@ -55,8 +58,15 @@ class Network:
         return found
 
     @property
+    def class_map(self) -> ClassMap | None:
+        """The map from the classes of a teacher to those of the student; None if they are the same."""
+        return next((head.class_map for _, head in self.heads if isinstance(head, MappedHead)), None)
+
+    @property
     def num_classes(self) -> int:
         """The number of classes, which is two for a single channel; 0 if it is unknown."""
+        if self.class_map is not None:
+            return len(self.class_map.names)
         return next((count_classes(head) for _, head in self.heads if count_classes(head)), 0)
 
     @property
@@ -92,7 +102,7 @@ def check_teachers(report: Reporter, teachers: dict[str, Teacher]) -> list[Netwo
         for i, member in enumerate(teacher.members):
             place = ('.' + name if name else '') + (f'[{i}]' if len(teacher.members) > 1 else '')
             try:
-                skeleton = build_skeleton(member.model_config)
+                skeleton = member.skeleton()
             except FileNotFoundError as error:
                 raise ValueError(f'model.teacher{place}.config: {error}') from None
             label = ' '.join(filter(None, ['teacher', place.lstrip('.')]))
@@ -139,6 +149,9 @@ def check_classes(
         report.failed(
             f'{" and ".join(names)} must have the same classes in the same order; see dataset.metainfo.classes'
         )
+    classes = next(iter(names.values()), ())
+    for text in check_class_maps({teacher.label: teacher.teacher for teacher in teachers}, classes).refusals:
+        report.failed(text)
     for teacher in teachers:
         if teacher.num_classes not in (0, student.num_classes):
             text = (
@@ -151,6 +164,23 @@ def check_classes(
                 report.warning(f'{text} (training is possible, because no term compares logits)')
     if report.clean:
         report.ok(f'{student.num_classes} in {", ".join([student.label, *(t.label for t in teachers), *names])}')
+
+
+def class_table(networks: Sequence[Network]) -> str:
+    """A table of the student's classes and what they are for each teacher with a ``class_map``; empty if none has one.
+
+    Args:
+        networks: members of all teachers.
+    """
+    mapped = [(network.label, network.class_map) for network in networks if network.class_map is not None]
+    if not mapped:
+        return ''
+    columns = []
+    for label, class_map in mapped:
+        cells = [' + '.join(class_map.classes[i] for i in sources) for sources in class_map.sources]
+        unused = class_map.unused
+        columns.append([label, *(cell or 'unknown: labels only' for cell in cells), f'{len(unused)} others: left out'])
+    return markdown_table([*zip(['class', *mapped[0][1].names, '-'], *columns)])
 
 
 def check_ignore_index(report: Reporter, config: Config, student: Network, teachers: Sequence[Network]) -> None:

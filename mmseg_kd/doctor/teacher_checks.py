@@ -71,7 +71,7 @@ def check_weights(report: Reporter, teachers: Sequence[Network], loaders: dict[s
             continue
         path = published_weights(teacher.config) if teacher.checkpoint == 'auto' else teacher.checkpoint
         theirs = _named_classes(read_checkpoint(path))
-        if theirs and classes and theirs != classes and len(theirs) == len(classes):
+        if network.class_map is None and theirs and classes and theirs != classes and len(theirs) == len(classes):
             at, mine, other = next((i, a, b) for i, (a, b) in enumerate(zip(classes, theirs)) if a != b)
             text = (
                 f'{path} calls class {at} "{other}", but the data set calls it "{mine}"; use a teacher of the '

@@ -12,6 +12,7 @@ import torch.distributed as dist
 from mmengine.config import Config, DictAction
 from mmengine.dist import get_rank, init_dist, is_distributed
 from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, find_latest_checkpoint
 from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
@@ -21,7 +22,7 @@ from ..io.errors import ConfigError
 from ..io.runs import saved_checkpoints
 from ..io.stop_signals import leave
 from ..io.trust import add_trust_files
-from .checks import Problems, check_config, check_loader, training_loop, training_size
+from .checks import Problems, check_class_maps, check_config, check_loader, training_loop, training_size
 from .partition_runs import follow_partition
 from .setup_terms import read_setup, run_name, setup_file
 
@@ -156,6 +157,9 @@ def check_runner(runner: Runner) -> None:
     """
     loader = runner.train_loop.dataloader if isinstance(runner.train_loop, BaseLoop) else None
     if isinstance(loader, DataLoader):
+        classes = (getattr(loader.dataset, 'metainfo', None) or {}).get('classes') or ()
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        _tell(check_class_maps(getattr(model, 'teachers', {}), classes), get_rank())
         _tell(check_loader(loader, runner.model, training_size(runner.cfg), training_loop(runner.cfg)), get_rank())
 
 

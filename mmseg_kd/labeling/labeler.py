@@ -18,6 +18,7 @@ from ..io.checkpoint import CheckpointError, load_weights
 from ..io.configs import published_weights, read_config, segmentor_config, with_names
 from ..io.data_sets import data_set_facts
 from ..losses.ops import tensor_sum
+from ..models.class_map import ClassMap, map_classes
 
 LABEL_TRANSFORMS = ('LoadBlankAnnotations', 'LoadPanopticSemAnnotations')  # besides those of LoadAnnotations' kind
 
@@ -31,6 +32,9 @@ class Labeler:
         checkpoint: Path or address of the weights; ``'auto'`` for the weights that the library's metafile names; None
             for a segmentor that loads its own weights, such as :class:`~mmseg_kd.models.HFSegmentor`.
         tta: Whether to average the predictions over the views of the config's ``tta_pipeline``.
+        class_map: Classes of the network for each class of the labels, if they differ; see
+            :class:`~mmseg_kd.models.ClassMap`. The probabilities of classes that it leaves out are lost, so that a
+            threshold ignores their pixels.
 
     Attributes:
         classes: Class names in the order of the labels.
@@ -49,7 +53,9 @@ class Labeler:
         torch.Size([19, 1024, 2048])
     """
 
-    def __init__(self, config: str | Config, checkpoint: str | None, tta: bool = False) -> None:
+    def __init__(
+        self, config: str | Config, checkpoint: str | None, tta: bool = False, class_map: dict | None = None
+    ) -> None:
         self.config_name, self.checkpoint, self.tta = getattr(config, 'filename', config), checkpoint, tta
         config = read_config(config) if isinstance(config, str) else with_names(config)
         init_default_scope(config.get('default_scope') or 'mmseg')
@@ -73,7 +79,6 @@ class Labeler:
         self.classes: list[str] = list(facts.get('classes') or ())
         self.palette: list[list[int]] | None = facts.get('palette')
         outputs = count_classes(model)
-        self.foreground_threshold = prediction_threshold(model)
         if not self.classes:
             raise ValueError(f'{self.config_name}: test_dataloader.dataset must name its classes')
         if outputs != len(self.classes):
@@ -82,6 +87,11 @@ class Labeler:
                 f'{config.test_dataloader.dataset.type} has {len(self.classes)}; take the config of the data '
                 'that it was trained on'
             )
+        if class_map is not None:
+            mapped = ClassMap(class_map, self.classes)
+            map_classes(model, mapped)
+            self.classes, self.palette = mapped.names, None
+        self.foreground_threshold = prediction_threshold(model)
 
     @torch.no_grad()
     def __call__(self, path: str) -> Tensor:

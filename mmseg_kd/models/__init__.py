@@ -1,5 +1,6 @@
 from .batch_statistics_norm import BatchStatisticsNorm
 from .branch_preprocessor import BranchPreprocessor
+from .class_map import ClassMap, map_classes, read_class_map
 from .compact_seg_net import CompactEncoder, CompactHead
 from .efficientnet_lite_weights import EfficientNetLiteWeights
 from .hf_backbone import HFBackbone
@@ -11,6 +12,7 @@ from .wide_resnet import WideResNet
 __all__ = [
     'BatchStatisticsNorm',
     'BranchPreprocessor',
+    'ClassMap',
     'CompactEncoder',
     'CompactHead',
     'EfficientNetLiteWeights',
@@ -19,4 +21,6 @@ __all__ = [
     'SoftDiceLoss',
     'SoftmaxFocalLoss',
     'WideResNet',
+    'map_classes',
+    'read_class_map',
 ]

@@ -62,6 +62,9 @@ class HFSegmentor(EncoderDecoder):
         test_cfg: The test config of any segmentor, with ``mode='whole'`` or ``'slide'``.
         init_cfg: The config of the initialization, as in any MMEngine module.
 
+    Attributes:
+        class_names: The network's own names of its classes.
+
     Raises:
         ImportError: if ``transformers`` is not installed.
         FileNotFoundError: if ``pretrained`` cannot be found, or has no safetensors file.
@@ -107,6 +110,7 @@ class HFSegmentor(EncoderDecoder):
             test_cfg=ConfigDict(test_cfg or dict(mode='whole')),
             init_cfg=init_cfg,
         )
+        self.class_names = [config.id2label[index] for index in self.decode_head.order]
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Logits (N, classes, H, W), at the size of the images."""

@@ -5,7 +5,14 @@ from mmengine.config import Config
 
 from mmseg_kd.distillers.teacher import build_teachers
 from mmseg_kd.doctor.diagnosis import Diagnosis
-from mmseg_kd.doctor.network_checks import check_ignore_index, check_normalization, check_student, check_teachers
+from mmseg_kd.doctor.network_checks import (
+    check_classes,
+    check_ignore_index,
+    check_normalization,
+    check_student,
+    check_teachers,
+    class_table,
+)
 from mmseg_kd.testing.toys import toy_segmentor
 
 
@@ -64,3 +71,41 @@ def test_images_of_any_number_of_channels_are_compared(channels):
     ((status, text),) = found(check_normalization, one, other)
     assert status == 'warning' and 'teacher has mean 100, std 64, channels as loaded, the student mean 127.5' in text
     assert found(check_normalization, one, one)[0][0] == 'ok'
+
+
+class Data:
+    metainfo = dict(classes=('vehicle', 'logo', 'sky', 'plant'))
+
+
+class Loader:
+    dataset = Data()
+
+
+def examined(class_map):
+    diagnosis = Diagnosis(io.StringIO())
+    config = Config(dict(model=segmentor()))
+    student = diagnosis.run('student', check_student, config)
+    spec = dict(
+        model=toy_segmentor(num_classes=6), class_map=class_map, classes=['car', 'sky', 'bus', 'tree', 'a', 'b']
+    )
+    teachers = diagnosis.run('teacher', check_teachers, build_teachers(spec))
+    diagnosis.run('asked', check_classes, config, student, teachers, dict(train_dataloader=Loader()))
+    return teachers, [(finding.status, finding.text) for finding in diagnosis.findings if finding.check == 'asked']
+
+
+def test_classes_of_a_teacher_are_shown_beside_those_of_the_student():
+    teachers, ((status, text),) = examined({'vehicle': ['bus', 'car'], 'logo': [], 'sky': 'sky', 'plant': 'tree'})
+    assert (status, text) == ('ok', '4 in network, teacher, train_dataloader')
+    rows = [[cell.strip() for cell in line.split('|')[1:3]] for line in class_table(teachers).splitlines()]
+    assert rows[2:] == [
+        ['vehicle', 'bus + car'],
+        ['logo', 'unknown: labels only'],
+        ['sky', 'sky'],
+        ['plant', 'tree'],
+        ['-', '2 others: left out'],
+    ]
+
+
+def test_a_map_in_another_order_fails():
+    _, ((status, text),) = examined({'logo': [], 'vehicle': ['bus', 'car'], 'sky': 'sky', 'plant': 'tree'})
+    assert status == 'failed' and "class_map has class 0 'logo', but the data have 'vehicle'" in text

@@ -129,3 +129,18 @@ def test_an_image_that_the_network_fails_on_is_named_and_is_not_called_unreadabl
         write_labels(
             labeler, ['image.png'], str(tmp_path), str(tmp_path / 'out'), labeler.classes, skip_unreadable=True
         )
+
+
+def test_labels_in_the_classes_of_a_map(config, tmp_path):
+    image, weights = str(tmp_path / 'image.png'), str(tmp_path / 'weights.pth')
+    plain = Labeler(config, weights)
+    groups = {'nature': ['Tree', 'Sky'], 'logo': [], 'road': 'road'}
+    mapped = Labeler(config, weights, class_map=groups)
+    assert mapped.classes == ['nature', 'logo', 'road'] and mapped.palette is None
+    before, after = plain(image), mapped(image)
+    sky, tree, road = (plain.classes.index(name) for name in ('Sky', 'Tree', 'Road'))
+    # Probabilities are resized as logarithms, here and there.
+    torch.testing.assert_close(after[0], before[sky] + before[tree], atol=0.03, rtol=0)
+    torch.testing.assert_close(after[2], before[road], atol=0.03, rtol=0)
+    # What the map leaves out is lost.
+    assert after[1].max() < 1e-30 and after.sum(0).max() < 0.9

@@ -1,3 +1,4 @@
+from .class_checks import check_class_maps
 from .config_checks import check_config
 from .loader_checks import check_loader
 from .metric_checks import check_metrics
@@ -8,6 +9,7 @@ from .training_loop import Loop, training_loop, training_size
 __all__ = [
     'Loop',
     'Problems',
+    'check_class_maps',
     'check_config',
     'check_loader',
     'check_metrics',

@@ -20,9 +20,9 @@ def check_settings(num_stages: int, teacher: dict, group: str | None) -> None:
     """
     if not isinstance(num_stages, int) or num_stages < 0:
         raise ValueError(f'train_cfg.num_stages must be 0, 1, 2, ..., but is {num_stages}')
-    if 'config' not in teacher or set(teacher) - {'config', 'checkpoint'}:
+    if 'config' not in teacher or set(teacher) - {'config', 'checkpoint', 'class_map'}:
         raise ValueError(
-            'train_cfg.teacher must be dict(config=..., checkpoint=...), but has '
+            'train_cfg.teacher must be dict(config=..., checkpoint=...), with a class_map if need be, but has '
             f'{", ".join(sorted(teacher)) or "nothing"}'
         )
     if group is not None and re.compile(group).groups < 1:

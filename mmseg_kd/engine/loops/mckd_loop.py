@@ -56,8 +56,8 @@ class MCKDLoop(BaseLoop):
     Args:
         runner: runner of the whole run, whose config serves all trainings.
         dataloader: template of the ``train_dataloader`` of the trainings.
-        teacher: ``dict(config=..., checkpoint=...)`` of a segmentor with the same classes. A segmentor whose config
-            names its weights needs no checkpoint.
+        teacher: ``dict(config=..., checkpoint=...)`` of a segmentor with the same classes, or with a ``class_map`` to
+            them (:class:`~mmseg_kd.models.ClassMap`). A segmentor whose config names its weights needs no checkpoint.
         train: ``train_cfg`` of every training.
         num_stages: number of stages with a pair of students; 0 is plain distillation from the teacher's labels.
         group: regular expression that is searched in the ids; images whose first group is equal (a city, a video) stay

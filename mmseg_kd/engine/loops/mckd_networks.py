@@ -32,18 +32,19 @@ class MCKDNetworks:
         """Seed of the run."""
         return (self._runner.cfg.get('randomness') or {}).get('seed') or 0
 
-    def labeler(self, config: str | Config, checkpoint: str | None) -> Labeler:
+    def labeler(self, config: str | Config, checkpoint: str | None, class_map: dict | None = None) -> Labeler:
         """A network that labels images.
 
         Args:
             config: config of a segmentor or distiller.
             checkpoint: path of the weights.
+            class_map: the network's classes for each class of the students, if they differ.
         """
-        return Labeler(config, checkpoint, self._tta)
+        return Labeler(config, checkpoint, self._tta, class_map)
 
     def teacher(self) -> Labeler:
         """The teacher."""
-        return self.labeler(self._teacher['config'], self._teacher.get('checkpoint'))
+        return self.labeler(self._teacher['config'], self._teacher.get('checkpoint'), self._teacher.get('class_map'))
 
     def student(self, name: str) -> Labeler:
         """The student of a training.
