@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..io.files import remove_leftovers
+from ..io.open_files import CheckedWorker, open_files_explained
 from ..io.stop_signals import PatientWorker, stop_signals
 
 ADVICE = 'no step was interrupted, and the same command with --resume goes on'
@@ -26,14 +27,14 @@ def make_trainings_stoppable() -> None:
         if is_main_process():
             for path in remove_leftovers(runner.work_dir):
                 runner.logger.info(f'removed {path}, which a killed process had left')
-        with stop_signals(ADVICE):
+        with stop_signals(ADVICE), open_files_explained():
             return train(runner)
 
     @functools.wraps(build)
     def build_patient_dataloader(*args: Any, **kwargs: Any) -> DataLoader:
         loader = build(*args, **kwargs)
         if loader.num_workers:
-            loader.worker_init_fn = PatientWorker(loader.worker_init_fn)
+            loader.worker_init_fn = PatientWorker(CheckedWorker(loader.worker_init_fn))
         return loader
 
     Runner.train, Runner.build_dataloader = train_until_signal, staticmethod(build_patient_dataloader)
