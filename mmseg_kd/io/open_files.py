@@ -62,8 +62,8 @@ def open_files_explained() -> Iterator[None]:
         if not _is_short(error):
             raise
         raise OpenFilesError(
-            f'the data loaders need more open files than the limit of {_limit()} for each process; run `ulimit -n 4096` '
-            'before the start, or lower num_workers, prefetch_factor or batch_size of the data loaders, or call '
+            f'the data loaders need more open files than the limit of {_limit()} for each process; run `ulimit -n '
+            '4096` before the start, or lower num_workers, prefetch_factor or batch_size of the data loaders, or call '
             "torch.multiprocessing.set_sharing_strategy('file_system') in a module of custom_imports"
         ) from error
 

@@ -29,7 +29,8 @@ class ValidateOnResumeHook(Hook):
         by_epoch = isinstance(loop, EpochBasedTrainLoop)
         done, last = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
         known = runner.message_hub.runtime_info.get(VALIDATED) == runner.iter
-        if runner.val_loop is None or done == 0 or known:
+        within_epoch = by_epoch and loop.iter != loop.epoch * len(loop.dataloader)  # stopped there by a signal
+        if runner.val_loop is None or done == 0 or known or within_epoch:
             return
         loop._decide_current_val_interval()
         if done >= loop.val_begin and (done % loop.val_interval == 0 or done == last):
