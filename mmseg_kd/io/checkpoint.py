@@ -38,11 +38,31 @@ def read_checkpoint(path: str, map_location: Any = 'cpu') -> dict:
         >>> read_checkpoint('student.pth')
         {'state_dict': {'weight': tensor([1., 1.])}}
     """
-    checkpoint = _read(path, lambda file: load_file(file, map_location))
+    checkpoint = read_tensors(path, map_location)
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} must hold a dict, but holds a {type(checkpoint).__name__}')
-    _check_configs(checkpoint, path)
     return checkpoint
+
+
+def read_tensors(path: str, map_location: Any = 'cpu') -> Any:
+    """Read a file of ``torch.save`` that need not hold a dict, without executing code from it.
+
+    Args:
+        path: As for :func:`read_checkpoint`.
+        map_location: Device of the tensors, as for ``torch.load``.
+
+    Raises:
+        CheckpointError: If the file does not exist, ``torch.save`` did not write it, or it could run code.
+
+    Example:
+        >>> import torch
+        >>> torch.save(torch.ones(2), 'embedding.pth')
+        >>> read_tensors('embedding.pth')
+        tensor([1., 1.])
+    """
+    content = _read(path, lambda file: load_file(file, map_location))
+    _check_configs(content, path)
+    return content
 
 
 def check_checkpoint(path: str) -> None:
@@ -92,7 +112,7 @@ def _read(path: str, read: Callable[[str], Any]) -> Any:
 CONFIGS = (('meta', 'config'), ('meta', 'cfg'), ('message_hub', 'runtime_info', 'cfg'))
 
 
-def _check_configs(checkpoint: dict, path: str) -> None:
+def _check_configs(checkpoint: Any, path: str) -> None:
     """Refuse a checkpoint whose stored config is more than data: MMEngine would execute it."""
     for keys in () if trusted() else CONFIGS:
         text: Any = checkpoint

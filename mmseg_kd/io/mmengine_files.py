@@ -1,7 +1,9 @@
 """Make MMEngine read files as this package does, in its own tools and in all others that import the package."""
 
 import functools
+import io
 import os
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import yaml
@@ -11,8 +13,9 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.runner.checkpoint import load_from_openmmlab as stock_load_from_openmmlab
 from mmseg.datasets import BaseSegDataset
+from mmseg.utils import io as mmseg_io
 
-from .checkpoint import read_checkpoint
+from .checkpoint import read_tensors
 from .listed_paths import check_listed_images
 from .safe_pickle import UnsafeFileError, load_pickle
 from .trust import REMEDY, trusted
@@ -23,25 +26,25 @@ except ImportError:
     from yaml import SafeLoader  # type: ignore[assignment]
 
 
-def load_from_local(filename: str, map_location: Any = 'cpu') -> dict:
+def load_from_local(filename: str, map_location: Any = 'cpu') -> Any:
     """Read a local checkpoint; takes the place of MMEngine's function of this name."""
     path = os.path.expanduser(filename)
     if not os.path.isfile(path):
         raise FileNotFoundError(f'no such checkpoint: {path}')
-    return read_checkpoint(path, map_location)
+    return read_tensors(path, map_location)
 
 
-def load_from_http(filename: str, map_location: Any = None, model_dir: Any = None, progress: bool = True) -> dict:
+def load_from_http(filename: str, map_location: Any = None, model_dir: Any = None, progress: bool = True) -> Any:
     """Download and read a checkpoint; takes the place of MMEngine's function of this name."""
-    return read_checkpoint(filename, map_location)
+    return read_tensors(filename, map_location)
 
 
-def load_from_ceph(filename: str, map_location: Any = None, backend: str = 'petrel') -> dict:
+def load_from_ceph(filename: str, map_location: Any = None, backend: str = 'petrel') -> Any:
     """Read a checkpoint through a file backend; takes the place of MMEngine's function of this name."""
-    return read_checkpoint(filename, map_location)
+    return read_tensors(filename, map_location)
 
 
-def load_from_openmmlab(filename: str, map_location: Any = None) -> dict:
+def load_from_openmmlab(filename: str, map_location: Any = None) -> Any:
     """Read a checkpoint that a list in MMEngine names; takes the place of MMEngine's function of this name.
 
     The list may be extended by ``open_mmlab.json`` in MMEngine's cache, which may name local files as well.
@@ -111,6 +114,8 @@ def install() -> None:
     if hasattr(mmengine_checkpoint, '_safe_torch_load'):
         mmengine_checkpoint._safe_torch_load = _torch_load
     _check_lists(BaseSegDataset)
+    # Medical images may be pickles (decode_backend='pickle').
+    mmseg_io.pickle = SimpleNamespace(loads=lambda content: load_pickle(io.BytesIO(content)))
     register_handler(['pickle', 'pkl'])(SafePickleHandler)
     register_handler(['yaml', 'yml'])(SafeYamlHandler)
 
@@ -131,4 +136,4 @@ def _check_lists(kind: type[BaseSegDataset]) -> None:
 
 
 def _torch_load(file: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
-    return read_checkpoint(str(file), map_location)
+    return read_tensors(str(file), map_location)

@@ -1,4 +1,5 @@
 import json
+import pickle
 
 import mmengine
 import pytest
@@ -6,6 +7,7 @@ import torch
 from canaries import poison_checkpoint, poison_pickle, poison_yaml
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
+from mmseg.utils import datafrombytes
 
 from mmseg_kd.io import mmengine_files
 from mmseg_kd.io.checkpoint import CheckpointError
@@ -92,6 +94,19 @@ def test_weights_of_a_loss_in_a_file_run_nothing(tmp_path):
     with pytest.raises(ValueError, match='could run code'):
         get_class_weight(str(tmp_path / 'w.pkl'))
     assert not (tmp_path / 'ran').exists()
+
+
+def test_images_that_are_pickles_run_nothing(tmp_path):
+    poison_pickle(tmp_path / 'scan.pkl', tmp_path / 'ran')
+    with pytest.raises(ValueError, match='could run code'):
+        datafrombytes((tmp_path / 'scan.pkl').read_bytes(), 'pickle')
+    assert not (tmp_path / 'ran').exists()
+    assert datafrombytes(pickle.dumps([[1]]), 'pickle') == [[1]]
+
+
+def test_a_file_that_holds_one_tensor_is_read(tmp_path):
+    torch.save(torch.ones(2), tmp_path / 'embedding.pth')
+    assert CheckpointLoader.load_checkpoint(str(tmp_path / 'embedding.pth')).tolist() == [1, 1]
 
 
 def test_tensors_are_put_where_mmengine_asks(tmp_path):
