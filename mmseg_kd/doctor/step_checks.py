@@ -24,10 +24,11 @@ from ..distillers.teacher import Teacher
 from ..engine.checks import check_metrics
 from ..engine.metric_names import MetricNames, metric_names
 from ..engine.optim.distill_optim_wrapper_constructor import critic_parameters
+from ..io.progress import duration
 from ..losses.ops import tensor_sum
 from .diagnosis import Reporter
 from .loss_parts import Part, gradient_shares, labeled_part, losses_of, preprocess, read_parts, terms_of
-from .step_cost import duration, iterations
+from .step_cost import iterations
 
 BATCHES = 3  # number of batches on which a gradient is searched
 NAMED = 3  # number of parameters in a message

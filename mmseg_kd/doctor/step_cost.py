@@ -17,6 +17,7 @@ from mmseg.models.segmentors import BaseSegmentor
 from torch.utils.data import DataLoader
 
 from ..distillers import Distiller
+from ..io.progress import duration
 from ..io.tables import markdown_table
 from .diagnosis import Reporter
 from .loss_parts import Part, labeled_part
@@ -105,9 +106,8 @@ def check_cost(
                 alone.append(taken_alone)
                 read.append(sum(clock))
             memory, student_memory = max(memory, peak), max(student_memory, peak_alone)
-    not_finite = [
-        f'{name} = {float(value):g}' for name, value in losses.items() if 'loss' in name and not math.isfinite(value)
-    ]
+    values = {name: torch.as_tensor(value).item() for name, value in losses.items() if 'loss' in name}
+    not_finite = [f'{name} = {value:g}' for name, value in values.items() if not math.isfinite(value)]
     if not_finite and all(math.isfinite(part.value) and math.isfinite(part.gradient) for part in parts):
         report.failed(
             f'after {len(whole) + WARM_UP} steps {", ".join(not_finite)}; lower optim_wrapper.optimizer.lr or the '
@@ -153,19 +153,6 @@ def iterations(config: Config, loader: DataLoader) -> int:
     """The number of iterations of a training; 0 if it is unknown."""
     train = config.get('train_cfg') or {}
     return train.get('max_iters') or train.get('max_epochs', 0) * len(loader)
-
-
-def duration(seconds: float) -> str:
-    """A duration with a suitable unit.
-
-    Example:
-        >>> duration(90.0)
-        '90.0 s'
-    """
-    for unit, size in (('days', 86400), ('h', 3600), ('min', 60)):
-        if seconds >= 2 * size:
-            return f'{seconds / size:.1f} {unit}'
-    return f'{seconds:.1f} s'
 
 
 def _lower_rates(optimizer: OptimWrapper, config: Config) -> None:

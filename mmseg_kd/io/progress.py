@@ -46,3 +46,22 @@ class ProgressLine:
     def _write(self, text: str) -> None:
         self._out.write(('\r\x1b[K' if self._live else '') + f'{self._title:<25} {text}')
         self._out.flush()
+
+
+def duration(seconds: float) -> str:
+    """A duration with a suitable unit.
+
+    Args:
+        seconds: Duration in seconds.
+
+    Example:
+        >>> duration(0.4), duration(7200)
+        ('0.4 s', '2.0 h')
+    """
+    if seconds < 90:
+        return f'{round(seconds, 1 if seconds < 10 else None):g} s'
+    if seconds < 90 * 60:
+        return f'{seconds / 60:.0f} min'
+    if seconds < 48 * 3600:
+        return f'{seconds / 3600:.1f} h'
+    return f'{seconds / 86400:.1f} days'

@@ -7,6 +7,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from ..io.progress import duration
+
 
 class SweepProgress:
     """Bars of the whole sweep and of the current run, refreshed in place on a terminal.
@@ -62,19 +64,3 @@ class SweepProgress:
 
     def _time_left(self) -> str:
         return '' if self._left is None else f', {duration(self._left)} left'
-
-
-def duration(seconds: float) -> str:
-    """A duration with a suitable unit.
-
-    Example:
-        >>> duration(7200)
-        '2.0 h'
-    """
-    if seconds < 90:
-        return f'{seconds:.0f} s'
-    if seconds < 90 * 60:
-        return f'{seconds / 60:.0f} min'
-    if seconds < 48 * 3600:
-        return f'{seconds / 3600:.1f} h'
-    return f'{seconds / 86400:.1f} days'

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ..io.files import write_atomically
+from ..io.progress import duration
 from .board import Board
 from .budget import stretch
 from .leases import Lease, LeaseLost, Leases
 from .plan import as_arguments
-from .progress import SweepProgress, duration
+from .progress import SweepProgress
 from .recorded_values import check_values
 from .study import Study
 from .training_process import TrainingProcess, killed_from_outside, prepare_resume, reached, validations

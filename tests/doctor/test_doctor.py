@@ -19,10 +19,7 @@ from PIL import Image
 from torch import nn
 
 from mmseg_kd.datasets import write_digit_scenes
-from mmseg_kd.doctor.diagnosis import Diagnosis, Missing
 from mmseg_kd.doctor.doctor import check_before_training, examine
-from mmseg_kd.doctor.loss_parts import gradient_shares, loss_table, read_parts
-from mmseg_kd.doctor.step_cost import Cost, cost_table, duration, iterations
 from mmseg_kd.io.configs import config_file
 from mmseg_kd.losses.base import DistillLoss
 
@@ -655,87 +652,3 @@ def test_training_after_the_checks_is_unchanged(config, tmp_path):
     look(config)
     after = train('after')
     assert all(torch.equal(value, after[key]) for key, value in untouched.items())
-
-
-def test_losses_and_gradients_agree_with_autograd(healthy):
-    torch.manual_seed(0)
-    config = copy.deepcopy(healthy)
-    config.model.student.decode_head.dropout_ratio = 0.0
-    model = MODELS.build(config.model)
-    batch = next(iter(Runner.build_dataloader(config.val_dataloader)))
-    parts = read_parts(model, batch)
-    losses = model(**model.data_preprocessor(batch, True), mode='loss')
-    for name in ('decode.loss_ce', 'loss_cwd'):
-        gradients = torch.autograd.grad(
-            losses[name], list(model.student.parameters()), retain_graph=True, allow_unused=True
-        )
-        norm = np.sqrt(sum(float(g.double().square().sum()) for g in gradients if g is not None))
-        assert parts[name].value == pytest.approx(losses[name].item(), rel=1e-5)
-        assert parts[name].gradient == pytest.approx(norm, rel=1e-4) and parts[name].connected
-    assert all(p.grad is None for p in model.parameters())
-    shares = gradient_shares(list(parts.values()))
-    own, term = parts['decode.loss_ce'].gradient, parts['loss_cwd'].gradient
-    assert shares == {
-        'decode.loss_ce': pytest.approx(own / (own + term)),
-        'loss_cwd': pytest.approx(term / (own + term)),
-    }
-    value = parts['loss_cwd'].value
-    row = [cell.strip() for cell in loss_table(list(parts.values()), model).splitlines()[-1].split('|')[1:-1]]
-    assert row == [
-        'loss_cwd',
-        '3',
-        f'{value:.4g}',
-        f'{100 * value / (value + parts["decode.loss_ce"].value):.1f} %',
-        f'{term:.3g}',
-        f'{100 * term / (own + term):.1f} %',
-    ]
-
-
-def test_the_cost_of_the_terms_is_the_rest():
-    table = cost_table(Cost(step=1.0, teachers=0.25, student=0.5, memory=3 * 2**30, student_memory=2**30))
-    rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in table.splitlines()[2:]]
-    assert rows == [
-        ['baseline', '0.5', '1.00 x', '1.00'],
-        ['teachers', '0.25', '0.50 x', ''],
-        ['terms (the rest)', '0.25', '0.50 x', ''],
-        ['whole', '1', '2.00 x', '3.00'],
-    ]
-
-
-@pytest.mark.parametrize(
-    'seconds, words', [(5.04, '5.0 s'), (119, '119.0 s'), (600, '10.0 min'), (9000, '2.5 h'), (3 * 86400, '3.0 days')]
-)
-def test_a_duration_has_a_suitable_unit(seconds, words):
-    assert duration(seconds) == words
-
-
-def test_the_length_of_training_by_iterations_or_epochs():
-    assert iterations(Config(dict(train_cfg=dict(max_iters=7))), [0] * 5) == 7
-    assert iterations(Config(dict(train_cfg=dict(max_epochs=3))), [0] * 5) == 15
-    assert iterations(Config(dict()), [0] * 5) == 0
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def test_after_an_error_only_dependent_checks_are_skipped():
-    out = io.StringIO()
-    diagnosis = Diagnosis(out)
-    first = diagnosis.run('first', lambda report: [][1])
-    second = diagnosis.run('second', lambda report, value: report.ok('never'), first)
-    third = diagnosis.run('third', lambda report: report.ok('well') or 3, needs=[4])
-    assert isinstance(first, Missing) and second == Missing('first') and third == 3 and diagnosis.failed
-    assert out.getvalue().splitlines()[1:] == [
-        'skipped  second             needs "first", see above',
-        'ok       third              well',
-    ]
-    assert out.getvalue().startswith('failed   first              IndexError: list index out of range (tests/doctor/')
-    assert diagnosis.verdict() == '1 failed, 1 ok, 1 skipped: the run would fail; fix the failures from the top'
-
-
-def test_a_terminal_shows_the_current_check():
-    out = Terminal()
-    Diagnosis(out).run('first', lambda report: report.warning('odd'))
-    assert out.getvalue() == '\r\x1b[K...      first\r\x1b[Kwarning  first              odd\n'

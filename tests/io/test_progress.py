@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from mmseg_kd.io.progress import ProgressLine
+from mmseg_kd.io.progress import ProgressLine, duration
 
 
 class Terminal(io.StringIO):
@@ -33,3 +33,20 @@ def test_a_terminal_is_not_written_to_more_often_than_ten_times_a_second(monkeyp
     out = Terminal()
     ProgressLine('scenes', 4, out).update(2)
     assert out.getvalue() == ''
+
+
+@pytest.mark.parametrize(
+    'seconds, text',
+    [
+        (0, '0 s'),
+        (0.44, '0.4 s'),
+        (89.4, '89 s'),
+        (100, '2 min'),
+        (5399, '90 min'),
+        (5400, '1.5 h'),
+        (172799, '48.0 h'),
+        (172800, '2.0 days'),
+    ],
+)
+def test_a_duration_has_a_suitable_unit(seconds, text):
+    assert duration(seconds) == text

@@ -270,7 +270,9 @@ def test_a_failed_run_is_recorded_and_the_sweep_continues(undisturbed):
 def test_without_a_terminal_each_event_is_a_line(undisturbed):
     lines = undisturbed.printed.getvalue().splitlines()
     assert lines[0] == f'[0/{RUNS}] optimizer/alone/0_seed0 starts {LR}=10.0 {DECAY}=0.0'
-    assert re.fullmatch(rf'\[3/{RUNS}\] optimizer/alone/2_seed0 complete after \d+ s: mIoU 41.00, \d+ s left', lines[5])
+    assert re.fullmatch(
+        rf'\[3/{RUNS}\] optimizer/alone/2_seed0 complete after [\d.]+ s: mIoU 41.00, [\d.]+ s left', lines[5]
+    )
     assert lines[-2].endswith(f'python tools/compare.py {undisturbed.folder}/runs/final')
     assert lines[-1].endswith(
         f'python tools/compare.py {undisturbed.folder}/runs --out {undisturbed.folder}/runs/comparison'

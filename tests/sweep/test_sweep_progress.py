@@ -1,29 +1,11 @@
 import io
 
-import pytest
-
-from mmseg_kd.sweep.progress import SweepProgress, duration
+from mmseg_kd.sweep.progress import SweepProgress
 
 
 class Terminal(io.StringIO):
     def isatty(self):
         return True
-
-
-@pytest.mark.parametrize(
-    'seconds, text',
-    [
-        (0, '0 s'),
-        (89.4, '89 s'),
-        (100, '2 min'),
-        (5399, '90 min'),
-        (5400, '1.5 h'),
-        (172799, '48.0 h'),
-        (172800, '2.0 days'),
-    ],
-)
-def test_a_duration_has_a_suitable_unit(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_a_terminal_shows_the_current_run_the_finished_runs_and_the_time_left(monkeypatch):

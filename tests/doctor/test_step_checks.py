@@ -1,0 +1,59 @@
+import io
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmseg.registry import MODELS
+
+from mmseg_kd.doctor.diagnosis import Diagnosis
+from mmseg_kd.doctor.step_checks import check_batch, check_losses, check_model, check_optimizer, check_unused
+from mmseg_kd.testing.toys import toy_batch, toy_segmentor
+
+SGD = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))
+
+
+@pytest.fixture(scope='module')
+def model():
+    torch.manual_seed(0)
+    return MODELS.build(toy_segmentor(4, auxiliary=False))
+
+
+def line(check, *args):
+    """The only finding of a check, with its status."""
+    out = io.StringIO()
+    Diagnosis(out).run('check', check, *args)
+    (text,) = out.getvalue().splitlines()
+    return text[:8].strip(), text[28:]
+
+
+def test_the_model_and_its_optimizer_are_built(model):
+    config = Config(dict(model=toy_segmentor(4, auxiliary=False), optim_wrapper=SGD))
+    assert line(check_model, config, 'cpu', None) == ('ok', 'EncoderDecoder, built and initialized')
+    assert line(check_optimizer, config, model) == ('ok', 'OptimWrapper with SGD (learning rate 0.1)')
+    assert line(check_optimizer, Config(), model)[1].startswith('there is no optim_wrapper; add one')
+
+
+def test_a_batch_is_described_or_refused(model):
+    status, text = line(check_batch, model, [toy_batch(num=2, size=32)], 4, 255)
+    # Two of 32 rows are ignored.
+    assert status == 'ok' and '2x3x32x32' in text and 'labels 6 % ignored' in text
+    status, text = line(check_batch, model, [toy_batch(num_classes=6)], 4, 255)
+    assert status == 'failed' and 'labels of a batch must lie in 0..3 or be 255 (ignored), but lie in 0..5' in text
+    broken = toy_batch()
+    broken['inputs'] = [image * float('nan') for image in broken['inputs']]
+    assert 'the images of a batch must be finite, but are not' in line(check_batch, model, [broken], 4, 255)[1]
+
+
+def test_the_losses_of_a_segmentor_are_named(model):
+    config = Config(dict(train_cfg=dict(max_iters=2)))
+    status, text = line(check_losses, config, model, [toy_batch()], toy_batch())
+    assert status == 'ok' and text.startswith('decode.loss_ce ')
+
+
+@pytest.mark.parametrize('options, status', [({}, 'failed'), (dict(find_unused_parameters=True), 'warning')])
+def test_an_unused_parameter_is_named(model, options, status):
+    assert line(check_unused, Config(options), model, toy_batch(), True)[0] == 'ok'
+    model.spare = torch.nn.Parameter(torch.zeros(3))
+    found, text = line(check_unused, Config(options), model, toy_batch(), True)
+    del model.spare
+    assert found == status and '(3 numbers) get no gradient: model.spare; DDP' in text
