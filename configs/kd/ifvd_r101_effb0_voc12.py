@@ -1,5 +1,5 @@
 _base_ = ['../_base_/setups/r101_effb0_voc12.py', '../_base_/terms/ifvd.py']
 
-# Found best on Cityscapes; for this data set nothing is known.
+# Best weight on Cityscapes; none is known for this data set.
 _base_.terms.loss_ifv.weight = 1e-3
 model = dict(terms=_base_.terms)

@@ -1,5 +1,5 @@
 _base_ = ['../_base_/setups/r101_r18_cityscapes.py', '../_base_/terms/pi_pa.py']
 
-# Found best for this student.
+# Best weight for this student.
 _base_.terms.loss_pi.loss.temperature = 3.0
 model = dict(terms=_base_.terms)

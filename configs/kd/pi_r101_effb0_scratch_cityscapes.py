@@ -1,5 +1,5 @@
 _base_ = ['../_base_/setups/r101_effb0_cityscapes.py', '../_base_/terms/pi.py', '../_base_/models/effb0_scratch.py']
 
-# The study of random initialization. Learning rate, decay and temperature are those of the pretrained student.
+# Random initialization. Learning rate, weight decay and temperature are those of the pretrained student.
 _base_.terms.loss_pi.loss.temperature = 8.0
 model = dict(student=dict(backbone=dict(init_cfg=_base_.scratch)), terms=_base_.terms)

@@ -1,4 +1,4 @@
 _base_ = ['../_base_/setups/r101_r18_voc12.py', '../_base_/terms/pi.py']
 
-# The study of random initialization. Learning rate, decay and temperature are those of the pretrained student.
+# Random initialization. Learning rate, weight decay and temperature are those of the pretrained student.
 model = dict(student=dict(pretrained=None), terms=_base_.terms)

@@ -1,4 +1,4 @@
 _base_ = './r18_voc12.py'
 
-# The study of random initialization. Learning rate, decay and temperature are those of the pretrained student.
+# Random initialization. Learning rate, weight decay and temperature are those of the pretrained student.
 model = dict(pretrained=None)

@@ -6,5 +6,5 @@ model = dict(
     data_preprocessor=dict(size=_base_.crop_size),
     decode_head=dict(num_classes=21),
     auxiliary_head=dict(num_classes=21))
-# Found for the 1,464 images of `voc12.py`; for these 10,582 nothing is published.
+# Published for the 1,464 images of `voc12.py`; nothing is published for these 10,582.
 optim_wrapper = dict(optimizer=dict(lr=5e-3, weight_decay=5e-4))

@@ -1,6 +1,6 @@
 _base_ = ['../_base_/setups/r101_effb0_voc12.py', '../_base_/terms/skd.py']
 
-# Found best on Cityscapes; for this data set nothing is known.
+# Best weight on Cityscapes; none is known for this data set.
 _base_.terms.loss_pa.weight = 1e-2
 _base_.terms.loss_ho.weight = 1e-4
 model = dict(terms=_base_.terms)

@@ -1,6 +1,6 @@
 _base_ = ['../_base_/setups/r101_r18_cityscapes.py', '../_base_/terms/skd.py']
 
-# Found best for this student.
+# Best weight for this student.
 _base_.terms.loss_pi.loss.temperature = 3.0
 model = dict(terms=_base_.terms)
 optim_wrapper = _base_.critic_optim_wrapper

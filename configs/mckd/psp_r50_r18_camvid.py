@@ -1,6 +1,6 @@
 _base_ = '../camvid/psp_r18_camvid.py'
 
-# One GPU for an evening. The teacher is trained first: python tools/train.py configs/camvid/psp_r50_camvid.py
+# One GPU for an evening. Train the teacher first: python tools/train.py configs/camvid/psp_r50_camvid.py
 train_cfg = dict(
     _delete_=True,
     type='MCKDLoop',

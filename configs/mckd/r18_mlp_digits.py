@@ -1,7 +1,7 @@
 _base_ = '../demo/student.py'
 
-# The scenes of `make demo`, which also trains the teacher; their own labels are read to judge the networks' by, and for
-# nothing else.
+# The scenes of `make demo`, which also trains the teacher. Their true labels are only used to measure the networks'
+# labels.
 train_cfg = dict(
     _delete_=True,
     type='MCKDLoop',

@@ -1,6 +1,6 @@
 _base_ = '../camvid/r18half_camvid.py'
 
-# Without a GPU, at 240x180. The teacher is trained first: python tools/train.py configs/camvid/r18_camvid.py
+# Without a GPU, at 240x180. Train the teacher first: python tools/train.py configs/camvid/r18_camvid.py
 train_cfg = dict(
     _delete_=True,
     type='MCKDLoop',

@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/schedules/adamw_1000.py', '../_base_/default_runtime.py', '../_base_/terms/semi_cps_camvid.py'
 ]
 
-# Twice as wide as the student that it is to teach.
+# A teacher with twice the student's width.
 _base_.model.backbone.update(stem_channels=32, base_channels=32)
 _base_.model.decode_head.update(in_channels=256, channels=128, c1_in_channels=32, c1_channels=32, num_classes=11)
 _base_.model.data_preprocessor.size = _base_.crop_size

@@ -1,8 +1,8 @@
 _base_ = ['../_base_/setups/semi_mbv2_voc12aug.py', '../_base_/terms/semi_mgd.py']
 
-# As `mgd_code_r18_voc12aug.py`, but for MobileNetV2 on VOC the published code has weights of its own (0.0005 for a sum
-# over 21 classes and 2 images, and 50), a learning rate of its own (0.014 on four GPUs), and BatchNorm that is not
-# synchronized in the backbone.
+# As `mgd_code_r18_voc12aug.py`. For MobileNetV2 on VOC, the published code has other weights (0.0005 for a sum over 21
+# classes and 2 images, and 50), another learning rate (0.014 on four GPUs), and no synchronized BatchNorm in the
+# backbone.
 _base_.unlabeled_terms.loss_image.weight = 0.021
 _base_.unlabeled_terms.loss_region.weight = 50.0
 pad = dict(type='Pad', size=_base_.crop_size, pad_val=dict(img=(104, 116, 124), seg=0))

@@ -1,7 +1,7 @@
 _base_ = ['../_base_/setups/semi_r18_cityscapes.py', '../_base_/terms/semi_mgd.py']
 
-# As `mgd_code_r18_voc12aug.py`. The weight is 0.001 for a sum over 19 classes and the 2 images of a GPU; 16 labeled
-# images a step in all (with n GPUs, batch_size must be 16 / n), for as many epochs.
+# As `mgd_code_r18_voc12aug.py`. The weight is 0.001 for a sum over 19 classes and the 2 images of a GPU. A step has 16
+# labeled images over all GPUs (on n GPUs, batch_size is 16 / n); the number of epochs is the same.
 _base_.unlabeled_terms.loss_image.weight = 0.038
 pad = dict(type='Pad', size=_base_.crop_size, pad_val=dict(img=(104, 116, 124), seg=0))
 padded_pipeline = [*_base_.unlabeled_pipeline[:-1], pad, _base_.unlabeled_pipeline[-1]]

@@ -1,8 +1,8 @@
 _base_ = ['../_base_/setups/semi_r18_voc12aug.py', '../_base_/terms/semi_mgd.py']
 
-# What the published code does otherwise than the paper: image level and weight decay; the student's stem is random,
-# teachers go by the statistics of the batch, and padding counts. The weight is 0.002 for a sum over 21 classes and the
-# 2 images of a GPU. No config says what else the code does: docs/papers.md.
+# The published code differs from the paper in image level and weight decay; the student's stem is random, teachers use
+# the statistics of the batch, and padding is not ignored. The weight is 0.002 for a sum over 21 classes and the 2
+# images of a GPU. docs/papers.md has further differences.
 _base_.unlabeled_terms.loss_image.weight = 0.084
 pad = dict(type='Pad', size=_base_.crop_size, pad_val=dict(img=(104, 116, 124), seg=0))
 padded_pipeline = [*_base_.unlabeled_pipeline[:-1], pad, _base_.unlabeled_pipeline[-1]]

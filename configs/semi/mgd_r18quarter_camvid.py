@@ -1,6 +1,6 @@
 _base_ = ['../_base_/setups/semi_r18quarter_camvid.py', '../_base_/terms/semi_mgd.py']
 
-# The published 100 of the region level is for pretrained networks; from scratch it drowns the other terms
+# The published weight of 100 for the region level is for pretrained networks; from scratch it outweighs other terms
 # (docs/benchmarks/semi_camvid.md). The image level has the weight of the published code, as in those runs.
 _base_.unlabeled_terms.loss_image.weight = 0.084
 _base_.unlabeled_terms.loss_region.weight = 1.0

@@ -1,6 +1,6 @@
 _base_ = '../_base_/setups/semi_mbv2_voc12aug.py'
 
-# The labeled part alone, for as many iterations.
+# Labeled images only, for as many iterations.
 model = dict(_delete_=True, **_base_.model.student)
 train_dataloader = dict(
     sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),

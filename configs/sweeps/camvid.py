@@ -1,14 +1,14 @@
 _base_ = './_base_/comparable.py'
 
-# The protocol of the comparable sweeps on CamVid at 240x180, reduced to what two CPU cores bear: few values, two seeds.
-# The teacher is trained first: python tools/train.py configs/camvid/r18_camvid.py
+# The protocol of the comparable sweeps on CamVid at 240x180, reduced for two CPU cores: few values, two seeds.
+# Train the teacher first: python tools/train.py configs/camvid/r18_camvid.py
 name = 'camvid_sweep'
 budget = dict(value=300)
 seeds = [1, 2]
 options = {'train_dataloader.dataset.pipeline.3.crop_size': (128, 128)}
 
 _alone = {'model.data_preprocessor.size': (128, 128)}
-# Half the time of a teacher in float32, on CPUs that have it.
+# bfloat16 halves the teacher's time on CPUs that support it.
 _distilled = {'model.student.data_preprocessor.size': (128, 128), 'model.teacher.dtype': 'bfloat16'}
 _pi_file, _ifvd_file = (f'mmseg_kd::camvid/{name}_r18_r18half_camvid.py' for name in ('pi', 'ifvd'))
 candidates = dict(

@@ -2,7 +2,7 @@
 # `make demo`, which comes first.
 name = 'demo_sweep'
 budget = dict(kind='iterations', value=800)
-# The search picks the best of many on its seed, so that seed would flatter: the final figures come from others.
+# The best of many runs on one seed is partly luck, so the final results are from other seeds.
 seeds = [1, 2, 3]
 candidates = dict(
     alone='mmseg_kd::demo/student.py',

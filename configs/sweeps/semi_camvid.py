@@ -3,6 +3,6 @@
 name = 'semi_camvid'
 budget = dict(kind='iterations', value=600)
 seeds = [0, 1]
-options = {'optim_wrapper.type': 'BFloat16OptimWrapper'}  # what --amp is on a CPU: two thirds of the time
+options = {'optim_wrapper.type': 'BFloat16OptimWrapper'}  # like --amp on a CPU: two thirds of the time
 candidates = {way: f'mmseg_kd::semi/{way}_r18quarter_camvid.py' for way in ('sup', 'mt', 'cps', 'kd', 'mgd')}
 stages = [dict(name='final', candidates=['sup', 'mt', 'cps', 'kd', 'mgd'])]

@@ -83,7 +83,7 @@ def check_optimizer(report: Reporter, config: Config, model: nn.Module) -> Optim
     separate = hasattr(wrapper, 'optim_wrappers')
     if critic_parameters(model) and not separate:
         raise ValueError(
-            'model.terms has an adversarial loss, whose discriminator needs its own optimizer; set '
+            'model.terms has an auxiliary module, which needs its own optimizer; set '
             "optim_wrapper.constructor='DistillOptimWrapperConstructor' and optim_wrapper.critic"
         )
     optimizers = [w.optimizer for w in wrapper.optim_wrappers.values()] if separate else [wrapper.optimizer]

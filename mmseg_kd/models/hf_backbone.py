@@ -11,21 +11,18 @@ from .hf_networks import library, load_network, read_config, whole_patches
 class HFBackbone(BaseModule):
     """A backbone of Hugging Face's ``transformers`` (DINOv2, DINOv3, Swin, ConvNeXt, ...) for MMSegmentation's heads.
 
-    It may be any network of the library's ``AutoBackbone``. It can be trained: in a student, or in a teacher that is
-    trained first. The constructor reads the config; ``init_weights``, which a training calls, reads the weights, so
-    that a checkpoint of the whole segmentor needs no second file of weights. Sides of the images that are no multiple
-    of the patch size are enlarged to the next one. The maps of a plain vision transformer all have the stride of its
-    patches; a neck such as MMSegmentation's ``Feature2Pyramid`` makes a pyramid of them. Needs the extra ``hf``.
+    Any network of the library's ``AutoBackbone`` can be used, in a student or in a teacher that you train. The
+    constructor reads the config. ``init_weights``, which a training calls, reads the weights, so a checkpoint of the
+    whole segmentor needs no second file. Images are enlarged to a multiple of the patch size. All maps of a plain
+    vision transformer have the stride of its patches; a neck such as MMSegmentation's ``Feature2Pyramid`` makes a
+    pyramid of them. Needs the extra ``hf``.
 
     Args:
         pretrained: A folder written by ``save_pretrained``, or a name on the hub, such as ``facebook/dinov2-small``.
             Weights are read from safetensors files only, and code of a repository never runs.
         out_indices: The indices of the stages (or layers) whose maps are returned; None keeps those of the config. The
             library counts the stem, or the embeddings, as 0.
-        init_cfg: The config of another initialization, which takes the place of the weights of ``pretrained``.
-
-    Attributes:
-        channels: The numbers of channels of the maps, for ``in_channels`` of the head.
+        init_cfg: The config of another initialization, which replaces the weights of ``pretrained``.
 
     Raises:
         ImportError: if ``transformers`` is not installed.
@@ -57,7 +54,7 @@ class HFBackbone(BaseModule):
 
     @property
     def channels(self) -> list[int]:
-        """The numbers of channels of the maps."""
+        """Numbers of channels of the maps, for ``in_channels`` of the head."""
         return list(self.network.channels)
 
     def init_weights(self) -> None:

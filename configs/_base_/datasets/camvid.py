@@ -1,6 +1,6 @@
 _base_ = './camvid_240x180.py'
 
-# The size at which CamVid is usually trained and judged.
+# The usual size for training and validation on CamVid.
 crop_size = (360, 360)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -14,7 +14,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(480, 360), keep_ratio=True),
-    dict(type='LoadAnnotations'),  # after `Resize`: predictions are judged at the size of the label maps
+    dict(type='LoadAnnotations'),  # after `Resize`, so that label maps keep their original size
     dict(type='PackSegInputs'),
 ]
 tta_pipeline = [
@@ -28,7 +28,7 @@ tta_pipeline = [
             [dict(type='PackSegInputs')],
         ])
 ]
-# The learning rate was found with this many images a step, over all GPUs.
+# Number of images per step, over all GPUs, for which the learning rate was tuned.
 auto_scale_lr = dict(enable=False, base_batch_size=8)
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -1,7 +1,7 @@
 _base_ = './camvid_240x180.py'
 
-# The augmentation of `voc12_224.py`, on crops of images a third larger than those that `camvid/r18_camvid.py` learns
-# from: as a teacher it sees them at `scale=0.75`.
+# The augmentation of `voc12_224.py`. Images are a third larger than those of `camvid/r18_camvid.py`, so this teacher
+# sees them at `scale=0.75`.
 crop_size = (224, 224)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -16,10 +16,10 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(320, 240), keep_ratio=True),
-    dict(type='LoadAnnotations'),  # after `Resize`: predictions are judged at the size of the label maps
+    dict(type='LoadAnnotations'),  # after `Resize`, so that label maps keep their original size
     dict(type='PackSegInputs'),
 ]
-# The learning rate was found with this many images a step, over all GPUs.
+# Number of images per step, over all GPUs, for which the learning rate was tuned.
 auto_scale_lr = dict(enable=False, base_batch_size=8)
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -1,7 +1,7 @@
 dataset_type = 'CamVidDataset'
 data_root = 'data/camvid'
-# A quarter of the pixels, for machines without an accelerator. Milder scales than usual: at half the size, three
-# quarters of a crop would be padding.
+# A quarter of the pixels, for machines without a GPU. The smallest scale is larger than usual, because three quarters
+# of a crop would be padding at scale 0.5.
 crop_size = (180, 180)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -15,7 +15,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(240, 180), keep_ratio=True),
-    dict(type='LoadAnnotations'),  # after `Resize`: predictions are judged at the size of the label maps
+    dict(type='LoadAnnotations'),  # after `Resize`, so that label maps keep their original size
     dict(type='PackSegInputs'),
 ]
 tta_pipeline = [
@@ -29,7 +29,7 @@ tta_pipeline = [
             [dict(type='PackSegInputs')],
         ])
 ]
-# The learning rate was found with this many images a step, over all GPUs.
+# Number of images per step, over all GPUs, for which the learning rate was tuned.
 auto_scale_lr = dict(enable=False, base_batch_size=4)
 train_dataloader = dict(
     batch_size=4,

@@ -1,4 +1,4 @@
-# The 133 classes of the panoptic labels, each pixel by its class alone.
+# The 133 classes of the panoptic labels, without instances.
 dataset_type = 'CocoPanopticSemDataset'
 data_root = 'data/coco'
 crop_size = (512, 512)
@@ -14,10 +14,10 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 512), keep_ratio=True),
-    dict(type='LoadPanopticSemAnnotations'),  # after `Resize`: predictions are judged at the size of the label maps
+    dict(type='LoadPanopticSemAnnotations'),  # after `Resize`, so that label maps keep their original size
     dict(type='PackSegInputs'),
 ]
-# The learning rate was found with this many images a step, over all GPUs.
+# Number of images per step, over all GPUs, for which the learning rate was tuned.
 auto_scale_lr = dict(enable=False, base_batch_size=8)
 train_dataloader = dict(
     batch_size=8,

@@ -1,8 +1,8 @@
-# Written by `mmseg_kd.datasets.write_digit_scenes`; `examples/demo.py` does it.
+# `examples/demo.py` writes these data with `mmseg_kd.datasets.write_digit_scenes`.
 data_root = 'data/digit_scenes'
 crop_size = (64, 64)
 load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
-# The learning rate was found with this many images a step, over all GPUs.
+# Number of images per step, over all GPUs, for which the learning rate was tuned.
 auto_scale_lr = dict(enable=False, base_batch_size=16)
 train_dataloader = dict(
     batch_size=16,

@@ -1,6 +1,6 @@
 _base_ = './camvid_240x180.py'
 
-# Smaller crops than with all labels: a step takes three times as many.
+# Smaller crops than with all labels, because a step has three times as many images.
 crop_size = (128, 128)
 augment = [
     dict(type='RandomResize', scale=(240, 180), ratio_range=(0.75, 1.5), keep_ratio=True),

@@ -1,6 +1,6 @@
 _base_ = 'mmseg::_base_/datasets/cityscapes.py'
 
-# As in cross pseudo supervision (arXiv 2106.01226); its windows in tests are `test_cfg` of the model.
+# As in cross pseudo supervision (arXiv 2106.01226). The model's `test_cfg` has its sliding windows.
 crop_size = (800, 800)
 augment = [
     dict(
@@ -13,10 +13,10 @@ augment = [
 train_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), *augment]
 unlabeled_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadBlankAnnotations'), *augment]
 
-# The learning rate was found with this many labeled images a step, over all GPUs.
+# Number of labeled images per step, over all GPUs, for which the learning rate was tuned.
 auto_scale_lr = dict(enable=False, base_batch_size=8)
-# As published, a step has 8 labeled images in all, and 8 + 8 unlabeled ones, which CutMix makes 8 of: one
-# GPU has them all (batch_size 8), of n GPUs each has 8 / n.
+# As published, a step has 8 labeled images and 8 + 8 unlabeled ones, which CutMix mixes to 8, over all GPUs: on n GPUs,
+# batch_size is 8 / n.
 train_dataloader = dict(
     batch_size=8,
     num_workers=4,

@@ -1,6 +1,6 @@
 _base_ = 'mmseg::_base_/datasets/pascal_voc12_aug.py'
 
-# `semi_voc12aug.py` on the 1,464 images of VOC 2012 itself: few have labels, and the rest has none.
+# Like `semi_voc12aug.py`, with the 1,464 images of VOC 2012 only.
 crop_size = (512, 512)
 augment = [
     dict(
@@ -15,7 +15,7 @@ unlabeled_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadBlankAnnota
 test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
 dataset_train = dict(_base_.dataset_train, pipeline=train_pipeline)
 
-# The learning rate was found with this many labeled images a step, over all GPUs.
+# Number of labeled images per step, over all GPUs, for which the learning rate was tuned.
 auto_scale_lr = dict(enable=False, base_batch_size=8)
 train_dataloader = dict(
     batch_size=8,

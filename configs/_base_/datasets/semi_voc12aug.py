@@ -1,6 +1,6 @@
 _base_ = 'mmseg::_base_/datasets/pascal_voc12_aug.py'
 
-# As in cross pseudo supervision (arXiv 2106.01226): its scales, no jitter of colors, whole images in tests.
+# As in cross pseudo supervision (arXiv 2106.01226): the same scales, no color jitter, and tests on whole images.
 crop_size = (512, 512)
 augment = [
     dict(
@@ -17,10 +17,10 @@ dataset_train = dict(_base_.dataset_train, pipeline=train_pipeline)
 dataset_aug = dict(_base_.dataset_aug, pipeline=train_pipeline)
 labeled = dict(type='ConcatDataset', datasets=[dataset_train, dataset_aug])
 
-# The learning rate was found with this many labeled images a step, over all GPUs.
+# Number of labeled images per step, over all GPUs, for which the learning rate was tuned.
 auto_scale_lr = dict(enable=False, base_batch_size=8)
-# As published, a step has 8 labeled images in all, and 8 + 8 unlabeled ones, which CutMix makes 8 of: one
-# GPU has them all (batch_size 8), of n GPUs each has 8 / n.
+# As published, a step has 8 labeled images and 8 + 8 unlabeled ones, which CutMix mixes to 8, over all GPUs: on n GPUs,
+# batch_size is 8 / n.
 train_dataloader = dict(
     batch_size=8,
     sampler=dict(_delete_=True, type='StreamSampler'),

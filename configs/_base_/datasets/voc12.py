@@ -1,6 +1,6 @@
 _base_ = 'mmseg::_base_/datasets/pascal_voc12.py'
 
-# 1,464 images to learn from, all finely labeled; `voc12aug.py` has 10,582.
+# The 1,464 training images of VOC 2012; `voc12aug.py` has 10,582.
 crop_size = (473, 473)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -11,6 +11,6 @@ train_pipeline = [
     dict(type='PhotoMetricDistortion'),
     dict(type='PackSegInputs'),
 ]
-# The learning rate was found with this many images a step, over all GPUs.
+# Number of images per step, over all GPUs, for which the learning rate was tuned.
 auto_scale_lr = dict(enable=False, base_batch_size=8)
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))

@@ -1,6 +1,6 @@
 _base_ = 'mmseg::_base_/datasets/pascal_voc12.py'
 
-# Whole images at 224x224, whatever their shape; 1464 to learn from.
+# Whole images, resized to 224x224; 1,464 training images.
 crop_size = (224, 224)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -14,10 +14,10 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(224, 224), keep_ratio=False),
-    dict(type='LoadAnnotations'),  # after `Resize`: predictions are judged at the size of the label maps
+    dict(type='LoadAnnotations'),  # after `Resize`, so that label maps keep their original size
     dict(type='PackSegInputs'),
 ]
-# The learning rate was found with this many images a step, over all GPUs.
+# Number of images per step, over all GPUs, for which the learning rate was tuned.
 auto_scale_lr = dict(enable=False, base_batch_size=16)
 train_dataloader = dict(
     batch_size=16, sampler=dict(type='DefaultSampler', shuffle=True), dataset=dict(pipeline=train_pipeline))

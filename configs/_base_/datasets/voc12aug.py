@@ -12,6 +12,6 @@ train_pipeline = [
 ]
 dataset_train = dict(_base_.dataset_train, pipeline=train_pipeline)
 dataset_aug = dict(_base_.dataset_aug, pipeline=train_pipeline)
-# The learning rate was found with this many images a step, over all GPUs.
+# Number of images per step, over all GPUs, for which the learning rate was tuned.
 auto_scale_lr = dict(enable=False, base_batch_size=8)
 train_dataloader = dict(batch_size=8, dataset=dict(datasets=[dataset_train, dataset_aug]))

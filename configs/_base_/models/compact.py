@@ -1,4 +1,4 @@
-# 3.66 million parameters, from scratch: no pretrained weights of it exist.
+# 3.66 million parameters, from scratch, because no pretrained weights exist.
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(

@@ -1,6 +1,6 @@
 _base_ = './compact.py'
 
-# Half as wide: a quarter of the parameters, for the digits, whose teacher is small, too.
+# Half the width and a quarter of the parameters, for the scenes of digits.
 model = dict(
     data_preprocessor=dict(mean=[128.0, 128.0, 128.0], std=[64.0, 64.0, 64.0], size=(64, 64)),
     backbone=dict(channels=(16, 16, 32, 64, 128)),

@@ -1,7 +1,7 @@
 _base_ = 'mmseg::_base_/models/deeplabv3plus_r50-d8.py'
 
-# Stride 16, as in cross pseudo supervision: the last stage is dilated by 2 and 4, no dropout, no auxiliary head. The
-# head's convolutions are separable; those of the published code are not.
+# As in cross pseudo supervision: stride 16, the last stage dilated by 2 and 4, no dropout, no auxiliary head. Unlike
+# the published code, the head has separable convolutions.
 model = dict(
     pretrained='open-mmlab://resnet18_v1c',
     backbone=dict(depth=18, strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2), multi_grid=(2, 4)),

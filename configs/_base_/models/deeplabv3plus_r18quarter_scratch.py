@@ -1,7 +1,7 @@
 _base_ = 'mmseg::_base_/models/deeplabv3plus_r50-d8.py'
 
-# `deeplabv3plus_r18.py`, a quarter as wide everywhere, without pretrained weights, with BN in place of SyncBN. The
-# head's dilations are a third of those for crops of 512: at stride 16, a crop of 128 has 8 columns.
+# `deeplabv3plus_r18.py` with a quarter of the width, without pretrained weights, with BN instead of SyncBN. The head's
+# dilations are a third of those for crops of 512, because a crop of 128 has 8 columns at stride 16.
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     pretrained=None,

@@ -1,7 +1,7 @@
 _base_ = 'mmseg::_base_/models/deeplabv3plus_r50-d8.py'
 
-# 34.2 M parameters, 6.7 M of them in the head, which reads the first stage and the last. Its dilations are a quarter of
-# those for stride 8, as its input has stride 32.
+# 34.2 M parameters, 6.7 M of them in the head, which reads the first and the last stage. Its dilations are a quarter of
+# those for stride 8, because its input has stride 32.
 model = dict(
     pretrained=None,
     backbone=dict(

@@ -1,7 +1,6 @@
 _base_ = './deeplabv3plus_swint.py'
 
-# All four stages and their norms, in eval mode: no dropped paths.
+# All four stages and their norms are frozen and in eval mode, without dropped paths.
 model = dict(backbone=dict(frozen_stages=4))
-# The backbone freezes itself when training begins, after the model is distributed: its gradients must not be waited
-# for.
+# The backbone freezes itself after DDP has wrapped the model, so DDP must not wait for its gradients.
 find_unused_parameters = True

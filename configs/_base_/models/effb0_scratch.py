@@ -1,4 +1,4 @@
-# What `mmpretrain.EfficientNet` starts from where no `init_cfg` is given.
+# The default initialization of `mmpretrain.EfficientNet`.
 scratch = [
     dict(type='Kaiming', layer='Conv2d'),
     dict(type='Constant', layer=['_BatchNorm', 'GroupNorm'], val=1),

@@ -1,6 +1,6 @@
 _base_ = 'mmseg::_base_/models/fcn_r50-d8.py'
 
-# torchvision's fcn_resnet50: a plain 7x7 stem, and one convolution in the head.
+# torchvision's fcn_resnet50, with a 7x7 stem, and one convolution in the head.
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     pretrained=None,

@@ -1,5 +1,4 @@
-# SegFormer's head, which joins all stages, on a thin ResNet-18. The digits are small: no stage is coarser than
-# stride 8.
+# SegFormer's head, which reads all stages, on a thin ResNet-18. The stride is at most 8, because the digits are small.
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     type='EncoderDecoder',
@@ -34,7 +33,7 @@ model = dict(
         num_classes=11,
         norm_cfg=norm_cfg,
         align_corners=False,
-        # The usual 0.01 passes too little gradient to a thin trunk: it would learn nothing in the demo's iterations.
+        # With the usual std of 0.01, the gradient is too small: a thin network would learn nothing in the demo.
         init_cfg=dict(type='Normal', std=0.18, override=dict(name='conv_seg')),
         loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)),
     train_cfg=dict(),

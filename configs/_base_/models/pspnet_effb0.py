@@ -1,7 +1,7 @@
 _base_ = 'mmseg::_base_/models/pspnet_r50-d8.py'
 
-# Five outputs of strides 2, 4, 8, 16, 32 with 16, 24, 40, 112, 320 channels. The head reads the last, at stride 32 as
-# this backbone cannot be dilated; the auxiliary head the one before. Both are as wide as with ResNet-18.
+# Five outputs of strides 2, 4, 8, 16, 32 with 16, 24, 40, 112, 320 channels. The head reads the last one, at stride 32
+# because this backbone has no dilation; the auxiliary head reads the one before. Both are as wide as with ResNet-18.
 model = dict(
     pretrained=None,
     backbone=dict(

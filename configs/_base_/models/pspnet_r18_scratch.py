@@ -1,6 +1,6 @@
 _base_ = './pspnet_r18.py'
 
-# Without pretrained weights, and with BN in place of SyncBN, so that it trains anywhere.
+# Without pretrained weights, and with BN instead of SyncBN, for any machine.
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     pretrained=None,

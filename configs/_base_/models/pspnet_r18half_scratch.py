@@ -1,6 +1,6 @@
 _base_ = 'mmseg::_base_/models/pspnet_r50-d8.py'
 
-# `pspnet_r18_scratch.py`, half as wide everywhere: a quarter of the parameters.
+# `pspnet_r18_scratch.py` with half the width and a quarter of the parameters.
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     pretrained=None,

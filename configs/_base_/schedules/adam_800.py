@@ -1,6 +1,6 @@
 _base_ = 'mmseg::_base_/schedules/schedule_80k.py'
 
-# For the compact network on the digits. From scratch and in so few iterations it needs a high learning rate, too.
+# For the compact network on the digits. From scratch, few iterations need a high learning rate.
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='Adam', lr=1e-2, weight_decay=1e-4))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.02, begin=0, end=50, by_epoch=False),

@@ -1,6 +1,6 @@
 _base_ = './epochs.py'
 
-# Epochs as published: at most 300, fewer where the validation no longer improves.
+# As published: at most 300 epochs, with early stopping by validation.
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-4))
 param_scheduler = [
     dict(type='ReduceOnPlateauLR', monitor='mIoU', rule='greater', factor=0.2, patience=10, min_value=1e-7)

@@ -1,7 +1,7 @@
 _base_ = './epochs.py'
 
-# As published: 20 epochs, fewer where the validation no longer improves. Optimizer, learning rate and patience are not
-# known, and not tuned.
+# As published: at most 20 epochs, with early stopping by validation. Optimizer, learning rate and patience are
+# unknown, and not tuned.
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.01))
 param_scheduler = [dict(type='PolyLR', eta_min=0.0, power=0.9, begin=0, end=20, by_epoch=True)]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20, val_interval=1)

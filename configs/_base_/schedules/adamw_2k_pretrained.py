@@ -1,6 +1,6 @@
 _base_ = 'mmseg::_base_/schedules/schedule_80k.py'
 
-# For a backbone with pretrained weights on a small data set: the head, which is new, learns five times as fast.
+# For a pretrained backbone on a small data set. The new head has five times the learning rate.
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=1e-3, weight_decay=0.01),
     paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.2))))

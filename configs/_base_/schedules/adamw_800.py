@@ -1,6 +1,6 @@
 _base_ = 'mmseg::_base_/schedules/schedule_80k.py'
 
-# For the demo: thin networks from scratch in about a minute. They bear, and need, a high learning rate.
+# For the demo: thin networks from scratch in about a minute, which need a high learning rate.
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=1.6e-2, weight_decay=0.01))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.02, begin=0, end=50, by_epoch=False),

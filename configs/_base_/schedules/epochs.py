@@ -1,6 +1,6 @@
 _base_ = 'mmseg::_base_/default_runtime.py'
 
-# Training by epochs, each validated; the best checkpoint is kept. Takes the place of `default_runtime.py`, too.
+# Training by epochs, with a validation after each; the best checkpoint is kept. Replaces `default_runtime.py`.
 custom_imports = dict(imports=['mmseg_kd'], allow_failed_imports=False)
 custom_hooks = []
 val_cfg = dict(type='ValLoop')

@@ -1,7 +1,7 @@
 _base_ = 'mmseg::_base_/schedules/schedule_80k.py'
 
-# As long as 137 epochs of the unlabeled seven eighths of Cityscapes in batches of 8. The learning rate of the
-# published code is 0.02 on eight GPUs, by the same division as in `sgd_40k_semi.py` this one.
+# As many iterations as 137 epochs of the unlabeled 7/8 of Cityscapes in batches of 8. The published learning rate is
+# 0.02 on eight GPUs; the same division as in `sgd_40k_semi.py` gives this one.
 optim_wrapper = dict(
     optimizer=dict(lr=0.0025, weight_decay=5e-4), paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0))
 param_scheduler = [dict(type='PolyLR', eta_min=0.0, power=0.9, begin=0, end=44544, by_epoch=False)]

@@ -1,6 +1,6 @@
 _base_ = ['../models/deeplabv3plus_swint_frozen.py', '../datasets/cityscapes.py', '../schedules/adamw_20e.py']
 
-# Images at half their size: as published, smaller than those that the teacher labels, by how much is not known.
+# Images at half size. The published size is unknown, but smaller than the teacher's.
 truth = _base_.train_dataloader.dataset
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -38,5 +38,5 @@ train_cfg = dict(
     teacher=dict(config='mmseg_kd::teachers/oneformer_swinl_cityscapes.py'),
     train=_base_.train_cfg,
     group='^([^_]+)_',  # a city stays in one half
-    top_k=19,  # all classes: the divergence is between whole outputs. At most 46 GB of soft labels.
+    top_k=19,  # all classes; at most 46 GB of soft labels
     truth=truth)

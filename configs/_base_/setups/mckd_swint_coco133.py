@@ -1,9 +1,9 @@
 _base_ = ['../models/deeplabv3plus_swint_frozen.py', '../datasets/coco133.py', '../schedules/adamw_20e.py']
 
-# As published: 70 / 20 / 10 % of a tenth of the images without labels, for training, validation and testing, and the
-# teacher's labels for truth in all three. The published lists are not known; these are made by
+# As published: a tenth of the images without labels, split 70 / 20 / 10 % for training, validation and testing; the
+# teacher's labels are the truth. The published lists are unknown. This command makes the lists:
 # python tools/make_split.py data/coco/test2017 data/coco/mckd --fraction 0.1
-# and the labels to validate and test with (docs/no_labels.md) by
+# and this one the labels for validation and testing (docs/no_labels.md):
 # python tools/pseudo_label.py configs/teachers/oneformer_swinl_coco133.py none data/coco/test2017 \
 #     data/coco/mckd/labels --ids data/coco/mckd/val.txt data/coco/mckd/test.txt
 images = 'data/coco/test2017'
@@ -47,5 +47,5 @@ train_cfg = dict(
     num_stages=1,
     teacher=dict(config='mmseg_kd::teachers/oneformer_swinl_coco133.py'),
     train=_base_.train_cfg,
-    # Of 133: what is left is spread evenly. At most 21 GB of soft labels; 133 would be 44 GB.
+    # Of 133 classes; the others share the rest equally. At most 21 GB of soft labels; 133 classes take 44 GB.
     top_k=64)

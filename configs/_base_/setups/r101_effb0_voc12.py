@@ -3,7 +3,7 @@ _base_ = ['../models/pspnet_effb0.py', '../datasets/voc12.py', '../schedules/sgd
 _base_.model.data_preprocessor.size = _base_.crop_size
 _base_.model.decode_head.num_classes = 21
 _base_.model.auxiliary_head.num_classes = 21
-# MMSegmentation has no PSPNet trained on the 1,464 images alone: this teacher has learned from 10,582.
+# MMSegmentation has no PSPNet for only the 1,464 images: this teacher was trained on 10,582.
 model = dict(
     _delete_=True,
     type='Distiller',

@@ -8,5 +8,5 @@ model = dict(
     type='Distiller',
     student=_base_.model,
     teacher=dict(config='mmseg::pspnet/pspnet_r101-d8_4xb4-40k_voc12aug-512x512.py', checkpoint='auto'))
-# Found for the 1,464 images of `voc12.py`; for these 10,582 nothing is published.
+# Published for the 1,464 images of `voc12.py`; nothing is published for these 10,582.
 optim_wrapper = dict(optimizer=dict(lr=5e-3, weight_decay=5e-5))

@@ -10,5 +10,5 @@ model = dict(
     _delete_=True,
     type='Distiller',
     student=_base_.model,
-    # What `python tools/train.py configs/camvid/r18_camvid.py` leaves behind.
+    # Written by `python tools/train.py configs/camvid/r18_camvid.py`.
     teacher=dict(config='mmseg_kd::camvid/r18_camvid.py', checkpoint='work_dirs/r18_camvid/iter_1200.pth'))

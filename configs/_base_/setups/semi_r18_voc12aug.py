@@ -5,7 +5,7 @@ _base_ = [
 
 _base_.model.data_preprocessor.size = _base_.crop_size
 _base_.model.decode_head.num_classes = 21
-# The teachers are what cross pseudo supervision on the same labels leaves behind, such as that of
+# The teachers are trained by cross pseudo supervision on the same labels, such as by
 # `python tools/train.py configs/semi/cps_r101_voc12aug.py`.
 train_dataloader = dict(dataset=dict(partition='voc12aug/1_8'))
 model = dict(

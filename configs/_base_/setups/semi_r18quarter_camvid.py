@@ -5,9 +5,9 @@ _base_ = [
 
 _base_.model.data_preprocessor.size = _base_.crop_size
 _base_.model.decode_head.num_classes = 11
-# The teachers are what cross pseudo supervision on the same labels leaves behind, such as that of
+# The teachers are trained by cross pseudo supervision on the same labels, such as by
 # `python tools/train.py configs/semi/cps_r34half_camvid.py --amp`.
-# They run in bfloat16, which takes half the time on CPUs that have it.
+# bfloat16 halves the time of the teachers on CPUs that support it.
 model = dict(
     _delete_=True,
     type='SemiSupervisedDistiller',

@@ -1,6 +1,6 @@
-# Tian et al., "Adaptive Perspective Distillation" (TPAMI 2023): 10, 10 and 10, of which the published code divides the
-# first by the number of classes. (It divides the second by those that occur in the batch, as APDLoss does.)
-# Features before the head's dropout: behind it, the student's lack a random tenth of their channels.
+# Tian et al., "Adaptive Perspective Distillation" (TPAMI 2023): weights 10, 10 and 10. The published code divides the
+# first by the number of classes, and the second by the number of classes in the batch, as APDLoss does.
+# Features are read before the head's dropout, which removes a random tenth of the student's channels.
 terms = dict(
     loss_pi=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'), weight=10 / 19),
     loss_apd=dict(

@@ -1,4 +1,4 @@
-# As in CIRKD's comparison: weight 10000, beside the pixel-wise divergence.
+# As in CIRKD's comparison: weight 10000, with the pixel-wise divergence.
 # Features before the head's dropout: behind it, the student's lack a random tenth of their channels.
 terms = dict(
     loss_pi=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'), weight=1.0),

@@ -1,4 +1,4 @@
-# Mansourian et al., "Attention-guided Feature Distillation" (arXiv 2403.05451), at the last stage and behind the
+# Mansourian et al., "Attention-guided Feature Distillation" (arXiv 2403.05451), at the last stage and after the
 # pyramid.
 # Features before the head's dropout: behind it, the student's lack a random tenth of their channels.
 terms = dict(

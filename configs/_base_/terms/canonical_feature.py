@@ -1,6 +1,6 @@
-# Romero et al., "FitNets" (arXiv 1412.6550), on the input of the classifier and beside the student's own loss. Ali et
+# Romero et al., "FitNets" (arXiv 1412.6550), on the input of the classifier, with the student's own loss. Ali et
 # al., "The Surprising Effectiveness of Canonical Knowledge Distillation for Semantic Segmentation" (arXiv 2604.25530)
-# finds it ahead of most of what came later; its own weight is not known here.
+# finds it better than most later methods; its weight is unknown to us.
 # Features before the head's dropout: behind it, the student's lack a random tenth of their channels.
 terms = dict(
     loss_hint=dict(

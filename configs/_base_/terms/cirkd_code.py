@@ -1,4 +1,4 @@
 _base_ = './cirkd.py'
 
-# The published code remembers pixels of any class under the name of each.
+# In the published code, the memory of each class has pixels of any class.
 terms = dict(loss_memory=dict(loss=dict(type='StrayCIRKDMemoryLoss')))

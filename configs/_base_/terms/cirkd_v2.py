@@ -1,6 +1,6 @@
 _base_ = './cirkd.py'
 
-# The second version of CIRKD (2025) adds relations of channels and the features themselves.
+# The second version of CIRKD (2025) adds relations of channels, and the features.
 terms = dict(
     loss_channel=dict(
         student='decode_head.bottleneck',

@@ -3,5 +3,5 @@
 terms = dict(
     loss_csc=dict(student='backbone[3]', teacher='backbone[3]', loss=dict(type='CSCLoss'), weight=1.0),
     loss_ace=dict(student='logits', teacher='logits', loss=dict(type='ACELoss'), weight=1.0))
-# The adaptive entropy takes the place of the student's own.
+# The adaptive cross-entropy replaces the student's own.
 student = dict(decode_head=dict(loss_decode=dict(loss_weight=0.0)))

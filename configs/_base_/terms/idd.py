@@ -1,8 +1,8 @@
 _base_ = '../schedules/critic.py'
 
 # Zhang et al., "Distilling Inter-Class Distance for Semantic Segmentation" (arXiv 2205.03650): all terms of SKD,
-# channel-wise distillation, and two of its own. Its weights are not known: SKD's and CWD's are theirs, the last two
-# are ours.
+# channel-wise distillation, and two of its own. Its weights are unknown to us; we use SKD's and CWD's weights, and
+# our own for the last two.
 # Features before the head's dropout: behind it, the student's lack a random tenth of their channels.
 terms = dict(
     loss_pi=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'), weight=10.0),

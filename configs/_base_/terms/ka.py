@@ -1,6 +1,6 @@
 # He et al., "Knowledge Adaptation for Efficient Semantic Segmentation" (arXiv 1903.04688): for one epoch (372
-# iterations of 8 of Cityscapes' images) an auto-encoder learns a code of the teacher's features, which the student
-# then learns.
+# iterations of 8 Cityscapes images), an auto-encoder learns to encode the teacher's features; then the student learns
+# this code.
 # Features before the head's dropout: behind it, the student's lack a random tenth of their channels.
 terms = dict(
     loss_ka=dict(

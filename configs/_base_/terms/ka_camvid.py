@@ -1,4 +1,4 @@
 _base_ = './ka.py'
 
-# One epoch of 367 images, 4 at a time.
+# One epoch of 367 images in batches of 4.
 terms = dict(loss_ka=dict(weight=dict(begin=92)))

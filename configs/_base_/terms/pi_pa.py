@@ -1,6 +1,6 @@
 _base_ = './pi.py'
 
-# Pixel- and pair-wise, with the weight found best for a PSPNet-R18 on Cityscapes.
+# Pixel-wise and pair-wise terms, with the best weight for a PSPNet-R18 on Cityscapes.
 # Features before the head's dropout: behind it, the student's lack a random tenth of their channels.
 terms = dict(
     loss_pa=dict(

@@ -1,5 +1,5 @@
 # An et al., "Efficient Semantic Segmentation via Self-Attention and Self-Distillation" (T-ITS 2022). The weights are
-# ours; the student teaches its shallow stages once its deep ones know something.
+# ours; self-distillation starts after the deep stages have learned something.
 terms = dict(
     loss_attention=dict(student='backbone[3]', teacher='backbone[3]', loss=dict(type='SALCAttentionLoss'), weight=1.0),
     loss_context=dict(

@@ -1,5 +1,5 @@
 # Channel-wise distillation from both teachers on all images: the baseline "CWD" of multi-granularity distillation
-# (arXiv 2208.10169). That paper gives no settings for it: weight and temperature are those of CWD's own (arXiv
+# (arXiv 2208.10169). That paper gives no settings for it; weight and temperature are those of CWD (arXiv
 # 2011.13256).
 distiller = 'SemiSupervisedDistiller'
 mix = dict(type='CutMix')

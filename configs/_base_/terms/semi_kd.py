@@ -1,5 +1,5 @@
 # The softened outputs of both teachers on all images: the baseline "KD" of multi-granularity distillation (arXiv
-# 2208.10169). The paper gives no settings for it: temperature 1 and weight 1 for each teacher are ours.
+# 2208.10169). The paper gives no settings for it; temperature 1 and weight 1 for each teacher are ours.
 distiller = 'SemiSupervisedDistiller'
 mix = dict(type='CutMix')
 terms = dict(

@@ -1,6 +1,6 @@
 # Qin et al., "Multi-Granularity Distillation Scheme Towards Lightweight Semi-Supervised Semantic Segmentation" (ECCV
-# 2022, arXiv 2208.10169), with the paper's weights: 0.002 for the mean over the classes, which is what
-# ImageSemanticLoss is, and 100. The published code sums over classes and images instead: see `mgd_code_*`.
+# 2022, arXiv 2208.10169), with the paper's weights: 0.002 for ImageSemanticLoss, a mean over the
+# classes, and 100. The published code sums over classes and images instead (`mgd_code_*`).
 distiller = 'MultiGranularityDistiller'
 mix = dict(type='CutMix')
 terms = dict(

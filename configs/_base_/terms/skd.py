@@ -1,8 +1,8 @@
 _base_ = ['./pi.py', '../schedules/critic.py']
 
-# SKD as arXiv 2309.03659 compares it, with the weights found best for a PSPNet-R18 on Cityscapes; for other data sets
-# none are known. As its own paper has it: `skd_paper.py`. Features before the head's dropout: behind it, the student's
-# lack a random tenth of their channels.
+# SKD as compared in arXiv 2309.03659, with the best weights for a PSPNet-R18 on Cityscapes; no weights are known for
+# other data sets. `skd_paper.py` follows its own paper. Features are read before the head's dropout, which removes a
+# random tenth of the student's channels.
 terms = dict(
     loss_pa=dict(
         student='decode_head.bottleneck',

@@ -1,6 +1,6 @@
-# What the published code of SKD computes. It differs from the paper (skd_paper.py) in all three terms: the divergence
-# is summed over the images; the pairs are those of 2 x 2 maxima over the whole map, and lengths pass no gradient; the
-# critic sees raw logits through batch normalization, without an image, and its own loss has the factor 0.1 too.
+# The published code of SKD. It differs from the paper (skd_paper.py) in all three terms: the divergence is summed over
+# the images; the pairs are max-pooled to 2 x 2 nodes, without gradient through the norms; the discriminator sees
+# batch-normalized raw logits and no image, and its own loss is multiplied by 0.1.
 # Features before the head's dropout: behind it, the student's lack a random tenth of their channels.
 terms = dict(
     loss_pi=dict(student='logits', teacher='logits', loss=dict(type='SummedPixelWiseKDLoss'), weight=10.0),

@@ -1,8 +1,8 @@
 # Niemann et al., "Towards Comparable Knowledge Distillation in Semantic Image Segmentation" (arXiv 2309.03659):
-# learning rate and weight decay are searched anew for the student alone and with the teacher, then the temperature,
+# learning rate and weight decay are searched separately for the baseline and with the teacher, then the temperature,
 # then the weight of each further term. The weight of L_PI stays 0.1.
 budget = dict(kind='iterations', value=80000)
-# The search picks the best of many on its seed, so that seed would flatter: the final figures come from others.
+# The best of many runs on one seed is partly luck, so the final results are from other seeds.
 seeds = [1, 2, 3]
 stages = [
     dict(
@@ -36,7 +36,7 @@ stages = [
     dict(name='final', candidates=['alone', 'pi', 'pi_pa', 'pi_ho', 'pi_pa_ho', 'pi_ifv']),
 ]
 
-# The learning rate is searched before the temperature; until then it is 1, and not what others found.
+# The learning rate is searched before the temperature, which is 1 until then.
 _pi = dict(model=dict(terms=dict(loss_pi=dict(loss=dict(temperature=1.0)))))
 _pa = dict(
     model=dict(

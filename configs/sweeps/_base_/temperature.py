@@ -1,5 +1,5 @@
 # Table 4 of "Towards Comparable Knowledge Distillation" (arXiv 2309.03659): one student at six temperatures, with the
-# learning rate and weight decay that were found best with the teacher.
+# best learning rate and weight decay with the teacher.
 budget = dict(kind='iterations', value=80000)
 seeds = [1, 2, 3]
 _temperatures = {

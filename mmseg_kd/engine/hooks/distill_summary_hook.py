@@ -34,7 +34,7 @@ class DistillSummaryHook(Hook):
             and not hasattr(runner.optim_wrapper, 'optim_wrappers')
         ):
             raise ValueError(
-                'model.terms has an adversarial loss, whose critic needs its own optimizer; set '
+                'model.terms has an auxiliary module, which needs its own optimizer; set '
                 "optim_wrapper.constructor='DistillOptimWrapperConstructor' and optim_wrapper.critic"
             )
         for teacher in model.teachers.values():
