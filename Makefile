@@ -20,6 +20,7 @@ test-fast: $(VENV)/.ready
 
 test-slow: $(VENV)/.ready
 	$(PYTEST) -m slow
+	$(PYTEST) --hypothesis-profile deep $(wildcard tests/*/test_*_properties.py)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -9,9 +9,16 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')  # subprocesses of tests share the
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 
 import mmseg_kd  # noqa: E402, F401
+
+# Properties: few and always the same examples in `make test`, many random ones in `make test-slow`.
+COMMON = dict(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], print_blob=True)
+settings.register_profile('quick', max_examples=2, derandomize=True, database=None, **COMMON)
+settings.register_profile('deep', max_examples=100, database=None, **COMMON)
+settings.load_profile('quick')
 
 PROCESS = re.compile(
     r'\b(subprocess|Popen|multiprocessing|mp|spawn)\.|\b(run_ranks|forked_python|forked_environment)\('

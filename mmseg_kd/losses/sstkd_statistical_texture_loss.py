@@ -41,7 +41,7 @@ class SSTKDStatisticalTextureLoss(DistillLoss):
     reconstruction from the quantization of STLNet (CVPR 2021), on which the paper builds, unverified. Deviations: no
     learned layers, sampling of regions, refined levels or limit of intensities. STLNet's soft quantization jumps at the
     border of a level, which has no useful gradient; here it falls linearly. There are 8 levels as in its
-    two-dimensional variant, not 128, which half precision could not distinguish.
+    two-dimensional variant, not 128, which half precision could not distinguish. A range below 1e-3 counts as 1e-3.
     """
 
     needs_equal_channels = False
@@ -55,7 +55,8 @@ class SSTKDStatisticalTextureLoss(DistillLoss):
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
         student, teacher = _intensity(student), _intensity(teacher)
         low, high = teacher.aminmax(dim=1, keepdim=True)
-        width = (high - low).clamp_min(1e-6) / self.levels
+        # The levels of an even map would divide rounding errors.
+        width = (high - low).clamp_min(1e-3) / self.levels
         student, teacher = (self._quantize((x - low) / width - 0.5) for x in (student, teacher))
         difference = student - teacher
         return (difference.mean(1).abs() + difference.square().mean(1)).sum(1).mean()

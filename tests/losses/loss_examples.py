@@ -9,21 +9,52 @@ from reference import labels, maps
 
 import mmseg_kd.losses
 from mmseg_kd.losses import (
+    ACELoss,
     AdversarialLoss,
     AfDCDLoss,
+    APDLoss,
+    AttnFDLoss,
     ChannelFAKDLoss,
+    CIRKDChannelLoss,
     CIRKDMemoryLoss,
     DistillLoss,
     DSDCategorySimilarityLoss,
     DSDPixelSimilarityLoss,
     FAKDLoss,
+    HingeHolisticKDLoss,
+    HolisticKDLoss,
     IDDPositionLoss,
     KATranslatorLoss,
+    MaskedGenerativeLoss,
+    ProjectedCosineLoss,
+    PseudoLabelLoss,
+    RawHolisticKDLoss,
     SALCContextLoss,
     StandardizedKDLoss,
     StrayCIRKDMemoryLoss,
 )
 
+# Adversarial objectives, cross-entropies, and what passes a network through layers of its own have no value that
+# equality must give.
+NO_KNOWN_MINIMUM = {
+    ACELoss,
+    AfDCDLoss,
+    APDLoss,
+    AttnFDLoss,
+    ChannelFAKDLoss,
+    CIRKDChannelLoss,
+    CIRKDMemoryLoss,
+    FAKDLoss,
+    HingeHolisticKDLoss,
+    HolisticKDLoss,
+    KATranslatorLoss,
+    MaskedGenerativeLoss,
+    ProjectedCosineLoss,
+    PseudoLabelLoss,
+    RawHolisticKDLoss,
+    SALCContextLoss,
+    StrayCIRKDMemoryLoss,
+}
 # Can take multiples of these numbers of channels only, need so many, or have so small features from few that rounding
 # turns them.
 CHANNELS = {AfDCDLoss: 16, CIRKDMemoryLoss: 16, KATranslatorLoss: 32, StandardizedKDLoss: 3, StrayCIRKDMemoryLoss: 16}
@@ -97,10 +128,10 @@ def in_two(x):
     return x.tensor_split(2, dim=1)
 
 
-def build(cls, student, teacher, *_, classes=DistillLoss.classes, seed=0):
+def build(cls, student, teacher, *_, classes=DistillLoss.classes, seed=0, **arguments):
     """A loss in eval mode, so that equal calls give equal values."""
     torch.manual_seed(seed)
-    loss = cls(**ARGUMENTS.get(cls, {}))
+    loss = cls(**{**ARGUMENTS.get(cls, {}), **arguments})
     loss.classes = classes
     if cls in WITH_CLASSIFIER:
         read = WithClassifier(student, teacher)

@@ -79,3 +79,10 @@ def test_scale_and_rotation_do_not_matter():
 def test_two_levels_at_least():
     with pytest.raises(ValueError, match='levels must be >= 2'):
         SSTKDStatisticalTextureLoss(1)
+
+
+def test_an_even_map_has_no_levels_but_rounding_errors():
+    loss = SSTKDStatisticalTextureLoss()
+    for pixel, other in torch.randn(50, 2, 1, 6, 1, 1):
+        assert loss(pixel, other).item() == 0
+        assert loss(pixel.expand(1, 6, 3, 3), other.expand(1, 6, 3, 3)).item() < 1e-2
