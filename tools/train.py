@@ -44,4 +44,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run_tool(main, 'the same command with --resume goes on from the last checkpoint')
+    run_tool(main, 'the same command with --resume continues from the last checkpoint')

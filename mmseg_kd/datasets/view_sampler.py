@@ -68,7 +68,7 @@ class ViewSampler(Sampler):
             self.start_at(epoch, 0)
 
     def start_at(self, epoch: int, samples: int) -> None:
-        """Choose the position from which the next iteration goes on.
+        """Choose the position where the next iteration starts.
 
         Args:
             epoch: Number of the pass.

@@ -41,7 +41,7 @@ def save_now(runner: Runner, done: int, validating: bool = False) -> str | None:
     Args:
         runner: Runner of the training.
         done: Number of iterations that are done.
-        validating: Whether a validation has begun. Averaged weights then stand in for those of the model.
+        validating: Whether a validation has begun. Averaged weights have then replaced those of the model.
 
     Returns:
         str: Path of the checkpoint; None if the config has no ``CheckpointHook``.
@@ -135,7 +135,7 @@ def _save_best_checkpoint(save: Any) -> Any:
             sync_folder(hook.out_dir)
         written = {value for key, value in runner.message_hub.runtime_info.items() if key.startswith('best_ckpt')}
         for path in outdated:
-            if path not in written:  # a validation that is made up for may write the same name again
+            if path not in written:  # a repeated validation may write the same name again
                 _remove(backend, path)
 
     return save_best_checkpoint
@@ -170,14 +170,14 @@ def _remove(backend: Any, path: str) -> None:
 
 @contextlib.contextmanager
 def _told(runner: Runner, name: str) -> Iterator[None]:
-    """Turn errors of the file system into one line that says what is left, and how to go on."""
+    """Turn errors of the file system into one line that says what is left, and how to continue."""
     try:
         yield
     except SaveError:
         raise
     except OSError as error:
         former = pointed_checkpoint(Path(runner.work_dir))
-        rest = f'{former.name} is intact: --resume goes on from it' if former else 'No checkpoint was saved before'
+        rest = f'{former.name} is intact: --resume continues from it' if former else 'No checkpoint was saved before'
         raise SaveError(
             f'{name} could not be saved in {runner.work_dir}: {error.strerror or error}. '
             f'Free some space, or choose another --work-dir. {rest}'

@@ -12,7 +12,7 @@ from ..io.files import remove_leftovers
 from ..io.open_files import CheckedWorker, open_files_explained
 from ..io.stop_signals import PatientWorker, stop_signals
 
-ADVICE = 'no step was interrupted, and the same command with --resume goes on'
+ADVICE = 'no step was interrupted, and the same command with --resume continues'
 
 
 def make_trainings_stoppable() -> None:

@@ -99,7 +99,7 @@ def test_a_training_that_is_killed_at_any_touch_of_the_disk_resumes_and_ends_as_
         best = resumed.message_hub.runtime_info.get('best_ckpt')
         assert best is None or read_checkpoint(best)['meta']['iter'] <= resumed.iter
         resumed.hook.before_train(resumed)
-        # The validation that was missed is made up for, as ValidateOnResumeHook does.
+        # The interrupted validation runs after the resume, as ValidateOnResumeHook does.
         resumed.hook.after_val_epoch(resumed, dict(mIoU=float(resumed.iter)))
         resumed.train(3)
         left = {name for name in os.listdir(folder) if not name.startswith('.mmseg_kd.')}
@@ -120,7 +120,7 @@ def test_on_a_full_disk_one_line_says_what_is_left(tmp_path, monkeypatch):
         training.train(3)
     assert str(caught.value) == (
         f'iter_3.pth could not be saved in {tmp_path}: No space left on device. Free some space, or choose another '
-        '--work-dir. iter_2.pth is intact: --resume goes on from it'
+        '--work-dir. iter_2.pth is intact: --resume continues from it'
     )
     assert sorted(os.listdir(tmp_path)) == before
     assert read_checkpoint(str(tmp_path / 'iter_2.pth'))['meta']['iter'] == 2

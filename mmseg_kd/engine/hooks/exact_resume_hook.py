@@ -12,7 +12,7 @@ class ExactResumeHook(Hook):
     """Continue a resumed run with the images, and the count of early stopping, that it would have had.
 
     The sampler starts at the position where the run ended, also within an epoch, so no image is loaded only to be
-    skipped. A run without a fixed seed goes on with the seed of its checkpoint. ``EarlyStoppingHook`` counts the
+    skipped. A run without a fixed seed uses the seed of its checkpoint. ``EarlyStoppingHook`` counts the
     validations before the resume. Samplers of other kinds are left alone, which the log says.
 
     Every training gets this hook. The other random numbers are those of

@@ -56,7 +56,7 @@ def _stop(runner: Runner, done: int, validating: bool = False) -> None:
     path = save_now(runner, done, validating)
     barrier()
     stop(
-        f'{path} is saved, and the same command with --resume goes on from it'
+        f'{path} is saved, and the same command with --resume continues from it'
         if path
         else 'nothing is saved, because the config has no CheckpointHook'
     )

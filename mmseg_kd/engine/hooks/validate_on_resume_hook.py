@@ -34,5 +34,7 @@ class ValidateOnResumeHook(Hook):
             return
         loop._decide_current_val_interval()
         if done >= loop.val_begin and (done % loop.val_interval == 0 or done == last):
-            runner.logger.info(f'The validation after {"epoch" if by_epoch else "iteration"} {done} is made up for')
+            runner.logger.info(
+                f'The validation after {"epoch" if by_epoch else "iteration"} {done} was interrupted and runs now'
+            )
             runner.val_loop.run()

@@ -29,7 +29,9 @@ def test_a_signal_ends_the_training_after_the_step_with_a_checkpoint(tmp_path, c
     assert stopped.value.code == 0 and send.steps == [0, 1]
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL and requested() is None
     path = tmp_path / 'iter_2.pth'
-    assert f'stopped by SIGUSR1: {path} is saved, and the same command with --resume goes on' in capfd.readouterr().err
+    assert (
+        f'stopped by SIGUSR1: {path} is saved, and the same command with --resume continues' in capfd.readouterr().err
+    )
     assert read_checkpoint(str(path))['meta']['iter'] == 2
     rest = Send(at=None)
     toy_runner(toy_segmentor(4, auxiliary=False), tmp_path, max_iters=4, custom_hooks=[rest], resume=True).train()
