@@ -30,6 +30,7 @@ class Distiller(BaseSegmentor):
     .. math:: L = L_{student} + \sum_k w_k L_k(student, teacher)
 
     In testing, exporting and counting it behaves like the student alone; the teachers are not even built.
+    ``mmseg.apis.init_model`` returns the student, and loads checkpoints of the distiller or of the exported student.
 
     Args:
         student: The config of the segmentor to train, as it stands in an MMSegmentation config; its
@@ -64,6 +65,14 @@ class Distiller(BaseSegmentor):
         ConvAdapter(64, 128, kernel_size=(1, 1), stride=(1, 1), bias=False)
     """
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """The student alone for ``mmseg.apis.init_model``, which adds the key ``train_cfg=None`` to every model."""
+        if 'train_cfg' not in kwargs or kwargs['train_cfg'] is not None:
+            return super().__new__(cls)
+        network = MODELS.build(_with_preprocessor(kwargs['student'], kwargs.get('data_preprocessor')))
+        network._register_load_state_dict_pre_hook(_take_student)
+        return network
+
     def __init__(
         self,
         student: dict,
@@ -87,8 +96,7 @@ class Distiller(BaseSegmentor):
         init_cfg: dict | None,
     ) -> None:
         """The common part of constructors: the networks, and ``groups`` of terms by the attribute that holds them."""
-        if student.get('data_preprocessor') is None:
-            student = dict(student, data_preprocessor=data_preprocessor)
+        student = _with_preprocessor(student, data_preprocessor)
         network = MODELS.build(copy.deepcopy(student))
         super().__init__(data_preprocessor=network.data_preprocessor, init_cfg=init_cfg)
         self.student = network
@@ -308,6 +316,20 @@ class Distiller(BaseSegmentor):
                 )
             self._labels_checked = True
         return unify_ignored(labels, ignored)
+
+
+def _with_preprocessor(student: dict, data_preprocessor: dict | None) -> dict:
+    return student if student.get('data_preprocessor') else dict(student, data_preprocessor=data_preprocessor)
+
+
+def _take_student(state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+    """Rename the weights of a distiller's checkpoint, before a plain student loads them."""
+    weights = {
+        name.removeprefix('student.'): value for name, value in state_dict.items() if name.startswith('student.')
+    }
+    if weights and not prefix:
+        state_dict.clear()
+        state_dict.update(weights)
 
 
 def _build_term(name: str, term: dict, group: str) -> Term:

@@ -1,11 +1,15 @@
 import copy
 
+import mmcv
+import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS as ALL_MODELS
 from mmengine.runner import load_checkpoint
+from mmseg.apis import inference_model, init_model
 from mmseg.registry import MODELS
 
 from mmseg_kd.distillers import CheckpointError, Distiller, PathError
@@ -480,3 +484,38 @@ def test_a_mean_teacher_begins_with_both_networks_at_the_weights_of_a_plain_stud
     model.load_state_dict(weights)
     for network in (model.student, model.teacher):
         assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize('kind', ['Distiller', 'CrossPseudoSupervision', 'MeanTeacher'])
+@pytest.mark.parametrize('exported', [False, True])
+def test_init_model_gives_the_student_with_the_weights_of_either_checkpoint(kind, exported, tmp_path):
+    student, pi = toy_segmentor(4), dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))
+    model = dict(type=kind, student=student, terms=dict(loss_pi=pi))
+    if kind == 'Distiller':
+        model['teacher'] = dict(config='gone.py', checkpoint='gone.pth')  # inference needs no teacher
+    trained = MODELS.build(dict(model, teacher=dict(model=toy_segmentor(8))) if kind == 'Distiller' else model)
+    for parameter in trained.student.parameters():
+        torch.nn.init.normal_(parameter)
+    weights = (trained.student if exported else trained).state_dict()
+    torch.save(dict(state_dict=weights, meta=dict(dataset_meta=dict(classes=list('abcd')))), tmp_path / 'x.pth')
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
+    config = Config(dict(model=model, default_scope='mmseg', test_pipeline=pipeline))
+    network = init_model(config, str(tmp_path / 'x.pth'), device='cpu')
+    assert type(network).__name__ == 'EncoderDecoder' and network.dataset_meta == dict(classes=list('abcd'))
+    assert all(torch.equal(value, network.state_dict()[key]) for key, value in trained.student.state_dict().items())
+    mmcv.imwrite(np.full((24, 40, 3), 100, np.uint8), str(tmp_path / 'x.png'))
+    found = inference_model(network, str(tmp_path / 'x.png'))
+    assert found.pred_sem_seg.shape == (24, 40) and found.seg_logits.shape == (24, 40)
+
+
+def test_init_model_without_a_checkpoint_keeps_the_preprocessor_of_the_config():
+    student = toy_segmentor(4)
+    preprocessor = student.pop('data_preprocessor')
+    model = dict(type='Distiller', student=student, teacher=dict(), terms=dict(), data_preprocessor=preprocessor)
+    network = init_model(Config(dict(model=model)), device='cpu')
+    assert network.data_preprocessor.mean.flatten().tolist() == pytest.approx(preprocessor.mean)
+
+
+def test_a_train_cfg_is_refused():
+    with pytest.raises(TypeError, match='train_cfg'):
+        MODELS.build(dict(type='Distiller', student=toy_segmentor(4), teacher=dict(), terms=dict(), train_cfg=dict()))

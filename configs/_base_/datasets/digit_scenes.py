@@ -2,6 +2,7 @@
 data_root = 'data/digit_scenes'
 crop_size = (64, 64)
 load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
+test_pipeline = load
 # Number of images per step, over all GPUs, for which the learning rate was tuned.
 auto_scale_lr = dict(enable=False, base_batch_size=16)
 train_dataloader = dict(
