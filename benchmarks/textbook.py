@@ -189,7 +189,7 @@ def _show(statistics: nn.Module, k: int, features: Tensor) -> None:
     statistics.mean[k] += share * shift
 
 
-# Critics: one pass for each use, and their parameters are never frozen
+# Auxiliary modules: one pass for each use, without frozen parameters
 
 
 def holistic(student: Maps, teacher: Tensor, critic: nn.Module) -> Tensor:

@@ -25,7 +25,7 @@ def resume_newest() -> None:
     @functools.wraps(load)
     def load_or_resume(runner: Runner) -> None:
         if not runner._has_loaded and runner._resume and runner._load_from is None:
-            # All processes must take the same one.
+            # All processes must use the same checkpoint.
             answer: list[Any] = [_newest(runner) if is_main_process() else None]
             broadcast_object_list(answer)
             path, left_out = answer[0]
@@ -64,5 +64,5 @@ def _newest(runner: Runner) -> tuple[str | None, list[str]]:
                 write_atomically(Path(runner.work_dir, 'last_checkpoint'), str(path))
             return str(path), [*left_out, *unfit.values()]
         unfit[str(path)] = f'{path} does not fit: {problem}'
-    # If none fits, the config has changed, and the checks of the newest one say how.
+    # If none fits, the config has changed; checks of the newest one will report how.
     return next(iter(unfit), None), left_out

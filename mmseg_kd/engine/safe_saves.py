@@ -1,4 +1,4 @@
-"""Saves that a kill, a full disk or a power cut cannot turn into the loss of a run."""
+"""Saves that survive a kill, a full disk or a power cut."""
 
 import contextlib
 import functools
@@ -36,7 +36,7 @@ def make_saves_safe() -> None:
 
 
 def save_now(runner: Runner, done: int, validating: bool = False) -> str | None:
-    """Save a checkpoint from which a training resumes, after any step.
+    """Save a checkpoint to resume from, after any step.
 
     Args:
         runner: Runner of the training.
@@ -142,12 +142,7 @@ def _save_best_checkpoint(save: Any) -> Any:
 
 
 class _LaterRemovals:
-    """A file backend that notes which files to remove later.
-
-    Args:
-        backend: File backend that does everything else.
-        outdated: List that gets the paths.
-    """
+    """A file backend that collects the files to remove later in a list."""
 
     def __init__(self, backend: Any, outdated: list[str]) -> None:
         self._backend, self._outdated = backend, outdated
@@ -170,7 +165,7 @@ def _remove(backend: Any, path: str) -> None:
 
 @contextlib.contextmanager
 def _told(runner: Runner, name: str) -> Iterator[None]:
-    """Turn errors of the file system into one line that says what is left, and how to continue."""
+    """Turn errors of the file system into one line with the last checkpoint and how to continue."""
     try:
         yield
     except SaveError:

@@ -1,4 +1,4 @@
-"""Training data as views, whatever the config says: the order and the augmentations that a resumed run needs."""
+"""Training data as views in every config, so that a resumed run has the same order and augmentations."""
 
 from typing import Any
 
@@ -10,17 +10,17 @@ from torch.utils.data import IterableDataset
 from ..datasets import InfiniteViewSampler, SemiSupervisedDataset, StreamSampler, ViewDataset, ViewSampler
 from .checks.training_loop import registered_class
 
-# MMEngine's samplers, and what takes their places for a data set of any kind and for a SemiSupervisedDataset.
+# The samplers that replace MMEngine's, for any data set and for a SemiSupervisedDataset.
 IN_PLACE_OF = {InfiniteSampler: (InfiniteViewSampler, StreamSampler), DefaultSampler: (ViewSampler, ViewSampler)}
 KNOWN = {'type', 'shuffle', 'seed'}  # arguments of a sampler
 
 
 def as_views(loader: dict) -> dict:
-    """The config of a data loader of training images, with a :class:`~mmseg_kd.datasets.ViewDataset` and its sampler.
+    """The config of a training data loader with a :class:`~mmseg_kd.datasets.ViewDataset` and its sampler.
 
-    A loader is returned as it is if it has another sampler than MMEngine's ``DefaultSampler`` and ``InfiniteSampler``,
-    a batch sampler or ``num_batch_per_epoch``. A :class:`~mmseg_kd.datasets.SemiSupervisedDataset`, whose items have
-    numbers without end as well, is not wrapped; only its sampler is replaced.
+    A loader with a batch sampler, with ``num_batch_per_epoch``, or with another sampler than MMEngine's
+    ``DefaultSampler`` and ``InfiniteSampler`` is not changed. A :class:`~mmseg_kd.datasets.SemiSupervisedDataset` is
+    not wrapped because its items are views already; only its sampler is replaced.
 
     Args:
         loader: Config of the data loader.
@@ -54,10 +54,9 @@ def as_views(loader: dict) -> dict:
 
 
 def train_on_views(runner: Runner) -> None:
-    """Let the training images of a Runner come as views, before its data loader is built.
+    """Make a Runner train on views, before its data loader is built.
 
-    Only loops that read the loader batch by batch are changed: an :class:`~mmseg_kd.engine.MCKDLoop` passes its config
-    on to Runners of its own.
+    Only MMEngine's loops are changed. An :class:`~mmseg_kd.engine.MCKDLoop` passes its config to Runners of its own.
 
     Args:
         runner: Runner whose training loop is not built yet.

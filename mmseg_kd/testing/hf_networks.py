@@ -58,7 +58,7 @@ STAGES = dict(
     depths=[1, 1, 1, 1],
     out_features=['stage1', 'stage2', 'stage3', 'stage4'],
 )
-# Their image processors are those of another family where a fourth name is given.
+# The fourth item is the family of the image processor.
 OTHER_KINDS: dict[str, tuple[str, str, dict[str, Any], str]] = dict(
     eomt=('Eomt', 'EomtForUniversalSegmentation', dict(EOMT, num_register_tokens=2), 'Eomt'),
     eomt_dinov3=('EomtDinov3', 'EomtDinov3ForUniversalSegmentation', EOMT, 'Eomt'),

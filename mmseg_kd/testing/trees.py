@@ -82,7 +82,7 @@ def write_coco_panoptic_tree(root: str | Path, images: int = 2, size: Sequence[i
     The arguments are those of :func:`write_cityscapes_tree`.
     """
     names = CocoPanopticSemDataset.METAINFO['classes']
-    # Not the real ids, but like them ascending with gaps.
+    # Like the real ids, these ascend with gaps.
     categories = [
         dict(id=1 + index + index // 10, name=name, isthing=int(index < 80)) for index, name in enumerate(names)
     ]

@@ -1,4 +1,4 @@
-"""Whether the classes of the teachers are mapped to those of the data."""
+"""Checks of class maps of teachers."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -9,17 +9,16 @@ from ...datasets import InfiniteViewSampler, ViewSampler
 
 @HOOKS.register_module()
 class ExactResumeHook(Hook):
-    """Continue a resumed run with the images, and the count of early stopping, that it would have had.
+    """Continue a resumed run with the same images and the same early stopping as an uninterrupted one.
 
-    The sampler starts at the position where the run ended, also within an epoch, so no image is loaded only to be
-    skipped. A run without a fixed seed uses the seed of its checkpoint. ``EarlyStoppingHook`` counts the
-    validations before the resume. Samplers of other kinds are left alone, which the log says.
+    The sampler starts at the position where the run ended, also within an epoch, and loads no image to get there. A run
+    without a fixed seed uses the seed of its checkpoint. ``EarlyStoppingHook`` counts the validations before the
+    resume. Other samplers are not changed, and the log warns.
 
-    Every training gets this hook. The other random numbers are those of
-    :class:`~mmseg_kd.engine.StepSeedHook`.
+    Every training gets this hook. :class:`~mmseg_kd.engine.StepSeedHook` handles all other random numbers.
     """
 
-    # Before the validation that ValidateOnResumeHook makes up for.
+    # Runs before ValidateOnResumeHook repeats a validation.
     priority = 'NORMAL'
 
     def before_run(self, runner: Runner) -> None:
@@ -38,9 +37,9 @@ class ExactResumeHook(Hook):
                 _start_at(loop, sampler)
         else:
             runner.logger.warning(
-                f'train_dataloader has a {type(sampler).__name__}, which is left as it is: when this run is resumed, '
-                'its images come in another order and with other augmentations; InfiniteSampler and DefaultSampler, '
-                'without batch_sampler and num_batch_per_epoch, are resumed exactly'
+                f'train_dataloader has a {type(sampler).__name__}, so a resumed run has another order of images and '
+                'other augmentations; InfiniteSampler and DefaultSampler, without batch_sampler and '
+                'num_batch_per_epoch, are resumed exactly'
             )
         for hook in runner.hooks if loop.iter > 0 else ():
             if isinstance(hook, EarlyStoppingHook):
@@ -48,12 +47,12 @@ class ExactResumeHook(Hook):
 
 
 def _start_at(loop: Any, sampler: ViewSampler) -> None:
-    """Let a loop go on with the batch after its last iteration."""
+    """Make a loop start with the batch after its last iteration."""
     loader, done = loop.dataloader, loop.iter
     batches_per_pass = len(loader)
     if isinstance(loop, EpochBasedTrainLoop):
         batches = done - loop.epoch * batches_per_pass
-        # The number of batches was another one if processes or batch size changed.
+        # The number of batches changes with the number of processes and the batch size.
         sampler.start_at(loop.epoch, batches * loader.batch_size if 0 <= batches <= batches_per_pass else 0)
         return
     epoch, batches = (0, done) if isinstance(sampler, InfiniteViewSampler) else divmod(done, batches_per_pass)
@@ -61,14 +60,7 @@ def _start_at(loop: Any, sampler: ViewSampler) -> None:
 
 
 class _ResumedBatches:
-    """The batches of MMEngine's ``IterBasedTrainLoop`` from a position on, in place of its own iterator.
-
-    Args:
-        loop: Loop whose iteration is known.
-        sampler: Sampler of its data loader.
-        epoch: Pass over the images to begin in.
-        samples: Samples of that pass that this process has already seen.
-    """
+    """An iterator for MMEngine's ``IterBasedTrainLoop`` that starts in an epoch, after some of its samples."""
 
     def __init__(self, loop: Any, sampler: ViewSampler, epoch: int, samples: int) -> None:
         self._loader, self._kind = loop.dataloader, type(loop.dataloader_iterator)
@@ -78,14 +70,14 @@ class _ResumedBatches:
         self._unread = 0 if hasattr(self._kind, 'skip_iter') else loop.iter
 
     def skip_iter(self, num_iters: int) -> None:
-        """Nothing: the sampler skips."""
+        """Do nothing, because the sampler skips."""
 
     def __next__(self) -> Any:
         if self._unread:
             self._unread -= 1
             return None
         if self._batches is None:
-            # Not earlier: MMEngine's hooks set the sampler to pass 0, and old releases have started workers.
+            # Not earlier, because MMEngine's hooks set the sampler to epoch 0, and old releases have started workers.
             self._sampler.start_at(self._epoch, self._samples)
             self._loader._iterator = None
             self._batches = self._kind(self._loader)
@@ -94,7 +86,7 @@ class _ResumedBatches:
 
 
 def _recount(runner: Runner, hook: EarlyStoppingHook) -> None:
-    """Give early stopping the results of the validations before the resume, which the checkpoint holds."""
+    """Give early stopping the results of earlier validations, which the checkpoint contains."""
     name = f'val/{hook.monitor}'
     if name not in runner.message_hub.log_scalars:
         return
