@@ -17,6 +17,7 @@ from ..io.files import sync_folder, write_atomically
 from ..io.runs import pointed_checkpoint
 
 WITHIN_EPOCH = 'checkpoint_within_epoch'
+VALIDATED = 'validated_iter'  # iteration of the last validation, in the message hub
 
 
 class SaveError(OSError):
@@ -56,6 +57,8 @@ def save_now(runner: Runner, done: int, validating: bool = False) -> str | None:
         return hook.last_ckpt
     for average in [each for each in runner.hooks if isinstance(each, EMAHook)] if validating else []:
         average.after_val_epoch(runner)  # puts the weights back
+    if validating:
+        runner.message_hub.runtime_info.pop(VALIDATED, None)  # the validation has no result yet
     meta = dict(epoch=runner.epoch, iter=done)
     if not hook.by_epoch:
         _save_checkpoint_with_step(hook, runner, done, meta)

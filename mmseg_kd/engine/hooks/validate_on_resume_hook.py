@@ -2,7 +2,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 
-VALIDATED = 'validated_iter'
+from ..safe_saves import VALIDATED
 
 
 @HOOKS.register_module()
