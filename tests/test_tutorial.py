@@ -141,7 +141,7 @@ def test_the_demo_leaves_what_the_page_takes_from_it():
     assert done.returncode == 0 and '.venv/bin/python examples/demo.py' in done.stdout
 
 
-class Parsed(Exception):
+class Parsed(BaseException):
     """A command line has been read."""
 
 

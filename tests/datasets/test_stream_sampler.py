@@ -3,14 +3,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.hooks import Hook
-from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmseg.registry import DATA_SAMPLERS
-from torch import nn
 
-from mmseg_kd.models import BranchPreprocessor
-from mmseg_kd.testing.toys import ToyDataset, toy_runner, toy_segmentor
+from mmseg_kd.testing.toys import ToyDataset
 from mmseg_kd.testing.trees import write_camvid_tree
 
 LABELED = [
@@ -112,48 +108,3 @@ def test_without_a_seed_processes_agree_on_one(root, monkeypatch):
 def test_another_data_set_is_refused():
     with pytest.raises(ValueError, match='counts for a SemiSupervisedDataset, but .*dataset is a ToyDataset'):
         DATA_SAMPLERS.build(dict(type='StreamSampler', dataset=ToyDataset(), seed=0))
-
-
-class Branches(BaseModel):
-    """Trains a segmentor's first layer on every branch, with dropout."""
-
-    def __init__(self):
-        super().__init__(BranchPreprocessor(mean=[127.5], std=[70.0], size=(32, 32)))
-        self.layer = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Conv2d(4, 1, 1))
-
-    def forward(self, inputs, data_samples, mode):
-        parts = [inputs['labeled'], *inputs['unlabeled']]
-        return dict(loss=sum(self.layer(part).square().mean() for part in parts))
-
-
-class Witness(Hook):
-    def __init__(self):
-        self.batches = []
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        self.batches.append(flat(data_batch))
-
-
-def train(root, folder, iterations, workers=0, **settings):
-    witness = Witness()
-    runner = toy_runner(
-        toy_segmentor(4),
-        folder,
-        max_iters=iterations,
-        train_dataloader=dict(loader(root), num_workers=workers),
-        custom_hooks=[dict(type='StepSeedHook'), witness],
-        **settings,
-    )
-    runner.model = Branches()
-    runner.train()
-    return witness.batches, runner.model.state_dict()
-
-
-def test_a_resumed_training_has_the_batches_and_weights_of_an_undisturbed_one(tmp_path, root):
-    torch.manual_seed(1)
-    expected, weights = train(root, tmp_path / 'whole', 6)
-    torch.manual_seed(1)
-    first, _ = train(root, tmp_path / 'parts', 3, workers=2)
-    second, resumed = train(root, tmp_path / 'parts', 6, workers=2, resume=True)
-    assert equal(join(first), join(expected[:3])) and equal(join(second), join(expected[3:])) and len(second) == 3
-    assert all(torch.equal(resumed[name], weights[name]) for name in weights)

@@ -177,8 +177,8 @@ def check(folder, name='iter_4.pth'):
 @pytest.mark.parametrize(
     'name, workers',
     [(name, 0) for name in MODELS_OF]
-    + [('student', 2)]
-    + [pytest.param(name, 2, marks=pytest.mark.slow) for name in MODELS_OF if name != 'student'],
+    + [('semi', 2)]
+    + [pytest.param(name, 2, marks=pytest.mark.slow) for name in MODELS_OF if name != 'semi'],
 )
 def test_a_resumed_training_ends_with_the_weights_of_an_undisturbed_one(tmp_path, root, name, workers):
     _, whole = train(tmp_path / 'whole', root, name)
