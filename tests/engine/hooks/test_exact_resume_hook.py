@@ -148,6 +148,8 @@ def train(folder, root, name='student', sampler='InfiniteSampler', workers=0, re
         },
     )
     runner.train()
+    if workers:
+        runner.train_loop.dataloader_iterator = None  # ends the workers, for which garbage collection waits ten seconds
     return runner, witness.seen
 
 
