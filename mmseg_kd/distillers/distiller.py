@@ -12,7 +12,9 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ..io.arguments import call_mistakes, mistakes, told
 from ..io.checkpoint import all_weights, named_weights
+from ..io.errors import ConfigError
 from .class_logits import count_classes
 from .dry_run import as_trained, build_skeleton, run_skeleton
 from .inference import image_channels, image_size
@@ -96,13 +98,24 @@ class Distiller(BaseSegmentor):
         init_cfg: dict | None,
     ) -> None:
         """The common part of constructors: the networks, and ``groups`` of terms by the attribute that holds them."""
+        check_terms(groups)
+        wrong = list(mistakes(MODELS, student, 'model.student', nn.Module, 'a segmentor'))
+        if wrong:
+            raise ConfigError('\n'.join(wrong))
         student = _with_preprocessor(student, data_preprocessor)
         network = MODELS.build(copy.deepcopy(student))
         super().__init__(data_preprocessor=network.data_preprocessor, init_cfg=init_cfg)
         self.student = network
         self.teachers: dict[str, Any] = build_teachers(teacher, data_preprocessor)
         for group, terms in groups.items():
-            setattr(self, group, nn.ModuleDict({name: _build_term(name, term, group) for name, term in terms.items()}))
+            built = {name: Term(name, **term, group=f'model.{group}') for name, term in terms.items()}
+            setattr(self, group, nn.ModuleDict(built))
+        for name, term in self.all_terms.items():
+            if f'{name}_weight' in self.all_terms:
+                raise ValueError(
+                    f'{term.key}: the name of a term must not be that of another one with _weight, under which the '
+                    f'log has the schedule of {name}; rename {name}_weight'
+                )
         self._labels_checked = False
         self._teacher_missing: Exception | None = None
         self._fit_terms(student)
@@ -332,15 +345,21 @@ def _take_student(state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         state_dict.update(weights)
 
 
-def _build_term(name: str, term: dict, group: str) -> Term:
-    required, known = {'student', 'teacher', 'loss'}, {'student', 'teacher', 'loss', 'weight', 'adapter'}
-    wrong = sorted((required - term.keys()) | (term.keys() - known))
+def check_terms(groups: dict[str, Any]) -> None:
+    """Raise ConfigError, with a line for each mistake, unless terms have the arguments of :class:`Term`.
+
+    Args:
+        groups: The terms by name, by their key in ``model``.
+    """
+    wrong = []
+    for group, terms in groups.items():
+        if not isinstance(terms, dict):
+            wrong.append(f'model.{group} must be a dict of terms, but is {told(terms)}; write dict(loss_...=...)')
+            continue
+        for name, term in terms.items():
+            wrong += call_mistakes(Term, term, f'model.{group}.{name}', given=('name', 'group'))
     if wrong:
-        raise ValueError(
-            f'model.{group}.{name} needs student, teacher and loss, and may have weight and adapter; '
-            f'missing or unknown: {", ".join(wrong)}'
-        )
-    return Term(name, **term, group=f'model.{group}')
+        raise ConfigError('\n'.join(wrong))
 
 
 def _join(teacher: str, path: str) -> str:

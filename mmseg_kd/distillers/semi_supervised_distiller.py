@@ -8,6 +8,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..constants import IGNORE_INDEX
+from ..io.arguments import build
 from ..io.configs import named_types
 from ..losses.ops import sample_labels
 from .distiller import Distiller
@@ -105,14 +106,14 @@ class SemiSupervisedDistiller(Distiller):
                 f'model.terms and model.unlabeled_terms are empty; a {type(self).__name__} needs at least one '
                 'term, or train the student without it'
             )
-        for name in terms.keys() & unlabeled_terms.keys():
+        for name in set(terms) & set(unlabeled_terms):
             raise ValueError(f'model.unlabeled_terms.{name}: model.terms has that name too; rename one of them')
         groups = dict(terms=terms, unlabeled_terms=unlabeled_terms)
         self._assemble(student, teacher, groups, data_preprocessor, init_cfg)
         preprocessor = student.get('data_preprocessor') or data_preprocessor or {}
         if named_types(preprocessor).get('type') == 'SegDataPreProcessor':
             self.data_preprocessor = MODELS.build(dict(preprocessor, type='BranchPreprocessor'))
-        self.mix: Any = None if mix is None else MODELS.build(mix)
+        self.mix: Any = None if mix is None else build(MODELS, mix, 'model.mix')
         for term in self.all_terms.values():
             mixed = self.mix is not None and term.name in unlabeled_terms
             for path in term.teacher_paths:

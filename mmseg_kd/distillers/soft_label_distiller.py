@@ -9,7 +9,8 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from .distiller import Distiller
+from ..io.errors import ConfigError
+from .distiller import Distiller, check_terms
 from .taps import LOGITS, PathError
 
 LEAST_SHARE = 2.0**-24  # the smallest positive number of half precision
@@ -59,12 +60,13 @@ class SoftLabelDistiller(Distiller):
     def __init__(
         self, student: dict, terms: dict[str, dict], data_preprocessor: dict | None = None, init_cfg: dict | None = None
     ) -> None:
-        labeled = {
-            name: dict(term, loss=dict(type='OnLabeled', loss=term['loss'])) if 'loss' in term else term
-            for name, term in terms.items()
-        }
+        check_terms(dict(terms=terms))
+        labeled = {name: dict(term, loss=dict(type='OnLabeled', loss=term['loss'])) for name, term in terms.items()}
         # The dry run needs a teacher of the right shapes; the student's own config serves.
-        super().__init__(student, dict(model=student), labeled, data_preprocessor, init_cfg)
+        try:
+            super().__init__(student, dict(model=student), labeled, data_preprocessor, init_cfg)
+        except ConfigError as error:
+            raise ConfigError(str(error).replace('.loss.loss', '.loss')) from None
         self.teachers = {}
         for term in self.all_terms.values():
             for path in term.teacher_paths:

@@ -14,9 +14,11 @@ from mmseg.registry import DATASETS, MODELS
 from torch import Tensor, nn
 
 from ..adapters import align
+from ..io.arguments import call_mistakes, mistakes
 from ..io.checkpoint import CheckpointError, load_weights
 from ..io.configs import model_config, published_weights, read_config
 from ..io.data_sets import data_set_facts
+from ..io.errors import ConfigError
 from ..models.class_map import ClassMap, check_groups, listed, map_classes
 from .class_logits import count_classes
 from .dry_run import build_skeleton
@@ -117,6 +119,9 @@ class FrozenTeacher:
         self._memory_format = _torch_name('memory_format', memory_format, MEMORY_FORMATS)
         self._module: BaseSegmentor | None = None
         self._renormalize: Renormalize | None = None
+        self._outputs_checked = False
+
+    key = 'model.teacher'  # of its config, for messages
 
     @property
     def model_config(self) -> dict:
@@ -134,7 +139,7 @@ class FrozenTeacher:
         """The network, built, loaded and frozen at the first access.
 
         Raises:
-            CheckpointError: if the checkpoint is missing, unsafe or of another network.
+            CheckpointError: if the checkpoint is missing, unsafe, of another network, or holds NaN.
         """
         if self._module is None:
             self._module = self._build()
@@ -150,10 +155,10 @@ class FrozenTeacher:
                 path = published_weights(self.config or '') if self.checkpoint == 'auto' else self.checkpoint
                 load_weights(module, path)
             except ValueError as error:
-                raise CheckpointError(f'model.teacher.checkpoint: {error}') from None
+                raise CheckpointError(f'{self.key}.checkpoint: {error}') from None
         elif not getattr(module, 'comes_with_weights', False):
             print_log(
-                f'model.teacher.checkpoint is None: the teacher {self.config or ""} has random weights',
+                f'{self.key}.checkpoint is None: the teacher {self.config or ""} has random weights',
                 'current',
                 logging.WARNING,
             )
@@ -234,7 +239,26 @@ class FrozenTeacher:
                 inputs = self._renormalize(inputs)
             inputs = at_scale(inputs, self.scale)
             with in_precision(self.dtype, inputs.device.type):
-                return forward_inference(module, inputs.contiguous(memory_format=self._memory_format), paths)
+                outputs = forward_inference(module, inputs.contiguous(memory_format=self._memory_format), paths)
+        if not self._outputs_checked:
+            self._check_outputs(outputs)
+        return outputs
+
+    @torch.compiler.disable
+    def _check_outputs(self, outputs: dict[str, Any]) -> None:
+        """Raise ValueError in the first step if outputs are NaN or infinite. A logit of minus infinity is a probability
+        of 0.
+        """
+        for path, value in outputs.items():
+            if isinstance(value, Tensor) and value.is_floating_point() and value.numel():
+                greatest = value.amax().item()
+                if not greatest < math.inf:
+                    cause = 'dtype (bfloat16 overflows later)' if self.dtype == torch.float16 else 'checkpoint'
+                    raise ValueError(
+                        f'{self.key}: outputs must be finite, but "{path}" holds {greatest} in the first step; check '
+                        f'its {cause}, and the mean and std of its data_preprocessor'
+                    )
+        self._outputs_checked = True
 
     def __deepcopy__(self, memo: dict) -> 'FrozenTeacher':
         return self
@@ -382,12 +406,17 @@ def _build_teacher(spec: Spec, key: str, data_preprocessor: dict | None) -> Teac
         return EnsembleTeacher(
             [_build_teacher(member, f'{key}[{i}]', data_preprocessor) for i, member in enumerate(spec)]
         )
-    if not isinstance(spec, dict):
-        raise ValueError(f'{key} must be a dict such as dict(config=..., checkpoint=...), but is {spec!r}')
-    unknown = spec.keys() - KEYS
-    if unknown:
-        raise ValueError(f'{key} has no key {", ".join(sorted(unknown))}; it takes {", ".join(KEYS)}')
-    return FrozenTeacher(**spec, data_preprocessor=data_preprocessor)
+    found = list(call_mistakes(FrozenTeacher, spec, key, given=('data_preprocessor',)))
+    if not found and spec.get('model') is not None:
+        found = list(mistakes(MODELS, spec['model'], f'{key}.model', nn.Module, 'a segmentor'))
+    if found:
+        raise ConfigError('\n'.join(found))
+    try:
+        teacher = FrozenTeacher(**spec, data_preprocessor=data_preprocessor)
+    except ValueError as error:
+        raise ConfigError(str(error).replace('model.teacher', key, 1)) from None
+    teacher.key = key
+    return teacher
 
 
 def log_mean(log_probabilities: Sequence[Tensor]) -> Tensor:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ..adapters import align
 from ..constants import IGNORE_INDEX
-from ..losses import AdversarialLoss
+from ..io.arguments import build
+from ..losses import AdversarialLoss, DistillLoss
 from ..losses.ops import differentiable_zero, tensor_sum
 from .taps import LOGITS, PathError
 
@@ -37,7 +38,8 @@ class Term(nn.Module):
         key: The full key, ``<group>.<name>``.
 
     Raises:
-        ValueError: if the name lacks ``loss``, or the weight is neither a number nor a schedule.
+        ConfigError: if an argument of the loss or the schedule is unknown, missing or of a wrong type.
+        ValueError: if the name lacks ``loss`` or is nothing else, or if the weight is negative.
 
     Example:
         >>> import torch
@@ -62,6 +64,11 @@ class Term(nn.Module):
     ) -> None:
         super().__init__()
         self.key = f'{group}.{name}'
+        if name == 'loss':
+            raise ValueError(
+                f'{self.key}: the name of a term must not be "loss", under which MMEngine logs the sum of all; call it '
+                'loss_kd'
+            )
         if 'loss' not in name:
             raise ValueError(
                 f'{self.key}: the name of a term must contain "loss", or MMEngine would not sum it; call it loss_{name}'
@@ -69,16 +76,20 @@ class Term(nn.Module):
         if '.' in name:
             raise ValueError(f'{self.key}: the name of a term must not contain a dot')
         self.name, self.student, self.teacher = name, student, teacher
-        self.loss = MODELS.build(loss)
-        self.schedule = TASK_UTILS.build(weight) if isinstance(weight, dict) else None
+        self.loss = build(MODELS, loss, f'{self.key}.loss', DistillLoss, 'a loss between student and teacher')
+        self.schedule = build(TASK_UTILS, weight, f'{self.key}.weight') if isinstance(weight, dict) else None
         if getattr(self.loss, 'critic_first', False) and self.schedule is None:
             raise ValueError(
                 f'{self.key}.weight must be a schedule that begins when the auxiliary module of '
                 f'{type(self.loss).__name__} has learned, but is {weight!r}; take '
                 f"dict(type='DelayedWeight', weight={weight!r}, begin=...)"
             )
-        if self.schedule is None and not isinstance(weight, (int, float)):
-            raise ValueError(f'{self.key}.weight must be a number or the config of a schedule, but is {weight!r}')
+        number = weight.get('weight', 0.0) if isinstance(weight, dict) else weight
+        if number < 0:
+            raise ValueError(
+                f'{self.key}.weight{".weight" * isinstance(weight, dict)} must be >= 0, but is {number}, which would '
+                'drive the student away from the teacher; remove the sign'
+            )
         self.weight: float | None = None if isinstance(weight, dict) else float(weight)
         self._adapter_config = adapter
         self._known: list[list[int] | None] = []
@@ -233,7 +244,7 @@ class Term(nn.Module):
             return nn.Identity()
         channels = dict(in_channels=student.shape[1], out_channels=teacher.shape[1])
         if self._adapter_config is not None:
-            return MODELS.build(dict(**self._adapter_config, **channels))
+            return build(MODELS, self._adapter_config, f'{self.key}.adapter', nn.Module, 'a module', **channels)
         if self.loss.needs_equal_channels and student.shape[1] != teacher.shape[1]:
             return MODELS.build(dict(type='ConvAdapter', **channels))
         return nn.Identity()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlparse
 
+import torch
 from mmengine.fileio import get_local_path
 from torch import Tensor, nn
 
@@ -228,6 +229,7 @@ def fit_weights(model: nn.Module, weights: dict[str, Tensor], path: str) -> None
         ...
         mmseg_kd.io.checkpoint.CheckpointError: linear.pth does not fit Linear: 1 keys missing, 0 unexpected, ...
     """
+    check_finite(weights, path)
     student: Any = getattr(model, 'student', None)
     if hasattr(model, 'plain_prefixes'):
         model, weights = student, student_weights(weights)
@@ -242,6 +244,39 @@ def fit_weights(model: nn.Module, weights: dict[str, Tensor], path: str) -> None
             f'{path} does not fit {type(model).__name__}: {len(missing)} keys missing, {len(unexpected)} unexpected, '
             f'{len(shapes)} of another shape (such as {(missing + unexpected + shapes)[0]}); '
             f'{kind_of_weights(weights, _names(model))}'
+        )
+
+
+def check_finite(weights: dict[str, Tensor], path: str) -> None:
+    """Refuse weights that are NaN or infinite, which a run that diverged leaves.
+
+    Args:
+        weights: Weights by name.
+        path: Name of the file for error messages.
+
+    Raises:
+        CheckpointError: If a parameter or a running statistic is not finite; the message names the first.
+
+    Example:
+        >>> check_finite(dict(weight=torch.tensor([1.0, float('nan')])), 'student.pth')
+        Traceback (most recent call last):
+        ...
+        mmseg_kd.io.checkpoint.CheckpointError: student.pth holds NaN or infinite weights (1 of 1, such as weight); ...
+    """
+    sums = {name: value.float().sum() for name, value in weights.items() if value.is_floating_point()}
+    if not sums or torch.stack([value.cpu() for value in sums.values()]).isfinite().all():
+        return
+    # Infinite values are common in constant tables, such as the masks of an attention.
+    parts = ('weight', 'bias', 'running_mean', 'running_var')
+    wrong = [
+        name
+        for name in sums
+        if weights[name].isnan().any() or (name.endswith(parts) and not weights[name].isfinite().all())
+    ]
+    if wrong:
+        raise CheckpointError(
+            f'{path} holds NaN or infinite weights ({len(wrong)} of {len(sums)}, such as {wrong[0]}); the training '
+            'diverged: take an earlier checkpoint, or train again with a lower learning rate'
         )
 
 

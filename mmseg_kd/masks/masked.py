@@ -8,6 +8,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..constants import IGNORE_INDEX
+from ..io.arguments import build
 from ..losses.base import AdversarialLoss, DistillLoss, Maps, pairs
 from ..losses.ops import sample_labels
 
@@ -36,7 +37,7 @@ class MaskedLoss(DistillLoss):
 
     def __init__(self, loss: dict) -> None:
         super().__init__()
-        self.loss: DistillLoss = MODELS.build(loss)
+        self.loss: DistillLoss = build(MODELS, loss, 'loss', DistillLoss, 'a loss between student and teacher')
         name = type(self).__name__
         if isinstance(self.loss, AdversarialLoss):
             raise ValueError(

@@ -306,7 +306,12 @@ def test_the_adapter_brings_the_student_to_the_teachers_channels():
             ValueError,
             r'model.terms.loss_x: no common shape',
         ),
-        ('name', dict(PI, loss=dict(type='PixelWiseKDLoss'), wieght=1), ValueError, 'missing or unknown: wieght'),
+        (
+            'name',
+            dict(PI, loss=dict(type='PixelWiseKDLoss'), wieght=1),
+            ValueError,
+            'model.terms.loss_x.wieght: Term has no argument wieght; did you mean weight?',
+        ),
         ('weight', dict(PI, weight='0.1'), ValueError, 'model.terms.loss_x.weight must be a number'),
     ],
 )

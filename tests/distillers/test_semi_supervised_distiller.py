@@ -316,7 +316,7 @@ def test_unlabeled_images_need_a_blank_label_map_where_padding_matters():
         (
             dict(unlabeled_terms=dict(loss_x=dict(PSEUDO, weigth=1))),
             ValueError,
-            'model.unlabeled_terms.loss_x needs student',
+            'model.unlabeled_terms.loss_x.weigth: Term has no argument weigth',
         ),
         (
             dict(unlabeled_terms=dict(region=REGION)),

@@ -276,8 +276,11 @@ def test_copies_share_it_and_pickles_leave_the_network_out():
     'spec, message',
     [
         (dict(type='EncoderDecoder'), r'write teacher=dict\(model=dict\(type=...\), checkpoint=...\)'),
-        (dict(config='a.py', model=dict()), 'either config .* or model .*but has both'),
-        (dict(config='a.py', weights='b.pth'), 'model.teacher has no key weights'),
+        (dict(config='a.py', model=dict(type='EncoderDecoder')), 'either config .* or model .*but has both'),
+        (
+            dict(config='a.py', weights='b.pth'),
+            'model.teacher.weights: FrozenTeacher has no argument weights; it takes config, model',
+        ),
         (
             dict(config='a.py', dtype='float7'),
             "model.teacher.dtype must be one of bfloat16, float16, float32, but is 'float7'",

@@ -4,7 +4,9 @@ from .loader_checks import check_loader
 from .metric_checks import check_metrics
 from .problems import Problems
 from .schedule_checks import check_schedules
+from .term_checks import check_terms
 from .training_loop import Loop, training_loop, training_size
+from .type_checks import type_mistakes
 
 __all__ = [
     'Loop',
@@ -14,6 +16,8 @@ __all__ = [
     'check_loader',
     'check_metrics',
     'check_schedules',
+    'check_terms',
     'training_loop',
     'training_size',
+    'type_mistakes',
 ]

@@ -11,7 +11,9 @@ from .loader_checks import is_endless
 from .metric_checks import check_metrics
 from .problems import Problems
 from .schedule_checks import check_schedules
+from .term_checks import check_terms
 from .training_loop import Loop, registered_class, training_loop
+from .type_checks import type_mistakes
 
 
 def check_config(config: Config) -> Problems:
@@ -21,7 +23,11 @@ def check_config(config: Config) -> Problems:
         config: Config of a training, with or without distillation.
     """
     init_default_scope(config.get('default_scope') or 'mmseg')
-    problems, loop = Problems(), training_loop(config)
+    problems = Problems(refusals=list(dict.fromkeys(type_mistakes(config))))
+    if problems.refusals:  # the checks below need settings of the right kinds
+        return problems
+    loop = training_loop(config)
+    problems.add(check_terms(config, loop))
     _check_samplers(problems, config, loop)
     _check_padding(problems, config)
     validated = _check_validation(problems, config, loop)

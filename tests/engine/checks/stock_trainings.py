@@ -6,6 +6,7 @@ from mmseg_kd.engine.checks import check_config
 
 ITERATIONS = dict(type='IterBasedTrainLoop', max_iters=1000, val_interval=100)
 EPOCHS = dict(type='EpochBasedTrainLoop', max_epochs=20, val_interval=1)
+DATASET = dict(type='CityscapesDataset')
 POLY = dict(type='PolyLR', eta_min=1e-4, power=0.9, begin=0, end=1000, by_epoch=False)
 
 
@@ -25,8 +26,12 @@ def config(
         dict(
             dict(
                 train_cfg=train_cfg,
-                train_dataloader=dict(batch_size=8, sampler=dict(type=sampler, shuffle=True)),
-                val_dataloader=dict(batch_size=1, sampler=dict(type='DefaultSampler', shuffle=False)),
+                train_dataloader=dict(
+                    batch_size=8,
+                    dataset=DATASET,
+                    sampler=dict(dict(type=sampler), **({} if sampler == 'StreamSampler' else dict(shuffle=True))),
+                ),
+                val_dataloader=dict(batch_size=1, dataset=DATASET, sampler=dict(type='DefaultSampler', shuffle=False)),
                 val_cfg=dict(type='ValLoop'),
                 val_evaluator=metric or dict(type='IoUMetric', iou_metrics=['mIoU']),
                 param_scheduler=scheduler,

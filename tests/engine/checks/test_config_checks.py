@@ -4,7 +4,7 @@ import re
 
 import pytest
 from mmseg.registry import DATA_SAMPLERS
-from stock_trainings import EPOCHS, ITERATIONS, POLY, found, refusal, warning
+from stock_trainings import DATASET, EPOCHS, ITERATIONS, POLY, found, refusal, warning
 from torch.utils.data import Sampler
 
 from mmseg_kd.testing.toys import toy_segmentor
@@ -46,7 +46,7 @@ def test_an_endless_sampler_and_epochs_never_end(endless, sampler):
     assert f'train_dataloader.sampler is {sampler.split(".")[-1]}, which never ends' in text
     assert 'train_cfg.max_epochs is 20' in text and "set train_dataloader.sampler.type='DefaultSampler'" in text
     assert found(sampler=sampler) == ([], [])
-    text = refusal(val_dataloader=dict(sampler=dict(type=sampler)))
+    text = refusal(val_dataloader=dict(dataset=DATASET, sampler=dict(type=sampler)))
     assert text.startswith(f'val_dataloader.sampler is {sampler.split(".")[-1]}') and 'IterBased' not in text
 
 
@@ -70,11 +70,13 @@ def test_validation_that_never_comes_is_told():
         (dict(size=None), r'either size or size_divisor to train, but has neither; set size .*, or size_divisor=1'),
         (dict(size_divisor=32), r'to train, but has both; set one of them to None'),
         (dict(size=None, size_divisor=32), None),
-        (dict(type='BaseDataPreprocessor', size=None), None),
+        (dict(type='BaseDataPreprocessor', _delete_=True), None),
     ],
 )
 def test_a_preprocessor_that_cannot_pad_a_batch_is_refused(padding, words):
     model = toy_segmentor(4)
+    if padding.pop('_delete_', False):
+        model.data_preprocessor = padding
     model.data_preprocessor.update(padding)
     refusals, _ = found(model=model)
     assert (not refusals) if words is None else re.search(words, *refusals)
@@ -82,4 +84,5 @@ def test_a_preprocessor_that_cannot_pad_a_batch_is_refused(padding, words):
 
 def test_checkpoints_that_are_never_written_and_images_that_are_never_shuffled_are_told():
     assert 'saves nothing' in warning(checkpoint=dict(interval=2000, save_last=False))
-    assert 'shuffle is False' in warning(train_dataloader=dict(sampler=dict(type='InfiniteSampler', shuffle=False)))
+    sampler = dict(type='InfiniteSampler', shuffle=False)
+    assert 'shuffle is False' in warning(train_dataloader=dict(dataset=DATASET, sampler=sampler))

@@ -8,7 +8,7 @@ from stock_trainings import POLY, found, refusal, warning
 def test_early_stopping_without_validation_or_by_an_unknown_metric_is_refused(kind):
     hook = dict(type=kind, monitor='mIoU')
     assert found(hooks=[hook]) == ([], [])
-    assert refusal(hooks=[dict(hook, monitor='mDice', strict=False)]) == (
+    assert refusal(hooks=[dict(hook, monitor='mDice')]) == (
         "custom_hooks.0.monitor is 'mDice', but validation reports aAcc, mIoU, mAcc; name one of them, or change val_evaluator"
     )
     without = dict(best=None, val_dataloader=None, val_cfg=None, val_evaluator=None)

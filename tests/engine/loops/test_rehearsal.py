@@ -104,7 +104,7 @@ def loop(
         (dict(pipeline=ZERO), 'a training of MCKDLoop would fail: .*reduce_zero_label'),
         (
             dict(pipeline=[*LOAD, dict(type='NoSuchTransform'), dict(type='PackSegInputs')]),
-            'would fail: .*NoSuchTransform',
+            "pipeline.2.type: 'NoSuchTransform' is not registered",
         ),
         (dict(batch=2), 'decode_head.psp_modules.0.1.bn has one value .* the last batch of 3 images has 1'),
         (dict(batch=1), 'train_dataloader.batch_size is 1; set 2 or more'),
@@ -117,7 +117,10 @@ def loop(
             dict(sampler='InfiniteSampler'),
             'InfiniteSampler, which never ends, so an epoch .train_cfg.train.max_epochs is 2',
         ),
-        (dict(train=dict(type='EpochBasedTrainLoop', max_epochs=2, max_iters=3)), 'would fail: .*max_iters'),
+        (
+            dict(train=dict(type='EpochBasedTrainLoop', max_epochs=2, max_iters=3)),
+            'max_iters: EpochBasedTrainLoop has no argument max_iters',
+        ),
         (
             dict(checkpoint=dict(interval=3, save_last=False)),
             'default_hooks.checkpoint saves nothing: interval is 3, train_cfg.train.max_epochs is 2',

@@ -1,0 +1,35 @@
+"""Terms against the optimizer and the length of training."""
+
+from stock_trainings import ITERATIONS, config
+
+from mmseg_kd.engine.checks import check_terms, training_loop
+
+HO = dict(student='logits', teacher='logits', loss=dict(type='HolisticKDLoss'))
+PI = dict(HO, loss=dict(type='PixelWiseKDLoss'))
+ADAM = dict(type='Adam', lr=4e-4)
+
+
+def found(term, **more):
+    settings = config(ITERATIONS, model=dict(type='Distiller', terms=dict(loss_x=term)), **more)
+    problems = check_terms(settings, training_loop(settings))
+    return problems.refusals, problems.warnings
+
+
+def test_an_auxiliary_module_needs_an_optimizer():
+    plain = dict(optimizer=dict(type='SGD', lr=0.1))
+    (text,), warnings = found(HO, optim_wrapper=plain)
+    assert text.startswith('model.terms.loss_x.loss (HolisticKDLoss) has an auxiliary module, but optim_wrapper has no')
+    assert warnings == []
+    critic = dict(plain, constructor='DistillOptimWrapperConstructor', critic=dict(optimizer=ADAM))
+    assert found(HO, optim_wrapper=critic) == found(PI, optim_wrapper=plain) == ([], [])
+
+
+def test_a_schedule_must_begin_before_the_end():
+    late = dict(type='DelayedWeight', weight=2.0, begin=1000)
+    assert found(dict(PI, weight=late))[0] == [
+        'model.terms.loss_x.weight (DelayedWeight) is 0 in all of training: begin is 1000, but train_cfg.max_iters is '
+        '1000; let it begin earlier, or remove the term'
+    ]
+    assert found(dict(PI, weight=dict(late, begin=999))) == ([], [])
+    (text,) = found(dict(PI, weight=dict(type='CutoffWeight', weight=2.0, end=1000)))[1]
+    assert '(CutoffWeight) is 2 in all of training: end is 1000' in text
