@@ -7,7 +7,6 @@ _base_.model.data_preprocessor.size = _base_.crop_size
 _base_.model.decode_head.num_classes = 19
 _base_.model.decode_head.sampler = dict(type='OHEMPixelSampler', thresh=0.7, min_kept=50000)
 _base_.model.test_cfg = dict(mode='slide', crop_size=_base_.crop_size, stride=(534, 534))
-train_dataloader = dict(dataset=dict(partition='cityscapes/1_8'))
 model = dict(
     _delete_=True,
     type=_base_.distiller,

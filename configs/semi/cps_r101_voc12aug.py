@@ -5,7 +5,6 @@ _base_ = [
 
 _base_.model.data_preprocessor.size = _base_.crop_size
 _base_.model.decode_head.num_classes = 21
-train_dataloader = dict(dataset=dict(partition='voc12aug/1_8'))
 model = dict(
     _delete_=True,
     type=_base_.distiller,

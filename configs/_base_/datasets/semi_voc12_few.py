@@ -1,30 +1,4 @@
-_base_ = 'mmseg::_base_/datasets/pascal_voc12_aug.py'
+_base_ = './semi_voc12aug.py'
 
-# Like `semi_voc12aug.py`, with the 1,464 images of VOC 2012 only.
-crop_size = (512, 512)
-augment = [
-    dict(
-        type='RandomChoice',
-        transforms=[[dict(type='Resize', scale_factor=s, keep_ratio=True)] for s in (0.5, 0.75, 1.0, 1.5, 1.75, 2.0)]),
-    dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSegInputs'),
-]
-train_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), *augment]
-unlabeled_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadBlankAnnotations'), *augment]
-test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
-dataset_train = dict(_base_.dataset_train, pipeline=train_pipeline)
-
-# Number of labeled images per step, over all GPUs, for which the learning rate was tuned.
-auto_scale_lr = dict(enable=False, base_batch_size=8)
-train_dataloader = dict(
-    batch_size=8,
-    sampler=dict(_delete_=True, type='StreamSampler'),
-    dataset=dict(
-        _delete_=True,
-        type='SemiSupervisedDataset',
-        labeled=dataset_train,
-        partition='voc12_few/1_8',
-        unlabeled_pipelines=[unlabeled_pipeline, unlabeled_pipeline]))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = val_dataloader
+# The 1,464 images of VOC 2012 only.
+train_dataloader = dict(dataset=dict(labeled=dict(_delete_=True, **_base_.dataset_train), partition='voc12_few/1_8'))

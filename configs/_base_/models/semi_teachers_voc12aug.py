@@ -1,0 +1,7 @@
+# The teachers are trained by cross pseudo supervision on the same labels, such as by
+# `python tools/train.py configs/semi/cps_r101_voc12aug.py`.
+teachers = dict(
+    deep=dict(
+        config='mmseg_kd::semi/cps_r101_voc12aug.py', checkpoint='work_dirs/cps_r101_voc12aug/iter_39680.pth'),
+    wide=dict(
+        config='mmseg_kd::semi/cps_wide_voc12aug.py', checkpoint='work_dirs/cps_wide_voc12aug/iter_39680.pth'))
