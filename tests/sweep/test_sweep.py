@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mmseg_kd.datasets import write_digit_scenes
+from mmseg_kd.io.safe_pickle import UnsafeFileError
 from mmseg_kd.sweep import sweep as sweep_module
 from mmseg_kd.sweep.plan import load_sweep
 from mmseg_kd.sweep.sweep import dry_run, run_sweep
@@ -635,3 +636,22 @@ def test_a_real_sweep_survives_a_kill(tmp_path):
         )
         assert (last['step'], last['mIoU']) == (40, record['miou'])
     assert (tmp_path / 'runs/final/pi/0_seed1/student/student.pth').exists()
+
+
+@pytest.mark.parametrize(
+    'poison',
+    [
+        lambda study: study.set_user_attr('fixed', {'custom_imports.imports': ['evil']}),
+        lambda study: study.enqueue_trial({LR: 99.0}, user_attrs={'point': 0}),
+    ],
+    ids=['values of earlier stages', 'values of the trial'],
+)
+def test_a_database_of_somebody_else_gives_no_options_to_a_training(workplace, poison):
+    stage = dict(name='only', candidates=['alone'], sampler='random', trials=1, space={LR: dict(low=0.01, high=0.1)})
+    place = workplace(stages=[stage])
+    (place.folder / 'runs').mkdir()
+    storage = f'sqlite:///{place.folder}/runs/study.db'
+    poison(optuna.create_study(study_name='toy/only/alone', storage=storage, direction='maximize'))
+    with pytest.raises(UnsafeFileError, match=r'only/alone: the database of the sweep says .*, which no stage may'):
+        place.run()
+    assert place.events() == []
