@@ -6,7 +6,7 @@ INPUTS = $(wildcard requirements/*) pyproject.toml setup.py Makefile
 PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test test-fast test-slow test-upstream lint docs clean
+.PHONY: demo test test-fast test-slow coverage mutation test-upstream lint docs clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python examples/demo.py
@@ -21,6 +21,16 @@ test-fast: $(VENV)/.ready
 test-slow: $(VENV)/.ready
 	$(PYTEST) -m slow
 	$(PYTEST) --hypothesis-profile deep $(wildcard tests/*/test_*_properties.py)
+
+coverage: $(VENV)/.ready
+	$(PYTEST) tests/losses tests/masks tests/adapters --cov-branch --cov-fail-under=95 --cov-report=term-missing:skip-covered \
+		--cov=mmseg_kd/losses --cov=mmseg_kd/masks --cov=mmseg_kd/adapters
+
+# Whether the tests notice changed operations: hours for all of losses/ and distillers/; LIMIT draws some of each file.
+FILES ?= losses/*.py distillers/*.py
+LIMIT ?= 1000000
+mutation: $(VENV)/.ready
+	$(BIN)/python benchmarks/mutation.py $(foreach pattern,$(FILES),'$(pattern)') --limit $(LIMIT)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -32,10 +32,12 @@ from mmseg_kd.losses import (
     APDPrototypeLoss,
     AttnFDLoss,
     BPKDLoss,
+    ChannelFAKDLoss,
     CIRKDChannelLoss,
     CIRKDMiniBatchLoss,
     DISTLoss,
     HalfMapPairWiseKDLoss,
+    IDDInterClassDistanceLoss,
     PseudoLabelLoss,
     SSTKDStatisticalTextureLoss,
     SummedPixelWiseKDLoss,
@@ -203,6 +205,20 @@ def test_classes_may_be_absent(cls):
     few = build(cls, student, teacher, classes=4)
     if cls not in ROUND_TO_CLASSES:
         torch.testing.assert_close(value_and_gradient(cls, student, teacher, y, loss=few), (value, grad))
+
+
+@pytest.mark.parametrize('cls', LOSSES, ids=lambda cls: cls.__name__)
+def test_the_denominator_counts_labeled_pixels_or_images(cls):
+    student, teacher, *y = example(cls)
+    expected = 3
+    if y:
+        y[0][0], y[0][1] = 255, torch.where(y[0][1] == 255, 255, 2)  # no class, one class, up to four classes
+        pixels = (y[0] != 255).sum().item()
+        classes = len(y[0].unique()) - 1
+        other = {APDPrototypeLoss: classes, BPKDLoss: 3, ChannelFAKDLoss: 3, IDDInterClassDistanceLoss: 1}
+        expected = other.get(cls, pixels)
+    found = build(cls, student, teacher).denominator(student.requires_grad_().bfloat16(), teacher.bfloat16(), *y)
+    assert found.item() == expected and found.dtype == torch.float32 and not found.requires_grad
 
 
 class Operations(TorchDispatchMode):

@@ -1,0 +1,143 @@
+"""Change single operations of the package, and see whether the tests notice.
+
+Each mutant is run in a fork of a process that has imported everything else, with the file's own tests, and then, if
+these pass, with those of all losses. Survivors are printed. ``mutation_equivalents.txt`` lists mutants that behave like
+the original, with a reason.
+
+    make mutation FILES='losses/cwd_loss.py masks/*.py' LIMIT=10
+"""
+
+import argparse
+import ast
+import contextlib
+import copy
+import os
+import random
+import signal
+import sys
+from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / 'mmseg_kd'
+EQUIVALENTS = Path(__file__).with_name('mutation_equivalents.txt')
+COMMON = [f'tests/losses/test_{name}.py' for name in ('defaults', 'contract', 'loss_properties')]
+TIMEOUT = 120  # seconds; a mutant that takes longer is noticed as well
+PAIRS = [
+    (ast.Add, ast.Sub),
+    (ast.Mult, ast.Div),
+    (ast.BitAnd, ast.BitOr),
+    (ast.And, ast.Or),
+    (ast.Lt, ast.LtE),
+    (ast.Gt, ast.GtE),
+    (ast.Eq, ast.NotEq),
+    (ast.Is, ast.IsNot),
+]
+SWAPS = {a: b for pair in PAIRS for a, b in (pair, pair[::-1])} | {ast.FloorDiv: ast.Mult, ast.Pow: ast.Mult}
+
+
+def variants(node: ast.AST) -> Iterator[ast.AST]:
+    """Copies of a node with one operation changed."""
+    if isinstance(node, (ast.BinOp, ast.BoolOp)) and type(node.op) in SWAPS:
+        new = copy.copy(node)
+        new.op = SWAPS[type(node.op)]()
+        yield new
+    elif isinstance(node, ast.Compare) and type(node.ops[0]) in SWAPS:
+        new = copy.copy(node)
+        new.ops = [SWAPS[type(node.ops[0])](), *node.ops[1:]]
+        yield new
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.USub, ast.Invert)):
+        yield node.operand
+    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        yield ast.Constant(not node.value)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+        yield ast.Constant(node.value + 1)
+
+
+def mutants(source: str) -> list[tuple[int, str, str]]:
+    """Line, description and source of every mutant. Messages and annotations stay as they are."""
+    tree, found = ast.parse(source), []
+
+    def visit(node: ast.AST) -> None:
+        for name, value in ast.iter_fields(node):
+            if name in ('annotation', 'returns', 'decorator_list') or isinstance(node, (ast.Raise, ast.JoinedStr)):
+                continue
+            for i, child in enumerate(value if isinstance(value, list) else [value]):
+                if not isinstance(child, ast.AST):
+                    continue
+                for new in variants(child):
+                    what = f'{ast.unparse(child)} -> {ast.unparse(ast.fix_missing_locations(new))}'
+                    put(node, name, i, value, new)
+                    found.append((getattr(child, 'lineno', 0), what, ast.unparse(ast.fix_missing_locations(tree))))
+                    put(node, name, i, value, child)
+                visit(child)
+
+    def put(node: ast.AST, name: str, i: int, value: object, new: ast.AST) -> None:
+        if isinstance(value, list):
+            value[i] = new
+        else:
+            setattr(node, name, new)
+
+    visit(tree)
+    return found
+
+
+def run(file: Path, source: str, tests: list[str]) -> bool:
+    """Whether the tests pass with another source of a file, in a fork of this process."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    signal.alarm(TIMEOUT)
+    loader, read = SourceFileLoader, SourceFileLoader.get_code
+    changed = compile(source, str(file), 'exec')
+    loader.get_code = lambda self, name: changed if self.path == str(file) else read(self, name)
+    with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        status = 1
+        with contextlib.suppress(BaseException):
+            import pytest
+
+            options = ['-x', '-q', '-p', 'no:cacheprovider', '-m', 'not slow and not process']
+            status = pytest.main([*options, *tests])
+    os._exit(0 if status == 0 else 1)
+
+
+def own_tests(file: Path, source: str) -> list[list[str]]:
+    """The file's own tests, and those of all losses for the classes in it."""
+    names = [node.name for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
+    own = ROOT / 'tests' / file.parent.name / f'test_{file.stem}.py'
+    common = [[*COMMON, '-k', ' or '.join(names)]] if file.parent.name == 'losses' and names else []
+    return ([[str(own)]] if own.exists() else []) + common
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('files', nargs='+', help='patterns of files below mmseg_kd, such as losses/*.py')
+    parser.add_argument('--limit', type=int, default=10**6, help='mutants of a file, drawn at random')
+    arguments = parser.parse_args()
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    import hypothesis  # noqa: F401
+    import mmseg.models  # noqa: F401
+    import pytest  # noqa: F401
+
+    known = [line.split(' | ') for line in EQUIVALENTS.read_text().splitlines() if ' | ' in line]
+    equivalents = {(file, what) for file, what, _ in known}
+    noticed, total = 0, 0
+    for file in sorted(path for pattern in arguments.files for path in PACKAGE.glob(pattern)):
+        source, name = file.read_text(), file.relative_to(PACKAGE).as_posix()
+        if not run(file, source, own_tests(file, source)[0]):
+            sys.exit(f'{name}: its own tests fail as it is')
+        each = [mutant for mutant in mutants(source) if (name, mutant[1]) not in equivalents]
+        each = random.Random(0).sample(each, min(arguments.limit, len(each)))
+        tests = own_tests(file, source)
+        survivors = [(line, what) for line, what, new in each if all(run(file, new, part) for part in tests)]
+        noticed, total = noticed + len(each) - len(survivors), total + len(each)
+        print(f'{name}: {len(each) - len(survivors)} of {len(each)} noticed', flush=True)
+        for line, what in sorted(survivors):
+            print(f'    line {line}: {what}', flush=True)
+    print(f'{noticed} of {total} mutants noticed ({noticed / max(total, 1):.0%})')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,70 @@
+"""The defaults of every loss, on which configs that name a loss alone rely: a change must be meant."""
+
+import inspect
+
+import pytest
+from loss_examples import LOSSES
+
+DEFAULTS = {
+    'APDContextLoss': dict(scale=10.0),
+    'APDLoss': dict(context=10.0, prototype=10.0, scale=10.0, head_scale=10.0),
+    'AfDCDLoss': dict(reconstruction=2e-06, contrast=0.005, masked=0.75, groups=16, patch=4, pool=4, temperature=0.07),
+    'BPKDLoss': dict(edge=100.0, body=20.0, temperature=4.0, kernel=7),
+    'CIRKDChannelLoss': dict(
+        temperature=0.1, memory_weight=0.1, mse_weight=100.0, size=10000, contrast=2048, pushed=256
+    ),
+    'CIRKDMemoryLoss': dict(
+        temperature=0.1,
+        pixel_size=20000,
+        region_size=2000,
+        pixel_contrast=4096,
+        region_contrast=1024,
+        pixels_per_class=16,
+    ),
+    'CIRKDMiniBatchLoss': dict(temperature=0.1, kernel=1, rows=1024),
+    'CSCLoss': dict(kernel=2),
+    'CWDLoss': dict(temperature=4.0),
+    'ChannelFAKDLoss': dict(strength=2.5, temperature=1.0),
+    'CosineDSDCategorySimilarityLoss': dict(temperature=4.0),
+    'DISTLoss': dict(inter=1.0, intra=1.0, temperature=1.0),
+    'DKDLoss': dict(alpha=1.0, beta=2.0, temperature=1.0),
+    'DSDCategorySimilarityLoss': dict(temperature=4.0),
+    'FAKDLoss': dict(strength=2.5, temperature=1.0),
+    'HolisticKDLoss': dict(penalty=10.0),
+    'IDDInterClassDistanceLoss': dict(min_pixels=1),
+    'KATranslatorLoss': dict(adaptation=50.0, affinity=1.0, sparsity=1e-06),
+    'MaskedGenerativeLoss': dict(mask_ratio=0.75),
+    'MaxPairWiseKDLoss': dict(kernel=2),
+    'PairWiseKDLoss': dict(kernel=2),
+    'PixelWiseKDLoss': dict(temperature=1.0),
+    'RawHolisticKDLoss': dict(penalty=10.0, critic_scale=0.1),
+    'RegionContentLoss': dict(grid=7),
+    'SALCAttentionLoss': dict(size=(32, 64), temperature=0.1),
+    'SALCContextLoss': dict(side=16),
+    'SSTKDStatisticalTextureLoss': dict(levels=8),
+    'SSTKDStructuralTextureLoss': dict(levels=2, directions=8),
+    'StandardizedKDLoss': dict(temperature=2.0),
+    'StrayCIRKDMemoryLoss': dict(
+        temperature=0.1,
+        pixel_size=20000,
+        region_size=2000,
+        pixel_contrast=4096,
+        region_contrast=1024,
+        pixels_per_class=16,
+    ),
+    'SummedPixelWiseKDLoss': dict(temperature=1.0),
+}
+
+
+@pytest.mark.parametrize('cls', LOSSES, ids=lambda cls: cls.__name__)
+def test_the_defaults_are_those_of_the_table(cls):
+    found = {
+        name: parameter.default
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    }
+    assert found == DEFAULTS.get(cls.__name__, {})
+
+
+def test_the_table_names_losses():
+    assert DEFAULTS.keys() <= {cls.__name__ for cls in LOSSES}
