@@ -1,5 +1,6 @@
 """Read checkpoints without running code from them, and load them completely or not at all."""
 
+import logging
 import os
 import re
 from collections import Counter, OrderedDict
@@ -9,6 +10,7 @@ from urllib.parse import urlparse
 
 import torch
 from mmengine.fileio import get_local_path
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from .checkpoint_kinds import kind_of_file, kind_of_weights
@@ -62,7 +64,7 @@ def read_tensors(path: str, map_location: Any = 'cpu') -> Any:
         tensor([1., 1.])
     """
     content = _read(path, lambda file: load_file(file, map_location))
-    _check_configs(content, path)
+    _leave_out_code(content, path)
     return content
 
 
@@ -113,21 +115,23 @@ def _read(path: str, read: Callable[[str], Any]) -> Any:
 CONFIGS = (('meta', 'config'), ('meta', 'cfg'), ('message_hub', 'runtime_info', 'cfg'))
 
 
-def _check_configs(checkpoint: Any, path: str) -> None:
-    """Refuse a checkpoint whose stored config is more than data: MMEngine would execute it."""
+def _leave_out_code(checkpoint: Any, path: str) -> None:
+    """Remove a stored config that is more than data, with a warning: MMEngine would execute it."""
     for keys in () if trusted() else CONFIGS:
-        text: Any = checkpoint
-        for key in keys:
-            text = text.get(key) if isinstance(text, dict) else None
+        holder: Any = checkpoint
+        for key in keys[:-1]:
+            holder = holder.get(key) if isinstance(holder, dict) else None
+        text = holder.get(keys[-1]) if isinstance(holder, dict) else None
         if not isinstance(text, str):
             continue
         name = f'{path}: {".".join(keys)}'
-        if '{{' in text:  # MMEngine replaces {{$NAME:text}} before it executes the config
-            raise CheckpointError(f'{name}: a config with a template, "{{{{", could run code; {REMEDY}')
         try:
+            if '{{' in text:  # MMEngine replaces {{$NAME:text}} before it executes the config
+                raise UnsafeFileError(f'{name}: a template ("{{{{") in a config could run code; {REMEDY}')
             read_config_text(text, name)
         except UnsafeFileError as error:
-            raise CheckpointError(str(error)) from None
+            del holder[keys[-1]]
+            print_log(f'left out: {error}', 'current', logging.WARNING)
         except ValueError:
             pass  # what is not Python does not run
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from mmseg_kd.distillers import CheckpointError
 from mmseg_kd.io.checkpoint import check_checkpoint, load_weights, read_checkpoint
-from mmseg_kd.testing.toys import toy_segmentor
+from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 
 
 def model(*args, **kwargs):
@@ -353,14 +353,27 @@ def test_a_torchscript_archive_is_named(tmp_path):
 
 @pytest.mark.parametrize('text', ["import os\nos.mkdir('ran')", "_base_ = 'evil.py'", "a = '{{$X:1}}'"])
 @pytest.mark.parametrize('keys', [('meta', 'config'), ('meta', 'cfg'), ('message_hub', 'runtime_info', 'cfg')])
-def test_a_config_in_a_checkpoint_that_mmengine_would_execute_is_refused(tmp_path, keys, text):
+def test_a_config_in_a_checkpoint_that_mmengine_would_execute_is_left_out(tmp_path, monkeypatch, keys, text):
     content = text
     for key in reversed(keys):
         content = {key: content}
     torch.save(dict(content, state_dict={}), tmp_path / 'c.pth')
-    with pytest.raises(CheckpointError, match=rf'c\.pth: {".".join(keys)}.*code.*--trust-files') as error:
-        read_checkpoint(str(tmp_path / 'c.pth'))
-    assert '\n' not in str(error.value)
+    told = []
+    monkeypatch.setattr('mmseg_kd.io.checkpoint.print_log', lambda line, *_: told.append(line))
+    assert text not in str(read_checkpoint(str(tmp_path / 'c.pth')))
+    assert re.search(rf'^left out: .*c\.pth: {".".join(keys)}.*code.*--trust-files', told[0])
+    monkeypatch.setenv('MMSEG_KD_TRUST_FILES', '1')
+    assert read_checkpoint(str(tmp_path / 'c.pth')) == dict(content, state_dict={})
+
+
+def test_resuming_executes_no_config_of_a_checkpoint(tmp_path):
+    toy_runner(toy_segmentor(4), tmp_path / 'run', max_iters=1).train()
+    checkpoint = torch.load(tmp_path / 'run' / 'iter_1.pth', weights_only=False)
+    checkpoint['meta']['config'] = f'import os\nos.mkdir({str(tmp_path / "ran")!r})'
+    torch.save(checkpoint, tmp_path / 'c.pth')
+    settings = dict(max_iters=2, load_from=str(tmp_path / 'c.pth'), resume=True)
+    toy_runner(toy_segmentor(4), tmp_path / 'resumed', **settings).train()
+    assert (tmp_path / 'resumed' / 'iter_2.pth').is_file() and not (tmp_path / 'ran').exists()
 
 
 def test_a_config_in_a_checkpoint_may_be_data_or_no_python(tmp_path):
