@@ -10,6 +10,7 @@ import mmseg_kd
 ROOT = Path(mmseg_kd.__file__).parent
 # From the roof down. Rooms of one floor do not import each other.
 FLOORS = [
+    ['recipes'],
     ['sweep', 'comparison', 'doctor'],
     ['engine'],
     ['visualization'],

@@ -62,6 +62,9 @@ def check_weights(report: Reporter, teachers: Sequence[Network], loaders: dict[s
     )
     for network in teachers:
         teacher, of = network.teacher, '' if network.label == 'teacher' else f' of {network.label}'
+        if teacher.checkpoint is None and getattr(teacher.module, 'comes_with_weights', False):
+            report.ok(f'{network.label} comes with its weights')
+            continue
         teacher.module
         if teacher.checkpoint is None:
             report.warning(

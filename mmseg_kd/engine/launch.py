@@ -38,10 +38,16 @@ RANKS = dict(
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that MMSegmentation's tools have in common."""
-    parser.add_argument('config', help=CONFIG_HELP)
-    parser.add_argument('--terms', help=TERMS_HELP)
+def add_arguments(parser: argparse.ArgumentParser, config: bool = True) -> None:
+    """The arguments that MMSegmentation's tools have in common.
+
+    Args:
+        parser: Parser of a tool.
+        config: Whether to add the config and its terms too.
+    """
+    if config:
+        parser.add_argument('config', help=CONFIG_HELP)
+        parser.add_argument('--terms', help=TERMS_HELP)
     parser.add_argument(
         '--work-dir',
         help='folder for logs and checkpoints; by default work_dirs/<config>, plus -<terms> with --terms, plus _<part> '

@@ -33,6 +33,18 @@ def setup_file(name: str) -> str:
     return _shipped(name, SETUPS, 'config')
 
 
+def terms_file(name: str) -> str:
+    """The file of the terms of a method.
+
+    Args:
+        name: Path, ``package::relative/path.py``, or the name of a file in ``configs/_base_/terms`` without ``.py``.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+    """
+    return _shipped(name, TERMS, 'terms')
+
+
 def run_name(setup: str, terms: str | None) -> str:
     """The name of a run's folder and config.
 
@@ -68,7 +80,7 @@ def read_setup(setup: str, terms: str | None = None) -> Config:
         if _lacks_terms(config):
             raise SetupError(f'{setup} is a setup without terms; name the terms of a method, such as --terms cwd')
         return config
-    method = read_config(_shipped(terms, TERMS, 'terms'))
+    method = read_config(terms_file(terms))
     _check(setup, config, terms, method)
     combined = copy.deepcopy(config)
     distiller = method.get('distiller', config.model.type)

@@ -143,7 +143,7 @@ def log_shares(scores: Tensor) -> Tensor:
 
 def whole_patches(images: Tensor, patch: int) -> Tensor:
     """Images (N, C, H, W), enlarged to the next multiples of the patch size, so that no border is cut off."""
-    size = [-(-length // patch) * patch for length in images.shape[2:]]
+    size = [-(-int(length) // patch) * patch for length in images.shape[2:]]
     return images if list(images.shape[2:]) == size else _resize(images, size)
 
 

@@ -35,7 +35,7 @@ class Windows:
     """
 
     def __init__(self, size: Sequence[int], side: int) -> None:
-        height, width = size
+        height, width = map(int, size)  # tensors while a graph is traced
         factor = side / min(height, width)
         self.side, self.tall = side, height > width
         longer = max(side, round(max(height, width) * factor))

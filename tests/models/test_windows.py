@@ -30,6 +30,10 @@ def test_windows_joined_are_the_images_again(size):
     torch.testing.assert_close(windows.join(parts), images)
 
 
+def test_the_size_may_be_tensors_as_while_a_graph_is_traced():
+    assert Windows(torch.tensor([8, 12]), side=8).scaled == (8, 12)
+
+
 def test_the_windows_of_an_image_follow_each_other():
     images = torch.stack([torch.zeros(1, 8, 12), torch.ones(1, 8, 12)])
     assert Windows((8, 12), side=8).cut(images).flatten(1).mean(1).tolist() == [0, 0, 1, 1]

@@ -51,11 +51,12 @@ FOLDER = 'a folder of images, whose files are pictures'
 READ = 'a file or folder that is read as data'
 
 ARGUMENTS = dict(
-    config=CODE, configs=CODE, terms=CODE, sweep=CODE, cfg_options=CODE,
+    config=CODE, configs=CODE, student=CODE, terms=CODE, method=CODE, sweep=CODE, cfg_options=CODE,
     out=WRITTEN, show_dir=WRITTEN, csv=WRITTEN,
     country=SETTING, suffix=SETTING, only=SETTING, losses=SETTING,
     images=FOLDER,
     checkpoint=READ, weights=READ, runs=READ, train_log=READ, ids=READ, storage=READ, work_dir=READ,
+    teacher=READ, before=READ, classes=READ, class_map=READ,
 )  # fmt: skip
 EXCEPTIONS = {
     ('convert_torchvision_fcn', 'checkpoint'): WRITTEN,
@@ -167,6 +168,19 @@ def bad_list(folder, ran):
     return str(folder / 'ids.txt')
 
 
+def bad_classes(folder, ran):
+    poison_yaml(folder / 'classes.yml', ran)
+    return str(folder / 'classes.yml')
+
+
+def bad_hf_network(folder, ran):
+    (folder / 'config.json').write_text('{"model_type": "segformer", "auto_map": {"AutoConfig": "evil.Config"}}')
+    (folder / 'preprocessor_config.json').write_text('{"image_mean": [0, 0, 0], "image_std": [1, 1, 1]}')
+    poison_python(folder / 'evil.py', ran)
+    poison_pickle(folder / 'pytorch_model.bin', ran)
+    return str(folder)
+
+
 def no_database(folder, ran):
     poison_pickle(folder / 'study.db', ran)
     return f'sqlite:///{folder}/study.db'
@@ -180,14 +194,25 @@ def no_database_in_folder(folder, ran):
 # For each argument that is read: what writes the poisoned file and returns the value, the other arguments, and the
 # words of the refusal.
 TRUST = '--trust-files'
+DISTILL = ['segmentor.py', '--teacher', 'segmentor.py', '--checkpoint', 'good.pth', '--work-dir', 'distilled']
 TOOL_CASES = {
     ('analyze_teacher', 'checkpoint'): (bad_checkpoint('c.pth'), ['segmentor.py', '*'], TRUST),
     ('compare', 'runs'): (bad_run, ['*'], TRUST),
     ('convert_torchvision_fcn', 'weights'): (bad_checkpoint('c.pth'), ['*', 'out.pth'], TRUST),
     ('cost', 'checkpoint'): (bad_checkpoint('c.pth'), ['segmentor.py', '--checkpoint', '*'], TRUST),
     ('cost', 'train_log'): (bad_run, ['segmentor.py', '--country', 'FRA', '--train-log', '*'], TRUST),
+    ('distill', 'before'): (bad_checkpoint('c.pth'), [*DISTILL, '--before', '*'], TRUST),
+    ('distill', 'checkpoint'): (
+        bad_checkpoint('c.pth'), [*DISTILL[:3], '--checkpoint', '*', '--work-dir', 'distilled'], TRUST),
+    ('distill', 'classes'): (bad_classes, [*DISTILL, '--classes', '*'], 'cannot be read'),
+    ('distill', 'teacher'): (
+        bad_hf_network, ['segmentor.py', '--teacher', '*', '--work-dir', 'distilled'], 'has no class'),
+    ('distill', 'work_dir'): (resumed, [*DISTILL[:-2], '--work-dir', '*', '--resume'], TRUST),
     ('pseudo_label', 'checkpoint'): (
         bad_checkpoint('c.pth'), ['segmentor.py', '*', 'data/camvid/img_dir/val', 'labels'], TRUST),
+    ('pseudo_label', 'class_map'): (
+        bad_classes, ['segmentor.py', 'good.pth', 'data/camvid/img_dir/val', 'labels', '--class-map', '*'],
+        'cannot be read'),
     ('pseudo_label', 'ids'): (
         bad_list, ['segmentor.py', 'none', 'data/camvid/img_dir/val', 'labels', '--ids', '*'], 'have no image'),
     ('pseudo_label', 'out'): (

@@ -1,0 +1,18 @@
+"""Whole runs: from a command line to a trained student."""
+
+from .distill import distill
+from .distillation_config import TeacherChoice, distillation_config
+from .method_choice import MethodChoice, choose_method
+from .outcome import outcome_table
+from .training import add_training_arguments, train
+
+__all__ = [
+    'MethodChoice',
+    'TeacherChoice',
+    'add_training_arguments',
+    'choose_method',
+    'distill',
+    'distillation_config',
+    'outcome_table',
+    'train',
+]

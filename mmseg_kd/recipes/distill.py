@@ -1,0 +1,70 @@
+"""From a student's config to a distilled student, in one go."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.dist import barrier, is_main_process
+
+from ..doctor.doctor import check_before_training
+from ..engine.launch import finish, rank_of
+from ..engine.setup_terms import run_name
+from ..io.checkpoint import check_checkpoint
+from ..io.errors import ConfigError
+from ..io.files import write_atomically
+from ..io.progress import ProgressLine
+from ..models import read_class_map
+from .distillation_config import TeacherChoice, distillation_config
+from .method_choice import choose_method
+from .outcome import outcome_table
+from .training import train, training_config
+
+
+def distill(args: argparse.Namespace) -> None:
+    """Write a config, check it, train it, export the student, and print what the distillation has brought.
+
+    Args:
+        args: Arguments of ``tools/distill.py``.
+
+    Raises:
+        ConfigError: If the arguments or the configs do not fit each other.
+        FileNotFoundError: If a file is missing.
+        SystemExit: With status 1, if the doctor finds that the training would fail.
+    """
+    if args.before:
+        check_checkpoint(args.before)  # it is read after the training
+    first = rank_of(args.launcher)[0] == 0
+    choice = choose_method(args.method)
+    class_map = read_class_map(args.classes) if args.classes else None
+    teacher = TeacherChoice(args.teacher, args.checkpoint, class_map)
+    name = run_name(Path(args.student.rpartition('::')[2]).name, choice.terms)
+    folder = Path(args.work_dir or f'work_dirs/{name}')
+    # MMEngine writes the whole config to the folder under the same name.
+    file = folder / 'config' / f'{name}.py'
+    text = distillation_config(args.student, teacher, choice.terms, file.parent)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, text)  # every process writes the same text
+    if first:
+        print(f'{file}, with the terms of "{choice.terms}": {choice.reason}\n\n{text}')
+    args.config, args.terms, args.work_dir = str(file), None, str(folder)
+    config = training_config(args)
+    if not args.resume:  # a run that has begun has passed
+        check_before_training(config)
+    if args.dry_run:
+        if first:
+            print(
+                f'\nnothing was trained (--dry-run); train with the same command without it, or tools/train.py {file}'
+            )
+        return
+    train(config)
+    barrier()
+    student = folder / 'student' / 'student.pth'
+    if is_main_process():
+        if not student.is_file():
+            raise ConfigError(f'{student.parent} must hold the exported student, but no checkpoint was written')
+        line = ProgressLine('validation images', 0, sys.stderr)
+        table = outcome_table(config, student, args.before, lambda name, done, total: line.update(done, total))
+        line.close('')
+        write_atomically(folder / 'outcome.md', table + '\n')
+        print(f'\n{table}\n\nstudent for plain MMSegmentation: {student.parent}')
+    finish()

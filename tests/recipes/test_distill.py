@@ -1,0 +1,51 @@
+import argparse
+import json
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmseg_kd.recipes import add_training_arguments, distill
+
+
+def arguments(own, tmp_path, *more):
+    parser = argparse.ArgumentParser()
+    add_training_arguments(parser, config=False)
+    parser.set_defaults(student=str(own / 'student.py'), teacher=str(own / 'teacher5.py'), method='auto')
+    parser.set_defaults(checkpoint=str(own / 'teacher5.pth'), classes=str(tmp_path / 'classes.yml'), before=None)
+    parser.add_argument('--dry-run', action='store_true')
+    (tmp_path / 'classes.yml').write_text('ground: [0, 3]\nroad: 1\nsign: []\n')
+    return parser.parse_args(['--work-dir', str(tmp_path / 'run'), *more])
+
+
+def test_a_dry_run_writes_the_config_and_checks_it(own, tmp_path, capsys):
+    distill(arguments(own, tmp_path, '--dry-run'))
+    out = capsys.readouterr().out
+    assert 'with the terms of "pi": the divergence of every pixel' in out and 'ready to train' in out
+    assert '| ground |' in out and 'nothing was trained (--dry-run)' in out
+    assert [path.name for path in (tmp_path / 'run').iterdir()] == ['config']
+
+
+def test_one_call_leaves_a_student_for_plain_mmsegmentation_and_a_table(own, tmp_path, capsys):
+    args = arguments(own, tmp_path)
+    distill(args)
+    folder = tmp_path / 'run'
+    config = Config.fromfile(folder / 'student' / 'config.py')
+    assert config.model == Config.fromfile(own / 'student.py').model
+    weights = torch.load(folder / 'student' / 'student.pth', weights_only=True)['state_dict']
+    assert weights['decode_head.conv_seg.weight'].shape[0] == 3
+    table = (folder / 'outcome.md').read_text()
+    assert table.strip() in capsys.readouterr().out
+    cells = [[cell.strip() for cell in line.split('|')[1:-1]] for line in table.splitlines()[2:]]
+    assert [row[0] for row in cells] == ['teacher', 'student now']
+    # The same number as that of the training's own validation.
+    log = next(folder.rglob('scalars.json')).read_text().splitlines()
+    assert round(json.loads(log[-1])['mIoU'], 2) == float(cells[1][2])
+
+
+def test_the_doctor_stops_what_would_fail(own, tmp_path):
+    args = arguments(own, tmp_path)
+    args.classes = None
+    with pytest.raises(SystemExit):
+        distill(args)
+    assert not list((tmp_path / 'run').glob('*.pth'))

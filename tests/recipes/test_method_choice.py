@@ -1,0 +1,12 @@
+from mmseg_kd.engine.setup_terms import terms_file
+from mmseg_kd.recipes import choose_method
+
+
+def test_the_default_is_a_method_of_logits_with_its_reason():
+    choice = choose_method('auto')
+    assert choice.terms == 'pi' and 'our comparison' in choice.reason
+    assert "student='logits', teacher='logits'" in open(terms_file(choice.terms)).read()
+
+
+def test_a_named_method_is_taken_as_it_is():
+    assert choose_method('cwd') == ('cwd', 'named on the command line')

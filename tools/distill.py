@@ -1,0 +1,45 @@
+"""Distil a student of your own with one command: config, checks, training, export, and a table of what it brought."""
+
+import argparse
+
+from mmseg_kd_startup import run_tool
+
+HF = 'EoMT, Mask2Former, SegFormer, ...'
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('student', help='config of the student: a training of MMSegmentation, as a path or mmseg::...')
+    parser.add_argument(
+        '--teacher',
+        required=True,
+        help=f'config of the teacher (.py or mmseg::...), or a network of Hugging Face ({HF}): a folder or its name',
+    )
+    parser.add_argument('--checkpoint', help='weights of a teacher with a config; by default those that are published')
+    parser.add_argument(
+        '--method', default='auto', help='method in configs/_base_/terms, such as cwd, or the path of a file of terms'
+    )
+    parser.add_argument(
+        '--classes', metavar='FILE', help="YAML or JSON file with the teacher's classes for each class of the student"
+    )
+    parser.add_argument('--before', metavar='CHECKPOINT', help='student without distillation, for the table at the end')
+    parser.add_argument(
+        '--dry-run', action='store_true', help='write the config and check everything, but do not train'
+    )
+    return parser
+
+
+def main():
+    from mmseg_kd.recipes.training import add_training_arguments
+
+    parser = arguments()
+    add_training_arguments(parser, config=False)
+    args = parser.parse_args()
+
+    from mmseg_kd.recipes.distill import distill
+
+    distill(args)
+
+
+if __name__ == '__main__':
+    run_tool(main, 'the same command with --resume goes on from the last checkpoint')
