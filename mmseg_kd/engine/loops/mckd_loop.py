@@ -15,7 +15,7 @@ from mmseg.registry import LOOPS
 from ...datasets.image_list import ImageList
 from ...datasets.partitions import read_ids
 from ...io.errors import sentence
-from ...io.files import write_atomically
+from ...io.files import remove_leftovers, walk, write_atomically
 from ...io.runs import pointed_checkpoint
 from ...labeling import Labeler, agreement, by_name, find_images, images_of_ids
 from ..checks import check_config
@@ -114,6 +114,8 @@ class MCKDLoop(BaseLoop):
             nn.Module: the untrained model of the Runner; the trained student is in ``final/``.
         """
         files = self._find_images()
+        for folder, _ in walk(self._folder) if is_main_process() and self._folder.is_dir() else ():
+            remove_leftovers(folder)
         self._state = MCKDState(self._folder, settings(self._runner.cfg._cfg_dict.to_dict()), self._runner._resume)
         if not self._state.done(TEACHER_LABELS):
             self.rehearse_once()
