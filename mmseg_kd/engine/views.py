@@ -31,6 +31,8 @@ def as_views(loader: dict) -> dict:
         ('ViewDataset', 'InfiniteViewSampler')
     """
     sampler: Any = loader.get('sampler')
+    if isinstance(sampler, dict):  # MMEngine adds the scope to configs that are inherited by package::path
+        sampler = {key: value for key, value in sampler.items() if key != '_scope_'}
     dataset: Any = loader.get('dataset')
     kind = registered_class(DATA_SAMPLERS, sampler.get('type')) if isinstance(sampler, dict) else None
     data_kind = registered_class(DATASETS, dataset.get('type')) if isinstance(dataset, dict) else type(dataset)

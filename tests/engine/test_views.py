@@ -19,6 +19,8 @@ def loader(sampler, dataset=IMAGES, **settings):
     [
         (dict(type='InfiniteSampler', shuffle=True), dict(type=InfiniteViewSampler, shuffle=True)),
         (dict(type=InfiniteSampler), dict(type=InfiniteViewSampler)),
+        # As in a config that inherits `mmseg_kd::...`.
+        (dict(type='InfiniteSampler', _scope_='mmseg_kd'), dict(type=InfiniteViewSampler)),
         (dict(type='mmengine.DefaultSampler', shuffle=False, seed=3), dict(type=ViewSampler, shuffle=False, seed=3)),
     ],
 )

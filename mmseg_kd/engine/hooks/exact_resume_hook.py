@@ -37,8 +37,8 @@ class ExactResumeHook(Hook):
                 _start_at(loop, sampler)
         else:
             runner.logger.warning(
-                f'train_dataloader has a {type(sampler).__name__}, so a resumed run has another order of images and '
-                'other augmentations; InfiniteSampler and DefaultSampler, without batch_sampler and '
+                f'train_dataloader.sampler is {type(sampler).__name__}, so a resumed run has another order of '
+                'images and other augmentations; InfiniteSampler and DefaultSampler, without batch_sampler and '
                 'num_batch_per_epoch, are resumed exactly'
             )
         for hook in runner.hooks if loop.iter > 0 else ():
