@@ -187,6 +187,22 @@ def test_nothing_but_void_gives_a_zero_that_can_be_differentiated(cls):
     assert value.item() == 0 and (grad == 0).all()
 
 
+@pytest.mark.parametrize('cls', LABELED, ids=lambda cls: cls.__name__)
+def test_one_labeled_pixel_counts_in_full(cls):
+    """Also one pair of pixels: twice the same image must give the same mean."""
+    student, teacher, y = (x[:1] for x in example(cls))
+    loss = build(cls, student, teacher)
+    for pixels in ([(2, 3)], [(2, 3), (4, 5)]):
+        y = torch.full_like(y, 255)
+        for label, (row, column) in enumerate(pixels):
+            y[0, row, column] = label
+        values = []
+        for count in (1, 2):
+            torch.manual_seed(0)
+            values.append(objective(loss, *(torch.cat(count * [x]) for x in (student, teacher, y))))
+        torch.testing.assert_close(*values, rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize('cls', [c for c in LABELED if c not in FULL_LABELS], ids=lambda cls: cls.__name__)
 def test_labels_of_any_resolution_are_sampled(cls):
     student, teacher, y = example(cls)
