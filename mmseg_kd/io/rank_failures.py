@@ -24,6 +24,8 @@ def after_another(error: BaseException, text: str) -> str | None:
     rank = dist.get_rank()
     first, reason = _first_failure(rank, 'lost the connection to another process' if is_lost(error) else text)
     if first != rank:
+        if text == reason:
+            return f'rank {rank} stops, since rank {first} failed in the same way'
         own = '' if is_lost(error) else f'; here: {text}'
         return f'rank {rank} stops, since rank {first} failed: {reason}{own}'
     if is_lost(error):

@@ -28,6 +28,9 @@ def test_the_others_name_the_first_and_its_error(become):
     assert after_another(KeyError('a'), "KeyError: 'a'") == (
         "rank 0 stops, since rank 1 failed: no image 7; here: KeyError: 'a'"
     )
+    assert after_another(ValueError('no image 7'), 'no image 7') == (
+        'rank 0 stops, since rank 1 failed in the same way'
+    )
     become(1)
     assert after_another(ValueError('no image 7'), 'no image 7') is None
 
