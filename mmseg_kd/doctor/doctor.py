@@ -35,7 +35,7 @@ from ..engine.partition_runs import partition_of
 from ..io.configs import outer_preprocessor
 from ..version import __version__
 from .data_checks import check_data
-from .diagnosis import Diagnosis, Missing, Reporter
+from .diagnosis import FAILED, Diagnosis, Missing, Reporter
 from .labeling_checks import check_labeling, check_trainings, stand_in_loader, whole_length
 from .loss_parts import loss_table
 from .module_table import Feature, features, module_table
@@ -89,7 +89,8 @@ def examine(
 def check_before_training(config: Config) -> None:
     """Examine a config in each process of a training before it starts; only the first process prints.
 
-    Call this before the Runner is built: before the process group exists, processes cannot wait for each other.
+    Call this before the Runner is built: before the process group exists, processes cannot wait for each other. Another
+    process prints only the failures that it finds.
 
     Args:
         config: training config with ``launcher``.
@@ -100,7 +101,11 @@ def check_before_training(config: Config) -> None:
     rank, local_rank = rank_of(config.launcher)
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank % torch.cuda.device_count())
-    if not examine(config, distributed=config.launcher != 'none', out=io.StringIO() if rank else None):
+    quiet = io.StringIO()
+    if not examine(config, distributed=config.launcher != 'none', out=quiet if rank else None):
+        for line in quiet.getvalue().splitlines():
+            if line.startswith(FAILED):  # which the first process may not have found
+                print(f'rank {rank}: {line}', file=sys.stderr)
         raise SystemExit(1)
 
 

@@ -41,7 +41,9 @@ def evaluate(
     metainfo: dict[str, Any],
     report: Callable[[int], None] | None = None,
 ) -> dict[str, float]:
-    """Compute metrics of predictions, as ``val_evaluator`` does.
+    """Compute metrics of predictions as ``val_evaluator`` does, but of those of this process alone.
+
+    Processes need not call it together: it collects nothing from the others.
 
     Args:
         samples: Data samples with predictions and labels, such as those of :func:`predictions`.
@@ -64,4 +66,11 @@ def evaluate(
         evaluator.process([sample])
         if report is not None:
             report(done)
-    return evaluator.evaluate(done)
+    return {name: value for metric in evaluator.metrics for name, value in _computed(metric).items()}
+
+
+def _computed(metric: BaseMetric) -> dict[str, float]:
+    """The values of a metric under their names, without collecting the results of other processes."""
+    values = metric.compute_metrics(list(metric.results))
+    metric.results.clear()
+    return {f'{metric.prefix}/{name}' if metric.prefix else name: value for name, value in values.items()}

@@ -35,3 +35,10 @@ def test_all_metrics_see_all_samples_and_progress_is_reported():
     first, second, told = ImageIoUMetric(), ImageIoUMetric(prefix='again'), []
     found = evaluate(predictions(predict, images()), [first, second], dict(classes='ab'), told.append)
     assert found['image_mIoU'] == found['again/image_mIoU'] == 50 and told == [1, 2, 3, 4]
+
+
+def test_one_of_several_processes_evaluates_alone(monkeypatch):
+    monkeypatch.setattr('mmengine.evaluator.metric.collect_results', None)  # it would wait for the others
+    metric = ImageIoUMetric()
+    assert evaluate(predictions(predict, images()), metric, dict(classes='ab'))['image_mIoU'] == 50
+    assert len(metric.images) == 4 and not metric.results
