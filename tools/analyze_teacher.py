@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 
 from mmseg_kd.evaluation.teacher_outputs import analyze_teacher, load_teachers
 from mmseg_kd.evaluation.teacher_report import entropy_csv, reliability_csv, teacher_report
-from mmseg_kd.io.configs import read_config
+from mmseg_kd.io.configs import merge_options, read_config
 from mmseg_kd.io.files import write_atomically
 from mmseg_kd.io.progress import ProgressLine
 from mmseg_kd.io.trust import add_trust_files
@@ -32,7 +32,7 @@ def main():
     args = parser.parse_args()
 
     config = read_config(args.config)
-    config.merge_from_dict(args.cfg_options)
+    merge_options(config, args.cfg_options)
     init_default_scope(config.get('default_scope', 'mmseg'))
     title = Path(args.config).stem
     out = args.out or Path('work_dirs', title, 'analysis')

@@ -10,7 +10,7 @@ import torch
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
-from mmseg_kd.io.configs import read_config
+from mmseg_kd.io.configs import merge_options, read_config
 from mmseg_kd.io.files import write_atomically
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd.profiling.cost_report import cost_csv, cost_report
@@ -44,7 +44,7 @@ def main():
         parser.error('--train-log needs --country: the energy of training is compared with the energy per image')
 
     config = read_config(args.config)
-    config.merge_from_dict(args.cfg_options)
+    merge_options(config, args.cfg_options)
     init_default_scope(config.get('default_scope', 'mmseg'))
     if args.train_log and not Path(args.train_log, ENERGY_FILE).is_file():
         training_seconds(args.train_log)  # raises errors before minutes of measuring

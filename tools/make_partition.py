@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from mmseg_kd.datasets.class_shares import balanced_part, count_classes, share_table, write_partition
 from mmseg_kd.datasets.image_list import ImageList
 from mmseg_kd.datasets.partitions import labeled_part
-from mmseg_kd.io.configs import read_config
+from mmseg_kd.io.configs import merge_options, read_config
 from mmseg_kd.io.progress import ProgressLine
 from mmseg_kd.io.tables import markdown_table
 from mmseg_kd.io.trust import add_trust_files
@@ -34,7 +34,7 @@ def main():
     args = parser.parse_args()
 
     config = read_config(args.config)
-    config.merge_from_dict(args.cfg_options)
+    merge_options(config, args.cfg_options)
     init_default_scope('mmseg')
     dataset = config.train_dataloader.dataset
     # A data set that is already divided is divided again as a whole.

@@ -8,7 +8,7 @@ from pathlib import Path
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
-from mmseg_kd.io.configs import read_config
+from mmseg_kd.io.configs import merge_options, read_config
 from mmseg_kd.io.progress import ProgressLine
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd.visualization.picture_grid import check_matplotlib
@@ -38,7 +38,7 @@ def main():
 
     check_matplotlib()
     config = read_config(args.config)
-    config.merge_from_dict(args.cfg_options)
+    merge_options(config, args.cfg_options)
     init_default_scope(config.get('default_scope', 'mmseg'))
     title = Path(args.config).stem
     line = ProgressLine(title, 1, sys.stderr)

@@ -1,8 +1,10 @@
 """The segmentor that trains a student with one or more teachers."""
 
+import contextlib
 import copy
 import logging
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -295,12 +297,14 @@ class Distiller(BaseSegmentor):
         if self._teacher_missing is not None:
             return
         size = image_size(self.data_preprocessor, default=256)
-        students = run_skeleton(as_trained(skeletons['student']), student_paths(terms), size)
+        with _naming(terms, 'student'):
+            students = run_skeleton(as_trained(skeletons['student']), student_paths(terms), size)
         teachers = {}
         for name, own in wanted.items():
             scale = getattr(self.teachers[name], 'scale', 1)
             skeleton = as_trained(skeletons[name]) if self.teachers_train else skeletons[name]
-            read = run_skeleton(skeleton, own, scaled_size(size, scale))
+            with _naming(terms, 'teacher'):
+                read = run_skeleton(skeleton, own, scaled_size(size, scale))
             teachers.update({_join(name, path): value for path, value in read.items()})
         known = {}
         for path, inner in paths.items():
@@ -343,6 +347,19 @@ def _take_student(state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
     if weights and not prefix:
         state_dict.clear()
         state_dict.update(weights)
+
+
+@contextlib.contextmanager
+def _naming(terms: Iterable[Term], side: str) -> Iterator[None]:
+    """Put the key of the term before the error about a path."""
+    try:
+        yield
+    except PathError as error:
+        quoted = re.search('"([^"]*)"', str(error))
+        for term in terms:
+            if quoted and any(path.endswith(quoted[1]) for path in getattr(term, f'{side}_paths')):
+                raise PathError(f'{term.key}.{side}: {error}') from None
+        raise
 
 
 def check_terms(groups: dict[str, Any]) -> None:

@@ -17,12 +17,20 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
 
-from ..io.configs import config_file, replaced_entries
+from ..io.configs import config_file, merge_options, replaced_entries
 from ..io.errors import ConfigError
 from ..io.runs import saved_checkpoints
 from ..io.stop_signals import leave
 from ..io.trust import add_trust_files
-from .checks import Problems, check_class_maps, check_config, check_loader, training_loop, training_size
+from .checks import (
+    Problems,
+    check_class_maps,
+    check_config,
+    check_data_classes,
+    check_loader,
+    training_loop,
+    training_size,
+)
 from .partition_runs import follow_partition
 from .setup_terms import read_setup, run_name, setup_file
 
@@ -84,7 +92,7 @@ def load_config(args: argparse.Namespace) -> Config:
         print_log(line, 'current', logging.WARNING)
     file = copy.deepcopy(config)
     config.launcher = args.launcher
-    config.merge_from_dict(args.cfg_options)
+    merge_options(config, args.cfg_options)
     name = follow_partition(config, file, run_name(args.config, args.terms))
     config.work_dir = args.work_dir or config.get('work_dir') or os.path.join('work_dirs', name)
     return config
@@ -166,6 +174,7 @@ def check_runner(runner: Runner) -> None:
         classes = (getattr(loader.dataset, 'metainfo', None) or {}).get('classes') or ()
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         _tell(check_class_maps(getattr(model, 'teachers', {}), classes), get_rank())
+        _tell(check_data_classes(loader, runner.model), get_rank())
         _tell(check_loader(loader, runner.model, training_size(runner.cfg), training_loop(runner.cfg)), get_rank())
 
 

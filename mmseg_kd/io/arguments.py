@@ -78,7 +78,7 @@ def build(registry: Registry, config: Any, key: str, base: type | None = None, w
         config: The config, a dict with ``type``.
         key: The key of the config, for messages.
         base: The class that the type must be derived from.
-        wanted: Words for ``base`` in the message, such as ``'a distillation loss'``.
+        wanted: Words for ``base`` in the message, such as ``'a loss'``.
         given: Further arguments of the constructor.
 
     Raises:
@@ -161,7 +161,7 @@ def call_mistakes(target: Callable, config: Any, key: str, given: Iterable[str] 
         given: Names of further arguments, which the config does not set.
     """
     if not isinstance(config, dict):
-        names = ', '.join(f'{name}=...' for name in [*arguments(target).known][:2])
+        names = ', '.join(f'{name}=...' for name in [name for name in arguments(target).known if name not in given][:2])
         yield f'{key} must be a dict such as dict({names}), but is {told(config)}; write a dict'
         return
     yield from _argument_mistakes(target, config, key, registries.MODELS, dict.fromkeys(given))
@@ -180,11 +180,13 @@ def _argument_mistakes(
         if name in before:
             continue
         if name not in names:
-            if not is_open:
+            # A hook that takes any argument passes it on to another library.
+            meant = is_open and _registry_name(registry) == 'HOOKS' and nearest(name, names, 0.85)
+            if not is_open or meant:
                 yield f'{at}: {_name(target)} has no argument {name}; {nearest(name, names) or _takes(names)}'
             continue
         annotation, default = known[name]
-        wrong = misfit(value, annotation, at, default, own) if own or _is_numeric(annotation) else None
+        wrong = misfit(value, annotation, at, default, own) if own or _is_plain(annotation, value) else None
         if wrong is not None:
             yield wrong
         elif _name(target) != 'Albu' and name not in OPEN_KEYS and not name.endswith('_cfg'):
@@ -193,7 +195,7 @@ def _argument_mistakes(
     if complete and not is_open:
         for name, (_, default) in known.items():
             if default is MISSING and name not in config and name not in taken:
-                yield f'{key} needs {name}; add {key.rpartition(".")[2]}.{name}, which has no default'
+                yield f'{key} needs {name}; add {key}.{name}, which has no default'
 
 
 def nested(node: Any, key: str, registry: Registry) -> Iterator[str]:
@@ -310,19 +312,20 @@ def arguments(target: Any) -> Arguments:
     return Arguments(known, False)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
     """``'did you mean ...?'`` with the known name that is most like the given one; empty if none is.
 
     Args:
         name: The name that is not known.
         known: The names that are.
+        cutoff: The least similarity, from 0 to 1.
 
     Example:
         >>> nearest('temprature', ['temperature', 'kernel'])
         'did you mean temperature?'
     """
     by_lower = {other.lower(): other for other in sorted(known)}
-    found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.7)
+    found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=cutoff)
     return f'did you mean {by_lower[found[0]]}?' if found else ''
 
 
@@ -364,8 +367,8 @@ def _misfit(value: Any, annotation: Any, strict: bool, infinite: bool) -> tuple[
         fits = _is_number(value) and (isinstance(value, numbers.Integral) or (not strict and math.isfinite(value)))
     elif kind is float:
         fits = _is_number(value) and (math.isfinite(value) or (infinite and math.isinf(value)))
-    elif kind in (str, dict):
-        fits = isinstance(value, kind)
+    elif kind is str or _is_dict(kind):
+        fits = isinstance(value, str if kind is str else dict)
     elif kind is Path:
         fits = isinstance(value, (str, Path))
     elif kind in (list, tuple, set, frozenset) or kind in _SEQUENCES:
@@ -422,6 +425,7 @@ def _phrase(annotation: Any, plural: bool = False) -> str:
     kind = origin or annotation
     if kind is None or kind is type(None):
         return 'None'
+    kind = dict if _is_dict(kind) else kind
     words: dict[Any, tuple[str, str]] = {bool: ('True or False', 'booleans'), int: ('a whole number', 'whole numbers')}
     words |= {float: ('a number', 'numbers'), str: ('a text', 'texts'), Path: ('a path', 'paths')}
     words |= {dict: ('a dict', 'dicts'), collections.abc.Mapping: ('a dict', 'dicts')}
@@ -447,9 +451,13 @@ def _advice(value: Any, annotation: Any, default: Any) -> str:
             return f'write {parsed!r} without quotes'
     if _misfit([value], annotation, True, False) is None:
         return f'write [{value!r}]'
+    if isinstance(value, (list, tuple)) and len(value) == 1 and _misfit(value[0], annotation, True, False) is None:
+        return f'write {value[0]!r}'
+    if isinstance(value, str) and value.isidentifier() and _misfit({}, annotation, True, False) is None:
+        return f'write dict(type={value!r})'
     if default is not MISSING and isinstance(default, (bool, int, float, str, tuple, list, type(None))):
         return f'remove it for the default {default!r}'
-    return 'change it'
+    return 'write dict(...)' if _is_dict(typing.get_origin(annotation) or annotation) else 'change it'
 
 
 def _with_key(message: str, key: str, target: Any) -> str:
@@ -483,9 +491,18 @@ def _passes_on(constructor: Any) -> bool:
     return re.search(r'\.__init__\([^()]*(\([^()]*\)[^()]*)*\*\*kwargs', source) is not None
 
 
-def _is_numeric(annotation: Any) -> bool:
-    """Whether an annotation allows nothing but numbers and None. Others are often too narrow in other libraries."""
-    return {int, float, bool, type(None)}.issuperset(typing.get_args(annotation) or (annotation,))
+def _is_plain(annotation: Any, value: Any) -> bool:
+    """Whether an annotation allows nothing but numbers, or nothing but dicts where a number or text came.
+
+    Others are often too narrow in other libraries.
+    """
+    parts = [part for part in typing.get_args(annotation) or (annotation,) if part is not type(None)]
+    numeric = all(part in (int, float, bool) for part in parts)
+    return numeric or (isinstance(value, (str, int, float)) and all(_is_dict(part) for part in parts))
+
+
+def _is_dict(annotation: Any) -> bool:
+    return inspect.isclass(annotation) and issubclass(annotation, dict)
 
 
 def _hints(constructor: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import difflib
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from mmengine.fileio import load
 from mmengine.registry import Registry
 from mmengine.utils import get_object_from_string
 from mmseg import registry as registries
+
+from .errors import ConfigError
 
 OWN = 'mmseg_kd'
 # Names of these packages are registered as soon as MMSegmentation is imported. Other classes need their full name,
@@ -61,7 +64,44 @@ def read_config(name: str) -> Config:
         >>> read_config('config.py').model.type
         'EncoderDecoder'
     """
-    return with_names(Config.fromfile(config_file(name)))
+    file = config_file(name)
+    try:
+        return with_names(Config.fromfile(file))
+    except FileNotFoundError as error:
+        missing = os.path.relpath(error.filename) if error.filename else error
+        raise FileNotFoundError(f'{name}: its _base_ {missing} does not exist; correct the path') from None
+    except ImportError as error:
+        raise ImportError(f'{name}: {" ".join(str(error).split())}; install the package, or correct the name') from None
+    except Exception as error:
+        text = f'{type(error).__name__}: {" ".join(str(error).split())}'
+        if 'import_modules_from_strings' in text:
+            text = 'custom_imports must be a dict such as dict(imports=[...])'
+        raise ConfigError(f'{name} cannot be read as a config: {text}; correct the file') from error
+
+
+def merge_options(config: Config, options: dict[str, Any]) -> None:
+    """Override settings of a config by those of ``--cfg-options``.
+
+    Args:
+        config: Config, changed in place.
+        options: Values by dotted key.
+
+    Raises:
+        ConfigError: If a key leads through a value that is no dict, or to an item that a list does not have.
+
+    Example:
+        >>> config = Config(dict(train_cfg=dict(max_iters=100)))
+        >>> merge_options(config, {'train_cfg.max_iters.begin': 3})
+        Traceback (most recent call last):
+        ...
+        mmseg_kd.io.errors.ConfigError: --cfg-options train_cfg.max_iters.begin=3 fits no setting; check the key, ...
+    """
+    for key, value in options.items():
+        try:
+            config.merge_from_dict({key: value})
+        except (KeyError, TypeError, IndexError, ValueError, AssertionError) as error:
+            reason = ' '.join(str(error.args[0] if error.args else error).split())
+            raise ConfigError(f'--cfg-options {key}={value} fits no setting; check the key: {reason}') from error
 
 
 def with_names(config: Config) -> Config:

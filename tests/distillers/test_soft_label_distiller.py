@@ -129,7 +129,7 @@ def test_what_does_not_fit_is_said():
     model = build()
     with pytest.raises(ValueError, match=r"the data samples have none; load them with dict\(type='LoadSoftLabels'\)"):
         model(**model.data_preprocessor(toy_batch(), True), mode='loss')
-    with pytest.raises(ValueError, match='model.terms.loss_kl needs loss; add loss_kl.loss'):
+    with pytest.raises(ValueError, match='model.terms.loss_kl needs loss; add model.terms.loss_kl.loss'):
         build(dict(loss_kl=dict(student='logits', teacher='logits')))
 
 

@@ -1,6 +1,6 @@
 from .class_checks import check_class_maps
 from .config_checks import check_config
-from .loader_checks import check_loader
+from .loader_checks import check_data_classes, check_loader
 from .metric_checks import check_metrics
 from .problems import Problems
 from .schedule_checks import check_schedules
@@ -13,6 +13,7 @@ __all__ = [
     'Problems',
     'check_class_maps',
     'check_config',
+    'check_data_classes',
     'check_loader',
     'check_metrics',
     'check_schedules',

@@ -14,11 +14,37 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from ...datasets import StreamSampler
+from ...distillers.class_logits import count_classes
 from ...distillers.inference import image_channels
 from .problems import Problems
 from .training_loop import Loop
 
 PROBE = 7  # length of the list that a sampler is tried on
+
+
+def check_data_classes(loader: DataLoader, model: nn.Module, key: str = 'train_dataloader') -> Problems:
+    """Find networks with another number of classes than the data.
+
+    Args:
+        loader: Data loader, whose data set may name its classes.
+        model: Segmentor or distiller, also within a wrapper.
+        key: Key of the loader.
+    """
+    problems = Problems()
+    while is_model_wrapper(model):
+        model = model.get_submodule('module')
+    student = getattr(model, 'student', model)
+    names = (getattr(loader.dataset, 'metainfo', None) or {}).get('classes') or ()
+    number = count_classes(student)
+    where = 'model.student' if student is not model else 'model'
+    if not names or not number or number == len(names) or (len(names) == 1 and number == 2):
+        return problems
+    text = f'{where}.decode_head.num_classes is {number}, but {key}.dataset has {len(names)} classes'
+    if number < len(names):
+        problems.refuse(f'{text}; set num_classes={len(names)} in all heads')
+    else:
+        problems.warn(f'{text}: the other outputs learn nothing; set num_classes={len(names)} in all heads')
+    return problems
 
 
 def check_loader(loader: DataLoader, model: nn.Module, size: Sequence[int], loop: Loop | None) -> Problems:

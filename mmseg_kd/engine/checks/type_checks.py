@@ -26,6 +26,16 @@ LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 LOOPS = ('train_cfg', 'val_cfg', 'test_cfg')
 # Keys that MMSegmentation's tools and this package read beside the arguments of the Runner.
 OTHER_KEYS = ('tta_model', 'tta_pipeline', 'vis_backends', 'data_preprocessor', 'runner_type')
+LOADER_KINDS = dict(
+    batch_size=int,
+    num_workers=int,
+    prefetch_factor=int | None,
+    drop_last=bool,
+    pin_memory=bool,
+    persistent_workers=bool,
+    shuffle=bool | None,
+    timeout=float,
+)
 # Counts that must be at least this.
 LEAST = dict(max_iters=1, max_epochs=1, val_interval=1, val_begin=0, batch_size=1, num_workers=0, prefetch_factor=1)
 
@@ -70,10 +80,10 @@ def _top_level_mistakes(config: Config) -> Iterator[str]:
     for key in config:
         if key in known or key.startswith(('train_', 'val_', 'test_')) and key.endswith('pipeline'):
             continue
-        meant = nearest(key, [name for name in known if name not in config and len(name) > 4])
-        name = meant.removeprefix('did you mean ').removesuffix('?')
-        if meant and (sorted(name) == sorted(key) or difflib.SequenceMatcher(None, name, key).ratio() > 0.88):
-            yield f'{key} is no setting that training or testing reads; {meant}'
+        name = next(iter(difflib.get_close_matches(key, known, n=1, cutoff=0.75)), '')
+        least = 0.92 if name in config else 0.88
+        if name and (sorted(name) == sorted(key) or difflib.SequenceMatcher(None, name, key).ratio() > least):
+            yield f'{key} is no setting that training or testing reads; did you mean {name}?'
     for key, kind in dict(work_dir=str, load_from=str, resume=bool, launcher=str).items():
         if config.get(key) is not None:
             yield from filter(None, [misfit(config[key], kind, key)])
@@ -85,8 +95,10 @@ def _model_mistakes(model: dict, key: str) -> Iterator[str]:
     yield from mistakes(registries.MODELS, model, key, given=dict(data_preprocessor=None) if distills else None)
     for group in ('terms', 'unlabeled_terms') if distills else ():
         terms = model.get(group)
+        # What is no dict is told by the annotation of the terms.
         for name, term in terms.items() if isinstance(terms, dict) else ():
-            yield from call_mistakes(Term, term, f'{key}.{group}.{name}', given=('name', 'group'))
+            if isinstance(term, dict):
+                yield from call_mistakes(Term, term, f'{key}.{group}.{name}', given=('name', 'group'))
 
 
 def _loader_mistakes(loader: Any, key: str) -> Iterator[str]:
@@ -106,7 +118,7 @@ def _loader_mistakes(loader: Any, key: str) -> Iterator[str]:
             advice = nearest(name, known) or 'see torch.utils.data.DataLoader'
             yield f'{at}: a data loader has no argument {name}; {advice}'
         elif name != 'collate_fn' and name in known:
-            yield from filter(None, [misfit(value, known[name][0], at, known[name][1])])
+            yield from filter(None, [misfit(value, LOADER_KINDS.get(name, Any), at)])
             yield from _too_little(value, name, at)
     for name in ('dataset', 'sampler'):
         if loader.get(name) is None and loader.get('batch_sampler') is None:

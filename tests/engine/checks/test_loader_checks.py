@@ -7,9 +7,9 @@ from mmseg.registry import MODELS
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmseg_kd.engine.checks import Loop, check_loader
+from mmseg_kd.engine.checks import Loop, check_data_classes, check_loader
 from mmseg_kd.engine.checks.loader_checks import norm_of_single_values
-from mmseg_kd.testing.toys import toy_segmentor
+from mmseg_kd.testing.toys import ToyDataset, toy_segmentor
 
 
 class Pooled(nn.Module):
@@ -82,3 +82,17 @@ def test_fewer_images_than_a_batch_that_are_dropped_are_refused():
     (text,) = check_loader(loader(3, batch_size=4, drop_last=True), Pooled(), (8, 8), LOOP).refusals
     assert 'a process has 3 images, fewer than train_dataloader.batch_size (4)' in text
     assert check_loader(loader(3, InfiniteSampler, batch_size=4, drop_last=True), Pooled(), (8, 8), LOOP).refusals == []
+
+
+def test_a_network_has_the_classes_of_the_data():
+    network = MODELS.build(toy_segmentor(num_classes=4))
+
+    def found(classes):
+        problems = check_data_classes(DataLoader(ToyDataset(num_classes=classes)), network)
+        return problems.refusals, problems.warnings
+
+    assert found(4) == ([], [])
+    assert found(11)[0] == [
+        'model.decode_head.num_classes is 4, but train_dataloader.dataset has 11 classes; set num_classes=11 in all heads'
+    ]
+    assert 'the other outputs learn nothing; set num_classes=3' in found(3)[1][0]
