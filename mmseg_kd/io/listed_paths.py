@@ -29,7 +29,7 @@ def check_listed_names(names: Iterable[str], source: str) -> None:
         ...
         mmseg_kd.io.safe_pickle.UnsafeFileError: labels.json lists ../../secret, which lies outside of its folder; ...
     """
-    for name in names:
+    for name in map(str, names):
         if ('..' in name or name.startswith(('/', '\\')) or DRIVE.match(name)) and not trusted():
             plain = osp.normpath(name.replace('\\', '/'))
             if osp.isabs(plain) or plain.split('/')[0] == '..' or DRIVE.match(plain):

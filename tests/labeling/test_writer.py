@@ -216,3 +216,12 @@ def test_the_images_of_a_list_are_found_by_their_ids(images):
     assert images_of_ids(images, ['b/3', 'a/1'], '--ids', 'x.txt') == {'b/3': 'b/3.png', 'a/1': 'a/1.png'}
     with pytest.raises(ValueError, match='^--ids: 1 of 2 ids of x.txt have no image in .*, such as a/9$'):
         images_of_ids(images, ['a/1', 'a/9'], '--ids', 'x.txt')
+
+
+def test_records_of_somebody_else_may_not_lead_out_of_the_folder(tmp_path):
+    probabilities = torch.tensor([[[0.9]], [[0.1]]])
+    label = (lambda path: probabilities, ['1.jpg'], 'images', str(tmp_path / 'labels'), ['a', 'b'])
+    write_labels(*label)
+    (tmp_path / 'labels' / 'parts' / 'x.jsonl').write_text('{"../../outside": {"image": "1.jpg"}}\n')
+    with pytest.raises(ValueError, match=r'parts lists \.\./\.\./outside, which lies outside of its folder'):
+        write_labels(*label)

@@ -54,7 +54,7 @@ ARGUMENTS = dict(
     config=CODE, configs=CODE, student=CODE, terms=CODE, method=CODE, sweep=CODE, cfg_options=CODE,
     out=WRITTEN, show_dir=WRITTEN, csv=WRITTEN,
     country=SETTING, suffix=SETTING, only=SETTING, losses=SETTING,
-    images=FOLDER,
+    files=CODE, images=FOLDER,
     checkpoint=READ, weights=READ, runs=READ, train_log=READ, ids=READ, storage=READ, work_dir=READ,
     teacher=READ, before=READ, classes=READ, class_map=READ,
 )  # fmt: skip
