@@ -5,8 +5,15 @@ import torch.distributed as dist
 
 LOST = 3  # exit status of a process that ended because another one failed
 KEY = 'mmseg_kd/first_failure'
-# What the backends say if another process is gone; gloo raises plain RuntimeErrors.
-BACKENDS = ('gloo', 'nccl', 'connection closed by peer', 'connection reset by peer', 'broken pipe', 'tcpstore')
+# What gloo, NCCL and the store say if another process is gone; gloo raises plain RuntimeErrors.
+GONE = (
+    'connection closed',
+    'connection reset',
+    'socket closed',
+    'broken pipe',
+    'ncclremoteerror',
+    'failed to recv, got 0',
+)
 
 
 def after_another(error: BaseException, text: str) -> str | None:
@@ -31,7 +38,7 @@ def after_another(error: BaseException, text: str) -> str | None:
     if is_lost(error):
         return (
             f'rank {rank} lost the connection to another process, which left no error: it was killed (by hand, or for '
-            'its memory), or its machine is gone; the launcher names it'
+            f'its memory), or its machine is gone; the launcher names it ({text})'
         )
     return None
 
@@ -43,10 +50,10 @@ def is_lost(error: BaseException) -> bool:
         error: Exception that was caught.
 
     Example:
-        >>> is_lost(RuntimeError('[gloo/transport/tcp/pair.cc:553] Connection closed by peer')), is_lost(RuntimeError())
+        >>> is_lost(RuntimeError('gloo: Connection closed by peer')), is_lost(RuntimeError('NCCL: duplicate GPU'))
         (True, False)
     """
-    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in BACKENDS)
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in GONE)
 
 
 def _first_failure(rank: int, text: str) -> tuple[int, str]:

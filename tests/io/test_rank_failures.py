@@ -5,7 +5,7 @@ import torch.distributed as dist
 
 from mmseg_kd.io import rank_failures
 from mmseg_kd.io.errors import ConfigError, report
-from mmseg_kd.io.rank_failures import after_another
+from mmseg_kd.io.rank_failures import after_another, is_lost
 
 GONE = RuntimeError('[gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:10632')
 
@@ -37,7 +37,8 @@ def test_the_others_name_the_first_and_its_error(become):
 
 def test_a_process_that_was_killed_is_not_mistaken_for_an_error_here(become):
     become(1)
-    assert after_another(GONE, str(GONE)).startswith('rank 1 lost the connection to another process, which left no')
+    line = after_another(GONE, str(GONE))
+    assert line.startswith('rank 1 lost the connection to another process, which left no') and str(GONE) in line
     become(0)
     assert after_another(GONE, str(GONE)) == (
         'rank 0 stops, since rank 1 failed: lost the connection to another process'
@@ -69,3 +70,11 @@ def test_the_first_shows_its_error_and_the_others_one_line(become, monkeypatch, 
     become(0)
     assert report(GONE) == 3
     assert capsys.readouterr().err == 'error: rank 0 stops, since rank 1 failed: model.a must be > 0\n'
+
+
+@pytest.mark.parametrize(
+    'text', ['Connection reset by peer', 'ncclRemoteError: A call failed possibly due to a network']
+)
+def test_what_the_backends_say_of_a_lost_process(text):
+    assert is_lost(RuntimeError(text)) and not is_lost(ValueError(text))
+    assert not is_lost(RuntimeError('NCCL error: ncclInvalidUsage: Duplicate GPU detected'))
