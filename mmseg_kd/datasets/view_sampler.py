@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from mmengine.dist import get_dist_info, sync_random_seed
 from mmseg.registry import DATA_SAMPLERS
@@ -48,6 +49,7 @@ class ViewSampler(Sampler):
         self.seed = sync_random_seed() if seed is None else seed
         self._rank, self._world = get_dist_info()
         self._epoch = self._skipped = 0
+        self._order: tuple[int, int, Any] = (-1, -1, None)  # seed, pass, and the images in their order
 
     @property
     def seed(self) -> int:
@@ -89,8 +91,12 @@ class ViewSampler(Sampler):
 
     def _item(self, epoch: int, place: int) -> int:
         size = len(self.dataset)
-        image = int(permutation(self.seed, ORDER, epoch, size)[place]) if self.shuffle else place
-        return epoch * size + image
+        if not self.shuffle:
+            return epoch * size + place
+        if self._order[:2] != (self.seed, epoch):
+            # Not from the cache, which would keep the orders of eight passes over millions of images.
+            self._order = (self.seed, epoch, permutation.__wrapped__(self.seed, ORDER, epoch, size))
+        return epoch * size + int(self._order[2][place])
 
 
 @DATA_SAMPLERS.register_module()

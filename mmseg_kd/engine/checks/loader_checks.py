@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
-from ...datasets import StreamSampler
+from ...datasets import InfiniteViewSampler
 from ...distillers.class_logits import count_classes
 from ...distillers.inference import image_channels
 from .problems import Problems
@@ -61,7 +61,7 @@ def check_loader(loader: DataLoader, model: nn.Module, size: Sequence[int], loop
     batch = getattr(loader, 'batch_size', None)
     if batch is None or sampler is None:
         return problems
-    number, endless = len(sampler), isinstance(sampler, StreamSampler) or is_endless(type(sampler))
+    number, endless = len(sampler), is_endless(type(sampler))
     dropped = loader.drop_last and not endless
     if dropped and number < batch:
         problems.refuse(
@@ -150,7 +150,7 @@ def _watched(modules: Mapping[str, nn.Module], found: list[str]) -> Iterator[Non
 
 def is_endless(kind: Any) -> bool:
     """Whether a sampler yields more items than its length, tried on a short list."""
-    if issubclass(kind, StreamSampler):
+    if issubclass(kind, InfiniteViewSampler):
         return True
     try:
         sampler = kind(list(range(PROBE)), seed=0)

@@ -7,8 +7,9 @@ from mmseg.registry import MODELS
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mmseg_kd.datasets import InfiniteViewSampler, StreamSampler, ViewSampler
 from mmseg_kd.engine.checks import Loop, check_data_classes, check_loader
-from mmseg_kd.engine.checks.loader_checks import norm_of_single_values
+from mmseg_kd.engine.checks.loader_checks import is_endless, norm_of_single_values
 from mmseg_kd.testing.toys import ToyDataset, toy_segmentor
 
 
@@ -96,3 +97,12 @@ def test_a_network_has_the_classes_of_the_data():
         'model.decode_head.num_classes is 4, but train_dataloader.dataset has 11 classes; set num_classes=11 in all heads'
     ]
     assert 'the other outputs learn nothing; set num_classes=3' in found(3)[1][0]
+
+
+def test_the_samplers_without_end_are_known():
+    endless = {
+        kind
+        for kind in (InfiniteSampler, InfiniteViewSampler, StreamSampler, DefaultSampler, ViewSampler)
+        if is_endless(kind)
+    }
+    assert endless == {InfiniteSampler, InfiniteViewSampler, StreamSampler}
