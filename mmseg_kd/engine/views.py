@@ -36,9 +36,10 @@ def as_views(loader: dict) -> dict:
     dataset: Any = loader.get('dataset')
     kind = registered_class(DATA_SAMPLERS, sampler.get('type')) if isinstance(sampler, dict) else None
     data_kind = registered_class(DATASETS, dataset.get('type')) if isinstance(dataset, dict) else type(dataset)
+    data_kind = data_kind or object  # of a registry that only its scope names
     if (
         kind not in IN_PLACE_OF
-        or data_kind is None
+        or dataset is None
         or issubclass(data_kind, IterableDataset)
         or loader.get('batch_sampler') is not None
         or loader.get('num_batch_per_epoch') is not None

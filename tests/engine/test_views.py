@@ -41,6 +41,11 @@ def test_pairs_have_views_of_their_own_and_get_another_sampler_alone(sampler, ex
     assert as_views(loader(sampler, PAIRS)) == loader(expected, PAIRS)
 
 
+def test_a_data_set_of_another_library_is_wrapped():
+    theirs = dict(type='TheirDataset', _scope_='theirs')
+    assert as_views(loader(dict(type='InfiniteSampler'), theirs))['dataset'] == dict(type=ViewDataset, dataset=theirs)
+
+
 def test_a_data_set_of_views_is_not_wrapped_again():
     views = ViewDataset(ToyDataset())
     assert as_views(loader(dict(type='InfiniteSampler'), views))['dataset'] is views
@@ -55,8 +60,8 @@ def test_a_data_set_of_views_is_not_wrapped_again():
         loader(dict(type='DefaultSampler', round_up=False)),
         loader(dict(type='DefaultSampler'), num_batch_per_epoch=3),
         loader(dict(type='DefaultSampler'), batch_sampler=dict(type='Own')),
-        loader(dict(type='DefaultSampler'), dict(type='UnknownDataset')),
         loader(InfiniteSampler([1, 2], seed=0)),
+        dict(sampler=dict(type='InfiniteSampler')),
     ],
 )
 def test_everything_else_is_left_as_it_is(left):
