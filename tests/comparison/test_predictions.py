@@ -9,10 +9,11 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmseg_kd.comparison.comparison import compare
-from mmseg_kd.comparison.predictions import last_checkpoint, predict
+from mmseg_kd.comparison.predictions import Predictions, _predict_one, last_checkpoint, predict
 from mmseg_kd.comparison.report import page, text_report
 from mmseg_kd.datasets import CamVidDataset
 from mmseg_kd.io.runs import Run, read_run
+from mmseg_kd.io.safe_pickle import UnsafeFileError
 from mmseg_kd.testing.toys import toy_segmentor
 from mmseg_kd.testing.trees import write_camvid_tree
 
@@ -151,3 +152,12 @@ def test_the_last_checkpoint_is_found_in_a_moved_folder(tmp_path):
     assert last_checkpoint(run) == tmp_path / 'iter_1000.pth'
     (tmp_path / 'last_checkpoint').write_text('/gone/iter_900.pth\n')
     assert last_checkpoint(run) == tmp_path / 'iter_900.pth'
+
+
+def test_a_config_of_somebody_else_builds_nothing_but_networks_and_data(tmp_path):
+    (tmp_path / 'config.py').write_text(f"model = dict(type='os.mkdir', path={str(tmp_path / 'ran')!r})\n")
+    (tmp_path / 'iter_1.pth').touch()
+    run = Run(tmp_path, config_file=tmp_path / 'config.py')
+    with pytest.raises(UnsafeFileError, match=r'config\.py: model\.type must name a registered class .* is os\.mkdir'):
+        _predict_one(run, 'row', 1, Predictions([], [], {}, [], [], []))
+    assert not (tmp_path / 'ran').exists()
