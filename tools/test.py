@@ -4,7 +4,7 @@ import argparse
 
 from mmengine.runner import Runner
 
-from mmseg_kd.engine.launch import add_arguments, finish, load_config, prepare_launch
+from mmseg_kd.engine.launch import add_arguments, check_types, finish, load_config, prepare_launch
 from mmseg_kd.engine.tool_options import augment_data, augment_model, paint_predictions, write_predictions
 from mmseg_kd.io.checkpoint import check_checkpoint
 from mmseg_kd_startup import run_tool
@@ -23,6 +23,7 @@ def main():
     args = parser.parse_args()
 
     cfg = load_config(args)
+    check_types(cfg)
     check_checkpoint(args.checkpoint)  # refuses missing and unsafe files
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:

@@ -14,7 +14,7 @@ from mmseg.registry import DATASETS, MODELS
 from torch import Tensor, nn
 
 from ..adapters import align
-from ..io.arguments import call_mistakes, mistakes
+from ..io.arguments import build, call_mistakes, mistakes
 from ..io.checkpoint import CheckpointError, load_weights
 from ..io.configs import model_config, published_weights, read_config
 from ..io.data_sets import data_set_facts
@@ -149,7 +149,8 @@ class FrozenTeacher:
     @torch.compiler.disable
     def _build(self) -> BaseSegmentor:
         # init_weights() is never called: the checkpoint replaces any weights that it would download.
-        module = MODELS.build(self.model_config)
+        where = f'{self.key}.model' if self.config is None else f'{self.config}: model'
+        module = build(MODELS, self.model_config, where)
         if self.checkpoint is not None:
             try:
                 path = published_weights(self.config or '') if self.checkpoint == 'auto' else self.checkpoint

@@ -30,6 +30,7 @@ from .checks import (
     check_loader,
     training_loop,
     training_size,
+    type_mistakes,
 )
 from .partition_runs import follow_partition
 from .setup_terms import read_setup, run_name, setup_file
@@ -146,6 +147,18 @@ def set_resume(config: Config, args: argparse.Namespace) -> None:
             loop = training_loop(config)
             # An MCKD run keeps no checkpoint in its own folder.
             config.resume = loop is None or loop.key != 'train_cfg'
+
+
+def check_types(config: Config) -> None:
+    """Refuse settings that are wrong by themselves: misspelled names, and values of another kind.
+
+    Args:
+        config: Config of a training or a test.
+
+    Raises:
+        ConfigError: If settings must be changed; the message has one line for each.
+    """
+    _tell(Problems(refusals=list(dict.fromkeys(type_mistakes(config)))), 0)
 
 
 def check_settings(config: Config) -> None:

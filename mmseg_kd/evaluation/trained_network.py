@@ -6,6 +6,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
 from torch import nn
 
+from ..io.arguments import build
 from ..io.checkpoint import load_weights
 from ..io.configs import segmentor_config
 
@@ -20,6 +21,6 @@ def trained_network(config: Config, checkpoint: str) -> nn.Module:
     Raises:
         CheckpointError: If the checkpoint is missing, unsafe or belongs to another network.
     """
-    model = revert_sync_batchnorm(MODELS.build(segmentor_config(config)))
+    model = revert_sync_batchnorm(build(MODELS, segmentor_config(config), 'model'))
     load_weights(model, checkpoint)
     return model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()

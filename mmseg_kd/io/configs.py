@@ -71,7 +71,9 @@ def read_config(name: str) -> Config:
         missing = os.path.relpath(error.filename) if error.filename else error
         raise FileNotFoundError(f'{name}: its _base_ {missing} does not exist; correct the path') from None
     except ImportError as error:
-        raise ImportError(f'{name}: {" ".join(str(error).split())}; install the package, or correct the name') from None
+        text = ' '.join(str(error).split()).split(', the current sys.path')[0]
+        where = 'custom_imports: ' if 'custom modules' in text else ''
+        raise ImportError(f'{name}: {where}{text}; install the package, or correct the name') from None
     except Exception as error:
         text = f'{type(error).__name__}: {" ".join(str(error).split())}'
         if 'import_modules_from_strings' in text:

@@ -30,7 +30,8 @@ def messages(tmp_path_factory):
     folder, before = tmp_path_factory.mktemp('mistakes'), os.getcwd()
     os.chdir(folder)
     logging.disable(logging.WARNING)
-    Path('good.py').write_text(good_config().pretty_text)
+    settings = good_config().to_dict()
+    Path('good.py').write_text('\n'.join(f'{key} = {value!r}' for key, value in settings.items()))
     try:
         found = {
             section: [(shown(case), said(lambda: start(changed(case.path, case.value))), case) for case in cases]
