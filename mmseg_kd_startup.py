@@ -39,6 +39,8 @@ def fill(module):
     For ``mmseg_kd`` it is the name of a submodule: the package's own name would be read as that of the distribution,
     whose location is wrong after an editable install.
     """
+    if 'mmseg_kd' in module.MODULE2PACKAGE:
+        return
     module.MODULE2PACKAGE.update(mmseg='mmseg', mmpretrain='mmpretrain', mmseg_kd='mmseg_kd.stack')
     search = module._get_external_cfg_path
 

@@ -5,12 +5,10 @@ maintained continuation (``onedl-mmsegmentation``, ...). Their import names are 
 and MMEngine resolves ``mmseg::...`` in ``_base_`` through distribution names. :func:`prepare` corrects that table.
 """
 
-import contextlib
-import io
-import warnings
-from importlib import import_module, metadata
+import sys
+from importlib import metadata
 
-from mmseg_kd_startup import fill
+from mmseg_kd_startup import TABLE, fill
 
 STACKS = {
     'onedl': ('onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation'),
@@ -43,9 +41,7 @@ def installed_stack() -> str:
 
 
 def prepare() -> str:
-    """Check the stack, import it, and make ``mmseg::``, ``mmpretrain::`` and ``mmseg_kd::`` resolvable in ``_base_``.
-
-    MMSegmentation's warnings of missing optional packages are not shown.
+    """Check the stack, and make ``mmseg::``, ``mmpretrain::`` and ``mmseg_kd::`` resolvable in ``_base_``.
 
     Returns:
         str: The installed stack, ``'onedl'`` or ``'openmmlab'``.
@@ -56,13 +52,8 @@ def prepare() -> str:
         True
     """
     stack = installed_stack()
-    from mmengine.config import utils
-
-    fill(utils)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.filterwarnings('ignore', message='Fail to import')
-        for module in ('mmseg.datasets', 'mmseg.models'):
-            import_module(module)
+    if TABLE in sys.modules:  # otherwise, mmseg_kd_startup waits for it
+        fill(sys.modules[TABLE])
     return stack
 
 

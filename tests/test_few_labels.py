@@ -13,7 +13,8 @@ from mmseg.registry import MODELS
 
 from mmseg_kd import config_file
 from mmseg_kd.datasets.partitions import PARTITIONS
-from mmseg_kd.engine.launch import add_arguments, load_config
+from mmseg_kd.engine.launch import load_config
+from mmseg_kd.io.command_line import add_arguments
 from mmseg_kd.sweep.plan import load_sweep
 
 ROOT = Path(__file__).resolve().parents[1]

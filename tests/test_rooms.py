@@ -22,10 +22,15 @@ FLOORS = [
     ['losses'],
     ['adapters', 'models'],
     ['io'],
-    ['constants', 'version', 'stack'],
+    ['constants', 'version', 'stack', 'deferred'],
 ]
 FLOOR = {room: len(FLOORS) - floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-APART = {'testing', 'registry', '__init__'}  # toys, which anything may be tested with; and the front door
+APART = {
+    'testing',
+    'registry',
+    'registration',
+    '__init__',
+}  # toys, which anything may be tested with; and the front door
 
 
 def room_of(path):

@@ -5,15 +5,9 @@ import sys
 from pathlib import Path
 
 from mmengine.config import DictAction
-from mmengine.registry import init_default_scope
 
-from mmseg_kd.evaluation.teacher_outputs import analyze_teacher, load_teachers
-from mmseg_kd.evaluation.teacher_report import entropy_csv, reliability_csv, teacher_report
-from mmseg_kd.io.configs import merge_options, read_config
-from mmseg_kd.io.files import write_atomically
-from mmseg_kd.io.progress import ProgressLine
+from mmseg_kd.io.configs import config_file
 from mmseg_kd.io.trust import add_trust_files
-from mmseg_kd.visualization.teacher_plot import draw_teacher
 from mmseg_kd_startup import run_tool
 
 
@@ -30,6 +24,16 @@ def main():
     add_trust_files(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
+    config_file(args.config)  # refuses a missing file
+    # These take seconds, which neither --help nor a wrong command line has to wait for.
+    from mmengine.registry import init_default_scope
+
+    from mmseg_kd.evaluation.teacher_outputs import analyze_teacher, load_teachers
+    from mmseg_kd.evaluation.teacher_report import entropy_csv, reliability_csv, teacher_report
+    from mmseg_kd.io.configs import merge_options, read_config
+    from mmseg_kd.io.files import write_atomically
+    from mmseg_kd.io.progress import ProgressLine
+    from mmseg_kd.visualization.teacher_plot import draw_teacher
 
     config = read_config(args.config)
     merge_options(config, args.cfg_options)

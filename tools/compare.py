@@ -4,11 +4,6 @@ import argparse
 import warnings
 from pathlib import Path
 
-from mmseg_kd.comparison.comparison import compare
-from mmseg_kd.comparison.predictions import predict
-from mmseg_kd.comparison.report import page, text_report, write_tables
-from mmseg_kd.io.files import write_atomically
-from mmseg_kd.io.runs import find_runs, read_run
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd_startup import run_tool
 
@@ -41,6 +36,13 @@ def main():
     args = parser.parse_args()
     if args.predictions and args.out is None:
         parser.error('--predictions needs --out, because the page shows them')
+    # These take seconds, which neither --help nor a wrong command line has to wait for.
+    from mmseg_kd.comparison.comparison import compare
+    from mmseg_kd.comparison.predictions import predict
+    from mmseg_kd.comparison.report import page, text_report, write_tables
+    from mmseg_kd.io.files import write_atomically
+    from mmseg_kd.io.runs import find_runs, read_run
+
     comparison = compare([read_run(folder) for folder in find_runs(args.runs)], args.anyway, args.confidence)
     print(text_report(comparison), end='')
     if args.out is not None:

@@ -4,12 +4,7 @@ import argparse
 import io
 from pathlib import Path
 
-import torch
-
-from mmseg_kd.io.checkpoint import read_checkpoint
-from mmseg_kd.io.files import write_atomically
 from mmseg_kd.io.trust import add_trust_files
-from mmseg_kd.models.torchvision_fcn import convert_torchvision_fcn
 from mmseg_kd_startup import run_tool
 
 
@@ -20,6 +15,13 @@ def main():
     add_trust_files(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
+    # These take seconds, which neither --help nor a wrong command line has to wait for.
+    import torch
+
+    from mmseg_kd.io.checkpoint import read_checkpoint
+    from mmseg_kd.io.files import write_atomically
+    from mmseg_kd.models.torchvision_fcn import convert_torchvision_fcn
+
     converted = convert_torchvision_fcn(read_checkpoint(str(args.weights)))
     args.checkpoint.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()

@@ -6,16 +6,10 @@ import platform
 import sys
 from pathlib import Path
 
-import torch
 from mmengine.config import DictAction
-from mmengine.registry import init_default_scope
 
-from mmseg_kd.io.configs import merge_options, read_config
-from mmseg_kd.io.files import write_atomically
+from mmseg_kd.io.configs import config_file
 from mmseg_kd.io.trust import add_trust_files
-from mmseg_kd.profiling.cost_report import cost_csv, cost_report
-from mmseg_kd.profiling.energy import ENERGY_FILE, training_energy, training_seconds
-from mmseg_kd.profiling.network_cost import load_networks, measure_networks
 from mmseg_kd_startup import run_tool
 
 
@@ -42,6 +36,16 @@ def main():
     args = parser.parse_args()
     if args.train_log and not args.country:
         parser.error('--train-log needs --country: the energy of training is compared with the energy per image')
+    config_file(args.config)  # refuses a missing file
+    # These take seconds, which neither --help nor a wrong command line has to wait for.
+    import torch
+    from mmengine.registry import init_default_scope
+
+    from mmseg_kd.io.configs import merge_options, read_config
+    from mmseg_kd.io.files import write_atomically
+    from mmseg_kd.profiling.cost_report import cost_csv, cost_report
+    from mmseg_kd.profiling.energy import ENERGY_FILE, training_energy, training_seconds
+    from mmseg_kd.profiling.network_cost import load_networks, measure_networks
 
     config = read_config(args.config)
     merge_options(config, args.cfg_options)

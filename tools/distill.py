@@ -2,6 +2,7 @@
 
 import argparse
 
+from mmseg_kd.io.command_line import add_training_arguments
 from mmseg_kd_startup import run_tool
 
 HF = 'EoMT, Mask2Former, SegFormer, ...'
@@ -30,8 +31,6 @@ def arguments():
 
 
 def main():
-    from mmseg_kd.recipes.training import add_training_arguments
-
     parser = arguments()
     add_training_arguments(parser, config=False)
     args = parser.parse_args()

@@ -5,8 +5,7 @@ import warnings
 
 from mmengine.config import DictAction
 
-from mmseg_kd.doctor.doctor import examine
-from mmseg_kd.engine.launch import CONFIG_HELP, TERMS_HELP, load_config, prepare_launch
+from mmseg_kd.io.command_line import CONFIG_HELP, TERMS_HELP, check_files
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd_startup import run_tool
 
@@ -29,6 +28,11 @@ def main():
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
+    check_files(args)
+    # These take seconds, which neither --help nor a wrong command line has to wait for.
+    from mmseg_kd.doctor.doctor import examine
+    from mmseg_kd.engine.launch import load_config, prepare_launch
+
     cfg = load_config(args)
     prepare_launch(cfg)
     raise SystemExit(not examine(cfg, args.images, args.samples, args.seconds, args.distributed))

@@ -6,14 +6,8 @@ import warnings
 from pathlib import Path
 
 from mmengine.config import DictAction
-from mmengine.registry import init_default_scope
 
-from mmseg_kd.datasets.class_shares import balanced_part, count_classes, share_table, write_partition
-from mmseg_kd.datasets.image_list import ImageList
-from mmseg_kd.datasets.partitions import labeled_part
-from mmseg_kd.io.configs import merge_options, read_config
-from mmseg_kd.io.progress import ProgressLine
-from mmseg_kd.io.tables import markdown_table
+from mmseg_kd.io.configs import config_file
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd_startup import run_tool
 
@@ -32,6 +26,16 @@ def main():
     add_trust_files(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
+    config_file(args.config)  # refuses a missing file
+    # These take seconds, which neither --help nor a wrong command line has to wait for.
+    from mmengine.registry import init_default_scope
+
+    from mmseg_kd.datasets.class_shares import balanced_part, count_classes, share_table, write_partition
+    from mmseg_kd.datasets.image_list import ImageList
+    from mmseg_kd.datasets.partitions import labeled_part
+    from mmseg_kd.io.configs import merge_options, read_config
+    from mmseg_kd.io.progress import ProgressLine
+    from mmseg_kd.io.tables import markdown_table
 
     config = read_config(args.config)
     merge_options(config, args.cfg_options)

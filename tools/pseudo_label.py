@@ -5,16 +5,8 @@ import os
 import sys
 import warnings
 
-from mmengine.dist import is_main_process
-
-from mmseg_kd.datasets.partitions import read_ids
-from mmseg_kd.engine.launch import finish, prepare_launch, start_processes
-from mmseg_kd.io.configs import read_config
-from mmseg_kd.io.progress import ProgressLine
-from mmseg_kd.io.stop_signals import stop_signals
+from mmseg_kd.io.configs import config_file
 from mmseg_kd.io.trust import add_trust_files
-from mmseg_kd.labeling import Labeler, find_images, images_of_ids, shares_report, write_labels
-from mmseg_kd.models import read_class_map
 from mmseg_kd_startup import run_tool
 
 ADVICE = 'the same command labels the other images'
@@ -58,6 +50,18 @@ def main():
     add_trust_files(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
+    config_file(args.config)  # refuses a missing file
+    # These take seconds, which neither --help nor a wrong command line has to wait for.
+    from mmengine.dist import is_main_process
+
+    from mmseg_kd.datasets.partitions import read_ids
+    from mmseg_kd.engine.launch import finish, prepare_launch, start_processes
+    from mmseg_kd.io.configs import read_config
+    from mmseg_kd.io.progress import ProgressLine
+    from mmseg_kd.io.stop_signals import stop_signals
+    from mmseg_kd.labeling import Labeler, find_images, images_of_ids, shares_report, write_labels
+    from mmseg_kd.models import read_class_map
+
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if not args.ids:
         images = find_images(args.images)

@@ -6,13 +6,9 @@ import warnings
 from pathlib import Path
 
 from mmengine.config import DictAction
-from mmengine.registry import init_default_scope
 
-from mmseg_kd.io.configs import merge_options, read_config
-from mmseg_kd.io.progress import ProgressLine
+from mmseg_kd.io.configs import config_file
 from mmseg_kd.io.trust import add_trust_files
-from mmseg_kd.visualization.picture_grid import check_matplotlib
-from mmseg_kd.visualization.prediction_picture import draw_examples, examples_report, find_examples
 from mmseg_kd_startup import run_tool
 
 
@@ -35,6 +31,14 @@ def main():
     add_trust_files(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
+    config_file(args.config)  # refuses a missing file
+    # These take seconds, which neither --help nor a wrong command line has to wait for.
+    from mmengine.registry import init_default_scope
+
+    from mmseg_kd.io.configs import merge_options, read_config
+    from mmseg_kd.io.progress import ProgressLine
+    from mmseg_kd.visualization.picture_grid import check_matplotlib
+    from mmseg_kd.visualization.prediction_picture import draw_examples, examples_report, find_examples
 
     check_matplotlib()
     config = read_config(args.config)

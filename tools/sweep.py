@@ -8,10 +8,7 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from mmseg_kd.io.stop_signals import SIGNALS, stop_signals
 from mmseg_kd.io.trust import add_trust_files
-from mmseg_kd.sweep.plan import load_sweep
-from mmseg_kd.sweep.sweep import dry_run, run_sweep
 from mmseg_kd_startup import run_tool
 
 ADVICE = 'the same command continues'
@@ -41,6 +38,11 @@ def main():
     add_trust_files(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
+    # These take seconds, which neither --help nor a wrong command line has to wait for.
+    from mmseg_kd.io.stop_signals import SIGNALS, stop_signals
+    from mmseg_kd.sweep.plan import load_sweep
+    from mmseg_kd.sweep.sweep import dry_run, run_sweep
+
     options = dict(args.cfg_options, **(dict(work_dir=args.work_dir) if args.work_dir else {}))
     sweep = load_sweep(args.sweep, options)
     if args.dry_run:

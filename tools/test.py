@@ -2,11 +2,7 @@
 
 import argparse
 
-from mmengine.runner import Runner
-
-from mmseg_kd.engine.launch import add_arguments, check_types, finish, load_config, prepare_launch
-from mmseg_kd.engine.tool_options import augment_data, augment_model, paint_predictions, write_predictions
-from mmseg_kd.io.checkpoint import check_checkpoint
+from mmseg_kd.io.command_line import add_arguments, check_files
 from mmseg_kd_startup import run_tool
 
 
@@ -21,6 +17,13 @@ def main():
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that --show waits for each image')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     args = parser.parse_args()
+    check_files(args)
+    # These take seconds, which neither --help nor a wrong command line has to wait for.
+    from mmengine.runner import Runner
+
+    from mmseg_kd.engine.launch import check_types, finish, load_config, prepare_launch
+    from mmseg_kd.engine.tool_options import augment_data, augment_model, paint_predictions, write_predictions
+    from mmseg_kd.io.checkpoint import check_checkpoint
 
     cfg = load_config(args)
     check_types(cfg)

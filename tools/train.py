@@ -2,8 +2,7 @@
 
 import argparse
 
-from mmseg_kd.engine.launch import finish
-from mmseg_kd.recipes.training import add_training_arguments, train, training_config
+from mmseg_kd.io.command_line import add_training_arguments, check_files
 from mmseg_kd_startup import run_tool
 
 
@@ -12,6 +11,11 @@ def main():
     add_training_arguments(parser)
     parser.add_argument('--check', action='store_true', help='run tools/doctor.py first; stop if training would fail')
     args = parser.parse_args()
+    check_files(args)
+    # These take seconds, which neither --help nor a wrong command line has to wait for.
+    from mmseg_kd.engine.launch import finish
+    from mmseg_kd.recipes.training import train, training_config
+
     train(training_config(args), args.check)
     finish()
 

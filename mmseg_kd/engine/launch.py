@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dist import get_rank, init_dist, is_distributed
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -17,11 +17,11 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
 
+from ..io.command_line import setup_file
 from ..io.configs import config_file, merge_options, replaced_entries
 from ..io.errors import ConfigError
 from ..io.runs import saved_checkpoints
 from ..io.stop_signals import leave
-from ..io.trust import add_trust_files
 from .checks import (
     Problems,
     check_class_maps,
@@ -33,13 +33,11 @@ from .checks import (
     type_mistakes,
 )
 from .partition_runs import follow_partition
-from .setup_terms import read_setup, run_name, setup_file
+from .setup_terms import read_setup, run_name
 
 # MMSegmentation's defaults cause these warnings in every run.
 OF_NO_USE = ('Default ``avg_non_ignore`` is False', 'The draw is False')
 SYNC_BN = ('SyncBN', 'MMSyncBN', 'torch.nn.modules.batchnorm.SyncBatchNorm')
-CONFIG_HELP = 'config file, as a path or mmseg_kd::kd/..., or the name of a setup in configs/_base_/setups'
-TERMS_HELP = 'terms for a setup without terms: the name of a method in configs/_base_/terms, or the path of a file'
 RANKS = dict(
     pytorch=('RANK', 'LOCAL_RANK'),
     slurm=('SLURM_PROCID', 'SLURM_LOCALID'),
@@ -47,39 +45,11 @@ RANKS = dict(
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser, config: bool = True) -> None:
-    """The arguments that MMSegmentation's tools have in common.
-
-    Args:
-        parser: Parser of a tool.
-        config: Whether to add the config and its terms too.
-    """
-    if config:
-        parser.add_argument('config', help=CONFIG_HELP)
-        parser.add_argument('--terms', help=TERMS_HELP)
-    parser.add_argument(
-        '--work-dir',
-        help='folder for logs and checkpoints; by default work_dirs/<config>, plus -<terms> with --terms, plus _<part> '
-        'if an option sets another partition',
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='override settings of the config, such as optim_wrapper.optimizer.lr=0.02 or key="[(a,b),(c,d)]"',
-    )
-    add_trust_files(parser)
-    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by torch.distributed.launch')
-
-
 def load_config(args: argparse.Namespace) -> Config:
     """The config of a command line, merged with its options.
 
     Args:
-        args: Parsed arguments of :func:`add_arguments`.
+        args: Parsed arguments of :func:`~mmseg_kd.io.command_line.add_arguments`.
 
     Raises:
         FileNotFoundError: If the config does not exist.

@@ -9,40 +9,16 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from ..distillers import Distiller, SemiSupervisedDistiller
-from ..io.configs import config_file, imports_with, read_config
+from ..io.command_line import setup_file, terms_file
+from ..io.configs import imports_with, read_config
 from ..io.errors import ConfigError
 
-SETUPS, TERMS = 'mmseg_kd::_base_/setups', 'mmseg_kd::_base_/terms'
 # Keys of a file of terms that become arguments of the distiller.
 ARGUMENTS = ('terms', 'unlabeled_terms', 'mix', 'student')
 
 
 class SetupError(ConfigError):
     """A setup and a file of terms that do not fit each other; the message is one line."""
-
-
-def setup_file(name: str) -> str:
-    """The file of a setup or of any other config.
-
-    Args:
-        name: Path, ``package::relative/path.py``, or the name of a file in ``configs/_base_/setups`` without ``.py``.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-    """
-    return _shipped(name, SETUPS, 'config')
-
-
-def terms_file(name: str) -> str:
-    """The file of the terms of a method.
-
-    Args:
-        name: Path, ``package::relative/path.py``, or the name of a file in ``configs/_base_/terms`` without ``.py``.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-    """
-    return _shipped(name, TERMS, 'terms')
 
 
 def run_name(setup: str, terms: str | None) -> str:
@@ -68,7 +44,7 @@ def read_setup(setup: str, terms: str | None = None) -> Config:
     ``custom_imports``.
 
     Args:
-        setup: Setup or other config, as in :func:`setup_file`.
+        setup: Setup or other config, as in :func:`~mmseg_kd.io.command_line.setup_file`.
         terms: Path, ``package::relative/path.py``, or the name of a file in ``configs/_base_/terms`` without ``.py``.
 
     Raises:
@@ -94,12 +70,6 @@ def read_setup(setup: str, terms: str | None = None) -> Config:
         combined.custom_imports = imports_with(combined.get('custom_imports'), module)
     # MMEngine stores the config in the run's folder under its file name, so the combined config needs one.
     return Config(combined._cfg_dict, cfg_text=config.text, filename=f'{run_name(setup, terms)}.py')
-
-
-def _shipped(name: str, folder: str, what: str) -> str:
-    if Path(name).name == name and not Path(name).suffix and not Path(name).is_file():
-        return str(config_file(f'{folder}/{name}.py', what=what, shown=name))
-    return str(config_file(name, what=what))
 
 
 def _kind(config: Config) -> Any:

@@ -9,10 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 
-import torch
-
 from ..version import __version__
-from .rank_failures import LOST, after_another
+from .rank_failures import LOST, after_another, is_connected
 
 DEBUG = 'MMSEG_KD_DEBUG'
 MISTAKE = 2  # exit status of a tool, as that of argparse for a wrong command line
@@ -50,7 +48,7 @@ def sentence(error: BaseException) -> str:
         "KeyError: 'model'"
     """
     text = ' '.join(str(error).split())
-    if isinstance(error, torch.cuda.OutOfMemoryError):
+    if _out_of_memory(error):
         return f'the GPU is out of memory; lower train_dataloader.batch_size or the crop size ({text})'
     if isinstance(error, (ValueError, OSError, ImportError, FloatingPointError)) and text:
         return text
@@ -72,7 +70,7 @@ def is_mistake(error: BaseException) -> bool:
         >>> is_mistake(FileNotFoundError('no such config: a.py')), is_mistake(ZeroDivisionError())
         (True, False)
     """
-    if isinstance(error, (ConfigError, OSError, ImportError, torch.cuda.OutOfMemoryError)):
+    if isinstance(error, (ConfigError, OSError, ImportError)) or _out_of_memory(error):
         return True
     last = _last(error.__traceback__)
     if last is None or isinstance(error, NotImplementedError):
@@ -107,8 +105,7 @@ def report(error: BaseException, debug: bool = False) -> int:
     if not mistake:
         print(_request(), f'\n  rank: {rank}' if rank else '', sep='', file=sys.stderr)
         return 1
-    connected = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if connected or not local_rank:
+    if is_connected() or not local_rank:
         for line in str(error).splitlines() if isinstance(error, ConfigError) else [_line(error)]:
             print(f'error: {f"rank {rank}: " if rank else ""}{line}', file=sys.stderr)
     return MISTAKE
@@ -121,6 +118,11 @@ def wants_debug(arguments: list[str]) -> bool:
         arguments: Arguments of the command line.
     """
     return '--debug' in arguments or os.environ.get(DEBUG, '0') not in ('', '0')
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    torch = sys.modules.get('torch')  # errors of a command line are told before it is imported
+    return torch is not None and isinstance(error, torch.cuda.OutOfMemoryError)
 
 
 def _line(error: BaseException) -> str:
@@ -139,6 +141,8 @@ def _request() -> str:
             versions.append(f'{name} {metadata.version(name)}')
         except metadata.PackageNotFoundError:
             continue
+    import torch
+
     return (
         'This error was not expected. Please report it as an issue of mmseg_kd, with the traceback above, the config '
         f'and these lines:\n  command: {" ".join(map(str, sys.argv))}\n  versions: {", ".join(versions)}, '

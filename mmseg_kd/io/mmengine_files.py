@@ -4,11 +4,8 @@ import functools
 import io
 import os
 from types import SimpleNamespace
-from typing import Any, BinaryIO
+from typing import Any
 
-import yaml
-from mmengine.fileio import register_handler
-from mmengine.fileio.handlers import PickleHandler, YamlHandler
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.runner.checkpoint import load_from_openmmlab as stock_load_from_openmmlab
@@ -17,13 +14,7 @@ from mmseg.utils import io as mmseg_io
 
 from .checkpoint import read_tensors
 from .listed_paths import check_listed_images
-from .safe_pickle import UnsafeFileError, load_pickle
-from .trust import REMEDY, trusted
-
-try:
-    from yaml import CSafeLoader as SafeLoader
-except ImportError:
-    from yaml import SafeLoader  # type: ignore[assignment]
+from .safe_pickle import load_pickle
 
 
 def load_from_local(filename: str, map_location: Any = 'cpu') -> Any:
@@ -65,40 +56,11 @@ LOADERS = {
 }
 
 
-class SafePickleHandler(PickleHandler):
-    """Loads pickles that hold data only."""
-
-    def load_from_fileobj(self, file: BinaryIO, **kwargs: Any) -> Any:
-        return load_pickle(file)
-
-
-class SafeYamlHandler(YamlHandler):
-    """Loads YAML files without the tags that build objects of Python."""
-
-    def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
-        if trusted() or 'Loader' in kwargs:
-            return super().load_from_fileobj(file, **kwargs)
-        try:
-            return yaml.load(file, Loader=_DataLoader)
-        except yaml.constructor.ConstructorError as error:
-            name = getattr(file, 'name', 'the YAML file')
-            raise UnsafeFileError(f'{name} could run code: {error.problem}; {REMEDY}') from None
-
-
-class _DataLoader(SafeLoader):  # type: ignore[valid-type, misc]
-    """YAML's safe loader, and tuples, which MMEngine writes."""
-
-
-_DataLoader.add_constructor(
-    'tag:yaml.org,2002:python/tuple', lambda loader, node: tuple(loader.construct_sequence(node, deep=True))
-)
-
-
 def install() -> None:
     """Register this package's readers in place of MMEngine's. Repeated calls change nothing.
 
     All loaders of checkpoints are replaced: those of ``load_from``, ``resume``, ``init_cfg`` and ``pretrained``, with
-    local paths, addresses and names such as ``torchvision://resnet18``; and those of pickles and YAML files. Data sets
+    local paths, addresses and names such as ``torchvision://resnet18``. Data sets
     of MMSegmentation refuse lists that lead out of their folders.
 
     Example:
@@ -116,8 +78,6 @@ def install() -> None:
     _check_lists(BaseSegDataset)
     # Medical images may be pickles (decode_backend='pickle').
     mmseg_io.pickle = SimpleNamespace(loads=lambda content: load_pickle(io.BytesIO(content)))
-    register_handler(['pickle', 'pkl'])(SafePickleHandler)
-    register_handler(['yaml', 'yml'])(SafeYamlHandler)
 
 
 def _check_lists(kind: type[BaseSegDataset]) -> None:

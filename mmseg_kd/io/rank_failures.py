@@ -1,7 +1,6 @@
 """Which process failed first, so that the others do not hide its error behind their own."""
 
-import torch
-import torch.distributed as dist
+import sys
 
 LOST = 3  # exit status of a process that ended because another one failed
 KEY = 'mmseg_kd/first_failure'
@@ -26,7 +25,11 @@ def after_another(error: BaseException, text: str) -> str | None:
         error: Exception that ended this process.
         text: The exception as one line.
     """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    if not is_connected():
+        return None
+    import torch.distributed as dist
+
+    if dist.get_world_size() == 1:
         return None
     rank = dist.get_rank()
     first, reason = _first_failure(rank, 'lost the connection to another process' if is_lost(error) else text)
@@ -43,6 +46,12 @@ def after_another(error: BaseException, text: str) -> str | None:
     return None
 
 
+def is_connected() -> bool:
+    """Whether this process belongs to a process group."""
+    dist = sys.modules.get('torch.distributed')
+    return dist is not None and dist.is_available() and dist.is_initialized()
+
+
 def is_lost(error: BaseException) -> bool:
     """Whether an exception says that another process is gone.
 
@@ -57,8 +66,10 @@ def is_lost(error: BaseException) -> bool:
 
 
 def _first_failure(rank: int, text: str) -> tuple[int, str]:
+    from torch.distributed import distributed_c10d
+
     try:
-        store = torch.distributed.distributed_c10d._get_default_store()
+        store = distributed_c10d._get_default_store()
         found = store.compare_set(KEY, '', f'{rank} {text}').decode()
     except RuntimeError:
         return 0, 'the store of the process group, which it keeps, is gone'

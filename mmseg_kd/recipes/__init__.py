@@ -1,10 +1,11 @@
 """Whole runs: from a command line to a trained student."""
 
+from ..io.command_line import add_training_arguments
 from .distill import distill
 from .distillation_config import TeacherChoice, distillation_config
 from .method_choice import MethodChoice, choose_method
 from .outcome import outcome_table
-from .training import add_training_arguments, train
+from .training import train
 
 __all__ = [
     'MethodChoice',

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
-from ..engine.setup_terms import TERMS, terms_file
+from ..io.command_line import TERMS, terms_file
 from ..io.configs import config_file, model_config, read_config
 from ..io.data_sets import data_set_facts
 from ..io.errors import ConfigError

@@ -8,34 +8,14 @@ from mmseg.registry import RUNNERS
 
 from ..doctor.doctor import check_before_training
 from ..engine.hooks import ResumeCheckHook
-from ..engine.launch import (
-    add_arguments,
-    check_runner,
-    check_settings,
-    enable_amp,
-    load_config,
-    prepare_launch,
-    set_resume,
-)
-
-
-def add_training_arguments(parser: argparse.ArgumentParser, config: bool = True) -> None:
-    """Add the arguments of a training to those of a tool.
-
-    Args:
-        parser: Parser of the tool.
-        config: Whether to add the config and its terms too.
-    """
-    add_arguments(parser, config)
-    parser.add_argument('--resume', action='store_true', help='resume from the latest checkpoint in the work directory')
-    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+from ..engine.launch import check_runner, check_settings, enable_amp, load_config, prepare_launch, set_resume
 
 
 def training_config(args: argparse.Namespace) -> Config:
     """The config of a training, prepared for this machine.
 
     Args:
-        args: Parsed arguments of :func:`add_training_arguments`.
+        args: Parsed arguments of :func:`~mmseg_kd.io.command_line.add_training_arguments`.
     """
     config = load_config(args)
     set_resume(config, args)

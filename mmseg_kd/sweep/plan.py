@@ -15,9 +15,9 @@ from mmengine.visualization import LocalVisBackend
 from mmseg.registry import VISBACKENDS
 
 from ..engine.checks import check_config
-from ..engine.launch import add_arguments
 from ..engine.metric_names import metric_names
 from ..engine.setup_terms import read_setup
+from ..io.command_line import add_arguments
 from ..io.configs import read_config
 from .budget import KINDS, stretch, value_at
 

@@ -11,8 +11,9 @@ from mmseg.registry import MODELS
 from torch.utils.data import DataLoader
 
 from mmseg_kd.engine.checks import check_data_classes
-from mmseg_kd.engine.launch import add_arguments, check_settings, load_config
+from mmseg_kd.engine.launch import check_settings, load_config
 from mmseg_kd.io.checkpoint import load_weights
+from mmseg_kd.io.command_line import add_arguments
 from mmseg_kd.io.errors import ConfigError
 from mmseg_kd.testing.toys import ToyDataset, toy_batch, toy_segmentor
 

@@ -5,15 +5,8 @@ import torch
 from mmengine.config import Config
 
 from mmseg_kd.engine import launch
-from mmseg_kd.engine.launch import (
-    add_arguments,
-    check_settings,
-    enable_amp,
-    load_config,
-    prepare_launch,
-    rank_of,
-    set_resume,
-)
+from mmseg_kd.engine.launch import check_settings, enable_amp, load_config, prepare_launch, rank_of, set_resume
+from mmseg_kd.io.command_line import add_arguments
 from mmseg_kd.io.errors import ConfigError
 
 needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason='describes machines without a GPU')

@@ -6,8 +6,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg_kd.engine.launch import add_arguments, load_config
+from mmseg_kd.engine.launch import load_config
 from mmseg_kd.engine.partition_runs import check_teacher_partitions
+from mmseg_kd.io.command_line import add_arguments
 
 WHOLE_TEACHER = "train_dataloader = dict(dataset=dict(type='A'))\nmodel = dict(type='B')\n"
 

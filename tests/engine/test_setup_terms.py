@@ -6,7 +6,8 @@ import pytest
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
-from mmseg_kd.engine.setup_terms import SetupError, read_setup, run_name, setup_file
+from mmseg_kd.engine.setup_terms import SetupError, read_setup, run_name
+from mmseg_kd.io.command_line import setup_file
 from mmseg_kd.io.configs import config_file
 
 KEYS = ('model', 'optim_wrapper', 'custom_hooks', 'train_dataloader', 'param_scheduler', 'train_cfg', 'custom_imports')

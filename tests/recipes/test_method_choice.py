@@ -1,4 +1,4 @@
-from mmseg_kd.engine.setup_terms import terms_file
+from mmseg_kd.io.command_line import terms_file
 from mmseg_kd.recipes import choose_method
 
 

@@ -2,8 +2,9 @@ import argparse
 
 import pytest
 
+from mmseg_kd.io.command_line import add_training_arguments
 from mmseg_kd.io.errors import ConfigError
-from mmseg_kd.recipes.training import add_training_arguments, train, training_config
+from mmseg_kd.recipes.training import train, training_config
 
 
 def config_of(own, tmp_path, *more):

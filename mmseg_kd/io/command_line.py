@@ -1,0 +1,101 @@
+"""Arguments that tools have in common, and the files that they name."""
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from .configs import config_file
+from .trust import add_trust_files
+
+SETUPS, TERMS = 'mmseg_kd::_base_/setups', 'mmseg_kd::_base_/terms'
+CONFIG_HELP = 'config file, as a path or mmseg_kd::kd/..., or the name of a setup in configs/_base_/setups'
+TERMS_HELP = 'terms for a setup without terms: the name of a method in configs/_base_/terms, or the path of a file'
+
+
+def add_arguments(parser: argparse.ArgumentParser, config: bool = True) -> None:
+    """The arguments that MMSegmentation's tools have in common.
+
+    Args:
+        parser: Parser of a tool.
+        config: Whether to add the config and its terms too.
+    """
+    if config:
+        parser.add_argument('config', help=CONFIG_HELP)
+        parser.add_argument('--terms', help=TERMS_HELP)
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs and checkpoints; by default work_dirs/<config>, plus -<terms> with --terms, plus _<part> '
+        'if an option sets another partition',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='override settings of the config, such as optim_wrapper.optimizer.lr=0.02 or key="[(a,b),(c,d)]"',
+    )
+    add_trust_files(parser)
+    parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by torch.distributed.launch')
+
+
+def add_training_arguments(parser: argparse.ArgumentParser, config: bool = True) -> None:
+    """Add the arguments of a training to those of a tool.
+
+    Args:
+        parser: Parser of the tool.
+        config: Whether to add the config and its terms too.
+    """
+    add_arguments(parser, config)
+    parser.add_argument('--resume', action='store_true', help='resume from the latest checkpoint in the work directory')
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+
+
+def setup_file(name: str) -> str:
+    """The file of a setup or of any other config.
+
+    Args:
+        name: Path, ``package::relative/path.py``, or the name of a file in ``configs/_base_/setups`` without ``.py``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+
+    Example:
+        >>> setup_file('r101_r18_voc12').endswith('configs/_base_/setups/r101_r18_voc12.py')
+        True
+    """
+    return _shipped(name, SETUPS, 'config')
+
+
+def terms_file(name: str) -> str:
+    """The file of the terms of a method.
+
+    Args:
+        name: Path, ``package::relative/path.py``, or the name of a file in ``configs/_base_/terms`` without ``.py``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    return _shipped(name, TERMS, 'terms')
+
+
+def check_files(args: argparse.Namespace) -> None:
+    """Check that the files exist that a command line names, before imports that take seconds.
+
+    Args:
+        args: Parsed arguments with ``config`` and ``terms``.
+
+    Raises:
+        FileNotFoundError: If one does not exist.
+    """
+    setup_file(args.config)
+    if args.terms is not None:
+        terms_file(args.terms)
+
+
+def _shipped(name: str, folder: str, what: str) -> str:
+    if Path(name).name == name and not Path(name).suffix and not Path(name).is_file():
+        return str(config_file(f'{folder}/{name}.py', what=what, shown=name))
+    return str(config_file(name, what=what))
