@@ -106,3 +106,16 @@ def test_what_cannot_end_well_is_refused(monkeypatch):
     monkeypatch.setenv('SLURM_PROCID', '3')
     monkeypatch.setenv('SLURM_LOCALID', '1')
     assert rank_of('slurm') == (3, 1) and rank_of('none') == (0, 0)
+
+
+def test_equal_configs_are_formatted_once(monkeypatch):
+    formatted = []
+    for place in ('yapf.yapflib.yapf_api', 'mmengine.config.config'):
+        monkeypatch.setattr(
+            f'{place}.FormatCode', lambda text, **_: (formatted.append(text), ('x', True))[1], raising=False
+        )
+    launch.format_once()
+    launch.format_once()
+    first, second = Config(dict(a=1)), Config(dict(a=2))
+    assert [config.pretty_text for config in (first, second, first)] == ['x'] * 3
+    assert formatted == ['a = 1\n', 'a = 2\n']
