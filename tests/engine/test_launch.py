@@ -118,4 +118,4 @@ def test_equal_configs_are_formatted_once(monkeypatch):
     launch.format_once()
     first, second = Config(dict(a=1)), Config(dict(a=2))
     assert [config.pretty_text for config in (first, second, first)] == ['x'] * 3
-    assert formatted == ['a = 1\n', 'a = 2\n']
+    assert formatted == ['a=1', 'a=2']
