@@ -419,7 +419,8 @@ def test_weights_of_torchvision_fit_the_student_as_documented():
 
 
 @pytest.mark.parametrize('leaf', LEAVES)
-def test_leaf_states_the_images_of_a_step_and_has_them_on_one_gpu(leaf):
+def test_leaf_states_seed_and_images_of_a_step_and_has_them_on_one_gpu(leaf):
+    assert parsed(leaf).randomness == dict(seed=0)
     cfg = read(leaf)
     assert cfg.auto_scale_lr.enable is False
     assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.batch_size
