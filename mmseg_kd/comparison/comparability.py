@@ -39,6 +39,10 @@ class Difference(NamedTuple):
             budget.
         key: config key. ``model[.student]`` means ``model`` in a baseline and ``model.student`` in a distiller.
         values: each value with its runs, the most common value first.
+
+    Example:
+        >>> str(Difference('crop', 'crop_size', [('512', ['a', 'b']), ('769', ['c'])]))
+        'different crop: crop_size is 512 in a, b, but 769 in c'
     """
 
     kind: str
@@ -57,6 +61,12 @@ def find_differences(runs: Sequence[Run]) -> list[Difference]:
     Args:
         runs: complete runs. The number of iterations may differ if all runs belong to sweeps with the same budget in
             epochs or seconds.
+
+    Example:
+        >>> from pathlib import Path
+        >>> runs = [Run(Path(name), config=dict(model=dict(type=name))) for name in ('a', 'b')]
+        >>> [difference.key for difference in find_differences(runs)]
+        ['model[.student].type']
     """
     conditions = [fixed_settings(run) for run in runs]
     budgets = [(run.sweep or {}).get('budget') or {} for run in runs]
@@ -92,6 +102,11 @@ def training_settings(run: Run) -> dict[str, Any]:
 
     Args:
         run: run with a config.
+
+    Example:
+        >>> from pathlib import Path
+        >>> training_settings(Run(Path('a'), config=dict(model=dict(backbone=dict(depth=18)))))
+        {'processes': 1, 'model.backbone.depth': 18}
     """
     settings = {'processes': run.processes}
     for key in TRAINING:
@@ -111,6 +126,11 @@ def run_names(runs: Sequence[Run]) -> list[str]:
 
     Args:
         runs: runs in any order.
+
+    Example:
+        >>> from pathlib import Path
+        >>> run_names([Run(Path('work_dirs/cwd/0')), Run(Path('work_dirs/pi/0'))])
+        ['cwd/0', 'pi/0']
     """
     parts = [run.folder.parts for run in runs]
     same = 0
@@ -145,6 +165,10 @@ def varied_keys(settings: Sequence[dict[str, Any]]) -> list[str]:
 
     Args:
         settings: settings of each run, by dotted key.
+
+    Example:
+        >>> varied_keys([dict(lr=0.1, depth=18), dict(lr=0.2, depth=18)])
+        ['lr']
     """
     every = dict.fromkeys(key for one in settings for key in one)
     return [key for key in every if any(one.get(key) != settings[0].get(key) for one in settings)]
@@ -158,6 +182,11 @@ def fixed_settings(run: Run) -> dict[str, dict[str, Any]]:
 
     Args:
         run: run with a config.
+
+    Example:
+        >>> from pathlib import Path
+        >>> sorted(fixed_settings(Run(Path('a'), config={})))
+        ['batch', 'crop', 'data', 'iterations', 'student']
     """
     config = run.config
     model = config.get('model', {})
@@ -200,6 +229,10 @@ def architecture(network: Any) -> Any:
 
     Args:
         network: config of a segmentor.
+
+    Example:
+        >>> architecture(dict(depth=18, loss_decode=dict(type='CrossEntropyLoss')))
+        {'depth': 18}
     """
     if isinstance(network, list):
         return [architecture(item) for item in network]

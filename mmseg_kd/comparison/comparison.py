@@ -41,6 +41,11 @@ class Row:
         standing: ``'best'``, ``'within'`` one std of the best, or ``''``.
         class_standing: standing in the IoU of every class.
         chosen: settings that a sweep varied for this candidate, with the chosen values.
+
+    Example:
+        >>> from pathlib import Path
+        >>> Row('cwd', 'distilled', [Run(Path('cwd'))], {}, Spread(60.0, None, 1), {}).miou.mean
+        60.0
     """
 
     name: str
@@ -84,6 +89,10 @@ class Variation(NamedTuple):
         name: name of the candidate, and of the sweep's stage.
         keys: config keys of the varied settings.
         results: a value for each key, and the mIoU in percent.
+
+    Example:
+        >>> Variation('pi in tune', ['lr'], [((0.1,), Spread(60.0, None, 1))]).keys
+        ['lr']
     """
 
     name: str
@@ -104,6 +113,14 @@ class Comparison:
         variations: results by varied settings.
         facts: common settings of the runs, as label and text.
         confidence: confidence of the intervals, in (0, 1).
+
+    Example:
+        >>> from pathlib import Path
+        >>> run = Run(Path('cwd'), iterations=100, validations=[(100, 60.0)])
+        >>> row = Row('cwd', 'distilled', [run], {}, Spread(60.0, None, 1), {})
+        >>> comparison = Comparison([row], None, [], [], [], [], [], confidence=0.95)
+        >>> [row.name for row in comparison.ranked]
+        ['cwd']
     """
 
     rows: list[Row]

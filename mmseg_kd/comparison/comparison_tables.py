@@ -61,6 +61,10 @@ class Cell(NamedTuple):
         text: content of the cell.
         standing: ``'best'`` for bold, ``'within'`` (one std of the best) for underlined, or ``''``.
         value: number in the text, if there is one.
+
+    Example:
+        >>> Cell('60.00', 'best', 60.0).standing
+        'best'
     """
 
     text: str
@@ -76,6 +80,10 @@ class Table:
         title: title of the table.
         header: names of the columns.
         rows: cells of each row, as many as columns.
+
+    Example:
+        >>> Table('Results', ['', 'mIoU'], [[Cell('cwd'), Cell('60.00', 'best')]]).header
+        ['', 'mIoU']
     """
 
     title: str
@@ -220,7 +228,13 @@ def notes(comparison: Comparison) -> list[str]:
 
 
 def as_text(table: Table) -> str:
-    """Aligned columns, with ``*`` after the best result and ``~`` after results within one std of it."""
+    """Aligned columns, with ``*`` after the best result and ``~`` after results within one std of it.
+
+    Example:
+        >>> print(as_text(Table('Results', ['', 'mIoU'], [[Cell('cwd'), Cell('60.00', 'best')]])))
+              mIoU
+        cwd  60.00 *
+    """
     marks = {'best': ' *', 'within': ' ~'}
     marked = {i for line in table.rows for i, cell in enumerate(line) if cell.standing}
     lines = [[name + '  ' * (i in marked) for i, name in enumerate(table.header)]]
@@ -236,7 +250,14 @@ def as_text(table: Table) -> str:
 
 
 def as_markdown(table: Table) -> str:
-    """A Markdown table, with the best result in bold and results within one std of it underlined."""
+    """A Markdown table, with the best result in bold and results within one std of it underlined.
+
+    Example:
+        >>> print(as_markdown(Table('Results', ['', 'mIoU'], [[Cell('cwd'), Cell('60.00', 'best')]])))
+        |     |      mIoU |
+        | --- | --------: |
+        | cwd | **60.00** |
+    """
     marks = {'best': '**{}**', 'within': '<u>{}</u>', '': '{}'}
     rows = [[_escape_markdown(name) for name in table.header]]
     rows += [[marks[cell.standing].format(_escape_markdown(cell.text)) for cell in line] for line in table.rows]
@@ -244,7 +265,19 @@ def as_markdown(table: Table) -> str:
 
 
 def as_latex(table: Table) -> str:
-    """A ``tabular`` for the package booktabs, with the marks of :func:`as_markdown`."""
+    r"""A ``tabular`` for the package booktabs, with the marks of :func:`as_markdown`.
+
+    Example:
+        >>> print(as_latex(Table('Results', ['', 'mIoU'], [[Cell('cwd'), Cell('60.00', 'best')]])))
+        % needs \usepackage{booktabs}
+        \begin{tabular}{lr}
+        \toprule
+         & mIoU \\
+        \midrule
+        cwd & \textbf{60.00} \\
+        \bottomrule
+        \end{tabular}
+    """
     marks = {'best': r'\textbf{%s}', 'within': r'\underline{%s}', '': '%s'}
     lines = [[marks[cell.standing] % _escape_latex(cell.text) for cell in line] for line in table.rows]
     return '\n'.join(

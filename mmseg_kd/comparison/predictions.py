@@ -33,6 +33,10 @@ class Predictions:
         classes: names of the classes.
         palette: red, green and blue of every class, in 0..255.
         missing: names of the rows without predictions, each with the reason.
+
+    Example:
+        >>> Predictions([], [], {}, ['road'], [[128, 64, 128]], []).classes
+        ['road']
     """
 
     images: list[np.ndarray]
@@ -69,6 +73,10 @@ def last_checkpoint(run: Run) -> Path | None:
 
     Args:
         run: run whose folder may have been moved.
+
+    Example:
+        >>> last_checkpoint(Run(Path('moved'))) is None
+        True
     """
     named = pointed_checkpoint(run.folder)
     counted = sorted(

@@ -16,6 +16,10 @@ class Spread:
         mean: mean of the measurements.
         std: sample standard deviation (divided by n - 1); None for a single measurement.
         count: number of measurements.
+
+    Example:
+        >>> Spread(mean=61.0, std=1.0, count=3).mean
+        61.0
     """
 
     mean: float
@@ -32,6 +36,10 @@ class PairedDifference:
         low: lower end of the confidence interval; None for a single pair.
         high: upper end of the confidence interval; None for a single pair.
         pairs: number of pairs.
+
+    Example:
+        >>> PairedDifference(mean=1.2, low=0.4, high=2.0, pairs=3).pairs
+        3
     """
 
     mean: float

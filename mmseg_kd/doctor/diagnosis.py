@@ -11,7 +11,12 @@ OK, WARNING, FAILED, SKIPPED = 'ok', 'warning', 'failed', 'skipped'
 
 @dataclass
 class Finding:
-    """One line of the diagnosis: name of the check, status, and result; problems name the remedy."""
+    """One line of the diagnosis: name of the check, status, and result; problems name the remedy.
+
+    Example:
+        >>> Finding('losses', 'ok', 'decode.loss_ce 1.2').status
+        'ok'
+    """
 
     check: str
     status: str
@@ -20,7 +25,12 @@ class Finding:
 
 @dataclass
 class Missing:
-    """The result of a check that failed or was skipped; checks that need it are skipped too."""
+    """The result of a check that failed or was skipped; checks that need it are skipped too.
+
+    Example:
+        >>> Missing('student').check
+        'student'
+    """
 
     check: str
 
@@ -31,6 +41,13 @@ class Reporter:
     Args:
         write: function that receives a finding.
         check: name of the check.
+
+    Example:
+        >>> report = Reporter(print, 'losses')
+        >>> report.warning('loss_pi is 0')
+        Finding(check='losses', status='warning', text='loss_pi is 0')
+        >>> report.clean
+        False
     """
 
     def __init__(self, write: Callable[[Finding], None], check: str) -> None:
@@ -62,6 +79,14 @@ class Diagnosis:
 
     Args:
         out: output stream; a terminal also shows the current check.
+
+    Example:
+        >>> import sys
+        >>> diagnosis = Diagnosis(sys.stdout)
+        >>> diagnosis.run('student', lambda report: report.ok('3.2 M parameters'))
+        ok       student            3.2 M parameters
+        >>> diagnosis.verdict()
+        '1 ok: ready to train'
     """
 
     def __init__(self, out: TextIO) -> None:

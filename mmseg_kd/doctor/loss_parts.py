@@ -22,6 +22,10 @@ class Part:
         value: weighted value.
         gradient: norm of the gradient with respect to the student's parameters; 0 without a gradient.
         connected: whether the value depends on a parameter of the student.
+
+    Example:
+        >>> Part('loss_pi', value=0.5, gradient=2.0, connected=True).gradient
+        2.0
     """
 
     name: str
@@ -36,6 +40,15 @@ def read_parts(model: nn.Module, batch: dict) -> dict[str, Part]:
     Args:
         model: segmentor or distiller; its gradients are removed.
         batch: batch before preprocessing.
+
+    Example:
+        >>> from mmengine.registry import init_default_scope
+        >>> from mmseg_kd.testing.toys import toy_batch, toy_segmentor
+        >>> from mmseg.registry import MODELS
+        >>> init_default_scope('mmseg')  # a Runner does this
+        >>> parts = read_parts(MODELS.build(toy_segmentor(auxiliary=False)), toy_batch())
+        >>> parts['decode.loss_ce'].connected
+        True
     """
     model.train()
     student = model.student if isinstance(model, Distiller) else model
@@ -53,13 +66,25 @@ def read_parts(model: nn.Module, batch: dict) -> dict[str, Part]:
 
 
 def gradient_shares(parts: list[Part]) -> dict[str, float]:
-    """Gradient norm of each loss, divided by the sum of all finite norms."""
+    """Gradient norm of each loss, divided by the sum of all finite norms.
+
+    Example:
+        >>> gradient_shares([Part('a', 1.0, 3.0, True), Part('b', 1.0, 1.0, True)])
+        {'a': 0.75, 'b': 0.25}
+    """
     total = math.fsum(part.gradient for part in parts if math.isfinite(part.gradient))
     return {part.name: part.gradient / total if total else 0.0 for part in parts}
 
 
 def loss_table(parts: list[Part], model: nn.Module) -> str:
-    """A table of the losses with weight, value, gradient norm, and the shares of both."""
+    """A table of the losses with weight, value, gradient norm, and the shares of both.
+
+    Example:
+        >>> print(loss_table([Part('decode.loss_ce', 2.0, 3.0, True)], nn.Linear(1, 1)))
+        | loss           | weight | value | share of the loss | gradient norm | share of the norms |
+        | -------------- | -----: | ----: | ----------------: | ------------: | -----------------: |
+        | decode.loss_ce |        |     2 |           100.0 % |             3 |            100.0 % |
+    """
     shares = gradient_shares(parts)
     total = math.fsum(part.value for part in parts if math.isfinite(part.value) and part.connected)
     rows = [['loss', 'weight', 'value', 'share of the loss', 'gradient norm', 'share of the norms']]
@@ -85,12 +110,26 @@ def loss_table(parts: list[Part], model: nn.Module) -> str:
 
 
 def preprocess(model: BaseSegmentor, batch: dict) -> dict:
-    """A copy of a batch, preprocessed as in training."""
+    """A copy of a batch, preprocessed as in training.
+
+    Example:
+        >>> from mmengine.registry import init_default_scope
+        >>> from mmseg_kd.testing.toys import toy_batch, toy_segmentor
+        >>> from mmseg.registry import MODELS
+        >>> init_default_scope('mmseg')  # a Runner does this
+        >>> preprocess(MODELS.build(toy_segmentor()), toy_batch(num=2, size=32))['inputs'].shape
+        torch.Size([2, 3, 32, 32])
+    """
     return model.data_preprocessor(copy.deepcopy(batch), True)
 
 
 def labeled_part(data: dict) -> dict:
-    """The labeled branch of a preprocessed batch; the whole batch without branches."""
+    """The labeled branch of a preprocessed batch; the whole batch without branches.
+
+    Example:
+        >>> labeled_part(dict(inputs=dict(labeled='a', unlabeled=['b'])))
+        {'inputs': 'a'}
+    """
     return {key: value['labeled'] if isinstance(value, dict) else value for key, value in data.items()}
 
 
@@ -99,7 +138,16 @@ def terms_of(model: nn.Module) -> dict[str, Term]:
 
 
 def losses_of(model: nn.Module, batch: dict) -> dict[str, Tensor]:
-    """The losses that MMEngine sums, by name."""
+    """The losses that MMEngine sums, by name.
+
+    Example:
+        >>> from mmengine.registry import init_default_scope
+        >>> from mmseg_kd.testing.toys import toy_batch, toy_segmentor
+        >>> from mmseg.registry import MODELS
+        >>> init_default_scope('mmseg')  # a Runner does this
+        >>> list(losses_of(MODELS.build(toy_segmentor(auxiliary=False)), toy_batch()))
+        ['decode.loss_ce']
+    """
     losses = model(**preprocess(model, batch), mode='loss')
     return {
         name: value.mean() if isinstance(value, Tensor) else tensor_sum(item.mean() for item in value)

@@ -25,6 +25,10 @@ class Feature:
         names: paths of the tensor; the main path is the first.
         shape: shape without the batch: (C, H, W) of a map, (L, C) of tokens.
         stride: downsampling factor from the image, on a side; 0 for tensors without spatial positions.
+
+    Example:
+        >>> Feature(['backbone[3]'], shape=(512, 64, 128), stride=8).stride
+        8
     """
 
     names: list[str]
@@ -43,6 +47,15 @@ def features(skeleton: nn.Module, size: Sequence[int]) -> list[Feature]:
         skeleton: segmentor from :func:`mmseg_kd.distillers.dry_run.build_skeleton`, for a teacher; or the result of
             :func:`~mmseg_kd.distillers.dry_run.as_trained` for it, for a student.
         size: size of the images, (H, W).
+
+    Example:
+        >>> from mmengine.registry import init_default_scope
+        >>> from mmseg_kd.testing.toys import toy_batch, toy_segmentor
+        >>> from mmseg_kd.distillers.dry_run import build_skeleton
+        >>> init_default_scope('mmseg')  # a Runner does this
+        >>> found = features(build_skeleton(toy_segmentor(auxiliary=False)), (32, 32))
+        >>> found[-1].names[0], found[-1].shape
+        ('logits', (4, 4, 4))
     """
     # In evaluation mode dropout returns its input, and `prelogits` would be the same tensor as the feature before.
     for module in skeleton.modules():

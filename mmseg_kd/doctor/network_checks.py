@@ -36,6 +36,15 @@ class Network:
         config: config of the segmentor.
         skeleton: network without weights, on the meta device if possible.
         teacher: frozen teacher that loads and runs the network; None for the student.
+
+    Example:
+        >>> from mmengine.registry import init_default_scope
+        >>> from mmseg_kd.testing.toys import toy_batch, toy_segmentor
+        >>> from mmseg_kd.distillers.dry_run import build_skeleton
+        >>> init_default_scope('mmseg')  # a Runner does this
+        >>> network = Network('student', 'model', {}, build_skeleton(toy_segmentor()))
+        >>> [key for key, _ in network.heads]
+        ['model.decode_head', 'model.auxiliary_head']
     """
 
     label: str

@@ -36,6 +36,10 @@ class Cost:
         memory: peak memory of a step in bytes; that of the process if the device does not count it.
         student_memory: peak memory of a step of the baseline, without the teachers' weights; None if the device does
             not count it.
+
+    Example:
+        >>> Cost(step=1.0, teachers=0.25, student=0.5, memory=0).terms
+        0.25
     """
 
     step: float
@@ -132,7 +136,17 @@ def check_cost(
 
 
 def cost_table(cost: Cost) -> str:
-    """A table of seconds and memory of a distilled step and its parts."""
+    """A table of seconds and memory of a distilled step and its parts.
+
+    Example:
+        >>> print(cost_table(Cost(step=1.0, teachers=0.25, student=0.5, memory=2**30)))
+        | step             | seconds | relative to the baseline | peak memory, GiB |
+        | ---------------- | ------: | -----------------------: | ---------------: |
+        | baseline         |     0.5 |                   1.00 x |                  |
+        | teachers         |    0.25 |                   0.50 x |                  |
+        | terms (the rest) |    0.25 |                   0.50 x |                  |
+        | whole            |       1 |                   2.00 x |             1.00 |
+    """
 
     def gib(value: int | None) -> str:
         return '' if value is None else f'{value / 2**30:.2f}'
@@ -150,7 +164,12 @@ def cost_table(cost: Cost) -> str:
 
 
 def iterations(config: Config, loader: DataLoader) -> int:
-    """The number of iterations of a training; 0 if it is unknown."""
+    """The number of iterations of a training; 0 if it is unknown.
+
+    Example:
+        >>> iterations(Config(dict(train_cfg=dict(max_epochs=3))), [None] * 5)
+        15
+    """
     train = config.get('train_cfg') or {}
     return train.get('max_iters') or train.get('max_epochs', 0) * len(loader)
 

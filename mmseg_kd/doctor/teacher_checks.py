@@ -37,6 +37,10 @@ class Accuracy(NamedTuple):
         pixels: pixel accuracy.
         constant_miou: mIoU of the most frequent class everywhere.
         constant_pixels: pixel accuracy of the most frequent class everywhere.
+
+    Example:
+        >>> Accuracy(miou=76.1, std=0.5, pixels=95.0, constant_miou=3.2, constant_pixels=40.0).miou
+        76.1
     """
 
     miou: float
@@ -185,7 +189,12 @@ def measure(
 
 
 def summarize(intersections: np.ndarray, unions: np.ndarray, labels: np.ndarray) -> Accuracy:
-    """Accuracies from the results of :func:`measure`."""
+    """Accuracies from the results of :func:`measure`.
+
+    Example:
+        >>> summarize(np.array([[3.0]]), np.array([[4.0]]), np.array([[4.0]])).miou
+        75.0
+    """
     samples = np.random.default_rng(0).integers(0, len(labels), (RESAMPLES, len(labels)))
     resampled = [_miou(intersections[rows], unions[rows]) for rows in samples]
     total = max(labels.sum(), 1)

@@ -21,6 +21,10 @@ class Quality(NamedTuple):
         iou: IoU of every class; NaN for classes that occur in neither.
         judged: Share of the pixels that were compared, which are ignored in neither map.
         fscore: Mean F1 over the same classes, as ``mFscore`` of ``IoUMetric``.
+
+    Example:
+        >>> Quality(miou=60.0, accuracy=90.0, iou={'road': 60.0}, judged=100.0, fscore=75.0).miou
+        60.0
     """
 
     miou: float

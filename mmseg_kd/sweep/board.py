@@ -17,6 +17,15 @@ class Board:
         sweep: sweep to run.
         database: Optuna's storage.
         costs: ``iterations`` and ``step_seconds`` of each candidate.
+
+    Example:
+        >>> from mmseg_kd.sweep.plan import Candidate, Stage
+        >>> stage = Stage('tune', ('cwd', 'pi'), seeds=(0,))
+        >>> candidates = {name: Candidate(name, f'{name}.py') for name in ('cwd', 'pi')}
+        >>> sweep = Sweep('study', 'work', 'mIoU', dict(kind='iterations', value=100), candidates, (stage,))
+        >>> board = Board(sweep, None, {})
+        >>> [study.key for study in board.studies]
+        ['tune/cwd', 'tune/pi']
     """
 
     def __init__(self, sweep: Sweep, database: Any, costs: dict[str, dict]) -> None:

@@ -31,6 +31,10 @@ def iterations_of(budget: dict, config: Config, step_seconds: float | None = Non
             as the training set; or ``'seconds'`` of training steps, without validation.
         config: training config with ``train_dataloader``.
         step_seconds: seconds of one step; needed for a budget in seconds.
+
+    Example:
+        >>> iterations_of(dict(kind='seconds', value=60), Config(), step_seconds=0.5)
+        120
     """
     if budget['kind'] == 'iterations':
         return int(budget['value'])
@@ -56,6 +60,10 @@ def stretch(config: Config, iterations: int) -> dict[str, Any]:
 
     Raises:
         ValueError: if the config trains by epochs.
+
+    Example:
+        >>> stretch(Config(dict(train_cfg=dict(max_iters=100, val_interval=50))), 200)
+        {'train_cfg.max_iters': 200, 'train_cfg.val_interval': 100}
     """
     before = config.get('train_cfg', {}).get('max_iters')
     if before is None:
@@ -119,7 +127,12 @@ def measure_step_seconds(
 
 
 def value_at(config: Config, key: str) -> Any:
-    """The value at a dotted key of a config, where a number is an index of a list; None if there is no such key."""
+    """The value at a dotted key of a config, where a number is an index of a list; None if there is no such key.
+
+    Example:
+        >>> value_at(Config(dict(hooks=[dict(interval=10)])), 'hooks.0.interval')
+        10
+    """
     node: Any = config._cfg_dict
     for part in key.split('.'):
         if isinstance(node, dict):
@@ -132,7 +145,12 @@ def value_at(config: Config, key: str) -> Any:
 
 
 def teachers(config: Config) -> Iterator[dict]:
-    """The settings of all teachers with a checkpoint, including the members of ensembles."""
+    """The settings of all teachers with a checkpoint, including the members of ensembles.
+
+    Example:
+        >>> list(teachers(Config(dict(model=dict(teacher=dict(config='t.py', checkpoint='t.pth'))))))
+        [{'config': 't.py', 'checkpoint': 't.pth'}]
+    """
     nodes = [(config.get('model') or {}).get('teacher')]
     for node in nodes:
         if isinstance(node, dict):

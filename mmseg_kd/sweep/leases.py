@@ -16,7 +16,14 @@ Heartbeat = tuple[str, int]
 
 
 class LeaseLost(RuntimeError):
-    """Another worker took over the lease, because this worker had sent no heartbeat for too long."""
+    """Another worker took over the lease, because this worker had sent no heartbeat for too long.
+
+    Example:
+        >>> raise LeaseLost('run 1 is held by another worker')
+        Traceback (most recent call last):
+        ...
+        mmseg_kd.sweep.leases.LeaseLost: run 1 is held by another worker
+    """
 
 
 class Leases:
@@ -35,6 +42,13 @@ class Leases:
         folder: folder for the lock files.
         patience: seconds without a heartbeat after which a worker on another machine counts as dead.
         clock: monotonic clock, in seconds.
+
+    Example:
+        >>> leases = Leases('sqlite:///study.db', 'locks')
+        >>> lease = leases.acquire('run 1')
+        >>> leases.acquire('run 1') is None  # one worker at a time
+        True
+        >>> lease.release()
     """
 
     def __init__(
@@ -130,6 +144,11 @@ class Lease:
         work: name of the work item.
         owner: name of the worker, unique for each lease.
         lock: lock on the work item's file.
+
+    Example:
+        >>> lease = Leases('sqlite:///study.db', 'locks').wait('run 1')
+        >>> lease.renew()
+        >>> lease.release()
     """
 
     def __init__(self, leases: Leases, work: str, owner: str, lock: '_Lock') -> None:
@@ -186,5 +205,10 @@ class _Lock:
 
 
 def engine_arguments(url: str) -> dict:
-    """Arguments of SQLAlchemy's engine for a database; with SQLite, a long timeout while another worker writes."""
+    """Arguments of SQLAlchemy's engine for a database; with SQLite, a long timeout while another worker writes.
+
+    Example:
+        >>> engine_arguments('postgresql://host/study')
+        {'pool_pre_ping': True}
+    """
     return dict(connect_args=dict(timeout=LOCK_TIMEOUT)) if url.startswith('sqlite') else dict(pool_pre_ping=True)

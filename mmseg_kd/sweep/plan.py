@@ -35,6 +35,10 @@ class Candidate:
         options: changes to the config, by dotted key.
         inherit: other candidates whose best values are used, also from stages without this candidate.
         terms: name or path of the terms of a method, if the config is a setup.
+
+    Example:
+        >>> Candidate('cwd', 'setup.py', terms='cwd').source
+        {'config': 'setup.py', 'terms': 'cwd'}
     """
 
     name: str
@@ -69,6 +73,10 @@ class Stage:
         trials: number of samples; 0 for a grid.
         prune_after: iteration after which a trial is stopped if its validation falls below the median of earlier
             trials; None for no pruning.
+
+    Example:
+        >>> Stage('tune', ('cwd',), seeds=(0,), space={'lr': [0.1, 0.2]}).trial_values()
+        [{'lr': 0.1}, {'lr': 0.2}]
     """
 
     name: str
@@ -97,6 +105,13 @@ class Sweep:
         budget: ``dict(kind='iterations', 'epochs' or 'seconds', value=...)`` of every run.
         candidates: candidates by name.
         stages: stages in order.
+
+    Example:
+        >>> stage = Stage('tune', ('cwd',), seeds=(0,))
+        >>> candidates = {'cwd': Candidate('cwd', 'cwd.py')}
+        >>> sweep = Sweep('study', 'work', 'mIoU', dict(kind='epochs', value=1), candidates, (stage,))
+        >>> list(sweep.active_candidates)
+        ['cwd']
     """
 
     name: str
@@ -159,7 +174,12 @@ def load_sweep(path: str, options: dict[str, Any] | None = None) -> Sweep:
 
 
 def flatten(options: dict[str, Any], prefix: str = '') -> dict[str, Any]:
-    """Nested options by dotted key."""
+    """Nested options by dotted key.
+
+    Example:
+        >>> flatten(dict(optimizer=dict(lr=0.1), amp=True))
+        {'optimizer.lr': 0.1, 'amp': True}
+    """
     flat: dict[str, Any] = {}
     for key, value in options.items():
         if isinstance(value, dict):
@@ -174,6 +194,10 @@ def as_arguments(options: dict[str, Any]) -> list[str]:
 
     Raises:
         ValueError: if ``--cfg-options`` would parse a value as another one.
+
+    Example:
+        >>> as_arguments({'optimizer.lr': 0.1, 'train_cfg.max_iters': 100})
+        ['optimizer.lr=0.1', 'train_cfg.max_iters=100']
     """
     parser = argparse.ArgumentParser()
     add_arguments(parser)

@@ -16,6 +16,13 @@ class SweepProgress:
     Args:
         total: number of runs.
         out: output stream.
+
+    Example:
+        >>> import sys
+        >>> progress = SweepProgress(2, sys.stdout)
+        >>> progress.count(1, 2, left=600.0)
+        >>> progress.event('tune/cwd/0_seed0 complete')
+        [1/2] tune/cwd/0_seed0 complete, 10 min left
     """
 
     def __init__(self, total: int, out: TextIO) -> None:

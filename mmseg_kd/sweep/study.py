@@ -28,6 +28,14 @@ class Study:
         stage: stage of the study.
         candidate: name of the candidate.
         storage: Optuna's storage.
+
+    Example:
+        >>> from mmseg_kd.sweep.plan import Candidate
+        >>> stage = Stage('tune', ('cwd',), seeds=(0,))
+        >>> candidates = {'cwd': Candidate('cwd', 'cwd.py')}
+        >>> sweep = Sweep('study', 'work', 'mIoU', dict(kind='iterations', value=100), candidates, (stage,))
+        >>> Study(sweep, stage, 'cwd', storage=None).name
+        'study/tune/cwd'
     """
 
     def __init__(self, sweep: Sweep, stage: Stage, candidate: str, storage: Any) -> None:
@@ -188,7 +196,13 @@ class Study:
 
 
 def runs(trial: Any) -> dict[int, dict]:
-    """The results of a trial's runs by seed, each with ``state``, ``value``, ``error`` and ``seconds``."""
+    """The results of a trial's runs by seed, each with ``state``, ``value``, ``error`` and ``seconds``.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> runs(SimpleNamespace(user_attrs={'seed_1': dict(state='complete', value=60.0)}))
+        {1: {'state': 'complete', 'value': 60.0}}
+    """
     prefix = 'seed_'
     return {int(key[len(prefix) :]): value for key, value in trial.user_attrs.items() if key.startswith(prefix)}
 

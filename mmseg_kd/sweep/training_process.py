@@ -31,6 +31,12 @@ class TrainingProcess:
         command: program and arguments.
         log: file to which the output is appended.
         inherit: descriptors of files that stay open in the process.
+
+    Example:
+        >>> import sys
+        >>> with TrainingProcess([sys.executable, '-c', 'raise SystemExit(3)'], Path('output.log')) as process:
+        ...     process.wait(60)
+        3
     """
 
     def __init__(self, command: Sequence[str], log: Path, inherit: Sequence[int] = ()) -> None:
@@ -87,24 +93,44 @@ class TrainingProcess:
 
 
 def killed_from_outside(code: int) -> bool:
-    """Whether an exit code means that the process was killed by a signal, not ended by an error of its own."""
+    """Whether an exit code means that the process was killed by a signal, not ended by an error of its own.
+
+    Example:
+        >>> killed_from_outside(-9), killed_from_outside(1)
+        (True, False)
+    """
     number = -code if code < 0 else code - 128
     return number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def log_entries(work_dir: Path) -> Iterator[dict]:
-    """All log entries of a run, in order. Entries that a resumed run repeats come later."""
+    """All log entries of a run, in order. Entries that a resumed run repeats come later.
+
+    Example:
+        >>> list(log_entries(Path('empty')))
+        []
+    """
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
         yield from read_scalars(path)
 
 
 def validations(work_dir: Path, metric: str) -> dict[int, float]:
-    """The metric of each validation, by iteration."""
+    """The metric of each validation, by iteration.
+
+    Example:
+        >>> validations(Path('empty'), 'mIoU')
+        {}
+    """
     return {entry['step']: float(entry[metric]) for entry in log_entries(work_dir) if metric in entry}
 
 
 def reached(work_dir: Path) -> int:
-    """The last logged iteration; 0 without a log."""
+    """The last logged iteration; 0 without a log.
+
+    Example:
+        >>> reached(Path('empty'))
+        0
+    """
     return next((entry['step'] for entry in reversed(list(log_entries(work_dir))) if 'step' in entry), 0)
 
 
@@ -116,6 +142,10 @@ def prepare_resume(work_dir: Path, before: float) -> Path | None:
     Args:
         work_dir: folder of the run.
         before: iteration before which a checkpoint must be.
+
+    Example:
+        >>> prepare_resume(Path('empty'), before=100) is None
+        True
     """
     pointer = work_dir / 'last_checkpoint'
     found = {

@@ -35,6 +35,11 @@ class Run:
         study: study of the trial.
         index: index of the trial in its study.
         seed: random seed of the training.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> Run(SimpleNamespace(key='tune/cwd', name='study/tune/cwd'), index=3, seed=1).name
+        'tune/cwd/3_seed1'
     """
 
     study: Study
@@ -59,6 +64,10 @@ class Outcome:
         value: metric of the last validation.
         error: reason of a failure.
         seconds: duration of the training; None if it was interrupted.
+
+    Example:
+        >>> Outcome('complete', value=60.0).state
+        'complete'
     """
 
     state: str
@@ -77,6 +86,10 @@ class Worker:
         progress: display of events and progress.
         heartbeat: seconds between two heartbeats.
         poll: seconds between two checks of a running training.
+
+    Example:
+        >>> worker = Worker(board, ['python', 'tools/train.py'], leases, progress, 30, 1)  # doctest: +SKIP
+        >>> worker.work()  # doctest: +SKIP
     """
 
     def __init__(
@@ -283,6 +296,12 @@ def prepare_folder(folder: Path, record: dict, metric: str) -> Path | None:
         folder: folder of the run.
         record: content of ``run.json``; a folder with another record is not resumed.
         metric: name of the metric in the log.
+
+    Example:
+        >>> prepare_folder(Path('run'), dict(iterations=100), 'mIoU') is None
+        True
+        >>> (Path('run') / 'run.json').is_file()
+        True
     """
     path = folder / 'run.json'
     try:
