@@ -67,8 +67,11 @@ def mutants(source: str) -> list[tuple[int, str, str]]:
                 if not isinstance(child, ast.AST):
                     continue
                 for new in variants(child):
-                    what = f'{ast.unparse(child)} -> {ast.unparse(ast.fix_missing_locations(new))}'
+                    # A number is shown within its expression.
+                    shown = isinstance(child, ast.Constant) and isinstance(node, ast.expr)
+                    what = f'{ast.unparse(node if shown else child)} -> '
                     put(node, name, i, value, new)
+                    what += ast.unparse(ast.fix_missing_locations(node if shown else new))
                     found.append((getattr(child, 'lineno', 0), what, ast.unparse(ast.fix_missing_locations(tree))))
                     put(node, name, i, value, child)
                 visit(child)

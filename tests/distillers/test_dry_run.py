@@ -34,6 +34,26 @@ def test_a_network_that_looks_at_values_runs_on_the_cpu(monkeypatch):
     assert run_skeleton(build_skeleton(toy_segmentor(4)), ['logits'], (32, 32))['logits'].shape == (1, 4, 4, 4)
 
 
+def test_a_network_that_needs_more_than_images_to_train_is_read_in_eval_mode(monkeypatch):
+    from mmseg.models import PSPHead
+
+    forward, modes = PSPHead.forward, []
+
+    def looks(self, inputs):
+        modes.append((self.training, inputs[0].device.type))
+        if self.training:
+            raise RuntimeError('labels are missing')
+        return forward(self, inputs)
+
+    monkeypatch.setattr(PSPHead, 'forward', looks)
+    skeleton = build_skeleton(toy_segmentor(4)).train()
+    assert run_skeleton(skeleton, ['logits'], (32, 32))['logits'].shape == (1, 4, 4, 4)
+    assert modes == [(True, 'meta'), (True, 'cpu'), (False, 'cpu')]
+    monkeypatch.setattr(PSPHead, 'forward', lambda self, inputs: inputs[99])
+    with pytest.raises(IndexError):
+        run_skeleton(build_skeleton(toy_segmentor(4)), ['logits'], (32, 32))
+
+
 def test_a_wrong_config_says_what_is_wrong():
     with pytest.raises(KeyError, match='NoSuchSegmentor'):
         build_skeleton(dict(type='NoSuchSegmentor'))

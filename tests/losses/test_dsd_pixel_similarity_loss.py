@@ -90,6 +90,13 @@ def test_one_map_is_refused():
             DSDPixelSimilarityLoss()(student, teacher)
 
 
+@pytest.mark.parametrize('other', [(3, 8), (6, 4)])
+def test_layers_that_share_one_side_only_are_refused(other):
+    student = layers(2, 3, 4, (2,)) + layers(2, *other, (2,))
+    with pytest.raises(ValueError, match='one spatial size'):
+        DSDPixelSimilarityLoss()(student, student)
+
+
 def test_layers_must_share_one_grid():
     student = layers(2, 3, 4, (2,)) + layers(2, 6, 8, (2,))
     with pytest.raises(ValueError, match=r'one spatial size, but those of the student are \[\(3, 4\), \(6, 8\)\]'):
