@@ -36,7 +36,8 @@ class CheckedWorker:
 
         def excepthook(kind: Any, error: BaseException, trace: Any) -> None:
             _end_if_short(error)
-            before(kind, error, trace)
+            if not isinstance(error, _GONE):
+                before(kind, error, trace)
 
         sys.excepthook = excepthook
 
@@ -68,10 +69,14 @@ def open_files_explained() -> Iterator[None]:
         ) from error
 
 
+_GONE = (ConnectionError, EOFError)  # the main process ends, for example by Ctrl-C, and says why
+
+
 def _feeder_error(before: Callable[[Exception, Any], None]) -> Callable[[Exception, Any], None]:
     def feeder_error(error: Exception, item: Any) -> None:
         _end_if_short(error)
-        before(error, item)
+        if not isinstance(error, _GONE):
+            before(error, item)
 
     return feeder_error
 

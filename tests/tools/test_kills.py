@@ -66,9 +66,9 @@ def start(place, *command, out=subprocess.DEVNULL):
         (
             signal.SIGTERM,
             0,
-            r'stopped by SIGTERM: \S+/iter_\d+\.pth is saved, and the same command with --resume goes on',
+            r'stopped by SIGTERM: \S+/iter_\d+\.pth is saved, and the same command with --resume continues',
         ),
-        (signal.SIGINT, 130, 'interrupted: the same command with --resume goes on from the last checkpoint'),
+        (signal.SIGINT, 130, 'interrupted: the same command with --resume continues from the last checkpoint'),
     ],
 )
 def test_a_signal_ends_a_training_with_one_line(place, number, status, line):
