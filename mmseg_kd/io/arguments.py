@@ -55,6 +55,7 @@ READ_BEFORE = dict(
 # Nothing but the config gives arguments to these.
 COMPLETE = ('HOOKS', 'TRANSFORMS', 'METRICS')
 OWN = ('mmseg_kd', '__main__')
+SCOPES = (None, 'mmseg_kd', 'mmseg', 'mmengine')
 MISSING = inspect.Parameter.empty
 
 
@@ -132,7 +133,7 @@ def mistakes(
         example = f'write dict(type={config!r})' if isinstance(config, str) else 'write dict(type=..., ...)'
         yield f'{key} must be a dict with a type, but is {told(config)}; {example}'
         return
-    if config.get('_scope_') is not None:
+    if config.get('_scope_') not in SCOPES:  # of a registry that is not known here
         return
     kind = config.get('type')
     if kind is None:
@@ -148,7 +149,9 @@ def mistakes(
     if base is not None and not _derives(target, base):
         yield f'{key} must be {wanted or f"a {base.__name__}"}, but {_name(target)} is none; choose another type'
         return
-    yield from _argument_mistakes(target, {k: v for k, v in config.items() if k != 'type'}, key, registry, given)
+    yield from _argument_mistakes(
+        target, {k: v for k, v in config.items() if k not in ('type', '_scope_')}, key, registry, given
+    )
 
 
 def call_mistakes(target: Callable, config: Any, key: str, given: Iterable[str] = ()) -> Iterator[str]:

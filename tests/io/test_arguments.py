@@ -140,6 +140,12 @@ def test_each_mistake_has_its_line():
     ]
 
 
+def test_configs_that_inherit_from_mmseg_are_checked_too():
+    (line,) = mistakes(MODELS, dict(type='CWDLoss', temprature=1, _scope_='mmseg'), 'loss')
+    assert 'did you mean temperature?' in line
+    assert not list(mistakes(MODELS, dict(type='CWDLoss', temprature=1, _scope_='mmdet'), 'loss'))
+
+
 def test_names_that_are_far_off_have_no_nearest():
     assert nearest('HintLos', ['HintLoss', 'CWDLoss']) == 'did you mean HintLoss?'
     assert nearest('zzz', ['HintLoss']) == ''
