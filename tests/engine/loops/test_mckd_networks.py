@@ -42,8 +42,8 @@ def test_teacher_and_student_are_loaded_with_their_weights(networks, monkeypatch
     (tmp_path / 'first' / 'last_checkpoint').write_text('iter_5.pth')
     (tmp_path / 'first' / 'iter_5.pth').touch()
     assert networks.teacher() == networks.student('first') == 'labeler'
-    (config, checkpoint, tta), (student, weights, _) = loaded
-    assert (config, checkpoint, tta) == ('teacher.py', None, False)
+    first, (student, weights, *_) = loaded
+    assert first == ('teacher.py', None, False, None)
     assert student.randomness.seed == 7 and weights == str(tmp_path / 'first' / 'iter_5.pth')
     with pytest.raises(ValueError, match='second: the training left no checkpoint'):
         networks.student('second')
