@@ -8,7 +8,7 @@ from torch import nn
 
 from ..io.arguments import build
 from ..io.checkpoint import load_weights
-from ..io.configs import segmentor_config
+from ..io.configs import segmentor_config, segmentor_key
 
 
 def trained_network(config: Config, checkpoint: str) -> nn.Module:
@@ -21,6 +21,6 @@ def trained_network(config: Config, checkpoint: str) -> nn.Module:
     Raises:
         CheckpointError: If the checkpoint is missing, unsafe or belongs to another network.
     """
-    model = revert_sync_batchnorm(build(MODELS, segmentor_config(config), 'model'))
+    model = revert_sync_batchnorm(build(MODELS, segmentor_config(config), segmentor_key(config)))
     load_weights(model, checkpoint)
     return model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()

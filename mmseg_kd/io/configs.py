@@ -285,6 +285,19 @@ def segmentor_config(config: Config) -> ConfigDict:
     return network
 
 
+def segmentor_key(config: Config) -> str:
+    """The key of the segmentor of :func:`segmentor_config`, for messages.
+
+    Args:
+        config: Config of a segmentor or of a distiller.
+
+    Example:
+        >>> segmentor_key(Config(dict(model=dict(type='Distiller', student=dict(type='EncoderDecoder')))))
+        'model.student'
+    """
+    return 'model.student' if (config.get('model') or {}).get('student') else 'model'
+
+
 def outer_preprocessor(config: Config) -> ConfigDict | None:
     """The data preprocessor for networks of a config that have none: the distiller's, or the one at the top level.
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..distillers.class_logits import count_classes, prediction_shares, prediction_threshold
 from ..io.arguments import build
 from ..io.checkpoint import CheckpointError, load_weights
-from ..io.configs import published_weights, read_config, segmentor_config, with_names
+from ..io.configs import published_weights, read_config, segmentor_config, segmentor_key, with_names
 from ..io.data_sets import data_set_facts
 from ..losses.ops import tensor_sum
 from ..models.class_map import ClassMap, map_classes
@@ -60,7 +60,7 @@ class Labeler:
         self.config_name, self.checkpoint, self.tta = getattr(config, 'filename', config), checkpoint, tta
         config = read_config(config) if isinstance(config, str) else with_names(config)
         init_default_scope(config.get('default_scope') or 'mmseg')
-        model = build(MODELS, segmentor_config(config), 'model')
+        model = build(MODELS, segmentor_config(config), segmentor_key(config))
         try:
             if checkpoint is not None:
                 load_weights(model, published_weights(str(self.config_name)) if checkpoint == 'auto' else checkpoint)

@@ -14,7 +14,7 @@ from ..distillers.inference import image_channels, image_size
 from ..distillers.teacher import build_teachers, in_precision, scaled_size
 from ..io.arguments import build
 from ..io.checkpoint import load_weights
-from ..io.configs import outer_preprocessor, segmentor_config
+from ..io.configs import outer_preprocessor, segmentor_config, segmentor_key
 from .complexity import complexity
 from .energy import energy_tracker, measure_energy
 from .latency import measure_latency
@@ -96,7 +96,7 @@ def load_networks(config: Config, checkpoint: str | None = None) -> list[Network
         checkpoint: Checkpoint of the student or segmentor.
     """
     distilled = 'teacher' in config.model
-    module = build(MODELS, segmentor_config(config), 'model')
+    module = build(MODELS, segmentor_config(config), segmentor_key(config))
     if checkpoint is not None:
         load_weights(module, checkpoint)
     weights = 'random' if checkpoint is None else 'trained'
