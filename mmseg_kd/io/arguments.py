@@ -65,6 +65,10 @@ class Arguments(NamedTuple):
     Args:
         known: The annotation and the default of each, by name; ``MISSING`` where there is none.
         open: Whether it takes others as well.
+
+    Example:
+        >>> Arguments(dict(weight=(float, 1.0)), open=False).known['weight']
+        (<class 'float'>, 1.0)
     """
 
     known: dict[str, tuple[Any, Any]]

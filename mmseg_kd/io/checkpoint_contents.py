@@ -35,6 +35,10 @@ class Contents:
         names: Classes and functions that it names, such as ``os.system``.
         stored: Size of the file in bytes.
         claimed: Bytes of memory that its content would take.
+
+    Example:
+        >>> Contents({'os.system'}, stored=10**6, claimed=10**13).bomb
+        True
     """
 
     names: set[str] = field(default_factory=set)

@@ -15,7 +15,13 @@ except ImportError:
 
 
 class SafePickleHandler(PickleHandler):
-    """Loads pickles that hold data only."""
+    """Loads pickles that hold data only.
+
+    Example:
+        >>> import io, pickle
+        >>> SafePickleHandler().load_from_fileobj(io.BytesIO(pickle.dumps([1, 2])))
+        [1, 2]
+    """
 
     def load_from_fileobj(self, file: BinaryIO, **kwargs: Any) -> Any:
         from .safe_pickle import load_pickle
@@ -24,7 +30,13 @@ class SafePickleHandler(PickleHandler):
 
 
 class SafeYamlHandler(YamlHandler):
-    """Loads YAML files without the tags that build objects of Python."""
+    """Loads YAML files without the tags that build objects of Python.
+
+    Example:
+        >>> import io
+        >>> SafeYamlHandler().load_from_fileobj(io.StringIO('classes: [road, car]'))
+        {'classes': ['road', 'car']}
+    """
 
     def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
         if trusted() or 'Loader' in kwargs:

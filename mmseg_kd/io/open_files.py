@@ -22,6 +22,11 @@ class CheckedWorker:
 
     Args:
         init: The ``worker_init_fn`` that the data loader had; None for none.
+
+    Example:
+        >>> from torch.utils.data import DataLoader
+        >>> [batch.tolist() for batch in DataLoader([1, 2], worker_init_fn=CheckedWorker(None))]
+        [[1], [2]]
     """
 
     def __init__(self, init: Callable[[int], Any] | None) -> None:

@@ -82,6 +82,11 @@ class PatientWorker:
 
     Args:
         init: The ``worker_init_fn`` that the data loader had; None for none.
+
+    Example:
+        >>> from torch.utils.data import DataLoader
+        >>> [batch.tolist() for batch in DataLoader([1, 2], worker_init_fn=PatientWorker(None))]
+        [[1], [2]]
     """
 
     def __init__(self, init: Callable[[int], Any] | None) -> None:

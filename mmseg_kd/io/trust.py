@@ -9,7 +9,14 @@ REMEDY = f'if you trust its author, pass --trust-files, or set {TRUST}=1 for oth
 
 
 class TrustFiles(argparse.Action):
-    """The flag ``--trust-files``. It sets the environment variable, which processes of the tool inherit."""
+    """The flag ``--trust-files``. It sets the environment variable, which processes of the tool inherit.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> _ = parser.add_argument('--trust-files', action=TrustFiles)
+        >>> parser.parse_args([]).trust_files
+        False
+    """
 
     def __init__(self, option_strings: list[str], dest: str, **kwargs: Any) -> None:
         super().__init__(option_strings, dest, nargs=0, default=False, **kwargs)
