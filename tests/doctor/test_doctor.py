@@ -540,7 +540,7 @@ def raises_in_the_step(config):
         (
             [no_optimizer, no_initial_weights],
             [
-                ('failed', 'model', 'nothing.pth can not be found.; see pretrained and init_cfg in model.student'),
+                ('failed', 'model', 'no such checkpoint: nothing.pth; see pretrained and init_cfg in model.student'),
                 ('failed', 'optimizer', 'there is no optim_wrapper; add one'),
                 ('ok', 'losses', 'decode.loss_ce'),
             ],
