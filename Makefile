@@ -14,9 +14,9 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready
 	$(PYTEST)
 
-# Without what starts processes of its own, or trains.
+# Without what starts processes of its own, and with one config per folder.
 test-fast: $(VENV)/.ready
-	$(PYTEST) -m 'not slow and not process'
+	$(PYTEST) -m 'not slow and not process and not long'
 
 test-slow: $(VENV)/.ready
 	$(PYTEST) -m slow

@@ -225,11 +225,16 @@ def cover(leaves):
 
 
 COVER = cover(LEAVES)
+# One of each folder; `make test-fast` is content with these.
+FIRST = list({Path(leaf).parent: leaf for leaf in reversed(COVER)}.values())
 
 
-@pytest.mark.parametrize(
-    'leaf', [leaf if leaf in COVER else pytest.param(leaf, marks=pytest.mark.slow) for leaf in LEAVES]
-)
+def marked(leaf):
+    marks = [] if leaf in FIRST else [pytest.mark.long] if leaf in COVER else [pytest.mark.slow]
+    return pytest.param(leaf, marks=marks)
+
+
+@pytest.mark.parametrize('leaf', [marked(leaf) for leaf in LEAVES])
 def test_takes_one_step(leaf, small):
     cfg = small(leaf)
     cfg.update(val_dataloader=None, val_cfg=None, val_evaluator=None)
@@ -240,6 +245,7 @@ def test_takes_one_step(leaf, small):
     assert all(math.isfinite(value) for value in losses.values()), losses
 
 
+@pytest.mark.long
 @pytest.mark.parametrize('leaf', [leaf for leaf in LEAVES if leaf not in COVER])
 def test_is_built_from_parts_that_others_step(leaf, small, monkeypatch):
     """Networks, terms, data, hooks and optimizer; `make test-slow` takes a step with each of these as well."""
