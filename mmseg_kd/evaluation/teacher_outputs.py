@@ -110,7 +110,9 @@ def teacher_predict(teacher: Teacher) -> Predict:
 
     def predict(batch: dict) -> list[SegDataSample]:
         logits = full_size_logits(teacher, batch)
-        predicted = decide(logits.float().softmax(0), decision_threshold(teacher))[1]
+        threshold = decision_threshold(teacher)
+        # Rounded probabilities of two classes may be equal where their logits are not.
+        predicted = logits.argmax(0) if threshold is None else decide(logits.float().softmax(0), threshold)[1]
         sample = copy.copy(batch['data_samples'][0])
         sample.set_data(dict(seg_logits=PixelData(data=logits), pred_sem_seg=PixelData(data=predicted[None])))
         return [sample]
