@@ -106,12 +106,13 @@ def workplaces(root):
         (folder / 'alone.py').write_text(
             'optim_wrapper = dict(optimizer=dict(lr=0.1, weight_decay=0.0))\n'
             'train_cfg = dict(max_iters=20, val_interval=6)\n'
-            'val_dataloader = val_cfg = dict()\nval_evaluator = dict(type="IoUMetric")\n'
+            'val_dataloader = dict(dataset=dict(type="CamVidDataset"), sampler=dict(type="DefaultSampler"))\n'
+            'val_cfg = dict()\nval_evaluator = dict(type="IoUMetric")\n'
             'default_hooks = dict(logger=dict(log_metric_by_epoch=False))\n'
             'param_scheduler = [dict(type="PolyLR", begin=0, end=20, by_epoch=False)]\n'
         )
         (folder / 'pi.py').write_text(
-            "_base_ = './alone.py'\nmodel = dict(terms=dict(loss_pi=dict(loss=dict(temperature=1.0), weight=0.1)))\n"
+            "_base_ = './alone.py'\nmodel = dict(type='Distiller', student=dict(type='EncoderDecoder'), teacher=dict(config='t.py'), terms=dict(loss_pi=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=1.0), weight=0.1)))\n"
         )
         content = dict(
             name='toy',

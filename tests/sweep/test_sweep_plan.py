@@ -11,11 +11,12 @@ def write(tmp_path):
     """Writes a sweep file with changes, and reads it."""
     (tmp_path / 'alone.py').write_text(
         'optim_wrapper = dict(optimizer=dict(lr=0.1))\ntrain_cfg = dict(max_iters=20)\n'
-        'val_dataloader = val_cfg = dict()\nval_evaluator = dict(type="IoUMetric")\n'
+        'val_dataloader = dict(dataset=dict(type="CamVidDataset"), sampler=dict(type="DefaultSampler"))\n'
+        'val_cfg = dict()\nval_evaluator = dict(type="IoUMetric")\n'
         'default_hooks = dict(logger=dict(log_metric_by_epoch=False))\n'
     )
     (tmp_path / 'pi.py').write_text(
-        "_base_ = './alone.py'\nmodel = dict(terms=dict(loss_pi=dict(loss=dict(temperature=1.0))))\n"
+        "_base_ = './alone.py'\nmodel = dict(type='Distiller', student=dict(type='EncoderDecoder'), teacher=dict(config='t.py'), terms=dict(loss_pi=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=1.0))))\n"
     )
 
     def read(*options, **changes):
