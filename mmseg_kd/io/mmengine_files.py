@@ -11,8 +11,9 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.runner.checkpoint import load_from_openmmlab as stock_load_from_openmmlab
 from mmseg.datasets import BaseSegDataset
 from mmseg.utils import io as mmseg_io
+from torch import nn
 
-from .checkpoint import read_tensors
+from .checkpoint import CheckpointError, read_tensors
 from .listed_paths import check_listed_images
 from .safe_pickle import load_pickle
 
@@ -60,8 +61,8 @@ def install() -> None:
     """Register this package's readers in place of MMEngine's. Repeated calls change nothing.
 
     All loaders of checkpoints are replaced: those of ``load_from``, ``resume``, ``init_cfg`` and ``pretrained``, with
-    local paths, addresses and names such as ``torchvision://resnet18``. Data sets
-    of MMSegmentation refuse lists that lead out of their folders.
+    local paths, addresses and names such as ``torchvision://resnet18``. Weights of which none fits are refused. Data
+    sets of MMSegmentation refuse lists that lead out of their folders.
 
     Example:
         >>> install()
@@ -75,9 +76,34 @@ def install() -> None:
     # The continuation's loaders of other schemes fall back to reading with pickle in this function.
     if hasattr(mmengine_checkpoint, '_safe_torch_load'):
         mmengine_checkpoint._safe_torch_load = _torch_load
+    _check_loaded()
     _check_lists(BaseSegDataset)
     # Medical images may be pickles (decode_backend='pickle').
     mmseg_io.pickle = SimpleNamespace(loads=lambda content: load_pickle(io.BytesIO(content)))
+
+
+def _check_loaded() -> None:
+    """Make MMEngine refuse weights of which none fits the network; it would only list them in a warning."""
+    load = mmengine_checkpoint.load_state_dict
+    if hasattr(load, '__wrapped__'):
+        return
+
+    @functools.wraps(load)
+    def load_state_dict(module: nn.Module, state_dict: dict, strict: bool = False, logger: Any = None) -> None:
+        # BatchNorm sets its counter of batches itself if the checkpoint has none.
+        tensors = [tensor for tensor in (*module.parameters(), *module.buffers()) if tensor.is_floating_point()]
+        # PyTorch counts the changes of every tensor.
+        before = [tensor._version for tensor in tensors]
+        load(module, state_dict, strict, logger)
+        if state_dict and tensors and before == [tensor._version for tensor in tensors]:
+            own, theirs = next(iter(module.state_dict()), 'none'), next(iter(state_dict))
+            raise CheckpointError(
+                f'none of the {len(state_dict)} weights fits {type(module).__name__}, whose first weight is {own}; the '
+                f'first of the checkpoint is {theirs}. Check init_cfg.checkpoint and init_cfg.prefix, pretrained, or '
+                'load_from'
+            )
+
+    mmengine_checkpoint.load_state_dict = load_state_dict
 
 
 def _check_lists(kind: type[BaseSegDataset]) -> None:

@@ -4,9 +4,11 @@ import pickle
 import pytest
 import torch
 from canaries import poison_checkpoint, poison_pickle
+from mmengine.model import BaseModule
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmseg.utils import datafrombytes
+from torch import nn
 
 from mmseg_kd.io import mmengine_files
 from mmseg_kd.io.checkpoint import CheckpointError
@@ -79,3 +81,23 @@ def test_a_file_that_holds_one_tensor_is_read(tmp_path):
 def test_tensors_are_put_where_mmengine_asks(tmp_path):
     torch.save(dict(a=torch.ones(2)), tmp_path / 'c.pth')
     assert CheckpointLoader.load_checkpoint(str(tmp_path / 'c.pth'), map_location='meta')['a'].device.type == 'meta'
+
+
+class Network(BaseModule):
+    def __init__(self, path, prefix=None):
+        super().__init__(dict(type='Pretrained', checkpoint=path, prefix=prefix))
+        self.conv = nn.Conv2d(3, 4, 1)
+        self.norm = nn.BatchNorm2d(4)
+
+
+@pytest.mark.parametrize('prefix', [None, 'backbone.'])
+def test_pretrained_weights_of_which_none_fits_are_refused(tmp_path, prefix):
+    path, start = str(tmp_path / 'other.pth'), prefix or ''
+    torch.save({f'{start}stem.weight': torch.ones(4, 3, 1, 1), f'{start}conv.weight': torch.ones(5, 3, 1, 1)}, path)
+    with pytest.raises(CheckpointError, match='none of the 2 weights fits Network, whose first weight is conv.weight'):
+        Network(path, prefix).init_weights()
+    # One that fits is enough: other heads and classes are common.
+    torch.save({f'{start}stem.weight': torch.ones(1), f'{start}norm.weight': torch.full((4,), 7.0)}, path)
+    network = Network(path, prefix)
+    network.init_weights()
+    assert network.norm.weight.tolist() == [7, 7, 7, 7]
