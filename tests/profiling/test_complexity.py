@@ -46,7 +46,7 @@ def test_what_cannot_be_counted_does_not_end_a_run(monkeypatch):
     term = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))
     for student, teacher in ((toy_segmentor(4), uncountable), (uncountable, toy_segmentor(4))):
         text = distillation_summary(
-            MODELS.build(dict(type='Distiller', student=student, teacher=dict(model=teacher), terms=dict(loss=term)))
+            MODELS.build(dict(type='Distiller', student=student, teacher=dict(model=teacher), terms=dict(loss_pi=term)))
         )
         row = next(line for line in text.splitlines() if line.startswith('teacher'))
         assert row.endswith('1.00 x, -') and 'nan' not in text

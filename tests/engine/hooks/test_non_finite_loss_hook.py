@@ -8,12 +8,14 @@ from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 
 
 def test_the_losses_are_named_and_no_checkpoint_is_written(tmp_path):
-    pi = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'), weight=float('nan'))
+    pi = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))
     model = dict(
         type='Distiller', student=toy_segmentor(4), teacher=dict(model=toy_segmentor(8)), terms=dict(loss_pi=pi)
     )
+    runner = toy_runner(model, tmp_path, max_iters=1, custom_hooks=[dict(type='NonFiniteLossHook')])
+    runner.model.terms['loss_pi'].weight = float('nan')
     with pytest.raises(FloatingPointError, match='iteration 1: losses must be finite, but loss_pi = nan; lower'):
-        toy_runner(model, tmp_path, max_iters=1, custom_hooks=[dict(type='NonFiniteLossHook')]).train()
+        runner.train()
     assert not list(tmp_path.glob('*.pth'))
 
 
