@@ -3,6 +3,7 @@ import functools
 import gc
 import os
 import re
+from collections import Counter, defaultdict
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')  # subprocesses of tests share the cores with them
@@ -41,9 +42,38 @@ def deterministic():
     init_default_scope('mmseg')
 
 
+# Functions that `make test-fast` leaves out because of their time, as `--write-long-tests` found them.
+LONG_TESTS = Path(__file__).parent / 'long_tests.txt'
+LONGEST, LONGEST_IN_ALL = 0.2, 0.6  # seconds of a test, and of all cases of a function
+KEPT = {'tests/test_config_tree.py::test_takes_one_step'}  # one config per folder
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        '--write-long-tests', action='store_true', help=f'write the times of this run to {LONG_TESTS.name}'
+    )
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if not config.getoption('--write-long-tests'):
+        return
+    seconds: dict[str, float] = Counter()
+    for report in (each for reports in terminalreporter.stats.values() for each in reports):
+        if hasattr(report, 'duration'):
+            seconds[report.nodeid] += report.duration
+    functions = defaultdict(list)
+    for test, taken in seconds.items():
+        functions[test.partition('[')[0]].append(taken)
+    long = sorted(name for name, all in functions.items() if max(all) >= LONGEST or sum(all) >= LONGEST_IN_ALL)
+    LONG_TESTS.write_text(''.join(f'{name}\n' for name in long if name not in KEPT))
+
+
 def pytest_collection_modifyitems(items):
-    """Mark what starts processes, so that nobody can forget to."""
+    """Mark what starts processes, so that nobody can forget to, and what takes long."""
+    long = set(LONG_TESTS.read_text().splitlines())
     for item in items:
+        if item.nodeid.partition('[')[0] in long:
+            item.add_marker(pytest.mark.long)
         starting = functions_that_start_processes(item.path)
         if item.originalname in starting or starting & set(item.fixturenames):
             item.add_marker(pytest.mark.process)

@@ -3,6 +3,7 @@
 pytest needs different names in different rooms, so ``test_<room>_<module>.py`` will do as well.
 """
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,11 @@ def test_every_module_has_a_test(module):
 
 def test_exceptions_exist():
     assert NOTHING_TO_TEST.keys() <= set(MODULES)
+
+
+def test_functions_that_take_long_exist():
+    for name in (TESTS / 'long_tests.txt').read_text().splitlines():
+        file, function = name.split('::')
+        assert function in {getattr(node, 'name', '') for node in ast.parse((TESTS.parent / file).read_text()).body}, (
+            name
+        )
