@@ -30,12 +30,13 @@ NEEDED = {
     BaseSegmentor: (
         BatchSizeHook,
         FittingCheckpointHook,
+        NonFiniteLossHook,
         StepSeedHook,
         StopOnSignalHook,
         ExactResumeHook,
         ValidateOnResumeHook,
     ),
-    Distiller: (TermWeightHook, NonFiniteLossHook, TeacherPartitionHook, DistillSummaryHook, ExportStudentHook),
+    Distiller: (TermWeightHook, TeacherPartitionHook, DistillSummaryHook, ExportStudentHook),
     MeanTeacher: (MeanTeacherHook,),
 }
 

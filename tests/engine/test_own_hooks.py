@@ -20,8 +20,16 @@ from mmseg_kd.engine.own_hooks import needed_hooks
 from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 
 PI = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))
-ALWAYS = {BatchSizeHook, FittingCheckpointHook, StepSeedHook, StopOnSignalHook, ExactResumeHook, ValidateOnResumeHook}
-DISTILLING = {*ALWAYS, TermWeightHook, NonFiniteLossHook, TeacherPartitionHook, DistillSummaryHook, ExportStudentHook}
+ALWAYS = {
+    BatchSizeHook,
+    FittingCheckpointHook,
+    NonFiniteLossHook,
+    StepSeedHook,
+    StopOnSignalHook,
+    ExactResumeHook,
+    ValidateOnResumeHook,
+}
+DISTILLING = {*ALWAYS, TermWeightHook, TeacherPartitionHook, DistillSummaryHook, ExportStudentHook}
 
 
 def distiller(**term):

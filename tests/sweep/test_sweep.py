@@ -622,7 +622,8 @@ def test_a_real_sweep_survives_a_kill(tmp_path):
     printed, _ = sweep.communicate()
     assert sweep.returncode == 0
     for name in ('final/alone', 'final/pi'):
-        assert re.fullmatch(r'\d+\.\d\d ± \d+\.\d\d', row(printed, name)[0]) and row(printed, name)[2] == f'{LR}=0.01'
+        assert re.fullmatch(r'\d+\.\d\d ± \d+\.\d\d', row(printed, name)[0])
+        assert row(printed, name)[2] == f'{LR}=0.01'
     assert re.search(r'resumed epoch: 0, iter: [123]0', (hit / 'output.log').read_text())
     assert list(validations(hit, 'mIoU')) == [10, 20, 30, 40]
     for candidate in ('alone', 'pi'):
