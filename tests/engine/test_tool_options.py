@@ -78,7 +78,8 @@ class CountingMetric(METRICS.get('IoUMetric')):
         [dict(type=CountingMetric)],
     ],
 )
-def test_the_first_metric_that_can_writes_the_predictions(evaluator):
+def test_the_first_metric_that_can_writes_the_predictions(evaluator, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the metric makes the folder
     config = Config(dict(test_evaluator=evaluator))
     write_predictions(config, 'maps')
     assert str(config.test_evaluator).count("'output_dir': 'maps'") == 1
