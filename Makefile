@@ -9,7 +9,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .PHONY: demo test test-fast test-slow coverage mutation test-upstream lint docs clean
 
 demo: $(VENV)/.ready
-	$(BIN)/python examples/demo.py
+	$(BIN)/python examples/demo.py $(OPTIONS)
 
 test: $(VENV)/.ready
 	$(PYTEST)

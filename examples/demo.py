@@ -30,6 +30,7 @@ from mmseg_kd_startup import run_tool
 
 RUNS = {'teacher': 'teacher', 'baseline': 'student', 'distilled': 'distilled'}  # name in the table: config
 PICTURED = 6
+SECONDS = 'seconds'  # key under which a checkpoint keeps the time of its training
 
 
 @dataclass
@@ -59,10 +60,11 @@ def run_demo(
     num_val: int = 200,
     iterations: int | None = None,
     out: TextIO | None = None,
+    resume: bool = False,
 ) -> dict[str, list[Outcome]]:
     """Write the data, train, compare, and write ``table.md`` and ``comparison.png`` to ``work_dir``.
 
-    Results of an earlier demo are overwritten, so a killed demo can be started again. The data are written once.
+    Results of an earlier demo are overwritten, unless the demo resumes. The data are written once.
 
     Args:
         work_dir: Folder for logs, checkpoints, table and picture.
@@ -72,6 +74,7 @@ def run_demo(
         num_val: Number of validation scenes.
         iterations: Iterations of every training; None for those of the configs.
         out: Stream for progress and table; standard output if None.
+        resume: Whether to go on where an earlier demo with the same arguments ended.
 
     Returns:
         dict: one outcome per seed, for each of ``'teacher'``, ``'baseline'``, ``'distilled'``.
@@ -97,7 +100,7 @@ def run_demo(
         for name, leaf in RUNS.items():
             config = demo_config(leaf, folder, data_root, seed, iterations)
             title = name if len(seeds) == 1 else f'{name}, seed {seed}'
-            outcomes[name].append(_train(config, ProgressLine(title, config.train_cfg.max_iters, out)))
+            outcomes[name].append(_train(config, ProgressLine(title, config.train_cfg.max_iters, out), resume))
 
     table = demo_table(outcomes)
     (work_dir / 'table.md').write_text(table)
@@ -142,13 +145,17 @@ def demo_config(leaf: str, work_dir: Path, data_root: str | Path, seed: int, ite
     return config
 
 
-def _train(config: Config, line: 'ProgressLine') -> Outcome:
-    shutil.rmtree(config.work_dir, ignore_errors=True)
+def _train(config: Config, line: 'ProgressLine', resume: bool) -> Outcome:
+    if not resume:
+        shutil.rmtree(config.work_dir, ignore_errors=True)
+    config.resume = resume
     runner = Runner.from_cfg(config)
     watch = ProgressHook(line)
-    runner.register_hook(watch, priority='LOWEST')
+    runner.register_hook(watch, priority='LOW')  # before checkpoints are saved
     runner.train()
-    miou = float(runner.message_hub.get_scalar('val/mIoU').current())
+    if watch.miou is None:  # the training had already ended
+        runner.val_loop.run()
+    miou = watch.miou
     line.close(f'{config.train_cfg.max_iters} iterations in {watch.seconds:.0f} s, mIoU {miou:.1f} %')
 
     scenes = runner.val_loop.dataloader.dataset
@@ -209,7 +216,7 @@ def _spread(values: Sequence[float], sign: str = '') -> str:
 
 
 class ProgressHook(Hook):
-    """Shows the progress of a training, and measures its time.
+    """Shows the progress of a training, measures its time, and keeps its last mIoU.
 
     Args:
         line: Line that shows the progress.
@@ -219,16 +226,23 @@ class ProgressHook(Hook):
         self._line = line
         self._begin = 0.0
         self.seconds = 0.0
+        self.miou: float | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        self.seconds = runner.message_hub.runtime_info.get(SECONDS, 0.0)  # of a resumed training
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Sequence[dict] | None = None) -> None:
-        if runner.iter == 0:
-            self._begin = time.monotonic()
+        self._begin = self._begin or time.monotonic() - self.seconds
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Sequence[dict] | None = None, outputs: dict | None = None
     ) -> None:
         self.seconds = time.monotonic() - self._begin
+        runner.message_hub.update_info(SECONDS, self.seconds)
         self._line.update(runner.iter + 1, runner.max_iters, f', loss {outputs["loss"].item():.2f}')
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        self.miou = float((metrics or {})['mIoU'])
 
 
 def main():
@@ -241,11 +255,12 @@ def main():
         '--work-dir', type=Path, default=Path('work_dirs/demo'), help='folder for logs, weights, table and picture'
     )
     parser.add_argument('--data-root', type=Path, default=Path('data/digit_scenes'), help='folder for the scenes')
+    parser.add_argument('--resume', action='store_true', help='go on where the same demo was stopped')
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
     # The maps are small: more threads gain little, and wait for each other if another program uses a core.
     torch.set_num_threads(max(1, min(4, torch.get_num_threads() // 2)))
-    run_demo(args.work_dir, args.data_root, args.seeds)
+    run_demo(args.work_dir, args.data_root, args.seeds, resume=args.resume)
 
 
 if __name__ == '__main__':

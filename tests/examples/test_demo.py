@@ -1,4 +1,5 @@
 import io
+import shutil
 import sys
 
 import pytest
@@ -60,6 +61,17 @@ def test_a_killed_run_leaves_nothing_in_the_way(demo):
     folder, _, _ = demo
     assert not (folder / 'work' / 'student' / 'leftover.pth').exists()
     assert (folder / 'work' / 'student' / 'iter_2.pth').exists()
+
+
+def test_a_stopped_demo_goes_on_without_training_again_what_is_done(demo, tmp_path):
+    folder, outcomes, _ = demo
+    shutil.copytree(folder / 'work', tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / 'distilled')
+    again = run_demo(tmp_path, folder / 'data', num_train=16, num_val=8, iterations=2, out=io.StringIO(), resume=True)
+    for name in ('teacher', 'baseline'):
+        # Minutes of training are reported, although nothing was trained.
+        assert (again[name][0].miou, again[name][0].seconds) == (outcomes[name][0].miou, outcomes[name][0].seconds)
+    assert again['distilled'][0].miou == outcomes['distilled'][0].miou
 
 
 def test_each_run_writes_its_curves_to_its_own_folder(demo):
