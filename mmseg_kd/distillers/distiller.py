@@ -219,13 +219,15 @@ class Distiller(BaseSegmentor):
 
     def _teacher_outputs(self, inputs: Tensor, data_samples: list[Any], paths: Iterable[str]) -> dict[str, Any]:
         """The teacher outputs at the paths of the terms, for labeled images."""
-        return self._read_teachers(inputs, paths)
+        return self._read_teachers(inputs, paths, data_samples)
 
-    def _read_teachers(self, inputs: Tensor, paths: Iterable[str]) -> dict[str, Any]:
+    def _read_teachers(
+        self, inputs: Tensor, paths: Iterable[str], data_samples: list[Any] | None = None
+    ) -> dict[str, Any]:
         """Teacher outputs by path. Each teacher runs once for all its paths, and not at all if it has none."""
         outputs = {}
         for name, own in self._split(paths).items():
-            read = self.teachers[name].read(inputs, own, self.data_preprocessor)
+            read = self.teachers[name].read(inputs, own, self.data_preprocessor, data_samples)
             outputs.update({_join(name, path): value for path, value in read.items()})
         return outputs
 

@@ -221,7 +221,13 @@ class FrozenTeacher:
     def check(self, paths: Iterable[str]) -> None:
         """Raise PathError for paths that this kind of teacher never has; a single network has none of these."""
 
-    def read(self, inputs: Tensor, paths: Iterable[str], preprocessor: nn.Module | None = None) -> dict[str, Any]:
+    def read(
+        self,
+        inputs: Tensor,
+        paths: Iterable[str],
+        preprocessor: nn.Module | None = None,
+        data_samples: Sequence[Any] | None = None,
+    ) -> dict[str, Any]:
         """Values of the paths when the teacher sees the student's images.
 
         Args:
@@ -229,6 +235,7 @@ class FrozenTeacher:
             paths: The paths to read; see :class:`~mmseg_kd.distillers.Taps`.
             preprocessor: The student's preprocessor; if the teacher's normalizes differently, the images are converted.
                 None means that the images are already normalized for the teacher.
+            data_samples: The data samples of the images.
         """
         module = self.module
         if next(module.parameters()).device != inputs.device:
@@ -322,12 +329,18 @@ class EnsembleTeacher:
                     'of them: teacher=dict(first=dict(...), second=dict(...)) and the path first.' + path
                 )
 
-    def read(self, inputs: Tensor, paths: Iterable[str], preprocessor: nn.Module | None = None) -> dict[str, Any]:
+    def read(
+        self,
+        inputs: Tensor,
+        paths: Iterable[str],
+        preprocessor: nn.Module | None = None,
+        data_samples: Sequence[Any] | None = None,
+    ) -> dict[str, Any]:
         """See :meth:`FrozenTeacher.read`."""
         self.check(paths)
         votes: list[Tensor] = []
         for member in self.members:
-            logits = member.read(inputs, [LOGITS], preprocessor)[LOGITS].float()
+            logits = member.read(inputs, [LOGITS], preprocessor, data_samples)[LOGITS].float()
             votes.append(F.log_softmax(align(logits, votes[0]) if votes else logits, dim=1))
         return {LOGITS: log_mean(votes)}
 
@@ -358,7 +371,13 @@ class OnlineTeacher:
         """See :meth:`FrozenTeacher.check`."""
 
     @torch.no_grad()
-    def read(self, inputs: Tensor, paths: Iterable[str], preprocessor: nn.Module | None = None) -> dict[str, Any]:
+    def read(
+        self,
+        inputs: Tensor,
+        paths: Iterable[str],
+        preprocessor: nn.Module | None = None,
+        data_samples: Sequence[Any] | None = None,
+    ) -> dict[str, Any]:
         """See :meth:`FrozenTeacher.read`; the student's preprocessor is also the teacher's."""
         return forward_inference(self.module, inputs, paths)
 
