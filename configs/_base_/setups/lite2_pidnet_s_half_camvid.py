@@ -1,0 +1,8 @@
+_base_ = ['../../camvid/pidnet_s_half_camvid.py']
+
+model = dict(
+    _delete_=True,
+    type='Distiller',
+    student=_base_.model,
+    # Written by `python tools/train.py configs/camvid/lite2_camvid.py`.
+    teacher=dict(config='mmseg_kd::camvid/lite2_camvid.py', checkpoint='work_dirs/lite2_camvid/iter_2000.pth'))
