@@ -1,5 +1,6 @@
 """Comparison of runs: grouped by candidate, averaged over seeds, and set against the baseline."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..io.configs import flatten
+from ..io.image_confusion import ImageConfusion
 from ..io.runs import Run
 from .comparability import (
     OPEN_BUDGETS,
@@ -19,6 +21,7 @@ from .comparability import (
     training_settings,
     varied_keys,
 )
+from .image_bootstrap import ImageDifference, image_difference, validated_images
 from .statistics import PairedDifference, Spread, as_good_as_best, paired_difference, spread
 
 BASELINE, TEACHER = 'baseline', 'teacher'
@@ -38,6 +41,7 @@ class Row:
         class_iou: IoU of every class in the logs, in percent.
         gain: mean mIoU minus that of the baseline; None without a baseline, and for the baseline.
         paired: paired difference from the baseline by seed; None without a common seed.
+        over_images: gain with its interval over validation images; None if a run has no confusion matrices.
         standing: ``'best'``, ``'within'`` one std of the best, or ``''``.
         class_standing: standing in the IoU of every class.
         chosen: settings that a sweep varied for this candidate, with the chosen values.
@@ -56,6 +60,7 @@ class Row:
     class_iou: dict[str, Spread]
     gain: float | None = None
     paired: PairedDifference | None = None
+    over_images: ImageDifference | None = None
     standing: str = ''
     class_standing: dict[str, str] = field(default_factory=dict)
     chosen: dict[str, str] = field(default_factory=dict)
@@ -113,6 +118,7 @@ class Comparison:
         variations: results by varied settings.
         facts: common settings of the runs, as label and text.
         confidence: confidence of the intervals, in (0, 1).
+        without_images: names of the rows without an interval over images, each with the reason.
 
     Example:
         >>> from pathlib import Path
@@ -131,6 +137,7 @@ class Comparison:
     variations: list[Variation]
     facts: list[tuple[str, str]]
     confidence: float
+    without_images: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def ranked(self) -> list[Row]:
@@ -194,6 +201,7 @@ def compare(runs: Sequence[Run], anyway: bool = False, confidence: float = 0.95)
         if baseline is not None and row is not baseline and row.role != 'teacher':
             row.gain = row.miou.mean - baseline.miou.mean
             row.paired = paired_difference(_by_seed(row), _by_seed(baseline), confidence)
+    without_images = _add_intervals_over_images(rows, baseline, confidence)
     order = {'baseline': 0, 'teacher': 2}
     rows.sort(key=lambda row: (order.get(row.role, 1), row is not baseline, -row.miou.mean))
     comparison = Comparison(
@@ -205,6 +213,7 @@ def compare(runs: Sequence[Run], anyway: bool = False, confidence: float = 0.95)
         _variations(complete, every),
         _facts(competing, differences),
         confidence,
+        without_images,
     )
     _rank(comparison)
     return comparison
@@ -298,6 +307,25 @@ def _evidence(row: Row) -> tuple[int, float]:
 
 def _by_seed(row: Row) -> dict[Hashable, float]:
     return {run.seed: run.miou for run in row.runs if run.seed is not None}
+
+
+def _add_intervals_over_images(rows: Sequence[Row], baseline: Row | None, confidence: float) -> list[tuple[str, str]]:
+    """Set ``over_images`` of all rows with a gain; the names of those where it is unknown, with the reasons."""
+    known: dict[Path, ImageConfusion] = {}
+    unknown = []
+    for row in rows:
+        if row.gain is None or baseline is None:
+            continue
+        pair = row.runs, baseline.runs
+        try:
+            for run in itertools.chain(*pair):
+                if run.folder not in known:
+                    known[run.folder] = validated_images(run)
+            ours, theirs = ([known[run.folder] for run in runs] for runs in pair)
+            row.over_images = image_difference(ours, theirs, confidence)
+        except (ValueError, FileNotFoundError) as error:
+            unknown.append((row.name, str(error)))
+    return unknown
 
 
 def _rank(comparison: Comparison) -> None:

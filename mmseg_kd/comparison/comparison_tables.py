@@ -14,7 +14,8 @@ from ..io.runs import METRIC
 from ..io.tables import csv_table, markdown_table
 from .comparability import run_names
 from .comparison import Comparison, Row
-from .statistics import Spread
+from .image_bootstrap import ImageDifference
+from .statistics import PairedDifference, Spread
 
 NOTHING = '-'
 LATEX = {
@@ -51,6 +52,9 @@ COLUMNS = (
     'standing',
     'fscore_mean',
     'fscore_std',
+    'images_low',
+    'images_high',
+    'images',
 )
 
 
@@ -96,13 +100,16 @@ def main_table(comparison: Comparison) -> Table:
     compared = any(row.gain is not None for row in comparison.rows)
     measured = any(row.memory is not None for row in comparison.rows)
     scored = any(row.fscore is not None for row in comparison.rows)
-    interval = f'{comparison.confidence * 100:g} % interval'
+    over_images = any(row.over_images is not None for row in comparison.rows)
+    percent = f'{comparison.confidence * 100:g} %'
     header = [
         '',
         'seeds',
         f'{METRIC}, %',
         *(['mean F1, %'] if scored else []),
-        *(['gain', 'paired', interval, 'pairs'] if compared else []),
+        *(['gain'] if compared else []),
+        *([f'{percent} over images'] if over_images else []),
+        *(['paired', f'{percent} over seeds', 'pairs'] if compared else []),
         'iterations',
         'seconds',
         *(['memory, MiB'] if measured else []),
@@ -113,7 +120,11 @@ def main_table(comparison: Comparison) -> Table:
         if scored:
             cells.append(_spread_cell(row.fscore, 2, ''))
         if compared:
-            cells += [Cell(_number(row.gain, '+.2f')), *_paired_cells(row)]
+            cells.append(Cell(_number(row.gain, '+.2f')))
+        if over_images:
+            cells.append(_interval_cell(row.over_images))
+        if compared:
+            cells += _paired_cells(row)
         cells += [Cell(_number(row.iterations, '.0f')), Cell(_number(row.seconds, '.0f'))]
         rows.append(cells + ([Cell(_number(row.memory, '.0f'))] if measured else []))
     return Table('Comparison', header, rows)
@@ -300,6 +311,8 @@ def main_csv(comparison: Comparison) -> str:
     lines: list[Sequence[Any]] = [COLUMNS]
     for row in comparison.rows:
         paired = (row.paired.mean, row.paired.low, row.paired.high, row.paired.pairs) if row.paired else (None,) * 4
+        images = row.over_images
+        over_images = (images.low, images.high, images.images) if images else (None,) * 3
         fscore = (row.fscore.mean, row.fscore.std) if row.fscore else (None, None)
         lines.append(
             (
@@ -315,6 +328,7 @@ def main_csv(comparison: Comparison) -> str:
                 row.memory,
                 row.standing,
                 *fscore,
+                *over_images,
             )
         )
     return csv_table(lines)
@@ -344,9 +358,21 @@ def _about_gain(comparison: Comparison) -> list[str]:
     if not rows:
         return []
     texts = [
-        f'Gain: the mean minus that of {baseline.name}. Paired: mean difference of runs with the same seed, with '
-        "Student's t interval, which needs two pairs."
+        f'Gain: the mean minus that of {baseline.name}. Paired: mean difference of runs with the same seed. '
+        f'{comparison.confidence * 100:g} % over seeds: what other trainings would give on these images '
+        "(Student's t, needs two pairs)."
     ]
+    images = max((row.over_images.images for row in rows if row.over_images), default=0)
+    if images:
+        texts.append(
+            f'{comparison.confidence * 100:g} % over images: what other images of the same kind would give with these '
+            f'trained networks (paired bootstrap of the gain over {images} validation images). Other trainings are not '
+            'in it.'
+        )
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for name, reason in comparison.without_images:
+        reasons[reason].append(name)
+    texts += [f'No interval over images for {", ".join(names)}: {reason}.' for reason, names in reasons.items()]
     chance, single = baseline.miou.std, [row for row in rows if row.miou.count == 1]
     if single and chance:
         small = sum(abs(row.gain or 0) <= chance for row in single)
@@ -357,7 +383,7 @@ def _about_gain(comparison: Comparison) -> list[str]:
     intervals = sum(row.paired is not None and row.paired.low is not None for row in rows)
     if intervals > 1:
         texts.append(
-            f'Of {intervals} intervals at {comparison.confidence * 100:g} %, '
+            f'Of {intervals} intervals over seeds at {comparison.confidence * 100:g} %, '
             f'{intervals * (1 - comparison.confidence):.2g} are expected to miss the true difference.'
         )
     return texts
@@ -373,9 +399,13 @@ def _spread_cell(one: Spread | None, digits: int, standing: str) -> Cell:
 def _paired_cells(row: Row) -> list[Cell]:
     if row.paired is None:
         return [Cell(NOTHING), Cell(NOTHING), Cell(NOTHING if row.gain is None else '0')]
-    low, high = row.paired.low, row.paired.high
-    interval = NOTHING if low is None or high is None else f'[{low:+.2f}, {high:+.2f}]'
-    return [Cell(f'{row.paired.mean:+.2f}'), Cell(interval), Cell(str(row.paired.pairs))]
+    return [Cell(f'{row.paired.mean:+.2f}'), _interval_cell(row.paired), Cell(str(row.paired.pairs))]
+
+
+def _interval_cell(difference: PairedDifference | ImageDifference | None) -> Cell:
+    if difference is None or difference.low is None or difference.high is None:
+        return Cell(NOTHING)
+    return Cell(f'[{difference.low:+.2f}, {difference.high:+.2f}]')
 
 
 def _number(value: float | None, form: str) -> str:

@@ -35,8 +35,9 @@ from .comparison_tables import (
     run_table,
     tried_table,
 )
+from .image_bootstrap import ImageDifference
 from .predictions import Predictions
-from .statistics import Spread
+from .statistics import PairedDifference, Spread
 from .svg_charts import Estimate, Line, dot_chart, line_chart, slice_chart
 
 TEMPLATE = Path(__file__).with_name('report.html.jinja')
@@ -108,7 +109,8 @@ def page(comparison: Comparison, predictions: Predictions | None = None, title: 
         kinds=[row.role for row in comparison.rows],
         notes=how_to_read(comparison),
         overview=_overview(comparison),
-        paired=_paired_chart(comparison),
+        over_images=_difference_chart(comparison, lambda row: row.over_images, 'images'),
+        paired=_difference_chart(comparison, lambda row: row.paired, 'pairs'),
         curves=_curves(comparison),
         variations=[_variation(variation) for variation in comparison.variations],
         classes=class_table(comparison),
@@ -142,8 +144,10 @@ def _overview(comparison: Comparison) -> str:
     return dot_chart(estimates, f'{METRIC}, %', None if baseline is None else baseline.miou.mean)
 
 
-def _paired_chart(comparison: Comparison) -> str | None:
-    known = [(row, row.paired) for row in comparison.ranked if row.paired is not None and row.paired.low is not None]
+def _difference_chart(
+    comparison: Comparison, get: Callable[[Row], PairedDifference | ImageDifference | None], unit: str
+) -> str | None:
+    known = [(row, found) for row in comparison.ranked if (found := get(row)) is not None and found.low is not None]
     if not known:
         return None
     estimates = [
@@ -151,12 +155,12 @@ def _paired_chart(comparison: Comparison) -> str | None:
             row.name,
             'own',
             [],
-            paired.mean,
-            paired.low,
-            paired.high,
-            f'{row.name}: {paired.mean:+.2f} [{paired.low:+.2f}, {paired.high:+.2f}], {paired.pairs} pairs',
+            found.mean,
+            found.low,
+            found.high,
+            f'{row.name}: {found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}], {getattr(found, unit)} {unit}',
         )
-        for row, paired in known
+        for row, found in known
     ]
     return dot_chart(estimates, f'difference in {METRIC}, percentage points', 0.0)
 

@@ -16,6 +16,7 @@ from .hooks import (
     ExactResumeHook,
     ExportStudentHook,
     FittingCheckpointHook,
+    ImageConfusionHook,
     MeanTeacherHook,
     NonFiniteLossHook,
     StepSeedHook,
@@ -30,6 +31,7 @@ NEEDED = {
     BaseSegmentor: (
         BatchSizeHook,
         FittingCheckpointHook,
+        ImageConfusionHook,
         NonFiniteLossHook,
         StepSeedHook,
         StopOnSignalHook,

@@ -1,6 +1,7 @@
 import csv
 import io
 
+import numpy as np
 import pytest
 from run_folders import alone, distilled, sweep_entry, write_run
 
@@ -18,6 +19,7 @@ from mmseg_kd.comparison.comparison_tables import (
     notes,
     run_table,
 )
+from mmseg_kd.io.image_confusion import ImageConfusion, write_image_confusion
 from mmseg_kd.io.runs import find_runs, read_run
 
 
@@ -46,17 +48,17 @@ def test_text_is_aligned_and_marks_the_best(comparison):
     assert (
         as_text(main_table(comparison))
         == """\
-          seeds       mIoU, %     gain  paired   95 % interval  pairs  iterations  seconds  memory, MiB
-baseline      3  61.00 ± 1.00 ~      -       -               -      -         300       75            -
-pi            3  63.00 ± 2.00 *  +2.00   +2.00  [-0.48, +4.48]      3         300      150         2048
-a_50%|b*      1         62.50 ~  +1.50   +2.50               -      1         300       75            -
+          seeds       mIoU, %     gain  paired  95 % over seeds  pairs  iterations  seconds  memory, MiB
+baseline      3  61.00 ± 1.00 ~      -       -                -      -         300       75            -
+pi            3  63.00 ± 2.00 *  +2.00   +2.00   [-0.48, +4.48]      3         300      150         2048
+a_50%|b*      1         62.50 ~  +1.50   +2.50                -      1         300       75            -
 """
     )
 
 
 def test_markdown_is_bold_and_underlined_and_escaped(comparison):
     assert as_markdown(main_table(comparison)).splitlines() == [
-        r'|             | seeds |             mIoU, % |  gain | paired |    95 % interval | pairs | iterations | seconds |'
+        r'|             | seeds |             mIoU, % |  gain | paired |  95 % over seeds | pairs | iterations | seconds |'
         r' memory, MiB |',
         r'| ----------- | ----: | ------------------: | ----: | -----: | ---------------: | ----: | ---------: | ------: |'
         r' ----------: |',
@@ -164,6 +166,49 @@ def test_the_mean_f1_is_shown_if_it_was_measured(tmp_path):
     assert {line[0].text: line[column].text for line in table.rows} == {'baseline': '71.00 ± 1.41', 'pi': '-'}
     rows = {row['candidate']: row for row in csv.DictReader(io.StringIO(main_csv(comparison)))}
     assert rows['baseline']['fscore_mean'] == '71.0' and rows['pi']['fscore_mean'] == ''
+
+
+def write_confusion(folder, *mious):
+    """Matrices of images with these mIoU and 1,000 pixels of each of two classes: IoU = right / (2,000 - right)."""
+    right = np.array([round(2000 * miou / (100 + miou)) for miou in mious])
+    pixels = np.stack([right, 1000 - right, 1000 - right, right], 1).ravel()
+    names = [f'{i}.png' for i in range(len(mious))]
+    image = np.arange(len(mious)).repeat(4)
+    found = ImageConfusion(names, ['a', 'b'], 300, image, np.tile(range(4), len(mious)), pixels)
+    write_image_confusion(folder / 'confusion_last.npz', found)
+    return found.miou
+
+
+def test_the_interval_over_images_stands_beside_the_one_over_seeds(tmp_path):
+    """Two seeds of pi gain the same on all images, and cwd not; AT has no matrices."""
+    images = [50.0, 60.0, 70.0, 60.0, 55.0, 65.0]
+    for name, gains in dict(a=[0, 0], pi=[2, 3], cwd=[-5], at=[1]).items():
+        for seed, gain in enumerate(gains):
+            folder = tmp_path / f'{name}{seed}'
+            folder.mkdir()
+            spread = [-8, 8, -8, 8, -8, 8] if name == 'cwd' else [0] * 6
+            miou = write_confusion(folder, *(image + gain + one for image, one in zip(images, spread)))
+            if name == 'at':
+                (folder / 'confusion_last.npz').unlink()
+            config = alone() if name == 'a' else distilled(optim_wrapper__optimizer__lr=dict(pi=1, cwd=2, at=3)[name])
+            write_run(folder, config, [round(miou, 2)], seed=seed, name=None if name == 'a' else name)
+    comparison = compare([read_run(path) for path in find_runs([tmp_path])])
+    table = main_table(comparison)
+    column = table.header.index('95 % over images')
+    assert table.header[column - 1] == 'gain' and table.header[column + 2] == '95 % over seeds'
+    cells = {line[0].text: line[column].text for line in table.rows}
+    assert cells['baseline'] == cells['at'] == '-'
+    pi, cwd = (next(row for row in comparison.rows if row.name == name) for name in ('pi', 'cwd'))
+    assert pi.over_images.mean == pytest.approx(pi.gain, abs=0.02) and pi.over_images.images == 6
+    assert 2.3 < pi.over_images.low < pi.over_images.high < 2.7
+    assert cells['pi'] == f'[{pi.over_images.low:+.2f}, {pi.over_images.high:+.2f}]'
+    assert cwd.over_images.low < -5 and cwd.over_images.high > 0
+    text = '\n'.join(notes(comparison))
+    assert '95 % over images: what other images' in text and 'over 6 validation images' in text
+    assert 'No interval over images for at: not every run has confusion_last.npz' in text
+    rows = {row['candidate']: row for row in csv.DictReader(io.StringIO(main_csv(comparison)))}
+    assert float(rows['pi']['images_low']) == pi.over_images.low and rows['pi']['images'] == '6'
+    assert rows['at']['images_low'] == '' and rows['baseline']['images'] == ''
 
 
 def test_without_a_baseline_there_is_no_gain(tmp_path):

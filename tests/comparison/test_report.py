@@ -7,6 +7,7 @@ import pytest
 from run_folders import alone, distilled, sweep_entry, write_run
 
 from mmseg_kd.comparison.comparison import compare
+from mmseg_kd.comparison.image_bootstrap import ImageDifference
 from mmseg_kd.comparison.predictions import Predictions
 from mmseg_kd.comparison.report import page, text_report, write_tables
 from mmseg_kd.io.runs import find_runs, read_run
@@ -109,6 +110,14 @@ def test_the_page_has_the_table(comparison):
     assert [cell[0] for cell in student] == ['student', '3', '61.00 ± 1.00', '-', '-', '-', '-', '300', '75']
     assert [cell[0] for cell in pi] == [NAME, '3', '66.00 ± 1.00', '+5.00', '+5.00', '[+5.00, +5.00]', '3', '300', '75']
     assert pi[2][1] == 'best' and student[2][1] == ''
+
+
+def test_the_page_has_a_chart_of_the_intervals_over_images(comparison):
+    assert '20 images' not in page(comparison)
+    comparison.rows[1].over_images = ImageDifference(5.0, 1.0, 9.0, 20)
+    text = page(comparison)
+    assert '+5.00 [+1.00, +9.00], 20 images' in text and 'what other images would give' in text
+    assert [cell[0] for cell in Page(text).tables[0][2]][3:5] == ['+5.00', '[+1.00, +9.00]']
 
 
 def test_the_heat_map_has_the_grid_and_marks_the_best(comparison):

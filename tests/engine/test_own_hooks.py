@@ -8,6 +8,7 @@ from mmseg_kd.engine import (
     ExactResumeHook,
     ExportStudentHook,
     FittingCheckpointHook,
+    ImageConfusionHook,
     MeanTeacherHook,
     NonFiniteLossHook,
     StepSeedHook,
@@ -23,6 +24,7 @@ PI = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))
 ALWAYS = {
     BatchSizeHook,
     FittingCheckpointHook,
+    ImageConfusionHook,
     NonFiniteLossHook,
     StepSeedHook,
     StopOnSignalHook,

@@ -4,6 +4,7 @@ from .energy_hook import EnergyHook
 from .exact_resume_hook import ExactResumeHook
 from .export_student_hook import ExportStudentHook
 from .fitting_checkpoint_hook import FittingCheckpointHook
+from .image_confusion_hook import ImageConfusionHook
 from .loaded_image_hook import LoadedImageHook
 from .mean_teacher_hook import MeanTeacherHook
 from .non_finite_loss_hook import NonFiniteLossHook
@@ -23,6 +24,7 @@ __all__ = [
     'ExactResumeHook',
     'ExportStudentHook',
     'FittingCheckpointHook',
+    'ImageConfusionHook',
     'LoadedImageHook',
     'MeanTeacherHook',
     'NonFiniteLossHook',
