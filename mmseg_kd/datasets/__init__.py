@@ -2,6 +2,7 @@ from .camvid import CamVidDataset
 from .coco_panoptic import CocoPanopticSemDataset
 from .digit_scenes import DigitScenesDataset, write_digit_scenes
 from .labeled_part import LabeledPartDataset
+from .original_pixels import OriginalPixels, original_pixels, with_original_pixels
 from .partitions import PARTITIONS, published_ids
 from .pseudo_label import PseudoLabelDataset
 from .semi_supervised import SemiSupervisedDataset
@@ -28,6 +29,7 @@ __all__ = [
     'LoadBlankAnnotations',
     'LoadPanopticSemAnnotations',
     'LoadSoftLabels',
+    'OriginalPixels',
     'PackSoftSegInputs',
     'PseudoLabelDataset',
     'RandomAffine',
@@ -36,7 +38,9 @@ __all__ = [
     'UnlabeledFolderDataset',
     'ViewDataset',
     'ViewSampler',
+    'original_pixels',
     'published_ids',
+    'with_original_pixels',
     'write_digit_scenes',
     'write_split',
 ]

@@ -23,7 +23,7 @@ from .inference import image_channels, image_size
 from .labels import ignored_label, unify_ignored
 from .ranks import TermDenominators
 from .taps import LOGITS, PathError, Taps
-from .teacher import Spec, build_teachers, scaled_size
+from .teacher import Spec, build_teachers, scale_of_originals, scaled_size
 from .term import Term, student_paths, teacher_paths, wanted_paths
 
 
@@ -109,6 +109,8 @@ class Distiller(BaseSegmentor):
         super().__init__(data_preprocessor=network.data_preprocessor, init_cfg=init_cfg)
         self.student = network
         self.teachers: dict[str, Any] = build_teachers(teacher, data_preprocessor)
+        if scale_of_originals(self.teachers) is not None:
+            self._check_original_pixels(network)
         for group, terms in groups.items():
             built = {name: Term(name, **term, group=f'model.{group}') for name, term in terms.items()}
             setattr(self, group, nn.ModuleDict(built))
@@ -121,6 +123,14 @@ class Distiller(BaseSegmentor):
         self._labels_checked = False
         self._teacher_missing: Exception | None = None
         self._fit_terms(student)
+
+    def _check_original_pixels(self, network: nn.Module) -> None:
+        """Raise ConfigError if the images of the student are not those of the pipeline."""
+        if getattr(network.data_preprocessor, 'batch_augments', None) is not None:
+            raise ConfigError(
+                "model.teacher.pixels must not be 'original' with batch_augments in the data_preprocessor, which "
+                "change the student's images after the pipeline; remove one of them"
+            )
 
     teachers_train = False  # whether a teacher is in training mode while it is read
 

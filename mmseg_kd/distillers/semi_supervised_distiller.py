@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 
 import torch
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..constants import IGNORE_INDEX
 from ..io.arguments import build
 from ..io.configs import named_types
+from ..io.errors import ConfigError
 from ..losses.ops import sample_labels
 from .distiller import Distiller
 from .inference import forward_inference
@@ -122,6 +123,12 @@ class SemiSupervisedDistiller(Distiller):
                         f'{term.key}.teacher: "{path}" needs mixed images, which exist only in '
                         'model.unlabeled_terms and with model.mix; remove "unmixed."'
                     )
+
+    def _check_original_pixels(self, network: nn.Module) -> None:
+        raise ConfigError(
+            f"model.teacher.pixels must not be 'original' in a {type(self).__name__}, whose pairs of images are mixed "
+            'after the pipeline; remove it, or enlarge the images with scale'
+        )
 
     @property
     def all_terms(self) -> dict[str, Term]:

@@ -27,9 +27,11 @@ from .normalization import Renormalize, normalizes
 from .taps import LOGITS, PathError
 
 DTYPES = dict(bfloat16=torch.bfloat16, float16=torch.float16, float32=torch.float32)
+PIXELS = ('student', 'original')
+ORIGINAL = 'original'  # key of the original pixels in a data sample
 MEMORY_FORMATS = dict(contiguous_format=torch.contiguous_format, channels_last=torch.channels_last)
 KEYS = dict.fromkeys(
-    ('config', 'model', 'checkpoint', 'scale', 'dtype', 'memory_format', 'class_map', 'classes')
+    ('config', 'model', 'checkpoint', 'scale', 'pixels', 'dtype', 'memory_format', 'class_map', 'classes')
 ).keys()
 Spec = dict | list[dict]
 
@@ -50,7 +52,10 @@ class FrozenTeacher:
         checkpoint: The path or address of its weights, or ``'auto'`` for those that the library's metafile names for
             ``config``. None keeps the initial weights: random, with a warning, unless the segmentor comes with its
             weights.
-        scale: The factor by which the sides of the teacher's images are enlarged.
+        scale: The factor by which the sides of the images that ``pixels`` names are enlarged.
+        pixels: The images that the teacher sees: ``'student'`` for those of the student, or ``'original'`` for the same
+            part of the file, where the student is trained with reduced images. Training adds these pixels to the data
+            samples by itself; see :class:`~mmseg_kd.datasets.OriginalPixels`.
         dtype: The precision of the teacher: ``'bfloat16'`` or ``'float16'`` under autocast, which keeps the weights and
             sensitive operations in float32; ``'float32'`` even if training is under autocast; None for that of
             training.
@@ -67,8 +72,8 @@ class FrozenTeacher:
             sees images of 0..255, as it would in MMSegmentation, with a warning.
 
     Raises:
-        ValueError: if not exactly one of ``config`` and ``model`` is given, ``dtype`` is none of these three, or
-            ``memory_format`` is neither ``'contiguous_format'`` nor ``'channels_last'``.
+        ValueError: if not exactly one of ``config`` and ``model`` is given, or ``pixels``, ``dtype`` or
+            ``memory_format`` is none of these.
 
     Example:
         >>> import torch
@@ -88,6 +93,7 @@ class FrozenTeacher:
         model: dict | None = None,
         checkpoint: str | None = None,
         scale: float = 1.0,
+        pixels: str = 'student',
         dtype: str | None = None,
         memory_format: str = 'contiguous_format',
         class_map: dict | None = None,
@@ -101,11 +107,13 @@ class FrozenTeacher:
             )
         if scale <= 0:
             raise ValueError(f'model.teacher.scale must be > 0, but is {scale}')
+        if pixels not in PIXELS:
+            raise ValueError(f'model.teacher.pixels must be one of {", ".join(PIXELS)}, but is {pixels!r}')
         if class_map is not None:
             check_groups(class_map, 'model.teacher.class_map')
         elif classes is not None:
             raise ValueError('model.teacher.classes are read for class_map only; add class_map, or leave them out')
-        self.config, self.checkpoint, self.scale = config, checkpoint, scale
+        self.config, self.checkpoint, self.scale, self.pixels = config, checkpoint, scale, pixels
         self.class_groups, self._class_names = class_map, classes
         self._model_config: Any = model
         if (
@@ -119,6 +127,7 @@ class FrozenTeacher:
         self._memory_format = _torch_name('memory_format', memory_format, MEMORY_FORMATS)
         self._module: BaseSegmentor | None = None
         self._renormalize: Renormalize | None = None
+        self._normalize: Renormalize | None = None
         self._outputs_checked = False
 
     key = 'model.teacher'  # of its config, for messages
@@ -235,22 +244,45 @@ class FrozenTeacher:
             paths: The paths to read; see :class:`~mmseg_kd.distillers.Taps`.
             preprocessor: The student's preprocessor; if the teacher's normalizes differently, the images are converted.
                 None means that the images are already normalized for the teacher.
-            data_samples: The data samples of the images.
+            data_samples: The data samples of the images, with the pixels of ``pixels='original'``.
+
+        Raises:
+            ValueError: if outputs are not finite, or data samples have no original pixels.
         """
         module = self.module
         if next(module.parameters()).device != inputs.device:
             module.to(inputs.device)
-        if self._renormalize is None and preprocessor is not None:
-            self._renormalize = Renormalize(preprocessor, module.data_preprocessor)
         with torch.no_grad():
-            if self._renormalize is not None:
-                inputs = self._renormalize(inputs)
-            inputs = at_scale(inputs, self.scale)
+            if self.pixels == ORIGINAL:
+                inputs = self._originals(inputs, data_samples or [])
+            else:
+                if self._renormalize is None and preprocessor is not None:
+                    self._renormalize = Renormalize(preprocessor, module.data_preprocessor)
+                if self._renormalize is not None:
+                    inputs = self._renormalize(inputs)
+                inputs = at_scale(inputs, self.scale)
             with in_precision(self.dtype, inputs.device.type):
                 outputs = forward_inference(module, inputs.contiguous(memory_format=self._memory_format), paths)
         if not self._outputs_checked:
             self._check_outputs(outputs)
         return outputs
+
+    def _originals(self, inputs: Tensor, data_samples: Sequence[Any]) -> Tensor:
+        """The normalized original pixels of images, padded on the right and below like the images."""
+        parts = original_parts(data_samples, self.key)
+        if self._normalize is None:
+            self._normalize = Renormalize(nn.Identity(), self.module.data_preprocessor)
+        height, width = scaled_size(inputs.shape[2:], data_samples[0].get(ORIGINAL).scale)
+        if any(part.shape[1] > height or part.shape[2] > width for part in parts):
+            raise ValueError(
+                f'{self.key}.pixels: the original pixels of a batch must show parts of its images, {height}x{width} at '
+                f'most, but have the sizes {[tuple(part.shape[1:]) for part in parts]}; remove pixels, or what changes '
+                'the images after the pipeline'
+            )
+        images = inputs.new_zeros(len(parts), len(parts[0]), height, width)
+        for image, part in zip(images, parts):
+            image[:, : part.shape[1], : part.shape[2]] = self._normalize(part[None].to(image))[0]
+        return images
 
     @torch.compiler.disable
     def _check_outputs(self, outputs: dict[str, Any]) -> None:
@@ -272,7 +304,7 @@ class FrozenTeacher:
         return self
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, '_module': None, '_renormalize': None}
+        return {**self.__dict__, '_module': None, '_renormalize': None, '_normalize': None}
 
 
 class EnsembleTeacher:
@@ -358,7 +390,7 @@ class OnlineTeacher:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self.module, self.scale = module, 1.0
+        self.module, self.scale, self.pixels = module, 1.0, 'student'
 
     known = None
 
@@ -404,6 +436,7 @@ def build_teachers(spec: Spec | dict[str, Spec], data_preprocessor: dict | None 
 
     Raises:
         ValueError: if ``spec`` is none of these.
+        ConfigError: if arguments are wrong, or contradict each other.
     """
     if isinstance(spec, dict) and 'type' in spec:
         raise ValueError(
@@ -413,10 +446,12 @@ def build_teachers(spec: Spec | dict[str, Spec], data_preprocessor: dict | None 
     for name, member in members.items():
         if name and not isinstance(member, (dict, list, tuple)):
             raise ValueError(f'model.teacher needs config or model, or teachers by name, but has {name}={member!r}')
-    return {
+    teachers = {
         name: _build_teacher(member, f'model.teacher.{name}'.rstrip('.'), data_preprocessor)
         for name, member in members.items()
     }
+    scale_of_originals(teachers)
+    return teachers
 
 
 def _build_teacher(spec: Spec, key: str, data_preprocessor: dict | None) -> Teacher:
@@ -437,6 +472,43 @@ def _build_teacher(spec: Spec, key: str, data_preprocessor: dict | None) -> Teac
         raise ConfigError(str(error).replace('model.teacher', key, 1)) from None
     teacher.key = key
     return teacher
+
+
+def scale_of_originals(teachers: dict[str, Any]) -> float | None:
+    """The ``scale`` of the teachers with ``pixels='original'``; None if no teacher has it.
+
+    Args:
+        teachers: The teachers of :func:`build_teachers`.
+
+    Raises:
+        ConfigError: if such teachers have different scales, because one size of the original pixels is kept.
+    """
+    members = [member for teacher in teachers.values() for member in getattr(teacher, 'members', [teacher])]
+    scales = {member.key: member.scale for member in members if getattr(member, 'pixels', None) == ORIGINAL}
+    if len(set(scales.values())) > 1:
+        raise ConfigError(
+            "all teachers with pixels='original' must have one scale, but "
+            f'{" and ".join(f"{key}.scale is {scale:g}" for key, scale in scales.items())}'
+        )
+    return next(iter(scales.values()), None)
+
+
+def original_parts(data_samples: Sequence[Any], key: str = 'model.teacher') -> list[Tensor]:
+    """The original pixels (C, h, w) of data samples.
+
+    Args:
+        data_samples: The data samples of :class:`~mmseg_kd.datasets.OriginalPixels`.
+        key: The key of the teacher in the config, for messages.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    if not data_samples or not all(ORIGINAL in sample for sample in data_samples):
+        raise ValueError(
+            f"{key}.pixels is 'original', but the data samples have no original pixels: they come with "
+            'train_dataloader of a training, and with with_original_pixels(dataset); use it, or remove pixels'
+        )
+    return [sample.get(ORIGINAL).data for sample in data_samples]
 
 
 def log_mean(log_probabilities: Sequence[Tensor]) -> Tensor:

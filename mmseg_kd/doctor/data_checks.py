@@ -13,13 +13,21 @@ from torch.utils.data import DataLoader
 from ..datasets.even_subset import even_subset
 from ..datasets.image_list import endings_beside, listed_images
 from ..datasets.reading import read_labels
+from ..distillers.teacher import Teacher
+from ..engine.views import show_originals
 from .diagnosis import Reporter
 
 MASK = 255  # the second class in masks that were saved as pictures
 
 
 def check_data(
-    report: Reporter, config: Config, loader: str, num_classes: int, ignore_index: int, samples: int
+    report: Reporter,
+    config: Config,
+    loader: str,
+    num_classes: int,
+    ignore_index: int,
+    samples: int,
+    teachers: dict[str, Teacher] | None = None,
 ) -> DataLoader:
     """Build a data set, check that all of its files exist, and read some of its label maps.
 
@@ -30,6 +38,7 @@ def check_data(
         num_classes: number of classes of the student; 0 for the number of the data set.
         ignore_index: label of ignored pixels.
         samples: number of label maps to read, spread evenly over the data set.
+        teachers: teachers that may need the original pixels of the images.
 
     Returns:
         DataLoader: data loader of the training, without worker processes.
@@ -40,7 +49,7 @@ def check_data(
     if config.get(loader) is None:
         raise ValueError(f'there is no {loader}; add one to the config')
     try:
-        built = Runner.build_dataloader(without_workers(config[loader]), seed=0)
+        built = Runner.build_dataloader(show_originals(without_workers(config[loader]), teachers or {}), seed=0)
     except (OSError, ValueError, AssertionError) as error:
         # The errors of MMEngine for a data set without images, and of MMSegmentation for one without files.
         empty = 'need at least one array' in str(error) or not str(error)

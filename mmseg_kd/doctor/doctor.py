@@ -175,7 +175,9 @@ def _examine(
         train = run('training data', stand_in_loader, labeling)
         config = config if isinstance(labeling, Missing) else whole_length(labeling)
     else:
-        train = run('training data', check_data, config, 'train_dataloader', num_classes, ignore_index, samples)
+        train = run(
+            'training data', check_data, config, 'train_dataloader', num_classes, ignore_index, samples, teachers
+        )
     if config.get('val_dataloader') is None:
         run(
             'validation data',

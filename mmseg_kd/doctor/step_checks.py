@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from ..datasets.even_subset import even_subset
 from ..distillers import Distiller, Term
-from ..distillers.teacher import Teacher
+from ..distillers.teacher import ORIGINAL, Teacher
 from ..engine.checks import check_metrics
 from ..engine.metric_names import MetricNames, metric_names
 from ..engine.optim.distill_optim_wrapper_constructor import critic_parameters
@@ -126,8 +126,10 @@ def check_batch(
             'train_dataloader.dataset, or num_classes of the heads'
         )
     mean, std = inputs.mean().item(), inputs.std().item()
+    original = getattr(data['data_samples'][0], ORIGINAL, None)
+    shown = '' if original is None else f' ({"x".join(map(str, original.shape))} pixels of the file for the teacher)'
     text = (
-        f'{"x".join(map(str, inputs.shape))}, mean {mean:.2f}, std {std:.2f}; labels '
+        f'{"x".join(map(str, inputs.shape))}{shown}, mean {mean:.2f}, std {std:.2f}; labels '
         f'{100 - 100 * known.numel() / labels.numel():.0f} % ignored; {seconds:.2f} s to load'
     )
     if abs(mean) > 10 or std > 10 or std < 0.05:

@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader
 
 from ..constants import IGNORE_INDEX
 from ..datasets.even_subset import even_subset
-from ..distillers.teacher import at_scale, in_precision
+from ..distillers.teacher import in_precision
 from ..engine.partition_runs import check_teacher_partitions, partition_of
 from ..evaluation import ImageIoUMetric, evaluate, predictions
+from ..evaluation.teacher_outputs import seen_images, shown
 from ..io.checkpoint import read_checkpoint
 from ..io.configs import config_file, published_weights
 from .diagnosis import Reporter
@@ -167,10 +168,9 @@ def measure(
     dataset: BaseDataset = loader.dataset
 
     def predict(batch: dict) -> list[SegDataSample]:
-        batch = module.data_preprocessor(batch, False)
-        inputs = at_scale(batch['inputs'], network.teacher.scale)
+        inputs, samples, _ = seen_images(network.teacher, batch)
         with in_precision(network.teacher.dtype, inputs.device.type):
-            return module.predict(inputs, batch['data_samples'])
+            return module.predict(inputs, samples)
 
     def in_time(indices: list[int]) -> Iterator[SegDataSample]:
         begin = time.monotonic()
@@ -180,7 +180,8 @@ def measure(
                 break
 
     metric = ImageIoUMetric(ignore_index=ignore_index)
-    evaluate(in_time(even_subset(len(dataset), images)), metric, dataset.metainfo)
+    with shown(network.teacher, dataset):
+        evaluate(in_time(even_subset(len(dataset), images)), metric, dataset.metainfo)
     found = [areas for _, areas in metric.images]
     right, predicted, true = (
         np.stack([getattr(areas, name) for areas in found]) for name in ('right', 'predicted', 'true')

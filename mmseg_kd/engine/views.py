@@ -3,11 +3,14 @@
 from typing import Any
 
 from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from mmseg.registry import DATA_SAMPLERS, DATASETS, LOOPS
 from torch.utils.data import IterableDataset
 
 from ..datasets import InfiniteViewSampler, SemiSupervisedDataset, StreamSampler, ViewDataset, ViewSampler
+from ..datasets.original_pixels import with_original_pixels
+from ..distillers.teacher import scale_of_originals
 from .checks.training_loop import registered_class
 
 # The samplers that replace MMEngine's, for any data set and for a SemiSupervisedDataset.
@@ -56,6 +59,30 @@ def as_views(loader: dict) -> dict:
     return dict(loader, dataset=dataset, sampler=dict(arguments, type=kind))
 
 
+def show_originals(loader: dict, teachers: dict[str, Any]) -> dict:
+    """The config of a training data loader whose items have the pixels that teachers with ``pixels='original'`` need.
+
+    Args:
+        loader: Config of the data loader.
+        teachers: Teachers of a distiller by name; a loader for others is not changed.
+    """
+    scale = scale_of_originals(teachers)
+    if scale is None:
+        return loader
+    return dict(loader, dataset=dict(type=with_original_pixels, dataset=loader['dataset'], scale=scale))
+
+
+def teachers_of(model: Any) -> dict[str, Any]:
+    """The teachers of a Runner's model by name; empty if it is no distiller.
+
+    Args:
+        model: Model, also within a wrapper for several processes or test-time augmentation.
+    """
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.get_submodule('module')
+    return getattr(model, 'teachers', {})
+
+
 def train_on_views(runner: Runner) -> None:
     """Make a Runner train on views, before its data loader is built.
 
@@ -68,4 +95,4 @@ def train_on_views(runner: Runner) -> None:
     if isinstance(loop, dict) and isinstance(loader, dict):
         kind = registered_class(LOOPS, loop.get('type'))
         if kind is None or issubclass(kind, (EpochBasedTrainLoop, IterBasedTrainLoop)):
-            runner._train_dataloader = as_views(loader)
+            runner._train_dataloader = show_originals(as_views(loader), teachers_of(runner.model))

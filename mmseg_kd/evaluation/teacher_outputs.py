@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ from mmseg.registry import DATASETS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from ..datasets.original_pixels import original_pixels
 from ..distillers.class_logits import decide, prediction_logits, prediction_threshold
 from ..distillers.labels import ignored_label
 from ..distillers.teacher import (
+    ORIGINAL,
     EnsembleTeacher,
     FrozenTeacher,
     Teacher,
@@ -23,6 +26,8 @@ from ..distillers.teacher import (
     build_teachers,
     in_precision,
     log_mean,
+    original_parts,
+    scale_of_originals,
     teachers_by_name,
 )
 from ..io.configs import outer_preprocessor, published_weights, segmentor_config
@@ -90,8 +95,9 @@ def analyze_teacher(
     for member in teacher.members:
         member.module.to('cuda' if torch.cuda.is_available() else 'cpu')
     metric = CalibrationMetric(temperatures, ignore_index=ignored_label(segmentor_config(config)))
-    samples = predictions(teacher_predict(teacher), dataset, chosen, config.val_dataloader.get('num_workers', 0))
-    evaluate(samples, metric, dataset.metainfo, None if report is None else lambda done: report(done, len(chosen)))
+    with shown(teacher, dataset):
+        samples = predictions(teacher_predict(teacher), dataset, chosen, config.val_dataloader.get('num_workers', 0))
+        evaluate(samples, metric, dataset.metainfo, None if report is None else lambda done: report(done, len(chosen)))
     assert metric.statistics is not None
     if not metric.statistics.pixels:
         raise ValueError(
@@ -139,12 +145,36 @@ def decision_threshold(teacher: Teacher) -> float | None:
     return None if isinstance(teacher, EnsembleTeacher) else prediction_threshold(teacher.module)
 
 
+def seen_images(member: FrozenTeacher, batch: dict) -> tuple[Tensor, list[Any], torch.Size]:
+    """The images of a batch as a teacher sees them, their data samples, and the size before ``scale``.
+
+    Args:
+        member: Teacher, on its device.
+        batch: Batch of a data loader; with ``pixels='original'``, of a data set within
+            :func:`~mmseg_kd.datasets.original_pixels`.
+    """
+    preprocess = member.module.data_preprocessor
+    if member.pixels == ORIGINAL:
+        data = preprocess(dict(batch, inputs=original_parts(batch['data_samples'], member.key)), False)
+        return data['inputs'], data['data_samples'], data['inputs'].shape[2:]
+    data = preprocess(batch, False)
+    return at_scale(data['inputs'], member.scale), data['data_samples'], data['inputs'].shape[2:]
+
+
+def shown(teacher: Teacher, dataset: Any) -> AbstractContextManager:
+    """A context in which the items of a data set have what the teacher sees, also original pixels.
+
+    Args:
+        teacher: Teacher.
+        dataset: Data set that is already built.
+    """
+    scale = scale_of_originals({'': teacher})
+    return nullcontext(dataset) if scale is None else original_pixels(dataset, scale)
+
+
 def _member_logits(member: FrozenTeacher, batch: dict) -> Tensor:
     module = member.module
-    data = module.data_preprocessor(copy.deepcopy(batch), False)
-    images, samples = data['inputs'], data['data_samples']
-    size = images.shape[2:]
-    images = at_scale(images, member.scale)
+    images, samples, size = seen_images(member, copy.deepcopy(batch))
     shape = tuple(images.shape[2:])
     metas = [dict(sample.metainfo, img_shape=shape, pad_shape=shape) for sample in samples]
     with in_precision(member.dtype, images.device.type):

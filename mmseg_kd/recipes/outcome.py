@@ -13,7 +13,7 @@ from mmseg.registry import DATASETS, METRICS
 from ..distillers.labels import ignored_label
 from ..evaluation import evaluate, predictions, teacher_predict
 from ..evaluation.evaluate import Predict
-from ..evaluation.teacher_outputs import load_teachers
+from ..evaluation.teacher_outputs import load_teachers, shown
 from ..evaluation.trained_network import trained_network
 from ..io.configs import segmentor_config
 from ..io.tables import markdown_table
@@ -52,7 +52,8 @@ def outcome_table(
     for name, teacher in load_teachers(config).items():
         for member in teacher.members:
             member.module.to(device)
-        measure(f'teacher {name}'.strip(), teacher_predict(teacher), [member.module for member in teacher.members])
+        with shown(teacher, dataset):
+            measure(f'teacher {name}'.strip(), teacher_predict(teacher), [member.module for member in teacher.members])
     first = None
     if before is not None:
         network: Any = trained_network(config, before)

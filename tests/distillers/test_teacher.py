@@ -5,11 +5,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.structures import PixelData
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 
-from mmseg_kd.distillers import CheckpointError, Distiller, EnsembleTeacher, FrozenTeacher, PathError
+from mmseg_kd.distillers import (
+    CheckpointError,
+    Distiller,
+    EnsembleTeacher,
+    FrozenTeacher,
+    PathError,
+    SemiSupervisedDistiller,
+)
 from mmseg_kd.distillers.teacher import build_teachers
 from mmseg_kd.io.configs import config_file, model_config, published_weights
+from mmseg_kd.io.errors import ConfigError
 from mmseg_kd.testing.toys import toy_batch, toy_segmentor
 
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -56,6 +66,46 @@ def test_sees_the_images_in_its_own_normalization(saved):
     read = teacher.read(student(batch, True)['inputs'], ['inputs', 'logits'], student)
     assert torch.allclose(read['inputs'], expected, atol=1e-4)
     assert torch.allclose(read['logits'], logits(network, expected), atol=1e-4)
+
+
+def samples_of(parts, scale):
+    return [SegDataSample(original=PixelData(metainfo=dict(scale=scale), data=part)) for part in parts]
+
+
+def test_original_pixels_take_the_place_of_the_image_in_its_own_normalization(saved):
+    network, path = saved
+    own = dict(mean=[100.0, 90.0, 80.0], std=[60.0, 50.0, 40.0], size=64)
+    teacher = FrozenTeacher(model=toy_segmentor(8, **own), checkpoint=path, pixels='original')
+    student = MODELS.build(toy_segmentor(4)).data_preprocessor
+    batch = toy_batch(num=2, size=64)
+    expected = MODELS.build(toy_segmentor(8, **own)).data_preprocessor(toy_batch(num=2, size=64), True)['inputs']
+    read = teacher.read(IMAGES, ['inputs', 'logits'], student, samples_of(batch['inputs'], 2.0))
+    assert torch.allclose(read['inputs'], expected, atol=1e-5)
+    assert torch.allclose(read['logits'], logits(network, expected), atol=1e-4)
+    # An image that was padded on the right and below: its original is padded alike, with the mean color.
+    small = teacher.read(IMAGES, ['inputs'], student, samples_of([part[:, :40, :56] for part in batch['inputs']], 2.0))
+    assert torch.equal(small['inputs'][..., :40, :56], read['inputs'][..., :40, :56])
+    assert not small['inputs'][..., 40:, :].any() and not small['inputs'][..., 56:].any()
+    with pytest.raises(ValueError, match='the data samples have no original pixels: they come with train_dataloader'):
+        teacher.read(IMAGES, ['logits'], student, [SegDataSample()])
+    with pytest.raises(ValueError, match='must show parts of its images, 32x32 at most, but have the sizes .*64, 64'):
+        teacher.read(IMAGES, ['logits'], student, samples_of(batch['inputs'], 1.0))
+
+
+def test_original_pixels_have_one_size_and_no_mixed_images():
+    network, term = toy_segmentor(4), dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))
+    original = dict(model=network, pixels='original')
+    with pytest.raises(
+        ConfigError, match=r'must have one scale, but model.teacher\[0\].scale is 1 and .*\[1\].scale is 2'
+    ):
+        build_teachers([original, dict(original, scale=2.0)])
+    with pytest.raises(ConfigError, match='model.teacher.pixels must be one of student, original, but is .file.'):
+        build_teachers(dict(original, pixels='file'))
+    with pytest.raises(ConfigError, match="must not be 'original' in a SemiSupervisedDistiller"):
+        SemiSupervisedDistiller(network, original, terms=dict(loss_pi=term))
+    mixed = dict(network, data_preprocessor=dict(network.data_preprocessor, batch_augments=[len]))
+    with pytest.raises(ConfigError, match="must not be 'original' with batch_augments"):
+        Distiller(mixed, original, terms=dict(loss_pi=term))
 
 
 def without_preprocessor(model):

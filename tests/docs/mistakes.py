@@ -266,6 +266,7 @@ CASES: dict[str, list[Case]] = {
         Case('model.teacher.scale', '2'),
         Case('model.teacher.scale', NAN),
         Case('model.teacher.scale', None),
+        Case('model.teacher.pixels', 'file'),
         Case('model.teacher.dtype', 'half'),
         Case('model.teacher.dtype', 16),
         Case('model.teacher.memory_format', 'nhwc'),

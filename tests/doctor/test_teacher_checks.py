@@ -23,7 +23,7 @@ def network(config=None, checkpoint=None, module=None, scale=1):
         'model.teacher',
         {},
         SimpleNamespace(decode_head=head),
-        SimpleNamespace(config=config, checkpoint=checkpoint, module=module, scale=scale, dtype=None),
+        SimpleNamespace(config=config, checkpoint=checkpoint, module=module, scale=scale, dtype=None, pixels='student'),
     )
 
 

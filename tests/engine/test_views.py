@@ -5,6 +5,7 @@ from mmengine.runner import Runner
 from mmseg_kd.datasets import InfiniteViewSampler, StreamSampler, ViewDataset, ViewSampler
 from mmseg_kd.engine.views import as_views
 from mmseg_kd.testing.toys import ToyDataset, toy_runner, toy_segmentor
+from mmseg_kd.testing.trees import write_camvid_tree
 
 IMAGES = dict(type='CamVidDataset')
 PAIRS = dict(type='SemiSupervisedDataset')
@@ -74,6 +75,35 @@ def test_every_runner_trains_on_views_and_its_config_stays(tmp_path):
     assert isinstance(runner.train_dataloader.sampler, InfiniteViewSampler)
     plain = Runner.build_dataloader(loader(dict(type='DefaultSampler'), ToyDataset()))
     assert isinstance(plain.dataset, ToyDataset)
+
+
+def test_original_pixels_reach_the_teacher_from_the_config_alone(tmp_path):
+    root = write_camvid_tree(tmp_path / 'data', images=2, size=(64, 96))
+    steps = [dict(type='Resize', scale=(48, 32)), dict(type='RandomCrop', crop_size=(32, 32))]
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), *steps, dict(type='PackSegInputs')]
+    camvid = dict(
+        type='CamVidDataset',
+        data_root=str(root),
+        data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
+        pipeline=pipeline,
+    )
+    network = toy_segmentor(2, 11, auxiliary=False)
+    term = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))
+    model = dict(
+        type='Distiller', student=network, teacher=dict(model=network, pixels='original'), terms=dict(loss_pi=term)
+    )
+    data = dict(batch_size=2, num_workers=0, dataset=camvid, sampler=dict(type='InfiniteSampler'))
+    runner = toy_runner(model, tmp_path / 'run', max_iters=1, train_dataloader=data)
+    seen = []
+    teacher = runner.model.teachers['']
+    read = teacher.read
+    teacher.read = lambda inputs, paths, *args: (
+        seen.append(read(inputs, ['inputs'], *args)) or read(inputs, paths, *args)
+    )
+    runner.train()
+    assert seen[0]['inputs'].shape == (2, 3, 64, 64)
+    plain = toy_runner(toy_segmentor(2, 11), tmp_path / 'plain', train_dataloader=data)
+    assert 'original' not in next(iter(plain.train_dataloader))['data_samples'][0]
 
 
 def test_a_loop_that_passes_its_loader_on_gets_it_as_it_stands(tmp_path):

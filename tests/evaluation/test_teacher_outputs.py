@@ -21,7 +21,7 @@ from mmseg_kd.distillers.teacher import EnsembleTeacher, FrozenTeacher
 from mmseg_kd.doctor.diagnosis import Diagnosis
 from mmseg_kd.doctor.network_checks import Network, check_classes, check_student
 from mmseg_kd.doctor.teacher_checks import check_accuracy
-from mmseg_kd.evaluation.teacher_outputs import analyze_teacher, full_size_logits, load_teachers
+from mmseg_kd.evaluation.teacher_outputs import analyze_teacher, full_size_logits, load_teachers, shown
 from mmseg_kd.labeling import Labeler, agreement, write_labels
 from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 from mmseg_kd.testing.trees import write_camvid_tree
@@ -105,6 +105,22 @@ def test_the_logits_are_those_of_the_prediction_and_follow_the_scale(camvid):
     assert logits.shape == (CLASSES, 72, 96) and not torch.allclose(logits, sample.seg_logits.data, atol=1e-3)
     half = FrozenTeacher(model=config.model, checkpoint=checkpoint, dtype='bfloat16')
     assert full_size_logits(half, batch).float().sub(sample.seg_logits.data).abs().max() < 0.1
+
+
+def test_a_teacher_of_original_pixels_is_evaluated_on_the_files(camvid):
+    config, checkpoint = camvid
+    dataset, _ = batches(config)
+    whole = copy.deepcopy(config)
+    del whole.val_dataloader.dataset.pipeline[1]  # no Resize
+    _, expected = batches(whole)
+    teacher = FrozenTeacher(model=config.model, checkpoint=checkpoint, pixels='original')
+    with shown(teacher, dataset):
+        batch = pseudo_collate([dataset[1]])
+    assert batch['inputs'][0].shape[1:] != expected[1]['inputs'][0].shape[1:]
+    plain = FrozenTeacher(model=config.model, checkpoint=checkpoint)
+    assert torch.equal(full_size_logits(teacher, batch), full_size_logits(plain, expected[1]))
+    analyzed = [analyze_teacher(one, each, [1], 3).miou for one, each in ((teacher, config), (plain, whole))]
+    assert analyzed[0] == analyzed[1]
 
 
 def test_an_ensemble_answers_with_its_mean_probabilities(camvid):
