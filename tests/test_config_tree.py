@@ -5,6 +5,7 @@ import functools
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import mmcv
 import pytest
@@ -24,6 +25,7 @@ from mmseg_kd.io.configs import config_file, published_weights
 from mmseg_kd.labeling import Labeler, find_images, write_labels
 from mmseg_kd.losses import AdversarialLoss
 from mmseg_kd.testing.hf_networks import write_hf_network
+from mmseg_kd.testing.toys import toy_segmentor
 from mmseg_kd.testing.trees import TREES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,8 +34,17 @@ LEAVES = sorted(
     for path in (ROOT / 'configs').rglob('*.py')
     if '_base_' not in path.parts and path.parent.name not in ('sweeps', 'teachers')
 )
-TEACHERS = sorted(path.stem for path in (ROOT / 'configs' / 'teachers').glob('oneformer_*.py'))
+TEACHERS = dict(
+    eomt_l_ade20k='tue-mps/ade20k_semantic_eomt_large_512',
+    eomt_l_cityscapes='tue-mps/cityscapes_semantic_eomt_large_1024',
+    oneformer_swinl_ade20k='shi-labs/oneformer_ade20k_swin_large',
+    oneformer_swinl_cityscapes='shi-labs/oneformer_cityscapes_swin_large',
+    oneformer_swinl_coco133='shi-labs/oneformer_coco_swin_large',
+)
 SIDE = 64  # PIDNet and DDRNet need multiples of 8
+# Students that people deploy: alone, and with large teachers, for which the tests have small ones.
+DEPLOYED = [leaf for leaf in LEAVES if leaf.startswith('deploy/')]
+DISTILLED = [leaf for leaf in DEPLOYED if leaf.startswith('deploy/pi_')]
 
 # Niemann et al., "Towards Comparable Knowledge Distillation in Semantic Image Segmentation" (arXiv 2309.03659).
 # Its VOC is `voc12`; `voc12aug` has its settings on more images.
@@ -138,12 +149,44 @@ def label_by_chance(dataset, trees, out, top_k):
     return dict(images=images, labels=str(out))
 
 
+class Remembered:
+    """Dry runs, which are the same for every leaf that has the network."""
+
+    def __init__(self):
+        self.skeletons, self.values = {}, {}
+
+    def build_skeleton(self, config):
+        key = str(config)
+        if key not in self.skeletons:
+            self.skeletons[key] = build_skeleton(config)
+        return self.skeletons[key].eval()
+
+    def run_skeleton(self, model, paths, size):
+        # The model is kept too, so that its id is not used again.
+        _, known = self.values.setdefault((id(model), model.training, tuple(size)), (model, {}))
+        known.update(run_skeleton(model, [path for path in paths if path not in known], size))
+        return {path: known[path] for path in paths}
+
+
+REMEMBERED = Remembered()
+
+
 @pytest.fixture
-def small(trees, tmp_path):
+def small(trees, tmp_path, monkeypatch):
     """Cut a config down to one step on a few pixels, without downloads; what it trains and how stays as it is."""
+    monkeypatch.setattr('mmseg_kd.distillers.distiller.build_skeleton', REMEMBERED.build_skeleton)
+    monkeypatch.setattr('mmseg_kd.distillers.teacher.build_skeleton', REMEMBERED.build_skeleton)
+    monkeypatch.setattr('mmseg_kd.distillers.distiller.run_skeleton', REMEMBERED.run_skeleton)
+    monkeypatch.setattr('gc.collect', lambda *_: 0)  # MMEngine calls it for each data set
+    # LRASPP averages windows of 49x49 at stride 8, which need images of 385x385.
+    layers = SimpleNamespace(**{**vars(nn), 'AvgPool2d': lambda **_: nn.AvgPool2d(2)})
+    monkeypatch.setattr('mmseg.models.decode_heads.lraspp_head.nn', layers)
 
     def cut(leaf):
         cfg = read(leaf)
+        if leaf in DISTILLED:
+            classes = cfg.model.student.decode_head.num_classes
+            cfg.model.teacher = ConfigDict(model=toy_segmentor(num_classes=classes, size=SIDE))
         if cfg.train_cfg.get('type') == 'MCKDLoop':
             # The loop has tests of its own; what it repeats is a training as any other.
             loop, cfg.train_cfg = cfg.train_cfg, cfg.train_cfg.train
@@ -224,7 +267,7 @@ def cover(leaves):
     return chosen
 
 
-COVER = cover(LEAVES)
+COVER = cover([leaf for leaf in LEAVES if leaf not in DISTILLED])
 # One of each folder; `make test-fast` is content with these.
 FIRST = list({Path(leaf).parent: leaf for leaf in reversed(COVER)}.values())
 
@@ -250,11 +293,9 @@ def test_takes_one_step(leaf, small):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize('leaf', [leaf for leaf in LEAVES if leaf not in COVER])
-def test_is_built_from_parts_that_others_step(leaf, small, monkeypatch):
+@pytest.mark.parametrize('leaf', [leaf for leaf in LEAVES if leaf not in COVER + DISTILLED])
+def test_is_built_from_parts_that_others_step(leaf, small):
     """Networks, terms, data, hooks and optimizer; `make test-slow` takes a step with each of these as well."""
-    for name, remembering in DRY_RUNS.items():
-        monkeypatch.setattr(name, remembering)
     cfg = small(leaf)
     cfg.update(val_dataloader=None, val_cfg=None, val_evaluator=None)
     runner = Runner.from_cfg(cfg)
@@ -265,22 +306,6 @@ def test_is_built_from_parts_that_others_step(leaf, small, monkeypatch):
     learned = {id(p) for groups in learning for group in groups for p in group['params']}
     assert learned >= {id(p) for p in runner.model.parameters() if p.requires_grad}
     assert runner.build_param_scheduler(cfg.param_scheduler)
-
-
-def remembered(function):
-    """A dry run is the same for every leaf that has the network."""
-    memory = {}
-
-    def call(*args):
-        key = str([id(arg) if isinstance(arg, nn.Module) else arg for arg in args])
-        if key not in memory:
-            memory[key] = args, function(*args)  # the arguments as well, so that no id is used again
-        return memory[key][1]
-
-    return call
-
-
-DRY_RUNS = {f'mmseg_kd.distillers.distiller.{run.__name__}': remembered(run) for run in (build_skeleton, run_skeleton)}
 
 
 @pytest.mark.parametrize(
@@ -467,7 +492,71 @@ def test_a_downstream_config_changes_one_number(tmp_path):
 
 
 def without_scopes(node):
-    return {k: without_scopes(v) if isinstance(v, ConfigDict) else v for k, v in node.items() if k != '_scope_'}
+    if isinstance(node, (list, tuple)):
+        return [without_scopes(item) for item in node]
+    return {k: without_scopes(v) for k, v in node.items() if k != '_scope_'} if isinstance(node, dict) else node
+
+
+SEGFORMERS = dict(ade20k='8xb2-160k_ade20k-512x512', cityscapes='8xb1-160k_cityscapes-1024x1024')
+
+
+@pytest.mark.parametrize('leaf', DISTILLED)
+def test_deployed_student_is_distilled_as_it_is_trained_alone(leaf):
+    *name, data = leaf.removeprefix('deploy/pi_').removesuffix('.py').split('_')
+    teacher, student = '_'.join(name[:2]), '_'.join(name[2:])
+    cfg, alone = read(leaf), read(f'deploy/{student}_{data}.py')
+    assert cfg.model.terms == read('_base_/terms/pi.py').terms and cfg.model.student == alone.model
+    if teacher == 'segformer_b5':
+        config = f'mmseg::segformer/segformer_mit-b5_{SEGFORMERS[data]}.py'
+        assert cfg.model.teacher == dict(config=config, checkpoint='auto')
+    else:
+        assert cfg.model.teacher == dict(config=f'mmseg_kd::teachers/{teacher}_{data}.py')
+    for key in ('optim_wrapper', 'param_scheduler', 'train_cfg', 'train_dataloader', 'val_dataloader', 'auto_scale_lr'):
+        assert cfg[key] == alone[key]
+
+
+def test_each_deployed_student_is_trained_alone_and_distilled_on_both_data_sets():
+    students = ('pidnet_s', 'ddrnet_23_slim', 'bisenetv2', 'stdc1', 'segformer_b0', 'segnext_t', 'mobilenetv3_lraspp')
+    students += ('mobilenetv4_s', 'efficientvit_b1')
+    names = [f'{student}_{data}.py' for student in students for data in ('cityscapes', 'ade20k')]
+    assert {leaf.removeprefix('deploy/') for leaf in DEPLOYED} >= {*names, *(f'pi_segformer_b5_{n}' for n in names)}
+
+
+# MMSegmentation's own configs of these students.
+ORIGINALS = dict(
+    pidnet_s='pidnet/pidnet-s_2xb6-120k_1024x1024-cityscapes',
+    ddrnet_23_slim='ddrnet/ddrnet_23-slim_in1k-pre_2xb6-120k_cityscapes-1024x1024',
+    segnext_t='segnext/segnext_mscan-t_1xb16-adamw-160k_ade20k-512x512',
+    stdc1='stdc/stdc1_in1k-pre_4xb12-80k_cityscapes-512x1024',
+    segformer_b0='segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512',
+    mobilenetv3_lraspp='mobilenet_v3/mobilenet-v3-d8_lraspp_4xb4-320k_cityscapes-512x1024',
+)
+
+
+@pytest.mark.parametrize('student', ORIGINALS)
+def test_the_base_of_a_deployed_student_is_the_network_of_mmsegmentation(student):
+    own = read(f'_base_/models/{student}.py').model
+    original = Config.fromfile(config_file(f'mmseg::{ORIGINALS[student]}.py')).model
+    # Sizes, classes and their weights belong to the data set; padding in tests lets PIDNet and DDRNet take all images.
+    for model in (own, original):
+        model.data_preprocessor.pop('size', None), model.data_preprocessor.pop('test_cfg', None)
+        for node in dicts(model):
+            node.pop('class_weight', None), node.pop('num_classes', None)
+    assert without_scopes(own) == without_scopes(original)
+
+
+@pytest.mark.parametrize('data, size', SEGFORMERS.items())
+def test_the_teacher_has_weights_and_the_schedule_of_segformer_is_that_of_mmsegmentation(data, size):
+    assert data in published_weights(f'mmseg::segformer/segformer_mit-b5_{size}.py')
+    own = read(f'deploy/mobilenetv4_s_{data}.py')
+    original = Config.fromfile(config_file(f'mmseg::segformer/segformer_mit-b0_{size}.py'))
+    for key in ('optimizer', 'paramwise_cfg'):
+        assert without_scopes(own.optim_wrapper[key]) == without_scopes(original.optim_wrapper[key])
+    for key in ('param_scheduler', 'train_cfg'):
+        assert without_scopes(own[key]) == without_scopes(original[key])
+    assert without_scopes(own.train_dataloader.dataset) == without_scopes(original.train_dataloader.dataset)
+    gpus, images = map(int, size.partition('-')[0].split('xb'))
+    assert own.train_dataloader.batch_size == gpus * images
 
 
 WAYS = dict(none=[], feature=['loss_feature'], response=['loss_response'], both=['loss_response', 'loss_feature'])
@@ -552,17 +641,11 @@ def test_tuned_compact_network_has_a_fixed_target_and_differs_in_nothing_else(wa
 def test_teacher_that_comes_with_its_weights_labels_images_of_its_data_set(name, trees, tmp_path):
     pytest.importorskip('transformers')
     cfg = read(f'teachers/{name}.py')
-    assert (
-        cfg.model.pretrained
-        == dict(
-            oneformer_swinl_cityscapes='shi-labs/oneformer_cityscapes_swin_large',
-            oneformer_swinl_coco133='shi-labs/oneformer_coco_swin_large',
-        )[name]
-    )
+    assert cfg.model.pretrained == TEACHERS[name]
     data = cfg.test_dataloader.dataset
     classes = DATASETS.get(data.type).METAINFO['classes']
     # Its own classes are in another order.
-    cfg.model.pretrained = str(write_hf_network(tmp_path, 'oneformer', classes[::-1]))
+    cfg.model.pretrained = str(write_hf_network(tmp_path, name.partition('_')[0], classes[::-1]))
     for node in dicts(cfg.test_dataloader):
         if node.get('type') == 'Resize':
             node['scale'] = (2 * SIDE, SIDE)
@@ -637,7 +720,7 @@ def metafiles():
 def test_metafiles_name_each_config_of_a_method_once():
     """MIM finds a config by its name alone, in all folders."""
     models = [model for metafile in metafiles() for model in metafile['Models']]
-    rooms = ('camvid', 'compact', 'kd', 'mckd', 'semi')
+    rooms = ('camvid', 'compact', 'deploy', 'kd', 'mckd', 'semi')
     assert sorted(model['Config'] for model in models) == [
         f'configs/{leaf}' for leaf in LEAVES if leaf.startswith(tuple(f'{room}/' for room in rooms))
     ]

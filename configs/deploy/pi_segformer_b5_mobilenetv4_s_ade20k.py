@@ -1,0 +1,2 @@
+_base_ = ['../_base_/setups/segformer_b5_mobilenetv4_s_ade20k.py', '../_base_/terms/pi.py']
+model = dict(terms=_base_.terms)

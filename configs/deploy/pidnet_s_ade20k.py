@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/models/pidnet_s.py', '../_base_/datasets/ade20k_512.py', '../_base_/schedules/sgd_160k.py',
+    '../_base_/default_runtime.py'
+]
+# MMSegmentation has this network on Cityscapes only: here with its usual data and schedule of ADE20K.
+_base_.train_pipeline.insert(-1, dict(type='GenerateEdge', edge_width=4))
+train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))
+model = dict(data_preprocessor=dict(size=_base_.crop_size), decode_head=dict(num_classes=150))
