@@ -55,9 +55,7 @@ def build(config: Config, crop: int) -> SemiSupervisedDistiller:
     model = revert_sync_batchnorm(MODELS.build(config.model))
     for teacher in model.teachers.values():
         revert_sync_batchnorm(teacher.module)
-    for term in model.all_terms.values():
-        if term.schedule is not None:
-            term.weight = term.schedule(config.train_cfg.max_iters)
+    model.move_terms(config.train_cfg.max_iters, config.train_cfg.max_iters)
     return model.train()
 
 

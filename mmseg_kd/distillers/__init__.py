@@ -2,8 +2,9 @@ from ..io.checkpoint import CheckpointError
 from .cross_pseudo_supervision import CrossPseudoSupervision
 from .cutmix import CutMix
 from .distiller import Distiller
+from .gradient_share import GradientShare
 from .mean_teacher import MeanTeacher
-from .schedules import CosineDecayWeight, CutoffWeight, DelayedWeight, WarmupWeight
+from .schedules import CosineDecayWeight, CutoffWeight, DelayedWeight, PhaseWeight, WarmupWeight
 from .semi_supervised_distiller import SemiSupervisedDistiller
 from .soft_label_distiller import SoftLabelDistiller
 from .taps import PathError, Taps
@@ -20,8 +21,10 @@ __all__ = [
     'Distiller',
     'EnsembleTeacher',
     'FrozenTeacher',
+    'GradientShare',
     'MeanTeacher',
     'PathError',
+    'PhaseWeight',
     'SemiSupervisedDistiller',
     'SoftLabelDistiller',
     'Taps',

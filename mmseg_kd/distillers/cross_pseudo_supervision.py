@@ -63,6 +63,8 @@ class CrossPseudoSupervision(SemiSupervisedDistiller):
     """
 
     teachers_train = True
+    term_prefixes = ('', PEER)
+    learners = property(lambda self: [self.student, self.peer])
 
     def __init__(
         self,

@@ -19,9 +19,11 @@ from ..io.checkpoint import all_weights, named_weights
 from ..io.errors import ConfigError
 from .class_logits import count_classes
 from .dry_run import as_trained, build_skeleton, run_skeleton
+from .gradient_share import GradientShares, check_shares
 from .inference import image_channels, image_size
 from .labels import ignored_label, unify_ignored
 from .ranks import TermDenominators
+from .schedules import level_at
 from .taps import LOGITS, PathError, Taps
 from .teacher import Spec, build_teachers, scale_of_originals, scaled_size
 from .term import Term, student_paths, teacher_paths, wanted_paths
@@ -115,11 +117,15 @@ class Distiller(BaseSegmentor):
             built = {name: Term(name, **term, group=f'model.{group}') for name, term in terms.items()}
             setattr(self, group, nn.ModuleDict(built))
         for name, term in self.all_terms.items():
-            if f'{name}_weight' in self.all_terms:
-                raise ValueError(
-                    f'{term.key}: the name of a term must not be that of another one with _weight, under which the '
-                    f'log has the schedule of {name}; rename {name}_weight'
-                )
+            for ending, logged in (('weight', 'schedule'), ('share', 'share of the gradient')):
+                if f'{name}_{ending}' in self.all_terms:
+                    raise ValueError(
+                        f'{term.key}: the name of a term must not be that of another one with _{ending}, under which '
+                        f'the log has the {logged} of {name}; rename {name}_{ending}'
+                    )
+        schedules = {term.key: term.schedule for term in self.all_terms.values() if term.by_share}
+        check_shares({key: schedule.share for key, schedule in schedules.items() if schedule.constant})
+        self.gradient_shares = GradientShares(self.all_terms) if schedules else None
         self._labels_checked = False
         self._teacher_missing: Exception | None = None
         self._fit_terms(student)
@@ -137,6 +143,9 @@ class Distiller(BaseSegmentor):
     # The prefixes under which a plain student's checkpoint is loaded.
     plain_prefixes: tuple[str, ...] = ('student.',)
 
+    # The prefixes under which the name of a term occurs among the losses.
+    term_prefixes: tuple[str, ...] = ('',)
+
     # Stock TTA wrappers and visualizers read these attributes of the segmentor.
     align_corners = property(lambda self: self.student.align_corners)
     num_classes = property(lambda self: self.student.num_classes)
@@ -148,6 +157,24 @@ class Distiller(BaseSegmentor):
     def all_terms(self) -> dict[str, Term]:
         """Every term, by its name."""
         return dict(self.terms.items())
+
+    @property
+    def learners(self) -> list[nn.Module]:
+        """The networks that are trained."""
+        return [self.student]
+
+    def move_terms(self, iteration: int, total: int) -> None:
+        """Set the weights of terms with a schedule, and the shares of those with a :class:`GradientShare`.
+
+        Args:
+            iteration: The iteration, from 0.
+            total: The number of iterations of the training.
+        """
+        for term in self.all_terms.values():
+            if term.schedule is not None:
+                term.level = level_at(term.schedule, iteration, total)
+        if self.gradient_shares is not None:
+            self.gradient_shares.iteration = iteration
 
     # torch.compile compiles the networks and the losses separately; the code between them is not worth a graph.
     @torch.compiler.disable(recursive=False)
@@ -166,8 +193,10 @@ class Distiller(BaseSegmentor):
             ValueError: in the first step, if a label lies outside the classes.
         """
         denominators = TermDenominators()
-        losses = self._losses(inputs, data_samples, denominators)
-        return denominators.join(losses)
+        losses = denominators.join(self._losses(inputs, data_samples, denominators))
+        if self.gradient_shares is None:
+            return losses
+        return self.gradient_shares.weigh(losses, self.all_terms, self.learners, self.parameters(), self.term_prefixes)
 
     def _losses(self, inputs: Any, data_samples: Any, denominators: TermDenominators) -> dict[str, Tensor]:
         """The losses of this process by name; ``denominators`` receives what its terms divide by."""

@@ -12,6 +12,7 @@ from ..constants import IGNORE_INDEX
 from ..io.arguments import build
 from ..losses import AdversarialLoss, DistillLoss
 from ..losses.ops import differentiable_zero, tensor_sum
+from .gradient_share import GradientShare
 from .taps import LOGITS, PathError
 
 Paths = str | list[str]
@@ -27,8 +28,8 @@ class Term(nn.Module):
         teacher: A path in the teacher, or a list of paths; with several teachers, it starts with the teacher's name
             (``deep.logits``).
         loss: The config of a :class:`~mmseg_kd.losses.DistillLoss`.
-        weight: A number, or the config of a schedule (:mod:`mmseg_kd.distillers.schedules`), which ``TermWeightHook``
-            updates.
+        weight: A number, the config of a schedule (:mod:`mmseg_kd.distillers.schedules`), which ``TermWeightHook``
+            updates, or the config of a :class:`GradientShare`.
         adapter: The config of a module that is built with ``in_channels`` and ``out_channels`` and maps the student's
             features to the teacher's channels. By default it is a 1x1 convolution where the loss needs equal channels
             and they differ, and nothing otherwise.
@@ -36,6 +37,9 @@ class Term(nn.Module):
 
     Attributes:
         key: The full key, ``<group>.<name>``.
+        weight: The weight in this iteration; None before the first one of a schedule.
+        share: The share of the gradient in this iteration, with a :class:`GradientShare`. The distiller sets the weight
+            for it, and multiplies the loss by it.
 
     Raises:
         ConfigError: if an argument of the loss or the schedule is unknown, missing or of a wrong type.
@@ -81,8 +85,10 @@ class Term(nn.Module):
             if '' in getattr(self, f'{side}_paths') or not self.student_paths:
                 raise PathError(f"{self.key}.{side} must name a module, but is {getattr(self, side)!r}; take 'logits'")
         self.loss = build(MODELS, loss, f'{self.key}.loss', DistillLoss, 'a loss between student and teacher')
-        self.schedule = build(TASK_UTILS, weight, f'{self.key}.weight') if isinstance(weight, dict) else None
-        if getattr(self.loss, 'critic_first', False) and self.schedule is None:
+        schedule: Any = build(TASK_UTILS, weight, f'{self.key}.weight') if isinstance(weight, dict) else None
+        self.schedule, self.by_share = schedule, isinstance(schedule, GradientShare)
+        constant = schedule.constant if self.by_share else schedule is None
+        if getattr(self.loss, 'critic_first', False) and constant:
             raise ValueError(
                 f'{self.key}.weight must be a schedule that begins when the auxiliary module of '
                 f'{type(self.loss).__name__} has learned, but is {weight!r}; take '
@@ -94,7 +100,9 @@ class Term(nn.Module):
                 f'{self.key}.weight{".weight" * isinstance(weight, dict)} must be >= 0, but is {number}, which would '
                 'drive the student away from the teacher; remove the sign'
             )
-        self.weight: float | None = None if isinstance(weight, dict) else float(weight)
+        # With a schedule, both are numbers from the first iteration on.
+        self.weight: Any = None if isinstance(weight, dict) else float(weight)
+        self.share: Any = None
         self._adapter_config = adapter
         self._known: list[list[int] | None] = []
         self._label_of: Tensor | None = None
@@ -118,12 +126,24 @@ class Term(nn.Module):
     @property
     def active(self) -> bool:
         """Whether the term counts in this iteration."""
-        if self.weight is None:
+        if self.level is None:
             raise ValueError(
                 f'{self.key}.weight is a schedule, but nothing updates it; add '
                 "dict(type='TermWeightHook') to custom_hooks"
             )
-        return self.weight != 0
+        return self.level != 0
+
+    @property
+    def level(self) -> Any:
+        """What a schedule sets: the share of the gradient with a :class:`GradientShare`, otherwise the weight."""
+        return self.share if self.by_share else self.weight
+
+    @level.setter
+    def level(self, level: float) -> None:
+        if self.by_share:
+            self.share = level
+        else:
+            self.weight = level
 
     @property
     def critic_learns(self) -> bool:
@@ -176,7 +196,10 @@ class Term(nn.Module):
             ) from None
 
     def forward(self, student: dict[str, Any], teacher: dict[str, Any], labels: Tensor | None) -> dict[str, Tensor]:
-        """The weighted loss, by name; with an adversarial loss, also the objective of its auxiliary module."""
+        """The weighted loss, by name; with an adversarial loss, also the objective of its auxiliary module.
+
+        With a :class:`GradientShare`, the loss is not weighted: the weight depends on all losses of the step.
+        """
         students = self._students(student)
         losses = {self.name: tensor_sum(map(differentiable_zero, students))}
         if not (self.active and (self.critic is None or self.critic_learns)):
@@ -189,7 +212,8 @@ class Term(nn.Module):
         maps: list[Any] = [self._as_given(students, self.student), self._as_given(teachers, self.teacher)]
         maps += [self._known_of(labels)] if self.loss.needs_labels else []
         if self.active:
-            losses[self.name] = losses[self.name] + self.weight * self.loss(*maps)
+            weight = 1.0 if self.by_share else self.weight
+            losses[self.name] = losses[self.name] + weight * self.loss(*maps)
         if self.critic_learns:
             losses[f'{self.name}_critic'] = self.loss.critic_loss(*maps)
         return losses

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 
 from ..datasets.even_subset import even_subset
 from ..distillers import Distiller, Term
+from ..distillers.schedules import level_at
 from ..distillers.teacher import ORIGINAL, Teacher
 from ..engine.checks import check_metrics
 from ..engine.metric_names import MetricNames, metric_names
@@ -27,7 +28,7 @@ from ..engine.optim.distill_optim_wrapper_constructor import critic_parameters
 from ..io.progress import duration
 from ..losses.ops import tensor_sum
 from .diagnosis import Reporter
-from .loss_parts import Part, gradient_shares, labeled_part, losses_of, preprocess, read_parts, terms_of
+from .loss_parts import OWN, Part, gradient_shares, labeled_part, losses_of, preprocess, read_parts, terms_of
 from .step_cost import iterations
 
 BATCHES = 3  # number of batches on which a gradient is searched
@@ -166,7 +167,7 @@ def check_losses(report: Reporter, config: Config, model: nn.Module, loader: Dat
                 'the labels, and init_cfg or pretrained of the student'
             )
     if report.clean:
-        report.ok(', '.join(f'{part.name} {part.value:.3g}' for part in own))
+        report.ok(', '.join(f'{part.name} {part.value:.3g}' for part in own if part.name != OWN))
     shares = gradient_shares(list(parts.values()))
     for name, term in terms.items():
         _report_term(
@@ -186,13 +187,13 @@ def check_unused(report: Reporter, config: Config, model: nn.Module, batch: dict
         distributed: whether the training has several processes, where DDP waits for every gradient.
     """
     unused = _unreached(model, batch)
-    scheduled = {term: term.weight for term in terms_of(model).values() if term.schedule is not None}
+    scheduled = {term: term.level for term in terms_of(model).values() if term.schedule is not None}
     if scheduled:
         for term in scheduled:
-            term.weight = 0.0
+            term.level = 0.0
         unused = list(dict.fromkeys(unused + _unreached(model, batch)))
-        for term, weight in scheduled.items():
-            term.weight = weight
+        for term, level in scheduled.items():
+            term.level = level
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not unused:
         report.ok(f'none: each of {len(parameters)} trained tensors gets a gradient')
@@ -240,11 +241,16 @@ def check_validation(report: Reporter, config: Config, model: BaseSegmentor, loa
 
 
 def _raise_weights(terms: dict[str, Term], total: int) -> None:
-    """Set the largest weight of every term with a schedule."""
+    """Set the largest weight, or share of the gradient, of every term with a schedule."""
     for term in terms.values():
         if term.schedule is not None:
             moments = even_subset(max(total, 1), 1000)
-            term.weight = max((term.schedule(int(moment)) for moment in moments), key=abs)
+            term.level = max((level_at(term.schedule, int(moment), total) for moment in moments), key=abs)
+    shared = [term for term in terms.values() if term.by_share]
+    excess = sum(term.level for term in shared) / 0.99
+    if excess > 1:  # of shares that are large at different times
+        for term in shared:
+            term.level /= excess
 
 
 @contextmanager

@@ -13,9 +13,10 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, TASK_UTILS
 
 from ..distillers import Distiller
+from ..engine.checks.term_checks import terms_by_key
 from ..engine.launch import prepare_launch
 
 KINDS = ('iterations', 'epochs', 'seconds')
@@ -82,12 +83,11 @@ def stretch(config: Config, iterations: int) -> dict[str, Any]:
                 -interval * iterations // before
             )  # rounded up, otherwise the last interval would be shorter
     schedules = list(_schedulers('param_scheduler', config.get('param_scheduler') or []))
-    schedules += [
-        (f'model.{group}.{name}.weight', term['weight'])
-        for group in ('terms', 'unlabeled_terms')
-        for name, term in (config.get('model', {}).get(group) or {}).items()
-        if isinstance(term.get('weight'), dict)
-    ]
+    for key, term in terms_by_key(config):
+        weight = term.get('weight')
+        share = weight.get('share') if isinstance(weight, dict) else None
+        found: dict[str, Any] = {f'{key}.weight': weight, f'{key}.weight.share': share}
+        schedules += [(path, schedule) for path, schedule in found.items() if _counts_iterations(schedule)]
     for path, schedule in schedules:
         stretched = _stretch_schedule(schedule, iterations, before)
         changed.update({f'{path}.{key}': value for key, value in stretched.items()})
@@ -194,9 +194,7 @@ class _Steps:
     def take(self, share: float, clock: Callable[[], float]) -> float:
         """Seconds of a step with the term weights at this share of training, from 0 to 1."""
         if isinstance(self._model, Distiller):
-            for term in self._model.all_terms.values():
-                if term.schedule is not None:
-                    term.weight = term.schedule(int(share * self._iterations))
+            self._model.move_terms(int(share * self._iterations), self._iterations)
         self._model.train()
         begin = clock()
         batch = self._next_batch()
@@ -227,6 +225,11 @@ def _stretch_schedule(schedule: dict, iterations: int, before: int) -> dict[str,
         if key in schedule:
             changed[key] = [max(1, round(value * iterations / before)) for value in schedule[key]]
     return {key: value for key, value in changed.items() if value != schedule[key]}
+
+
+def _counts_iterations(schedule: Any) -> bool:
+    """Whether a value is the config of a weight's schedule whose moments are iterations, not fractions of training."""
+    return isinstance(schedule, dict) and not getattr(TASK_UTILS.get(schedule.get('type', '')), 'by_progress', False)
 
 
 def _schedulers(path: str, node: Any) -> Iterator[tuple[str, dict]]:

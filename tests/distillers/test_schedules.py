@@ -1,6 +1,7 @@
 import pytest
 
-from mmseg_kd.distillers import CosineDecayWeight, CutoffWeight, WarmupWeight
+from mmseg_kd.distillers import CosineDecayWeight, CutoffWeight, PhaseWeight, WarmupWeight
+from mmseg_kd.distillers.schedules import level_at
 
 
 @pytest.mark.parametrize(
@@ -21,3 +22,16 @@ def test_values(schedule, expected):
 def test_a_length_of_zero_is_refused(schedule):
     with pytest.raises(ValueError, match='iters must be > 0, but is 0'):
         schedule(1.0, iters=0)
+
+
+def test_a_phase_is_counted_in_fractions_of_training_of_any_length():
+    schedule = PhaseWeight(2.0, begin=0.2, rise=0.2, fall=0.4, end=0.9)
+    levels = {0.0: 0.0, 0.19: 0.0, 0.3: 1.0, 0.4: 2.0, 0.5: 2.0, 0.7: 1.0, 0.9: 0.0, 1.0: 0.0}
+    for total in (100, 80000):
+        assert {p: level_at(schedule, round(p * total), total) for p in levels} == pytest.approx(levels)
+
+
+@pytest.mark.parametrize('wrong', [dict(begin=0.5, end=0.5), dict(end=1.5), dict(begin=-0.1), dict(rise=0.6, fall=0.6)])
+def test_a_phase_lies_within_training(wrong):
+    with pytest.raises(ValueError, match='PhaseWeight: (begin and end|rise and fall) must be'):
+        PhaseWeight(1.0, **wrong)

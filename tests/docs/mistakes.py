@@ -106,6 +106,7 @@ def start(config: Config) -> None:
 
 T = 'model.terms'
 PI = f'{T}.loss_pi'
+KD = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))
 CASES: dict[str, list[Case]] = {
     'Terms': [
         Case(PI, 'cwd'),
@@ -167,6 +168,28 @@ CASES: dict[str, list[Case]] = {
         Case(f'{PI}.weight', dict(type='CutoffWeight', weight=2.0, end='last'), f'{PI}.weight.end'),
         Case(f'{PI}.weight', dict(type='CutoffWeight', weight=2.0, end=0), f'{PI}.weight'),
         Case(f'{T}.loss_cwd.weight.iters', [10]),
+        Case(f'{PI}.weight', dict(type='GradientShare'), f'{PI}.weight'),
+        Case(f'{PI}.weight', dict(type='GradientShare', share=1.2), f'{PI}.weight.share'),
+        Case(f'{PI}.weight', dict(type='GradientShare', share=30), f'{PI}.weight.share'),
+        Case(f'{PI}.weight', dict(type='GradientShare', share='0.3'), f'{PI}.weight.share'),
+        Case(f'{PI}.weight', dict(type='GradientShare', share=0.3, weight=3.0), f'{PI}.weight.weight'),
+        Case(f'{PI}.weight', dict(type='GradientShare', share=0.3, limits=(10, 1)), f'{PI}.weight.limits'),
+        Case(f'{PI}.weight', dict(type='GradientShare', share=dict(weight=0.3)), f'{PI}.weight.share'),
+        Case(
+            f'{PI}.weight', dict(type='GradientShare', share=dict(type='PhaseWeight', weight=2.0)), f'{PI}.weight.share'
+        ),
+        Case(
+            f'{PI}.weight',
+            dict(type='GradientShare', share=dict(type='DelayedWeight', weight=0.3, begin=100)),
+            f'{PI}.weight.share',
+        ),
+        Case(
+            T,
+            {f'loss_{x}': dict(KD, weight=dict(type='GradientShare', share=0.6)) for x in 'ab'},
+            f'{T}.loss_a.weight.share + {T}.loss_b.weight.share',
+        ),
+        Case(f'{PI}.weight', dict(type='PhaseWeight', weight=2.0, begin=1000), f'{PI}.weight'),
+        Case(f'{PI}.weight', dict(type='PhaseWeight', weight=2.0, rise=0.6, fall=0.6), f'{PI}.weight'),
     ],
     'Losses': [
         Case(f'{PI}.loss', 'CWDLoss'),

@@ -36,6 +36,7 @@ def test_losses_and_gradients_agree_with_autograd():
         f'{100 * term.value / (term.value + own.value):.1f} %',
         f'{term.gradient:.3g}',
         f'{100 * term.gradient / (own.gradient + term.gradient):.1f} %',
+        f'{3 * (0.3 / 0.7 * own.gradient) / term.gradient:.3g}',
     ]
 
 
@@ -49,7 +50,28 @@ def test_shares_of_the_gradient_leave_out_what_is_not_finite():
 def test_a_loss_without_the_student_has_no_shares():
     table = loss_table([Part('a', 2.0, 3.0, True), Part('b', 5.0, 0.0, False)], torch.nn.Linear(1, 1))
     rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in table.splitlines()[2:]]
-    assert rows == [['a', '', '2', '100.0 %', '3', '100.0 %'], ['b', '', '5', '-', '-', '-']]
+    assert rows == [['a', '', '2', '100.0 %', '3', '100.0 %', ''], ['b', '', '5', '-', '-', '-', '']]
+
+
+def test_losses_of_the_student_count_together_as_a_share_of_the_gradient_does():
+    settings = dict(type='Distiller', student=toy_segmentor(4), teacher=dict(model=toy_segmentor(4)))
+    shares, chosen = [], []
+    for weight in (3.0, dict(type='GradientShare', share=0.3)):
+        torch.manual_seed(0)
+        model = MODELS.build(dict(settings, terms=dict(loss_cwd=dict(TERM, weight=weight))))
+        model.teachers[''].module
+        model.terms['loss_cwd'].level = weight if weight == 3.0 else 0.3
+        torch.manual_seed(0)
+        parts = list(read_parts(model, toy_batch()).values())
+        rows = {line.split('|')[1].strip(): line.split('|')[2:-1] for line in loss_table(parts, model).splitlines()[2:]}
+        shares.append(gradient_shares(parts)['loss_cwd'])
+        chosen.append(float(rows['loss_cwd'][-1 if weight == 3.0 else 0]))
+    # The doctor's weight for a share of 30 % is the one that GradientShare chooses.
+    assert shares[1] == pytest.approx(0.3, rel=1e-3) and shares[0] != pytest.approx(0.3, rel=0.1)
+    assert chosen[0] == pytest.approx(chosen[1], rel=0.01)
+    together, decode, aux = (rows[name] for name in ("student's losses together", 'decode.loss_ce', 'aux.loss_ce'))
+    assert float(together[1]) == pytest.approx(float(decode[1]) + float(aux[1]), rel=1e-3)
+    assert decode[4].strip() == aux[4].strip() == '' and together[4].strip() == '70.0 %'
 
 
 def test_the_labeled_branch_is_taken_from_every_part_of_a_batch():

@@ -56,9 +56,12 @@ def test_the_schedules_of_weights_stretch_with_training():
         loss_c=dict(weight=dict(type='DelayedWeight', weight=1.0, begin=400)),
         loss_d=dict(weight=200),
         loss_e=dict(),
+        loss_f=dict(weight=dict(type='GradientShare', share=dict(type='DelayedWeight', weight=0.3, begin=400))),
+        loss_g=dict(weight=dict(type='GradientShare', share=dict(type='PhaseWeight', weight=0.3, begin=0, end=1))),
     )
     changed = stretch(config(model=dict(terms=terms)), 200)
     assert {key: value for key, value in changed.items() if key.startswith('model')} == {
+        'model.terms.loss_f.weight.share.begin': 100,
         'model.terms.loss_a.weight.begin': 10,
         'model.terms.loss_a.weight.iters': 25,
         'model.terms.loss_b.weight.end': 150,

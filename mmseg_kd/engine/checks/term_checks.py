@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from mmengine.config import Config
 from mmseg.registry import MODELS, TASK_UTILS
 
+from ...distillers.gradient_share import GradientShare, check_shares
+from ...distillers.schedules import level_at
 from ...io.arguments import mistakes, registered
 from ...losses import AdversarialLoss
 from .problems import Problems
@@ -21,6 +23,7 @@ def check_terms(config: Config, loop: Loop | None) -> Problems:
         loop: Its loop; None if it is not known.
     """
     problems = Problems()
+    shares: dict[str, list[float]] = {}
     optimizer = config.get('optim_wrapper') or {}
     plain = optimizer.get('constructor') in (None, 'DefaultOptimWrapperConstructor') and 'optimizer' in optimizer
     for key, term in terms_by_key(config):
@@ -37,19 +40,31 @@ def check_terms(config: Config, loop: Loop | None) -> Problems:
             continue
         try:
             schedule = TASK_UTILS.build(dict(weight))
-            values = {schedule(point * (loop.total - 1) // POINTS) for point in range(POINTS + 1)}
+            moments = [point * (loop.total - 1) // POINTS for point in range(POINTS + 1)]
+            levels = [level_at(schedule, moment, loop.total) for moment in moments]
         except Exception:  # building the term says what is wrong
             continue
+        if isinstance(schedule, GradientShare):
+            shares[key] = levels
+        inner = weight.get('share')
+        place, moved = (f'{key}.weight.share', inner) if isinstance(inner, dict) else (f'{key}.weight', weight)
+        values = set(levels)
         if values == {0}:
             problems.refuse(
-                f'{key}.weight ({weight["type"]}) is 0 in all of training: {", ".join(_numbers(weight))}, but '
+                f'{place} ({moved["type"]}) is 0 in all of training: {", ".join(_numbers(moved))}, but '
                 f'{loop.length}; let it begin earlier, or remove the term'
             )
-        elif len(values) == 1 and callable(schedule):
+        elif len(values) == 1 and not getattr(schedule, 'constant', False):
             problems.warn(
-                f'{key}.weight ({weight["type"]}) is {values.pop():g} in all of training: '
-                f'{", ".join(_numbers(weight))}, but {loop.length}; write a number if that is meant'
+                f'{place} ({moved["type"]}) is {values.pop():g} in all of training: '
+                f'{", ".join(_numbers(moved))}, but {loop.length}; write a number if that is meant'
             )
+    for together in zip(*shares.values()):
+        try:
+            check_shares(dict(zip(shares, together)))
+        except ValueError as error:
+            problems.refuse(str(error))
+            break
     return problems
 
 

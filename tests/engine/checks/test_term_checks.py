@@ -33,3 +33,18 @@ def test_a_schedule_must_begin_before_the_end():
     assert found(dict(PI, weight=dict(late, begin=999))) == ([], [])
     (text,) = found(dict(PI, weight=dict(type='CutoffWeight', weight=2.0, end=1000)))[1]
     assert '(CutoffWeight) is 2 in all of training: end is 1000' in text
+
+
+def test_shares_of_the_gradient_are_checked_through_their_schedules():
+    def share(**schedule):
+        return dict(PI, weight=dict(type='GradientShare', share=schedule))
+
+    assert found(dict(PI, weight=dict(type='GradientShare', share=0.3))) == ([], [])
+    (text,) = found(share(type='DelayedWeight', weight=0.3, begin=1000))[0]
+    assert text.startswith('model.terms.loss_x.weight.share (DelayedWeight) is 0 in all of training: begin is 1000')
+    terms = dict(loss_x=share(type='PhaseWeight', weight=0.6, end=0.5), loss_y=share(type='PhaseWeight', weight=0.6))
+    settings = config(ITERATIONS, model=dict(type='Distiller', terms=terms))
+    (text,) = check_terms(settings, training_loop(settings)).refusals
+    assert 'loss_x.weight.share + model.terms.loss_y.weight.share must be below 1' in text and 'is 1.2' in text
+    settings.model.terms.loss_y.weight.share.begin = 0.6
+    assert check_terms(settings, training_loop(settings)).refusals == []

@@ -36,7 +36,7 @@ MODELS_OF = dict(
         terms=dict(
             loss_pi=term('PixelWiseKDLoss', weight=dict(type='WarmupWeight', weight=2.0, iters=3)),
             loss_queue=term('CIRKDMemoryLoss', 'prelogits'),
-            loss_mask=term('MaskedGenerativeLoss', 'backbone[3]'),
+            loss_mask=term('MaskedGenerativeLoss', 'backbone[3]', weight=dict(type='GradientShare', share=0.3)),
             loss_statistics=dict(
                 student=['prelogits', 'decode_head.conv_seg.weight', 'decode_head.conv_seg.bias'],
                 teacher='logits',
