@@ -50,7 +50,7 @@ from .network_checks import (
 )
 from .step_checks import check_batch, check_losses, check_model, check_optimizer, check_unused, check_validation
 from .step_cost import check_cost, cost_table
-from .teacher_checks import check_accuracy, check_partition, check_weights
+from .teacher_checks import check_accuracy, check_knowledge, check_partition, check_start, check_weights
 
 
 def examine(
@@ -193,8 +193,13 @@ def _examine(
     loaded = run("teacher's weights", check_weights, networks, found) if distilled else []
     if distilled and partition_of(config) is not None:
         run("teacher's partition", check_partition, config)
+    measured = []
     for network in [loaded] if isinstance(loaded, Missing) else loaded:
-        run("teacher's mIoU", check_accuracy, network, val, device, images, seconds, ignore_index)
+        measured.append(run("teacher's mIoU", check_accuracy, network, val, device, images, seconds, ignore_index))
+        run("teacher's output", check_knowledge, network, measured[-1])
+    if config.get('load_from') and not config.get('resume'):
+        counted = [each for each in measured if not isinstance(each, Missing)]
+        run("student's start", check_start, config, counted, val, images, seconds, ignore_index)
 
     model = run('model', check_model, config, device, teachers, needs=[student, networks])
     if labeling is None:

@@ -72,6 +72,12 @@ class Network:
         return next((head.class_map for _, head in self.heads if isinstance(head, MappedHead)), None)
 
     @property
+    def known(self) -> list[int] | None:
+        """The indices of the classes that a teacher with a ``class_map`` knows; None if it knows all."""
+        known = None if self.class_map is None else self.class_map.known
+        return known if known is not None and len(known) < self.num_classes else None
+
+    @property
     def num_classes(self) -> int:
         """The number of classes, which is two for a single channel; 0 if it is unknown."""
         if self.class_map is not None:

@@ -4,21 +4,27 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import load
 from mmseg.structures import SegDataSample
+from torch import nn
 from torch.utils.data import DataLoader
 
 from ..constants import IGNORE_INDEX
 from ..datasets.even_subset import even_subset
+from ..distillers.class_logits import prediction_shares
 from ..distillers.teacher import in_precision
 from ..engine.partition_runs import check_teacher_partitions, partition_of
 from ..evaluation import ImageIoUMetric, evaluate, predictions
+from ..evaluation.evaluate import Predict
+from ..evaluation.output_knowledge import SURE, OutputKnowledge
+from ..evaluation.pixels import label_maps
 from ..evaluation.teacher_outputs import seen_images, shown
+from ..evaluation.trained_network import trained_network
 from ..io.checkpoint import read_checkpoint
 from ..io.configs import config_file, published_weights
 from .diagnosis import Reporter
@@ -26,7 +32,30 @@ from .network_checks import Network
 
 RESAMPLES = 200
 MARGIN = 0.1  # percentage points by which a teacher must exceed the prediction of one class everywhere
+GOOD = 0.5  # IoU from which a class counts as recognized
 FEW = 10  # number of images below which an accuracy is too uncertain
+
+
+class Measured(NamedTuple):
+    """Counts of predictions on validation images.
+
+    Args:
+        intersections: numbers of pixels in the intersection of prediction and label, (images, classes).
+        unions: numbers of pixels in their union, (images, classes).
+        labels: numbers of pixels of the labels, (images, classes).
+        knowledge: what the probabilities say beyond the labels; None if they are unknown.
+    """
+
+    intersections: np.ndarray
+    unions: np.ndarray
+    labels: np.ndarray
+    knowledge: OutputKnowledge | None = None
+
+    @property
+    def iou(self) -> np.ndarray:
+        """IoU of each class over all images, in [0, 1]; NaN for classes that neither occur nor are predicted."""
+        with np.errstate(invalid='ignore'):
+            return self.intersections.sum(0) / self.unions.sum(0)
 
 
 class Accuracy(NamedTuple):
@@ -112,7 +141,7 @@ def check_accuracy(
     images: int,
     seconds: float,
     ignore_index: int = IGNORE_INDEX,
-) -> None:
+) -> Measured | None:
     """Compare the teacher's mIoU on validation images with that of its metafile.
 
     The check fails if one class everywhere would reach the same mIoU and pixel accuracy, or if the mIoU is less than
@@ -127,14 +156,17 @@ def check_accuracy(
         images: number of images, spread evenly over the data set.
         seconds: time limit, after which no further image starts.
         ignore_index: label of ignored pixels.
+
+    Returns:
+        Measured: what was counted; None if the teacher has other classes than the data.
     """
     dataset: BaseDataset = loader.dataset
     classes = len(dataset.metainfo['classes'])
     if network.num_classes not in (0, classes):
         report.skipped(f'{network.label} has {network.num_classes} classes, but the data have {classes}')
-        return
-    areas = measure(network, loader, device, images, seconds, ignore_index)
-    got, number = summarize(*areas), len(areas[0])
+        return None
+    measured = measure(network, loader, device, images, seconds, ignore_index)
+    got, number = summarize(*measured[:3]), len(measured[0])
     of = '' if network.label == 'teacher' else f'{network.label}: '
     found = f'{of}{got.miou:.1f} % on {number} of {len(dataset)} validation images'
     stated, reason = published_miou(network)
@@ -158,12 +190,89 @@ def check_accuracy(
         )
     else:
         report.ok(f'{found} (± {got.std:.1f}); published: {stated:.1f} %')
+    return measured
+
+
+def check_knowledge(report: Reporter, network: Network, measured: Measured | None) -> None:
+    """Tell how much the teacher's output says that the labels do not.
+
+    Args:
+        report: receiver of findings.
+        network: teacher.
+        measured: result of :func:`check_accuracy`.
+    """
+    knowledge = measured and measured.knowledge
+    if measured is None or knowledge is None:
+        report.skipped('its probabilities on the validation images are unknown')
+        return
+    of = '' if network.label == 'teacher' else f'{network.label}: '
+    iou = measured.iou
+    known = network.known
+    parts = []
+    if known is not None:
+        shown = iou[known]
+        mean = 100 * np.nanmean(shown) if not np.isnan(shown).all() else 0.0
+        parts.append(f'mIoU {mean:.1f} % of the {len(known)} classes that it knows, of {len(iou)}')
+    good, seen = np.count_nonzero(iou >= GOOD), np.count_nonzero(~np.isnan(iou))
+    parts.append(f'an IoU of {100 * GOOD:.0f} % or more for {good} of {seen} classes')
+    parts.append(
+        f'entropy where it is right {knowledge.mean_entropy:.2g} nats per pixel (0: like labels; '
+        f'{np.log(len(iou)):.2g}: all classes alike)'
+    )
+    if knowledge.ignored:
+        parts.append(
+            f'sure (>= {SURE:g}) of {100 * knowledge.sure / knowledge.ignored:.0f} % of the pixels that the labels '
+            f'ignore, which are {100 * knowledge.ignored / knowledge.pixels:.2g} % of all'
+        )
+    else:
+        parts.append('no pixel is ignored by the labels')
+    report.ok(of + '; '.join(parts))
+
+
+def check_start(
+    report: Reporter,
+    config: Config,
+    measured: Sequence[Measured | None],
+    loader: DataLoader,
+    images: int,
+    seconds: float,
+    ignore_index: int = IGNORE_INDEX,
+) -> None:
+    """Compare the mIoU of the student's starting weights, ``load_from``, with those of the teachers.
+
+    Args:
+        report: receiver of findings.
+        config: training config.
+        measured: results of :func:`check_accuracy`, for the teachers.
+        loader: data loader of the validation data.
+        images: number of images, spread evenly over the data set.
+        seconds: time limit, after which no further image starts.
+        ignore_index: label of ignored pixels.
+
+    Raises:
+        CheckpointError: if the checkpoint is missing, unsafe or of another network.
+    """
+    student: Any = trained_network(config, config.load_from)
+    counts = [each for each in measured if each is not None]
+    counts.append(count(student.test_step, loader.dataset, images, seconds, ignore_index))
+    number = min(len(each.labels) for each in counts)  # the time limit may have ended one of them earlier
+    *teachers, got = (summarize(*(part[:number] for part in each[:3])).miou for each in counts)
+    found = f'{config.load_from}: {got:.1f} % before training'
+    if teachers and max(teachers) < got:
+        report.warning(
+            f'{found}, more than the {max(teachers):.1f} % of the teacher on the same images: terms pull the student '
+            'towards weaker outputs; take a better teacher, or compare with a training without one'
+        )
+    elif teachers:
+        report.ok(f'{found}, {max(teachers) - got:.1f} points less than the teacher on the same images')
+    else:
+        report.ok(found)
 
 
 def measure(
     network: Network, loader: DataLoader, device: str, images: int, seconds: float, ignore_index: int = IGNORE_INDEX
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Numbers of pixels in intersection, union and label, each of shape (images, classes)."""
+) -> Measured:
+    """The counts of a teacher's predictions; arguments as in :func:`check_accuracy`."""
     module = network.teacher.module.to(device)
     dataset: BaseDataset = loader.dataset
 
@@ -172,25 +281,51 @@ def measure(
         with in_precision(network.teacher.dtype, inputs.device.type):
             return module.predict(inputs, samples)
 
+    with shown(network.teacher, dataset):
+        return count(predict, dataset, images, seconds, ignore_index, module)
+
+
+def count(
+    predict: Predict,
+    dataset: BaseDataset,
+    images: int,
+    seconds: float,
+    ignore_index: int = IGNORE_INDEX,
+    module: nn.Module | None = None,
+) -> Measured:
+    """The counts of predictions on images that are spread evenly over a data set.
+
+    Args:
+        predict: function of a batch of one image that returns its data sample with the prediction.
+        dataset: data set.
+        images: number of images.
+        seconds: time limit, after which no further image starts.
+        ignore_index: label of ignored pixels.
+        module: network whose probabilities are counted; None for none.
+    """
+    knowledge: list[OutputKnowledge] = []
+
     def in_time(indices: list[int]) -> Iterator[SegDataSample]:
         begin = time.monotonic()
         for sample in predictions(predict, dataset, indices):
             yield sample
+            if module is not None and 'seg_logits' in sample:
+                shares = prediction_shares(module, sample.seg_logits.data)
+                knowledge.append(OutputKnowledge.of(shares, *label_maps(sample.to_dict(), ignore_index)))
             if time.monotonic() - begin > seconds:
                 break
 
     metric = ImageIoUMetric(ignore_index=ignore_index)
-    with shown(network.teacher, dataset):
-        evaluate(in_time(even_subset(len(dataset), images)), metric, dataset.metainfo)
+    evaluate(in_time(even_subset(len(dataset), images)), metric, dataset.metainfo)
     found = [areas for _, areas in metric.images]
     right, predicted, true = (
         np.stack([getattr(areas, name) for areas in found]) for name in ('right', 'predicted', 'true')
     )
-    return right, predicted + true - right, true
+    return Measured(right, predicted + true - right, true, sum(knowledge, OutputKnowledge()) if knowledge else None)
 
 
 def summarize(intersections: np.ndarray, unions: np.ndarray, labels: np.ndarray) -> Accuracy:
-    """Accuracies from the results of :func:`measure`.
+    """Accuracies from the counts of :class:`Measured`.
 
     Example:
         >>> summarize(np.array([[3.0]]), np.array([[4.0]]), np.array([[4.0]])).miou

@@ -132,6 +132,7 @@ def test_a_healthy_config_passes_every_check(healthy_report):
         'normalization',
         "teacher's weights",
         "teacher's mIoU",
+        "teacher's output",
         'model',
         'batches',
         'optimizer',
@@ -143,7 +144,7 @@ def test_a_healthy_config_passes_every_check(healthy_report):
     ]
     assert texts(lines, 'ok', 'training data')[0].startswith('32 images, no file missing; labels of 8: ')
     assert len(texts(lines, 'ok', 'losses')) == 2
-    assert text.splitlines()[-1] == '20 ok: ready to train'
+    assert text.splitlines()[-1] == '21 ok: ready to train'
 
 
 def test_the_tables_follow_the_checks(healthy_report):

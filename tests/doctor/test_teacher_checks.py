@@ -11,7 +11,19 @@ from torch import nn
 
 from mmseg_kd.doctor.diagnosis import Diagnosis
 from mmseg_kd.doctor.network_checks import Network
-from mmseg_kd.doctor.teacher_checks import Accuracy, check_accuracy, check_partition, measure, published_miou, summarize
+from mmseg_kd.doctor.teacher_checks import (
+    Accuracy,
+    Measured,
+    check_accuracy,
+    check_knowledge,
+    check_partition,
+    check_start,
+    measure,
+    published_miou,
+    summarize,
+)
+from mmseg_kd.evaluation.output_knowledge import OutputKnowledge
+from mmseg_kd.models.class_map import ClassMap, MappedHead
 
 PUBLISHED = 'mmseg::pspnet/pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py'
 
@@ -94,11 +106,11 @@ class Images:
 @pytest.mark.parametrize('ignore_index', [255, 100, 2])
 def test_images_are_spread_over_the_data_and_ignored_pixels_do_not_count(ignore_index):
     loader = SimpleNamespace(dataset=Images(ignore_index))
-    intersections, unions, labels = measure(network(module=Oracle()), loader, 'cpu', 4, 60, ignore_index)
+    intersections, unions, labels, knowledge = measure(network(module=Oracle()), loader, 'cpu', 4, 60, ignore_index)
     # Images 0, 10, 19 and 29 are predicted as 0, 1, 1 and 2.
     assert intersections.tolist() == [[12, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
     assert unions.tolist() == [[12, 0, 0], [12, 12, 0], [12, 12, 0], [12, 0, 12]]
-    assert labels.tolist() == [[12, 0, 0]] * 4
+    assert labels.tolist() == [[12, 0, 0]] * 4 and knowledge is None
 
 
 def test_the_time_limit_applies_after_one_image():
@@ -162,6 +174,49 @@ def test_the_finding_for_an_accuracy(monkeypatch, number, stated, accuracy, stat
     diagnosis.run('mIoU', check_accuracy, network(), SimpleNamespace(dataset=Images()), 'cpu', 50, 60)
     (finding,) = diagnosis.findings
     assert finding.status == status and words in finding.text
+
+
+def told(check, *args):
+    diagnosis = Diagnosis(io.StringIO())
+    diagnosis.run('check', check, *args)
+    (finding,) = diagnosis.findings
+    return finding.status, finding.text
+
+
+def test_what_the_output_says_beyond_the_labels():
+    counts = [np.array([row], float) for row in ([90, 40, 0], [100, 100, 10], [95, 80, 0])]
+    knowledge = OutputKnowledge(right=130, entropy=26.0, ignored=25, sure=5, pixels=200)
+    assert told(check_knowledge, network(), Measured(*counts, knowledge)) == (
+        'ok',
+        'an IoU of 50 % or more for 1 of 3 classes; entropy where it is right 0.2 nats per pixel (0: like labels; '
+        '1.1: all classes alike); sure (>= 0.9) of 20 % of the pixels that the labels ignore, which are 12 % of all',
+    )
+    partial = network()
+    partial.skeleton.decode_head = MappedHead(nn.Identity(), ClassMap({'a': [0], 'b': [1], 'c': []}, 4))
+    status, text = told(check_knowledge, partial, Measured(*counts, OutputKnowledge(right=1, pixels=1)))
+    assert text.startswith('mIoU 65.0 % of the 2 classes that it knows, of 3; ')
+    assert text.endswith('no pixel is ignored by the labels')
+    assert told(check_knowledge, network(), Measured(*counts))[0] == 'skipped'
+
+
+@pytest.mark.parametrize(
+    'teachers, status, words',
+    [
+        ([70], 'ok', 'a.pth: 60.0 % before training, 10.0 points less than the teacher on the same images'),
+        ([50, None], 'warning', 'more than the 50.0 % of the teacher on the same images: terms pull the student'),
+        ([], 'ok', 'a.pth: 60.0 % before training'),
+    ],
+)
+def test_the_start_of_the_student_is_compared_with_the_teacher(monkeypatch, teachers, status, words):
+    def measured(miou):
+        return None if miou is None else Measured(*(np.array([[number]], float) for number in (miou, 100, 100)))
+
+    room = 'mmseg_kd.doctor.teacher_checks'
+    monkeypatch.setattr(f'{room}.trained_network', lambda *_: SimpleNamespace(test_step=None))
+    monkeypatch.setattr(f'{room}.count', lambda *_: measured(60))
+    loader, config = SimpleNamespace(dataset=Images()), Config(dict(load_from='a.pth'))
+    found = told(check_start, config, list(map(measured, teachers)), loader, 50, 60)
+    assert found[0] == status and words in found[1]
 
 
 def test_a_teacher_with_other_classes_is_skipped():
