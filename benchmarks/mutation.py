@@ -1,8 +1,11 @@
 """Change single operations of the package, and see whether the tests notice.
 
-Each mutant is run in a fork of a process that has imported everything else, with the file's own tests, and then, if
-these pass, with those of all losses. Survivors are printed. ``mutation_equivalents.txt`` lists mutants that behave like
-the original, with a reason.
+Each mutant is run in a fork of a process that has imported everything else, with the file's own tests, short ones
+first, and then, if these pass, with those of all losses. Survivors are printed. ``mutation_equivalents.txt`` lists
+mutants that behave like the original, with a reason.
+
+The results are kept in ``mutation_results.json`` after every mutant: an interrupted run goes on where it stopped, a
+changed file begins anew, and earlier survivors are tried again, since tests may have become better.
 
     make mutation FILES='losses/cwd_loss.py masks/*.py' LIMIT=10
 """
@@ -11,8 +14,9 @@ import argparse
 import ast
 import contextlib
 import copy
+import hashlib
+import json
 import os
-import random
 import signal
 import sys
 from collections.abc import Iterator
@@ -22,6 +26,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'mmseg_kd'
 EQUIVALENTS = Path(__file__).with_name('mutation_equivalents.txt')
+RESULTS = Path(__file__).with_name('mutation_results.json')
+SHORT, LONG = (['-m', f'not slow and not process and {which}'] for which in ('not long', 'long'))
 COMMON = [f'tests/losses/test_{name}.py' for name in ('defaults', 'contract', 'loss_properties')]
 TIMEOUT = 120  # seconds; a mutant that takes longer is noticed as well
 PAIRS = [
@@ -100,23 +106,25 @@ def run(file: Path, source: str, tests: list[str]) -> bool:
         with contextlib.suppress(BaseException):
             import pytest
 
-            options = ['-x', '-q', '-p', 'no:cacheprovider', '-m', 'not slow and not process']
+            options = ['-x', '-q', '-p', 'no:cacheprovider']
             status = pytest.main([*options, *tests])
     os._exit(0 if status in (0, 5) else 1)  # 5: none of these tests is about the file
 
 
 def own_tests(file: Path, source: str) -> list[list[str]]:
-    """The file's own tests, and those of all losses for the classes in it."""
+    """The file's own tests, short and long ones, and those of all losses for the classes in it."""
     names = [node.name for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
     own = ROOT / 'tests' / file.parent.name / f'test_{file.stem}.py'
-    common = [[*COMMON, '-k', ' or '.join(names)]] if file.parent.name == 'losses' and names else []
-    return ([[str(own)]] if own.exists() else []) + common
+    parts = [[*SHORT, str(own)], [*LONG, str(own)]] if own.exists() else []
+    if file.parent.name == 'losses' and names:
+        parts.append(['-m', 'not slow and not process', *COMMON, '-k', ' or '.join(names)])
+    return parts
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('files', nargs='+', help='patterns of files below mmseg_kd, such as losses/*.py')
-    parser.add_argument('--limit', type=int, default=10**6, help='mutants of a file, drawn at random')
+    parser.add_argument('--limit', type=int, default=10**6, help='mutants of a file, in an order by chance')
     arguments = parser.parse_args()
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
@@ -126,6 +134,7 @@ def main() -> None:
 
     known = [line.split(' | ') for line in EQUIVALENTS.read_text().splitlines() if ' | ' in line]
     equivalents = {(file, what) for file, what, _ in known}
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     noticed, total = 0, 0
     for file in sorted(path for pattern in arguments.files for path in PACKAGE.glob(pattern)):
         source, name = file.read_text(), file.relative_to(PACKAGE).as_posix()
@@ -133,16 +142,42 @@ def main() -> None:
         if not tests:
             print(f'{name}: no tests of its own')
             continue
-        if not run(file, source, tests[0]):
+        each = sorted(mutants(source), key=lambda mutant: hashlib.sha1(repr(mutant[:2]).encode()).hexdigest())
+        digest = hashlib.sha1(source.encode()).hexdigest()
+        result = results.get(name, {})
+        if result.get('source') != digest:
+            result = dict(source=digest, tried=0, survivors={})
+        again = set(result['survivors'])
+        if (result['tried'] < min(arguments.limit, len(each)) or again) and not all(
+            run(file, source, part) for part in tests
+        ):
             sys.exit(f'{name}: its own tests fail as it is')
-        each = [mutant for mutant in mutants(source) if (name, mutant[1]) not in equivalents]
-        each = random.Random(0).sample(each, min(arguments.limit, len(each)))
-        survivors = [(line, what) for line, what, new in each if all(run(file, new, part) for part in tests)]
-        noticed, total = noticed + len(each) - len(survivors), total + len(each)
-        print(f'{name}: {len(each) - len(survivors)} of {len(each)} noticed', flush=True)
-        for line, what in sorted(survivors):
+        for index, (line, what, new) in enumerate(each[: arguments.limit]):
+            if index < result['tried'] and str(index) not in again:
+                continue
+            survives = (name, what) not in equivalents and all(run(file, new, part) for part in tests)
+            result['survivors'].pop(str(index), None)
+            if survives:
+                result['survivors'][str(index)] = [line, what]
+            result['tried'], result['of'] = max(result['tried'], index + 1), len(each)
+            results[name] = result
+            keep(results)
+        if not result['tried']:
+            continue
+        tried = sum((name, what) not in equivalents for _, what, _ in each[: result['tried']])
+        killed = tried - len(result['survivors'])
+        noticed, total = noticed + killed, total + tried
+        print(f'{name}: {killed} of {tried} noticed', flush=True)
+        for line, what in sorted(result['survivors'].values()):
             print(f'    line {line}: {what}', flush=True)
     print(f'{noticed} of {total} mutants noticed ({noticed / max(total, 1):.0%})')
+
+
+def keep(results: dict) -> None:
+    """Write the results, whole or not at all."""
+    new = RESULTS.with_suffix('.new')
+    new.write_text(json.dumps(results, indent=1, sort_keys=True) + '\n')
+    new.replace(RESULTS)
 
 
 if __name__ == '__main__':

@@ -10,6 +10,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')  # subprocesses of tests share the
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from fork_server import share  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 
@@ -27,9 +28,10 @@ PROCESS = re.compile(
 
 
 @pytest.fixture(scope='session', autouse=True)
-def configs_are_not_formatted():
-    """MMEngine formats a config five times a run, which takes longer than some steps."""
+def nothing_waits():
+    """MMEngine formats a config five times a run, which takes longer than some steps, as waiting for the disk does."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, 'fsync', lambda descriptor: None)
         # One stack imports it late, the other early.
         for module in ('yapf.yapflib.yapf_api', 'mmengine.config.config'):
             patch.setattr(f'{module}.FormatCode', lambda text, **_: (text, False), raising=False)
@@ -46,6 +48,10 @@ def deterministic():
 LONG_TESTS = Path(__file__).parent / 'long_tests.txt'
 LONGEST, LONGEST_IN_ALL = 0.2, 0.6  # seconds of a test, and of all cases of a function
 KEPT = {'tests/test_config_tree.py::test_takes_one_step'}  # one config per folder
+
+
+def pytest_configure(config):
+    share()  # by all workers
 
 
 def pytest_addoption(parser):
@@ -89,8 +95,11 @@ def pytest_collection_finish():
 def functions_that_start_processes(path: Path) -> frozenset[str]:
     """Names of the functions of a test module that start processes, themselves or by another one of them."""
     text = path.read_text()
+    if not PROCESS.search(text):
+        return frozenset()
+    lines = text.splitlines()
     bodies = {
-        node.name: ast.get_source_segment(text, node)
+        node.name: '\n'.join(lines[node.lineno - 1 : node.end_lineno])
         for node in ast.parse(text).body
         if isinstance(node, ast.FunctionDef)
     }

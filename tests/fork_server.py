@@ -21,34 +21,61 @@ KINDS = ('-c', '-m')
 OPTIONS = (*KINDS, '-W', '-u')
 
 
+FOLDER = 'MMSEG_KD_FORK_SERVER'  # the environment variable that tells child processes where the server is
+KEPT: list[object] = []  # what ends with this process
+
+
+def share() -> str:
+    """Folder of a server for this process and its children, such as the workers of pytest-xdist; it ends with this one."""
+    import tempfile
+
+    if FOLDER not in os.environ:
+        os.environ[FOLDER] = folder = tempfile.mkdtemp(prefix='fork')
+        os.mkfifo(os.path.join(folder, 'alive'))
+        KEPT.append(os.open(os.path.join(folder, 'alive'), os.O_RDWR))
+        atexit.register(_remove, folder, os.getpid())
+    return os.environ[FOLDER]
+
+
 @functools.cache
 def forked_python() -> str:
     """Path of the program; its folder comes first on the `PATH` of whatever shall find it as `python`."""
-    import subprocess
-    import tempfile
+    import fcntl
 
-    folder = tempfile.mkdtemp(prefix='fork')
-    atexit.register(_remove, folder)
-    address, program = os.path.join(folder, 'socket'), os.path.join(folder, 'python')
+    folder = share()
+    program = os.path.join(folder, 'python')
+    with open(os.path.join(folder, 'lock'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(program):
+            _start(folder, program)
+    return program
+
+
+def _start(folder, program):
+    import subprocess
+
+    address = os.path.join(folder, 'socket')
     client = [sys.executable, '-I', '-S', os.path.abspath(__file__), 'client', address]
-    with open(program, 'w') as file:
-        file.write(f'#!/bin/sh\nexec {shlex.join(client)} "$@"\n')
-    os.chmod(program, 0o755)
-    with socket.socket(socket.AF_UNIX) as listener, open(address + '.log', 'w') as log:
+    with (
+        socket.socket(socket.AF_UNIX) as listener,
+        open(address + '.log', 'w') as log,
+        open(os.path.join(folder, 'alive'), 'rb', opener=lambda path, _: os.open(path, os.O_RDONLY)) as alive,
+    ):
         # Who connects before the server has imported everything waits.
         listener.bind(address)
         listener.listen(64)
         server = subprocess.Popen(
             [sys.executable, os.path.abspath(__file__), 'serve', program, str(listener.fileno())],
-            stdin=subprocess.PIPE,
+            stdin=alive,
             stdout=log,
             stderr=log,
             pass_fds=[listener.fileno()],
             env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONWARNINGS': ''},
         )
-    atexit.register(server.wait)
-    atexit.register(server.stdin.close)
-    return program
+    KEPT.append(server)
+    with open(program, 'w') as file:
+        file.write(f'#!/bin/sh\nexec {shlex.join(client)} "$@"\n')
+    os.chmod(program, 0o755)
 
 
 def forked_environment(**changes: str) -> dict[str, str]:
@@ -79,10 +106,11 @@ def run_ranks(function, arguments, nprocs):
     assert not failed, '\n\n'.join(failed)
 
 
-def _remove(folder):
+def _remove(folder, owner):
     import shutil
 
-    shutil.rmtree(folder, ignore_errors=True)
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 # The program, which runs in a bare interpreter
@@ -170,7 +198,7 @@ def kill_group(pid):
 
 
 def import_everything():
-    """All modules of the package, and what tools and tests import besides."""
+    """All modules of the package, and what tools and tests import besides. No fork waits for the disk."""
     import pkgutil
     from importlib import import_module
 
@@ -181,6 +209,7 @@ def import_everything():
     for name in [*names, *others]:
         with contextlib.suppress(Exception):
             import_module(name)
+    os.fsync = lambda descriptor: None
 
 
 def fork(program, connection, others):
@@ -225,6 +254,7 @@ def become(program, arguments, folder, environment):
     numpy.random.seed()
     torch.seed()
     sys.executable = program
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a server in the background of a shell ignores it
     filters = [text for text in environment.get('PYTHONWARNINGS', '').split(',') if text]
     while arguments and arguments[0].startswith('-') and arguments[0] not in KINDS:
         option = arguments.pop(0)

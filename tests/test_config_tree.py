@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import dry_runs
 import mmcv
 import pytest
 import torch
@@ -18,7 +19,6 @@ from mmseg.registry import DATASETS, MODELS
 from torch import nn
 
 from mmseg_kd.datasets import write_digit_scenes
-from mmseg_kd.distillers.dry_run import build_skeleton, run_skeleton
 from mmseg_kd.engine.checks import check_config
 from mmseg_kd.engine.setup_terms import read_setup
 from mmseg_kd.io.configs import config_file, published_weights
@@ -149,34 +149,10 @@ def label_by_chance(dataset, trees, out, top_k):
     return dict(images=images, labels=str(out))
 
 
-class Remembered:
-    """Dry runs, which are the same for every leaf that has the network."""
-
-    def __init__(self):
-        self.skeletons, self.values = {}, {}
-
-    def build_skeleton(self, config):
-        key = str(config)
-        if key not in self.skeletons:
-            self.skeletons[key] = build_skeleton(config)
-        return self.skeletons[key].eval()
-
-    def run_skeleton(self, model, paths, size):
-        # The model is kept too, so that its id is not used again.
-        _, known = self.values.setdefault((id(model), model.training, tuple(size)), (model, {}))
-        known.update(run_skeleton(model, [path for path in paths if path not in known], size))
-        return {path: known[path] for path in paths}
-
-
-REMEMBERED = Remembered()
-
-
 @pytest.fixture
 def small(trees, tmp_path, monkeypatch):
     """Cut a config down to one step on a few pixels, without downloads; what it trains and how stays as it is."""
-    monkeypatch.setattr('mmseg_kd.distillers.distiller.build_skeleton', REMEMBERED.build_skeleton)
-    monkeypatch.setattr('mmseg_kd.distillers.teacher.build_skeleton', REMEMBERED.build_skeleton)
-    monkeypatch.setattr('mmseg_kd.distillers.distiller.run_skeleton', REMEMBERED.run_skeleton)
+    dry_runs.remember(monkeypatch)
     monkeypatch.setattr('gc.collect', lambda *_: 0)  # MMEngine calls it for each data set
     # LRASPP averages windows of 49x49 at stride 8, which need images of 385x385.
     layers = SimpleNamespace(**{**vars(nn), 'AvgPool2d': lambda **_: nn.AvgPool2d(2)})
@@ -294,8 +270,10 @@ def test_takes_one_step(leaf, small):
 
 @pytest.mark.long
 @pytest.mark.parametrize('leaf', [leaf for leaf in LEAVES if leaf not in COVER + DISTILLED])
-def test_is_built_from_parts_that_others_step(leaf, small):
+def test_is_built_from_parts_that_others_step(leaf, small, monkeypatch):
     """Networks, terms, data, hooks and optimizer; `make test-slow` takes a step with each of these as well."""
+    for name in ('kaiming_uniform_', 'kaiming_normal_', 'normal_', 'uniform_'):
+        monkeypatch.setattr(nn.init, name, lambda tensor, *_, **__: tensor)  # no value counts
     cfg = small(leaf)
     cfg.update(val_dataloader=None, val_cfg=None, val_evaluator=None)
     runner = Runner.from_cfg(cfg)

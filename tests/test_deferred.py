@@ -15,7 +15,11 @@ HEAVY = {'torch', 'mmcv', 'mmseg.models', 'mmseg.datasets', 'mmengine.runner', '
 # Each case runs in a fork of one interpreter that has imported what is not of OpenMMLab.
 FORKS = """
 import os, sys, traceback
-import cv2, matplotlib.pyplot, torch
+import cv2, matplotlib.pyplot, torch, torch.distributed.optim
+try:
+    from transformers import Adafactor  # as MMEngine does
+except ImportError:
+    pass
 def check(case):
     sys.stdout.flush()
     if os.fork():

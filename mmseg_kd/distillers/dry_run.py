@@ -1,7 +1,8 @@
 """Find the shapes of a network's features without its weights, and mostly without computation."""
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from .inference import forward_inference, image_channels
 from .taps import PathError
+
+NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 def build_skeleton(config: dict) -> nn.Module:
@@ -44,7 +47,8 @@ def run_skeleton(model: nn.Module, paths: Iterable[str], size: Sequence[int]) ->
     """
     paths = list(paths)
     try:
-        return _run(model.to('meta'), paths, size, 'meta')
+        with norms_skipped(model.to('meta')):
+            return _run(model, paths, size, 'meta')
     except PathError:
         raise
     except Exception:
@@ -57,6 +61,26 @@ def run_skeleton(model: nn.Module, paths: Iterable[str], size: Sequence[int]) ->
         if not model.training:
             raise
     return _run(model.eval(), paths, size, 'cpu')  # this network needs more than images in training mode
+
+
+@contextmanager
+def norms_skipped(model: nn.Module) -> Iterator[None]:
+    """Let normalization layers of a model on the meta device return a tensor of the shape of their input.
+
+    PyTorch computes them in Python there, which is most of the time of a dry run.
+    """
+    layers: list[nn.Module] = [module for module in model.modules() if isinstance(module, NORMS)]
+    try:
+        for layer in layers:
+            layer.forward = _like_input
+        yield
+    finally:
+        for layer in layers:
+            vars(layer).pop('forward', None)
+
+
+def _like_input(values: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+    return torch.empty_like(values)
 
 
 def to_zeros(model: nn.Module) -> nn.Module:

@@ -9,12 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from ..distillers.dry_run import to_zeros
+from ..distillers.dry_run import NORMS, norms_skipped, to_zeros
 from ..distillers.inference import image_channels, run_network
 from ..distillers.taps import LOGITS, PRELOGITS, PathError, Taps
 from ..io.tables import markdown_table
-
-NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 @dataclass
@@ -62,7 +60,8 @@ def features(skeleton: nn.Module, size: Sequence[int]) -> list[Feature]:
         if isinstance(module, _DropoutNd):
             module.train()
     try:
-        values = _record(skeleton.to('meta'), size, 'meta')
+        with norms_skipped(skeleton.to('meta')):
+            values = _record(skeleton, size, 'meta')
     except Exception:
         values = _record(to_zeros(skeleton), size, 'cpu')
     found: dict[int, Feature] = {}

@@ -1,3 +1,4 @@
+import os
 import sys
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / 'benchmarks'))
 
+import mutation  # noqa: E402
 from mutation import EQUIVALENTS, PACKAGE, mutants, own_tests, run  # noqa: E402
 
 
@@ -51,9 +53,9 @@ def test_a_fork_runs_the_tests_with_the_other_source(tmp_path, monkeypatch):
 
 def test_the_tests_of_a_loss_are_its_own_and_those_of_all_losses():
     file = PACKAGE / 'losses' / 'pair_wise_kd_loss.py'
-    own, common = own_tests(file, file.read_text())
-    assert own == [str(ROOT / 'tests/losses/test_pair_wise_kd_loss.py')]
-    assert common[-1] == 'PairWiseKDLoss or MaxPairWiseKDLoss' and all((ROOT / path).exists() for path in common[:-2])
+    short, long, common = own_tests(file, file.read_text())
+    assert short[2:] == long[2:] == [str(ROOT / 'tests/losses/test_pair_wise_kd_loss.py')]
+    assert common[-1] == 'PairWiseKDLoss or MaxPairWiseKDLoss' and all((ROOT / path).exists() for path in common[2:-2])
 
 
 def test_equivalent_mutants_exist_and_have_a_reason():
@@ -61,3 +63,46 @@ def test_equivalent_mutants_exist_and_have_a_reason():
         file, what, reason = line.split(' | ')
         assert what in {each for _, each, _ in mutants((PACKAGE / file).read_text())}, line
         assert reason
+
+
+@pytest.fixture
+def tried(tmp_path, monkeypatch, capsys):
+    """What a run of the tool tries and prints, for a file of three mutants of which the second one survives."""
+    (tmp_path / 'room').mkdir()
+    (tmp_path / 'room' / 'file.py').write_text('x = a + b\ny = c * d\nz = not e\n')
+    monkeypatch.setattr(mutation, 'PACKAGE', tmp_path)
+    monkeypatch.setattr(mutation, 'RESULTS', tmp_path / 'results.json')
+    monkeypatch.setattr(mutation, 'own_tests', lambda file, source: [['tests']])
+    monkeypatch.setattr(os, 'chdir', lambda path: None)
+
+    def run(*arguments, survives='c / d', interrupted=None):
+        sources = []
+
+        def tried(file, source, tests):
+            if len(sources) == interrupted:
+                raise KeyboardInterrupt
+            sources.append(source)
+            return survives in source or source == file.read_text()
+
+        monkeypatch.setattr(mutation, 'run', tried)
+        monkeypatch.setattr(sys, 'argv', ['mutation.py', 'room/*.py', *arguments])
+        mutation.main()
+        return len(sources), capsys.readouterr().out.splitlines()
+
+    return run
+
+
+def test_an_interrupted_run_goes_on_and_survivors_are_tried_again(tried):
+    with pytest.raises(KeyboardInterrupt):
+        tried(interrupted=2)
+    count, lines = tried()
+    assert count in (3, 4)  # the tests as they are, the two mutants that are left, and an earlier survivor
+    assert lines == ['room/file.py: 2 of 3 noticed', '    line 2: c * d -> c / d', '2 of 3 mutants noticed (67%)']
+    assert tried(survives='nothing') == (2, ['room/file.py: 3 of 3 noticed', '3 of 3 mutants noticed (100%)'])
+    assert tried() == (0, ['room/file.py: 3 of 3 noticed', '3 of 3 mutants noticed (100%)'])
+
+
+def test_a_changed_file_begins_anew(tried, tmp_path):
+    tried()
+    (tmp_path / 'room' / 'file.py').write_text('x = a + b\n')
+    assert tried('--limit', '5') == (2, ['room/file.py: 1 of 1 noticed', '1 of 1 mutants noticed (100%)'])

@@ -219,7 +219,7 @@ def test_torch_compile_gives_the_same_losses(whole):
     else:
         model.student.compile(backend='eager')
     first, second = (optimizer(m) for m in (model, plain))
-    for seed in range(3):
+    for seed in range(2):
         assert step(model, first, seed=seed) == pytest.approx(step(plain, second, seed=seed), rel=1e-4)
 
 

@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import dry_runs
 import pytest
 from method_pages import docs_pages, loss_facts, methods_page, published_gain, read_costs, read_results, zoo_pages
 from mmengine.fileio import dump, load
@@ -22,7 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope='module')
 def pages():
     init_default_scope('mmseg')
-    return docs_pages(ROOT)
+    with pytest.MonkeyPatch.context() as patch:
+        dry_runs.remember(patch)
+        return docs_pages(ROOT)
 
 
 @pytest.mark.parametrize('name', ['docs/methods.md', 'CONTRIBUTING.md'])

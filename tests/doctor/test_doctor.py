@@ -7,6 +7,7 @@ import random
 import shutil
 from pathlib import Path
 
+import dry_runs
 import numpy as np
 import pytest
 import torch
@@ -93,7 +94,8 @@ def healthy(tmp_path_factory):
 
 
 @pytest.fixture
-def config(healthy):
+def config(healthy, monkeypatch):
+    dry_runs.remember(monkeypatch)
     return copy.deepcopy(healthy)
 
 

@@ -53,8 +53,6 @@ class Training:
 def kill_at(monkeypatch):
     """A function that kills a training when it touches the disk for the n-th time; False if it ends before."""
 
-    monkeypatch.setattr(os, 'fsync', lambda descriptor: None)  # which takes most of the time
-
     def kill(number, training, until):
         count = iter(range(1000))
 

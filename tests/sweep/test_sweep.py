@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from fork_server import forked_python
 
 from mmseg_kd.datasets import write_digit_scenes
 from mmseg_kd.io.safe_pickle import UnsafeFileError
@@ -530,7 +531,8 @@ def test_a_dry_run_shows_all_runs_and_their_time(workplace, monkeypatch):
     assert not (place.folder / 'runs').exists()
 
 
-def test_a_dry_run_without_data_says_why_the_time_is_unknown(workplace):
+def test_a_dry_run_without_data_says_why_the_time_is_unknown(workplace, monkeypatch):
+    monkeypatch.setattr(sys, 'executable', forked_python())
     place = workplace(stages=[dict(name='final', candidates=['alone'])])
     out = io.StringIO()
     dry_run(place.sweep, out)

@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -7,12 +8,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from fork_server import forked_python
 
 from mmseg_kd.sweep.training_process import TrainingProcess, killed_from_outside, prepare_resume, reached, validations
 
 
 def python(code, log, **arguments):
-    return TrainingProcess([sys.executable, '-c', code], log, **arguments)
+    return TrainingProcess([sys.executable, '-I', '-S', '-u', '-c', code], log, **arguments)
 
 
 def alive(pid):
@@ -33,7 +35,7 @@ def until(condition, seconds=300):  # until a test fails; a busy machine may nee
     'code, words',
     [
         ('raise FloatingPointError("loss is nan")', 'FloatingPointError: loss is nan'),
-        ('import torch.nonsense', "ModuleNotFoundError: No module named 'torch.nonsense'"),
+        ('import json.nonsense', "ModuleNotFoundError: No module named 'json.nonsense'"),
         ('print("ValueError: no\\nlook\\nhere"); raise SystemExit("no such config: a.py")', 'ValueError: no look here'),
         ('print("hm"); raise SystemExit("no such config: a.py")', 'no such config: a.py'),
         ('print("error: weight must be >= 0"); raise SystemExit(2)', 'weight must be >= 0'),
@@ -65,17 +67,18 @@ def test_leaving_the_block_stops_the_process_and_its_children(tmp_path):
 @pytest.mark.skipif(sys.platform != 'linux', reason='only Linux ties a process to its parent')
 def test_the_process_does_not_outlive_a_parent_that_is_killed(tmp_path):
     pid = tmp_path / 'pid'
-    child = f'import os, time; open({str(pid)!r}, "w").write(str(os.getpid())); time.sleep(600)'
+    child = f'import os, time; open({str(pid)!r}, "w").write(f"{{os.getpid()}} {{os.getppid()}}"); time.sleep(600)'
     parent = (
         'import sys, time; from pathlib import Path; from mmseg_kd.sweep.training_process import TrainingProcess; '
-        f'TrainingProcess([sys.executable, "-c", {child!r}], Path(sys.argv[1])); time.sleep(600)'
+        f'TrainingProcess([{sys.executable!r}, "-I", "-S", "-c", {child!r}], Path(sys.argv[1])); time.sleep(600)'
     )
-    process = subprocess.Popen([sys.executable, '-c', parent, str(tmp_path / 'log')])
-    until(lambda: pid.exists() and pid.read_text())
-    assert alive(pid.read_text())
-    process.kill()
+    process = subprocess.Popen([forked_python(), '-c', parent, str(tmp_path / 'log')])
+    until(lambda: pid.exists() and len(pid.read_text().split()) == 2)
+    child, parent = map(int, pid.read_text().split())
+    assert alive(child)
+    os.kill(parent, signal.SIGKILL)
     process.wait()
-    until(lambda: not alive(pid.read_text()))
+    until(lambda: not alive(child))
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,7 @@ class Stubs:
 
 
 @pytest.fixture
-def stubs(monkeypatch):
-    monkeypatch.setattr(os, 'fsync', lambda descriptor: None)  # most of the time of a run without networks
+def stubs():
     return Stubs()
 
 
