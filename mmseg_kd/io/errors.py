@@ -44,12 +44,16 @@ def sentence(error: BaseException) -> str:
     Example:
         >>> sentence(ValueError('temperature must be > 0, but is -1'))
         'temperature must be > 0, but is -1'
+        >>> sentence(FileNotFoundError(2, 'No such file or directory', 'data/camvid/img_dir/train'))
+        'data/camvid/img_dir/train must exist, but does not; create it, or change the setting that names it'
         >>> sentence(KeyError('model'))
         "KeyError: 'model'"
     """
     text = ' '.join(str(error).split())
     if _out_of_memory(error):
         return f'the GPU is out of memory; lower train_dataloader.batch_size or the crop size ({text})'
+    if isinstance(error, FileNotFoundError) and error.filename and error.strerror:
+        return f'{error.filename} must exist, but does not; create it, or change the setting that names it'
     if isinstance(error, (ValueError, OSError, ImportError, FloatingPointError)) and text:
         return text
     frames = traceback.extract_tb(error.__traceback__)
