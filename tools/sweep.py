@@ -21,8 +21,8 @@ def main():
     parser.add_argument('--work-dir', help='folder of all runs; overrides work_dir of the sweep file')
     parser.add_argument(
         '--storage',
-        help='URL of a database, for workers on several machines; by default an SQLite file in the work directory, for '
-        'workers on one machine',
+        help='URL of a database, for many workers; by default a journal file in the work directory, which workers on '
+        'several machines share too',
     )
     parser.add_argument('--retry-failed', action='store_true', help='run failed trainings again')
     parser.add_argument(

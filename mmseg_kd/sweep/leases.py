@@ -7,12 +7,10 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
-LOCK_TIMEOUT = 120  # seconds
-# Databases of running sweeps have these names.
-TABLE, HEARTBEAT_COLUMN = 'mmseg_kd_claims', 'beat'
-Heartbeat = tuple[str, int]
+State = tuple[str, int]  # owner and heartbeat of a claim
+WORK, OWNER, HEARTBEAT = 'work', 'owner', 'heartbeat'  # keys in the user attributes of a claim
 
 
 class LeaseLost(RuntimeError):
@@ -27,24 +25,27 @@ class LeaseLost(RuntimeError):
 
 
 class Leases:
-    """Work items that living workers hold: rows of a database table, which a worker inserts, renews and deletes.
+    """Work items that living workers hold: running trials of a study that is there for this purpose only.
 
-    In any database, inserting a row with an existing key fails, and so does an update of a row that another worker has
-    changed in the meantime. Therefore only one worker gets the lease. The lease of a dead worker may be taken over
+    A worker claims a work item by a trial. Optuna numbers trials without gaps in every storage, so of several running
+    claims on one item, the first holds it, and the others are given up. Nobody can change a finished trial, so a holder
+    notices that its lease was taken over. The lease of a dead worker may be taken over
 
     - on the same machine, at once: a worker and the process that it started hold a lock on a file, which the operating
       system releases when both have ended;
-    - on another machine, when the row was not renewed for ``patience`` seconds. Only changes of a counter are observed,
-      so the clocks of the machines may differ.
+    - on another machine, when the heartbeat did not change for ``patience`` seconds. It is a counter, so the clocks of
+      the machines may differ.
 
     Args:
-        url: SQLAlchemy URL of the database.
+        storage: Optuna's storage.
+        name: name of the study of the claims.
         folder: folder for the lock files.
         patience: seconds without a heartbeat after which a worker on another machine counts as dead.
         clock: monotonic clock, in seconds.
 
     Example:
-        >>> leases = Leases('sqlite:///study.db', 'locks')
+        >>> from optuna.storages import InMemoryStorage
+        >>> leases = Leases(InMemoryStorage(), 'leases', 'locks')
         >>> lease = leases.acquire('run 1')
         >>> leases.acquire('run 1') is None  # one worker at a time
         True
@@ -52,58 +53,45 @@ class Leases:
     """
 
     def __init__(
-        self, url: str, folder: str | Path, patience: float = 120.0, clock: Callable[[], float] = time.monotonic
+        self,
+        storage: Any,
+        name: str,
+        folder: str | Path,
+        patience: float = 120.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        import sqlalchemy as sql
+        import optuna
 
-        self._sql = sql
-        self._engine = sql.create_engine(url, **engine_arguments(url))
-        self._table = sql.Table(
-            TABLE,
-            sql.MetaData(),
-            sql.Column('work', sql.String(255), primary_key=True),
-            sql.Column('owner', sql.String(255), nullable=False),
-            sql.Column(HEARTBEAT_COLUMN, sql.Integer, key='heartbeat', nullable=False),
-        )
-        try:
-            self._table.create(self._engine, checkfirst=True)
-        except sql.exc.SQLAlchemyError:
-            if not sql.inspect(self._engine).has_table(TABLE):  # otherwise another worker created it first
-                raise
+        optuna.create_study(study_name=name, storage=storage, load_if_exists=True)
+        self._storage, self._study_id = storage, storage.get_study_id_from_name(name)
         self._folder = Path(folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._patience, self._clock = patience, clock
-        self._seen: dict[str, tuple[Heartbeat, float]] = {}
+        self._seen: dict[str, tuple[State, float]] = {}
 
     def refresh(self) -> dict[str, str]:
         """Read all leases; the machine that holds each work item."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(self._sql.select(*self._table.c)).all()
-        now, before = self._clock(), self._seen
+        now, before, holders = self._clock(), self._seen, self._holders()
         self._seen = {}
-        for work, owner, count in rows:
-            seen, since = before.get(work, (None, now))
-            self._seen[work] = (owner, count), since if seen == (owner, count) else now
-        return {work: owner.split()[0] for work, owner, _ in rows}
+        for work, claim in holders.items():
+            state, since = before.get(work, (None, now))
+            self._seen[work] = _state(claim), since if state == _state(claim) else now
+        return {work: _machine(_state(claim)) for work, claim in holders.items()}
 
     def acquire(self, work: str) -> Optional['Lease']:
         """Lease a work item that was free, or held by a dead worker, at the last refresh; None if it is taken."""
-        heartbeat, since = self._seen.get(work, (None, 0.0))
-        here = heartbeat is not None and heartbeat[0].split()[0] == socket.gethostname()
-        overdue = heartbeat is not None and self._clock() - since >= self._patience
-        if heartbeat is not None and not here and not overdue:
+        held, since = self._seen.get(work, (None, 0.0))
+        here = held is not None and _machine(held) == socket.gethostname()
+        overdue = held is not None and self._clock() - since >= self._patience
+        if held is not None and not here and not overdue:
             return None
         lock = _Lock(self._folder / f'{work.replace("/", "__")}.lock')
-        owner = f'{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex[:8]}'
         if lock.held_elsewhere:
             return None
-        if heartbeat is None:
-            acquired = self._insert(work, owner)
-        else:
-            dead = overdue or here and lock.file is not None
-            acquired = dead and self._update(work, *heartbeat, owner=owner, heartbeat=heartbeat[1] + 1)
-        if acquired:
-            return Lease(self, work, owner, lock)
+        if held is None or self._end_dead(work, held, overdue or lock.file is not None):
+            number = self._claim(work)
+            if number is not None:
+                return Lease(self._storage, work, number, lock)
         lock.release()
         return None
 
@@ -116,43 +104,58 @@ class Leases:
                 return lease
             time.sleep(seconds)
 
-    def _insert(self, work: str, owner: str) -> bool:
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(self._table.insert().values(work=work, owner=owner, heartbeat=0))
-        except self._sql.exc.IntegrityError:
+    def _holders(self) -> dict[str, Any]:
+        """The claim that holds each work item."""
+        from optuna.trial import TrialState
+
+        claims = self._storage.get_all_trials(self._study_id, deepcopy=False, states=(TrialState.RUNNING,))
+        holders: dict[str, Any] = {}
+        for claim in sorted(claims, key=lambda claim: claim.number):
+            holders.setdefault(claim.user_attrs.get(WORK), claim)
+        return holders
+
+    def _claim(self, work: str) -> int | None:
+        """Claim a work item; the id of the claim, or None if another worker was faster."""
+        from optuna.trial import TrialState, create_trial
+
+        owner = f'{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex[:8]}'
+        claim = create_trial(state=TrialState.RUNNING, user_attrs={WORK: work, OWNER: owner, HEARTBEAT: 0})
+        trial_id = self._storage.create_new_trial(self._study_id, template_trial=claim)
+        if self._holders()[work]._trial_id == trial_id:
+            return trial_id
+        end_claim(self._storage, trial_id)
+        return None
+
+    def _end_dead(self, work: str, held: State, dead: bool) -> bool:
+        """End the claim of a dead worker, unless it changed since the last refresh; whether the work item is free."""
+        claim = self._holders().get(work)
+        if claim is None:
+            return True
+        if not dead or _state(claim) != held:
             return False
+        end_claim(self._storage, claim._trial_id)
         return True
-
-    def _update(self, work: str, old_owner: str, count: int | None = None, **values) -> bool:
-        columns = self._table.c
-        where = [columns.work == work, columns.owner == old_owner]
-        where += [] if count is None else [columns.heartbeat == count]
-        with self._engine.begin() as connection:
-            return connection.execute(self._table.update().where(*where).values(**values)).rowcount == 1
-
-    def _delete(self, work: str, owner: str) -> None:
-        with self._engine.begin() as connection:
-            connection.execute(self._table.delete().where(self._table.c.work == work, self._table.c.owner == owner))
 
 
 class Lease:
     """A work item that this worker holds. Made by :meth:`Leases.acquire`.
 
     Args:
-        leases: table of all leases.
+        storage: Optuna's storage.
         work: name of the work item.
-        owner: name of the worker, unique for each lease.
+        claim: id of the trial that claims it.
         lock: lock on the work item's file.
 
     Example:
-        >>> lease = Leases('sqlite:///study.db', 'locks').wait('run 1')
+        >>> from optuna.storages import InMemoryStorage
+        >>> lease = Leases(InMemoryStorage(), 'leases', 'locks').wait('run 1')
         >>> lease.renew()
         >>> lease.release()
     """
 
-    def __init__(self, leases: Leases, work: str, owner: str, lock: '_Lock') -> None:
-        self._leases, self.work, self._owner, self._lock = leases, work, owner, lock
+    def __init__(self, storage: Any, work: str, claim: int, lock: '_Lock') -> None:
+        self._storage, self.work, self._claim, self._lock = storage, work, claim, lock
+        self._heartbeat = 0
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -165,13 +168,40 @@ class Lease:
         Raises:
             LeaseLost: if another worker holds the lease by now.
         """
-        if not self._leases._update(self.work, self._owner, heartbeat=self._leases._table.c.heartbeat + 1):
-            raise LeaseLost(f'{self.work} was taken over by another worker')
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        self._heartbeat += 1
+        try:
+            self._storage.set_trial_user_attr(self._claim, HEARTBEAT, self._heartbeat)
+        except UpdateFinishedTrialError:
+            raise LeaseLost(f'{self.work} was taken over by another worker') from None
 
     def release(self) -> None:
         """Give the lease back."""
-        self._leases._delete(self.work, self._owner)
+        end_claim(self._storage, self._claim)
         self._lock.release()
+
+
+def end_claim(storage: Any, claim: int) -> None:
+    """End a claim, unless it has ended.
+
+    Args:
+        storage: Optuna's storage.
+        claim: id of the trial.
+    """
+    from optuna.exceptions import UpdateFinishedTrialError
+    from optuna.trial import TrialState
+
+    with contextlib.suppress(UpdateFinishedTrialError):
+        storage.set_trial_state_values(claim, TrialState.FAIL)
+
+
+def _state(claim: Any) -> State:
+    return str(claim.user_attrs.get(OWNER)), claim.user_attrs.get(HEARTBEAT)
+
+
+def _machine(state: State) -> str:
+    return state[0].split()[0]
 
 
 class _Lock:
@@ -202,13 +232,3 @@ class _Lock:
                 fcntl.flock(self.file, fcntl.LOCK_UN)
             os.close(self.file)
             self.file = None
-
-
-def engine_arguments(url: str) -> dict:
-    """Arguments of SQLAlchemy's engine for a database; with SQLite, a long timeout while another worker writes.
-
-    Example:
-        >>> engine_arguments('postgresql://host/study')
-        {'pool_pre_ping': True}
-    """
-    return dict(connect_args=dict(timeout=LOCK_TIMEOUT)) if url.startswith('sqlite') else dict(pool_pre_ping=True)

@@ -2,15 +2,12 @@
 
 import json
 import statistics
-import time
-import warnings
 import zlib
 from typing import Any
 
-from .leases import Leases, engine_arguments
+from .leases import Leases
 from .plan import Stage, Sweep
 
-OPENING_TRIES = 8
 # The median of fewer trials is mostly noise.
 TRIALS_BEFORE_PRUNING = 4
 INDEX = 'point'  # key of a trial's index in Optuna's user attributes; databases of running sweeps have it
@@ -20,7 +17,7 @@ class Study:
     """The trials of a candidate in a stage: one for each combination of a grid, or the stage's number of samples.
 
     All trials are written to the database when the study is opened. A worker that has leased a trial samples its
-    values. Optuna's own queue would suffice for one worker, but with SQLite two workers may get the same trial from it.
+    values. Optuna's own queue would suffice if every trial were one training, but each seed is one.
     The result of each run (one seed of a trial) is stored in the trial's user attributes as ``seed_<seed>``.
 
     Args:
@@ -205,33 +202,3 @@ def runs(trial: Any) -> dict[int, dict]:
     """
     prefix = 'seed_'
     return {int(key[len(prefix) :]): value for key, value in trial.user_attrs.items() if key.startswith(prefix)}
-
-
-def open_storage(url: str) -> Any:
-    """Optuna's storage at a database URL.
-
-    Raises:
-        ImportError: if Optuna, or the driver of the database, is not installed.
-        ValueError: if the database does not answer.
-    """
-    try:
-        import optuna
-    except ImportError as error:
-        raise ImportError('a sweep needs Optuna: pip install "mmseg-kd[sweep]"') from error
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import SQLAlchemyError
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.filterwarnings('ignore', category=optuna.exceptions.ExperimentalWarning)
-    for left in reversed(range(OPENING_TRIES)):
-        try:
-            return optuna.storages.RDBStorage(url, engine_kwargs=engine_arguments(url))
-        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-            # Workers that start together may all find no tables. All but one then fail to create them.
-            if not left:
-                shown = make_url(url).render_as_string(hide_password=True)
-                raise ValueError(
-                    f'--storage must be the URL of a database that answers, but {shown} gave: '
-                    f'{str(error).splitlines()[0]}'
-                ) from None
-            time.sleep(0.5)

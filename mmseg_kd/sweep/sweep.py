@@ -15,7 +15,7 @@ from .leases import Lease, Leases
 from .plan import Candidate, Stage, Sweep
 from .progress import SweepProgress, duration
 from .recorded_values import check_costs
-from .study import open_storage
+from .storage import open_storage
 from .training_process import TrainingProcess
 from .worker import Worker
 
@@ -37,7 +37,7 @@ def run_sweep(
     trainer: Sequence[str],
     storage: str | None = None,
     retry_failed: bool = False,
-    heartbeat: float = 10.0,
+    heartbeat: float = 20.0,
     poll: float = 1.0,
     out: TextIO | None = None,
 ) -> str:
@@ -51,10 +51,10 @@ def run_sweep(
     Args:
         sweep: sweep to run.
         trainer: training command, to which config and options are appended.
-        storage: URL of the database; an SQLite file in the work directory if None.
+        storage: URL of a database; a journal file in the work directory if None.
         retry_failed: whether to queue failed runs again at the start.
-        heartbeat: seconds between two heartbeats. A worker on another machine counts as dead after twelve times as
-            long without a heartbeat.
+        heartbeat: seconds between two heartbeats. A worker on another machine counts as dead after six times as long
+            without a heartbeat.
         poll: seconds between two checks of a running training.
         out: output stream of progress and results; standard output if None.
 
@@ -77,9 +77,8 @@ def run_sweep(
                 )
     work_dir = Path(sweep.work_dir)
     work_dir.mkdir(parents=True, exist_ok=True)
-    url = storage or f'sqlite:///{(work_dir / "study.db").resolve()}'
-    database = open_storage(url)
-    leases = Leases(url, work_dir / LOCKS, patience=12 * heartbeat)
+    database = open_storage(work_dir, storage)
+    leases = Leases(database, f'{sweep.name}/leases', work_dir / LOCKS, patience=6 * heartbeat)
     progress = SweepProgress(sum(count for *_, count in plan(sweep)), out)
     try:
         costs = fix_costs(sweep, database, leases, heartbeat, progress.event)

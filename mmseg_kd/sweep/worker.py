@@ -279,7 +279,7 @@ class Worker:
         for seconds in RETRY_DELAYS:
             try:
                 return action()
-            except (OperationalError, StorageInternalError) as error:
+            except (OperationalError, StorageInternalError, OSError) as error:
                 reason = str(error).splitlines()[0]
                 self._progress.event(f'the database does not answer, next attempt in {seconds} s: {reason}')
                 time.sleep(seconds)

@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from mmseg_kd.sweep.leases import LeaseLost, Leases
+from mmseg_kd.sweep.storage import open_storage
 
-pytest.importorskip('optuna')  # which brings SQLAlchemy
+pytest.importorskip('optuna')
 FORK = multiprocessing.get_context('fork')
 
 
@@ -19,12 +20,13 @@ class Clock:
         return self.now
 
 
-@pytest.fixture
-def leases(tmp_path):
+@pytest.fixture(params=[False, True], ids=['journal', 'database'])
+def leases(tmp_path, request):
     """Makes the leases as a worker on a given machine sees them; each machine has its own lock files."""
 
     def make(machine='here', clock=None):
-        made = Leases(f'sqlite:///{tmp_path}/study.db', tmp_path / machine, patience=60, clock=clock or Clock())
+        storage = open_storage(tmp_path, f'sqlite:///{tmp_path}/other.db' if request.param else None)
+        made = Leases(storage, 'leases', tmp_path / machine, patience=60, clock=clock or Clock())
         made.machine = machine
         return made
 

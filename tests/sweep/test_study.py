@@ -2,7 +2,7 @@ import pytest
 from studies import LEASES, LR, board_of, final, optuna, record, sweep_of, tuning
 
 from mmseg_kd.sweep.plan import Stage
-from mmseg_kd.sweep.study import Study, open_storage, runs
+from mmseg_kd.sweep.study import Study, runs
 
 
 @pytest.fixture
@@ -62,12 +62,6 @@ def test_samples_depend_on_the_trial_and_not_on_the_worker():
 
 def test_the_first_worker_sets_the_values_of_earlier_stages(study):
     assert study.fixed({LR: 0.1}) == study.fixed({LR: 0.2}) == {LR: 0.1}
-
-
-def test_a_database_that_does_not_answer_is_named_without_its_password(monkeypatch):
-    monkeypatch.setattr('mmseg_kd.sweep.study.OPENING_TRIES', 1)
-    with pytest.raises(ValueError, match='must be the URL of a database that answers, but sqlite:////nowhere/'):
-        open_storage('sqlite:////nowhere/study.db')
 
 
 def test_a_stage_without_a_space_is_one_trial():

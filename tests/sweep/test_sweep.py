@@ -16,8 +16,10 @@ from fork_server import forked_python
 
 from mmseg_kd.datasets import write_digit_scenes
 from mmseg_kd.io.safe_pickle import UnsafeFileError
+from mmseg_kd.io.stop_signals import stop_signals
 from mmseg_kd.sweep import sweep as sweep_module
 from mmseg_kd.sweep.plan import load_sweep
+from mmseg_kd.sweep.storage import open_storage
 from mmseg_kd.sweep.sweep import dry_run, run_sweep
 from mmseg_kd.sweep.training_process import validations
 from mmseg_kd.sweep.worker import prepare_folder
@@ -153,9 +155,13 @@ class Workplace:
 
     def start(self):
         """A worker in a process of its own."""
-        worker = FORK.Process(target=self.run)
+        worker = FORK.Process(target=self._work)
         worker.start()
         return worker
+
+    def _work(self):
+        with stop_signals('the same command continues'):
+            self.run()
 
     def events(self, kind=''):
         """What trainings told, in order, as pairs of the event and the run."""
@@ -283,7 +289,7 @@ def test_without_a_terminal_each_event_is_a_line(undisturbed):
 
 
 def test_the_study_is_optunas_and_holds_every_run(undisturbed):
-    study = optuna.load_study(study_name='toy/weight/both', storage=f'sqlite:///{undisturbed.folder}/runs/study.db')
+    study = optuna.load_study(study_name='toy/weight/both', storage=open_storage(undisturbed.folder / 'runs'))
     assert [trial.state.name for trial in study.trials] == ['COMPLETE', 'COMPLETE']
     for number, trial in enumerate(study.trials):
         values = [undisturbed.read(f'weight/both/{number}_seed{seed}')['miou'] for seed in (0, 1)]
@@ -317,15 +323,23 @@ def test_two_workers_share_a_sweep_and_no_run_is_done_twice(workplace, undisturb
 
 
 def disturb(place, kills, seed):
-    """Kill worker, training or both at random moments, and start the worker again; then let it finish."""
+    """Kill worker, training or both, or stop the worker as SLURM does, and start it again; then let it finish."""
     chance, worker, done = random.Random(seed), place.start(), 0
     while done < kills:
         if chance.random() < 0.8:  # otherwise the worker may open the database or wait
             until(lambda: not worker.is_alive() or place.training() and alive(place.training()))
         worker.join(chance.uniform(0.0, 0.5))
         assert worker.is_alive(), 'the sweep was over before the kills were'
-        victims = chance.choice(['worker', 'training', 'both'])
+        victims = chance.choice(['worker', 'training', 'both', 'stop'])
         training = place.training()
+        if victims == 'stop':
+            worker.terminate()
+            worker.join()
+            # The signal may come before the worker is ready for it.
+            assert worker.exitcode in (0, -signal.SIGTERM) and not alive(place.training())
+            worker = place.start()
+            done += 1
+            continue
         if victims != 'worker' and training and alive(training):
             os.kill(training, signal.SIGKILL)
             done += 1
@@ -342,6 +356,7 @@ def disturb(place, kills, seed):
 @pytest.mark.parametrize('kills, pace', [(5, 0.02), pytest.param(20, 0.1, marks=pytest.mark.slow)])
 def test_kills_at_random_moments_do_not_change_the_result(kills, pace, workplace, undisturbed, monkeypatch):
     monkeypatch.setenv('PACE', str(pace))
+    monkeypatch.setattr('mmseg_kd.sweep.storage.LOCK_GRACE', 3)
     place = workplace()
     assert disturb(place, kills, seed=kills) == undisturbed.table
     ends = [run for _, run in place.events('ends')]
@@ -489,7 +504,7 @@ def test_without_optuna_the_error_says_what_to_install(workplace, monkeypatch):
 
 
 def test_a_database_that_does_not_answer_is_named(workplace, monkeypatch):
-    monkeypatch.setattr('mmseg_kd.sweep.study.OPENING_TRIES', 1)
+    monkeypatch.setattr('mmseg_kd.sweep.storage.OPENING_TRIES', 1)
     with pytest.raises(
         ValueError, match=r'--storage must be the URL of a database that answers, but sqlite:///\S+ gave: '
     ):
@@ -650,11 +665,12 @@ def test_a_real_sweep_survives_a_kill(tmp_path):
     ],
     ids=['values of earlier stages', 'values of the trial'],
 )
-def test_a_database_of_somebody_else_gives_no_options_to_a_training(workplace, poison):
+@pytest.mark.parametrize('old', [False, True], ids=['journal', 'database of an earlier version'])
+def test_a_database_of_somebody_else_gives_no_options_to_a_training(workplace, poison, old):
     stage = dict(name='only', candidates=['alone'], sampler='random', trials=1, space={LR: dict(low=0.01, high=0.1)})
     place = workplace(stages=[stage])
     (place.folder / 'runs').mkdir()
-    storage = f'sqlite:///{place.folder}/runs/study.db'
+    storage = f'sqlite:///{place.folder}/runs/study.db' if old else open_storage(place.folder / 'runs')
     poison(optuna.create_study(study_name='toy/only/alone', storage=storage, direction='maximize'))
     with pytest.raises(UnsafeFileError, match=r'only/alone: the database of the sweep says .*, which no stage may'):
         place.run()

@@ -186,8 +186,8 @@ def no_database(folder, ran):
     return f'sqlite:///{folder}/study.db'
 
 
-def no_database_in_folder(folder, ran):
-    no_database(folder, ran)
+def no_journal_in_folder(folder, ran):
+    poison_pickle(folder / 'study.journal', ran)
     return str(folder)
 
 
@@ -219,7 +219,7 @@ TOOL_CASES = {
         resumed_labels, ['segmentor.py', 'good.pth', 'data/camvid/img_dir/val', '*'], 'labels with other settings'),
     ('show_predictions', 'checkpoint'): (bad_checkpoint('c.pth'), ['segmentor.py', '*'], TRUST),
     ('sweep', 'storage'): (no_database, ['sweep.py', '--storage', '*'], 'must be the URL of a database'),
-    ('sweep', 'work_dir'): (no_database_in_folder, ['sweep.py', '--work-dir', '*'], 'must be the URL of a database'),
+    ('sweep', 'work_dir'): (no_journal_in_folder, ['sweep.py', '--work-dir', '*'], 'must be the journal of a sweep'),
     ('test', 'checkpoint'): (bad_checkpoint('c.pth'), ['segmentor.py', '*'], TRUST),
     ('train', 'work_dir'): (resumed, ['segmentor.py', '--work-dir', '*', '--resume'], TRUST),
 }  # fmt: skip
