@@ -60,6 +60,11 @@ def _open_journal(path: Path) -> Any:
                 super().release()
 
     try:
+        # A file of one line without an end would look like an incomplete record.
+        if path.exists():
+            with open(path, 'rb') as file:
+                if _byte(file, 0) not in (b'', b'{'):
+                    raise ValueError('it does not begin with {')
         return JournalStorage(JournalFileBackend(str(path), Lock(str(path), LOCK_GRACE)))
     except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
         raise ValueError(

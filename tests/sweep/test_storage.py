@@ -45,7 +45,7 @@ def test_a_lock_that_another_worker_removed_does_not_end_this_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'content', ['no json\nat all\n', '{"op_code": 77}\n', '[1]\n{}\n', '{"op_code":1,"study_id":9}\n']
+    'content', ['no json\nat all\n', '\x80pickle', '{"op_code": 77}\n', '[1]\n{}\n', '{"op_code":1,"study_id":9}\n']
 )
 def test_a_file_that_is_no_journal_is_named(tmp_path, content):
     (tmp_path / JOURNAL).write_text(content)

@@ -130,6 +130,7 @@ def workspace(tmp_path_factory):
         "          'mmseg_kd::_base_/default_runtime.py']\n"
         f'model = {toy_segmentor(4, num_classes=11).to_dict()!r}\n'
     )
+    init_default_scope('mmseg')
     torch.save(MODELS.build(toy_segmentor(4, num_classes=11)).state_dict(), folder / 'good.pth')
     return folder
 
@@ -236,7 +237,7 @@ def test_no_tool_runs_a_file_that_it_reads(program, dest, workspace, tmp_path, m
     poison, command, words = TOOL_CASES[program, dest]
     if program == 'sweep':
         pytest.importorskip('optuna')
-        monkeypatch.setattr('mmseg_kd.sweep.study.OPENING_TRIES', 1)
+        monkeypatch.setattr('mmseg_kd.sweep.storage.OPENING_TRIES', 1)
         (workspace / 'sweep.py').write_text(
             "name = 'sweep'\nwork_dir = 'work'\nmetric = 'mIoU'\nseeds = [0]\nbudget = dict(kind='iterations', value=20)\n"
             "candidates = dict(alone=dict(config='segmentor.py'))\nstages = [dict(name='final', candidates=['alone'])]\n"
