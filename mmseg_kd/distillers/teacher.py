@@ -20,7 +20,9 @@ from ..io.configs import model_config, published_weights, read_config
 from ..io.data_sets import data_set_facts
 from ..io.errors import ConfigError
 from ..models.class_map import ClassMap, check_groups, listed, map_classes
+from .batch_norm_folding import fold_batch_norms
 from .class_logits import count_classes
+from .compiled_pass import CompiledPass
 from .dry_run import build_skeleton
 from .inference import forward_inference
 from .normalization import Renormalize, normalizes
@@ -31,7 +33,19 @@ PIXELS = ('student', 'original')
 ORIGINAL = 'original'  # key of the original pixels in a data sample
 MEMORY_FORMATS = dict(contiguous_format=torch.contiguous_format, channels_last=torch.channels_last)
 KEYS = dict.fromkeys(
-    ('config', 'model', 'checkpoint', 'scale', 'pixels', 'dtype', 'memory_format', 'class_map', 'classes')
+    (
+        'config',
+        'model',
+        'checkpoint',
+        'scale',
+        'pixels',
+        'dtype',
+        'memory_format',
+        'class_map',
+        'classes',
+        'fold_batch_norm',
+        'compile',
+    )
 ).keys()
 Spec = dict | list[dict]
 
@@ -67,6 +81,12 @@ class FrozenTeacher:
             that reads the teacher's predictions sees the student's classes. See :class:`~mmseg_kd.models.ClassMap`.
         classes: The names of the teacher's classes for ``class_map``, or the name of a registered data set. The default
             are those of a segmentor of Hugging Face, or of the data set in the file ``config``.
+        fold_batch_norm: Whether to fold batch norms into the convolutions before them, in the first step
+            (:func:`~mmseg_kd.distillers.batch_norm_folding.fold_batch_norms`). The network is then read at the paths of
+            the terms only.
+        compile: Whether to compile the teacher with ``torch.compile``, in the first step, which then takes minutes
+            (:class:`~mmseg_kd.distillers.compiled_pass.CompiledPass`). It pays for trainings of hours with images of
+            one size.
         data_preprocessor: The data preprocessor for a ``model`` that has none, unless that comes with weights and its
             own preprocessor. A distiller passes that of the top level of its config. A teacher that has none at all
             sees images of 0..255, as it would in MMSegmentation, with a warning.
@@ -98,6 +118,8 @@ class FrozenTeacher:
         memory_format: str = 'contiguous_format',
         class_map: dict | None = None,
         classes: str | Sequence[str] | None = None,
+        fold_batch_norm: bool = False,
+        compile: bool = False,
         data_preprocessor: dict | None = None,
     ) -> None:
         if (config is None) == (model is None):
@@ -125,6 +147,10 @@ class FrozenTeacher:
             self._model_config = dict(model, data_preprocessor=data_preprocessor)
         self.dtype = _torch_name('dtype', dtype, DTYPES) if dtype else None
         self._memory_format = _torch_name('memory_format', memory_format, MEMORY_FORMATS)
+        self.fold_batch_norm, self.compile = fold_batch_norm, compile
+        self._paths: set[str] = set()  # those of the terms
+        self._folded = False
+        self._compiled: CompiledPass | None = None
         self._module: BaseSegmentor | None = None
         self._renormalize: Renormalize | None = None
         self._normalize: Renormalize | None = None
@@ -228,7 +254,10 @@ class FrozenTeacher:
         return [self]
 
     def check(self, paths: Iterable[str]) -> None:
-        """Raise PathError for paths that this kind of teacher never has; a single network has none of these."""
+        """Note the paths of the terms. Raise PathError for paths that this kind of teacher never has; a single network
+        has none of these.
+        """
+        self._paths.update(paths)
 
     def read(
         self,
@@ -247,9 +276,10 @@ class FrozenTeacher:
             data_samples: The data samples of the images, with the pixels of ``pixels='original'``.
 
         Raises:
+            PathError: if batch norms were folded for other paths.
             ValueError: if outputs are not finite, or data samples have no original pixels.
         """
-        module = self.module
+        module, paths = self.module, list(paths)
         if next(module.parameters()).device != inputs.device:
             module.to(inputs.device)
         with torch.no_grad():
@@ -261,8 +291,11 @@ class FrozenTeacher:
                 if self._renormalize is not None:
                     inputs = self._renormalize(inputs)
                 inputs = at_scale(inputs, self.scale)
+            inputs = inputs.contiguous(memory_format=self._memory_format)
+            if self.fold_batch_norm:
+                self._fold(inputs, paths)
             with in_precision(self.dtype, inputs.device.type):
-                outputs = forward_inference(module, inputs.contiguous(memory_format=self._memory_format), paths)
+                outputs = self._run(inputs, paths)
         if not self._outputs_checked:
             self._check_outputs(outputs)
         return outputs
@@ -284,6 +317,36 @@ class FrozenTeacher:
             image[:, : part.shape[1], : part.shape[2]] = self._normalize(part[None].to(image))[0]
         return images
 
+    def _run(self, inputs: Tensor, paths: list[str]) -> dict[str, Any]:
+        if not self.compile:
+            return forward_inference(self.module, inputs, paths)
+        if self._compiled is None:
+            self._compiled = CompiledPass(self.module, f'{self.key}.compile')
+        return self._compiled(inputs, paths)
+
+    @torch.compiler.disable
+    def _fold(self, inputs: Tensor, paths: list[str]) -> None:
+        """Fold the batch norms in the first step."""
+        if not self._folded:
+            self._paths.update(paths)
+            # TF32 would hide whether the outputs stay the same.
+            with (
+                in_precision(torch.float32, inputs.device.type),
+                torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+            ):
+                fold_batch_norms(
+                    self.module,
+                    lambda: forward_inference(self.module, inputs, self._paths),
+                    f'{self.key}.fold_batch_norm',
+                )
+            self._folded = True
+        for path in paths:
+            if path not in self._paths:
+                raise PathError(
+                    f'{self.key}.fold_batch_norm: batch norms were folded for {", ".join(sorted(self._paths))}, but '
+                    f'"{path}" is read, whose value may have changed; set fold_batch_norm=False'
+                )
+
     @torch.compiler.disable
     def _check_outputs(self, outputs: dict[str, Any]) -> None:
         """Raise ValueError in the first step if outputs are NaN or infinite. A logit of minus infinity is a probability
@@ -304,7 +367,8 @@ class FrozenTeacher:
         return self
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, '_module': None, '_renormalize': None, '_normalize': None}
+        unsaved = dict.fromkeys(('_module', '_renormalize', '_normalize', '_compiled'))
+        return {**self.__dict__, **unsaved, '_folded': False}
 
 
 class EnsembleTeacher:

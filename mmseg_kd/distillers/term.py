@@ -253,8 +253,9 @@ class Term(nn.Module):
 
     def _teachers(self, values: dict[str, Any], students: list[Tensor]) -> list[Tensor]:
         """The teacher's maps at the sizes of the student's."""
-        teachers = self._chosen([self._tensor(values, path, 'teacher') for path in self.teacher_paths])
-        return [align(t, s) for t, s in zip(teachers, students)] + teachers[len(students) :]
+        teachers = [self._tensor(values, path, 'teacher') for path in self.teacher_paths]
+        resized = [_aligned(values, path, t, s) for path, t, s in zip(self.teacher_paths, teachers, students)]
+        return self._chosen(resized + teachers[len(students) :])
 
     def _check_classes(self, own: str, theirs: str, students: dict[str, Any], teachers: dict[str, Any]) -> None:
         if own != LOGITS or theirs.rpartition('.')[2] != LOGITS:
@@ -293,6 +294,16 @@ class Term(nn.Module):
 
     def extra_repr(self) -> str:
         return f'student={self.student!r}, teacher={self.teacher!r}, weight={self.schedule or self.weight}'
+
+
+def _aligned(values: dict[Any, Any], path: str, teacher: Tensor, student: Tensor) -> Tensor:
+    """The teacher's map at the size of the student's, resized once for all terms of a step that read it so."""
+    if teacher.dim() != 4 or student.dim() != 4 or teacher.shape[2:] == student.shape[2:]:
+        return teacher
+    key = (path, student.shape[2:])
+    if key not in values or values[key][0] is not teacher:
+        values[key] = teacher, align(teacher, student)
+    return values[key][1]
 
 
 def student_paths(terms: Iterable[Term]) -> list[str]:

@@ -5,8 +5,6 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +17,7 @@ from torch.utils.data import DataLoader
 from ..distillers import Distiller
 from ..io.progress import duration
 from ..io.tables import markdown_table
+from ..profiling.step_clock import TEACHER, StepClock, student_step, timed_parts
 from .diagnosis import Reporter
 from .loss_parts import Part, labeled_part
 
@@ -94,21 +93,24 @@ def check_cost(
     begin = time.monotonic()
     model.train()
     _lower_rates(optimizer, config)
-    with _timed(teachers, device) as clock:
+    clock = StepClock(device, time.monotonic)
+    with timed_parts(clock, model, optimizer):
         for step in range(WARM_UP + STEPS):
             if whole and time.monotonic() - begin > seconds:
                 break
-            clock.clear()
             data = copy.deepcopy(batch)
             taken, peak, losses = _measured(device, lambda: model.train_step(data, optimizer))
+            parts_of_step = clock.take()
             taken_alone, peak_alone = taken, peak
             if isinstance(model, Distiller):
                 data = copy.deepcopy(batch)
-                taken_alone, peak_alone, _ = _measured(device, lambda: _train_alone(model, data, optimizer))
+                taken_alone, peak_alone, _ = _measured(
+                    device, lambda: student_step(model, labeled_part(model.data_preprocessor(data, True)), optimizer)
+                )
             if step >= WARM_UP:
                 whole.append(taken)
                 alone.append(taken_alone)
-                read.append(sum(clock))
+                read.append(parts_of_step.get(TEACHER, 0.0))
             memory, student_memory = max(memory, peak), max(student_memory, peak_alone)
     values = {name: torch.as_tensor(value).item() for name, value in losses.items() if 'loss' in name}
     not_finite = [f'{name} = {value:g}' for name, value in values.items() if not math.isfinite(value)]
@@ -184,43 +186,12 @@ def _lower_rates(optimizer: OptimWrapper, config: Config) -> None:
                     group['lr'] *= scheduler.get('start_factor', 1 / 3)
 
 
-def _train_alone(model: Distiller, batch: dict, optimizer: OptimWrapper) -> None:
-    with optimizer.optim_context(model):
-        losses = model.student(**labeled_part(model.data_preprocessor(batch, True)), mode='loss')
-        loss, _ = model.parse_losses(losses)
-    optimizer.update_params(loss)
-
-
-@contextmanager
-def _timed(teachers: dict[str, Any], device: torch.device) -> Iterator[list[float]]:
-    """Collect the seconds of every teacher's forward pass."""
-    clock: list[float] = []
-
-    def timed(read: Any) -> Any:
-
-        def reading(*args, **kwargs):
-            seconds, _, values = _measured(device, lambda: read(*args, **kwargs), peak=False)
-            clock.append(seconds)
-            return values
-
-        return reading
-
-    for teacher in teachers.values():
-        teacher.read = timed(teacher.read)
-    try:
-        yield clock
-    finally:
-        for teacher in teachers.values():
-            del teacher.read
-
-
-def _measured(device: torch.device, function: Any, peak: bool = True) -> tuple[float, int, Any]:
+def _measured(device: torch.device, function: Any) -> tuple[float, int, Any]:
     """Seconds, peak memory in bytes, and result of a function."""
     cuda = device.type == 'cuda'
     if cuda:
         torch.cuda.synchronize(device)
-        if peak:
-            torch.cuda.reset_peak_memory_stats(device)
+        torch.cuda.reset_peak_memory_stats(device)
     begin = time.monotonic()
     result = function()
     if cuda:

@@ -84,3 +84,25 @@ def test_the_loss_is_told_the_classes():
     term = Term('loss_ifv', 'f', 'f', dict(type='IFVDLoss'))
     term.fit(shapes(3, (4, 4), 'f'), shapes(5, (4, 4), 'f'), classes=7)
     assert term.loss.classes == 7
+
+
+def test_terms_of_a_step_share_one_resized_map(monkeypatch):
+    sizes = []
+
+    def align(teacher, student):
+        sizes.append(tuple(student.shape[2:]))
+        return torch.nn.functional.interpolate(teacher, size=student.shape[2:])
+
+    terms = [Term('loss_pi', **PI), Term('loss_cwd', 'logits', 'logits', dict(type='CWDLoss'))]
+    for term in terms:
+        term.fit(shapes(3, (4, 4)), shapes(3, (8, 8)), classes=3)
+    monkeypatch.setattr('mmseg_kd.distillers.term.align', align)
+    student, teacher = dict(logits=torch.randn(2, 3, 4, 4)), dict(logits=torch.randn(2, 3, 8, 8))
+    for term in terms:
+        term(student, teacher, None)
+        term.denominator(student, teacher, None)
+    assert sizes == [(4, 4)]
+    # Other images, or another size, are resized again.
+    terms[0](student, dict(teacher, logits=torch.randn(2, 3, 8, 8)), None)
+    terms[0](dict(logits=torch.randn(2, 3, 2, 2)), teacher, None)
+    assert sizes == [(4, 4), (4, 4), (2, 2)]

@@ -1,0 +1,92 @@
+import shutil
+
+import pytest
+import torch
+from mmseg.registry import MODELS
+from torch import nn
+
+from mmseg_kd.distillers import FrozenTeacher, compiled_pass
+from mmseg_kd.distillers.batch_norm_folding import output_error
+from mmseg_kd.distillers.compiled_pass import CompiledPass
+from mmseg_kd.distillers.inference import forward_inference
+from mmseg_kd.testing.toys import toy_segmentor
+
+IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+READ = ['inputs', 'backbone[0]', 'backbone.layer2.0.bn1', 'decode_head.conv_seg.weight', 'backbone.layer3']
+
+
+def recorded(graph, device):
+    return graph
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return MODELS.build(toy_segmentor(4)).requires_grad_(False).eval()
+
+
+@pytest.fixture
+def said(monkeypatch):
+    said = []
+    monkeypatch.setattr(compiled_pass, 'print_log', lambda text, *args: said.append(text))
+    return said
+
+
+@torch.no_grad()
+def test_a_graph_gives_the_values_of_the_network_and_runs_no_layer_behind_the_deepest(network, said):
+    read = CompiledPass(network, compiler=recorded)
+    for images in (IMAGES, IMAGES + 1):
+        expected = forward_inference(network, images, READ)
+        found = read(images, READ)
+        assert found.keys() == expected.keys() and output_error(expected, found) < 1e-6
+    assert len(read._graphs) == 1 and not said
+    head = []
+    network.decode_head.register_forward_hook(lambda *_: head.append(1))
+    read(IMAGES, READ)
+    assert not head
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_what_cannot_be_compiled_runs_as_it_is(network, said, monkeypatch):
+    class Reader(nn.Module):
+        def forward(self, maps):
+            return maps * (maps.max().item() > 0)
+
+    expected = forward_inference(network, IMAGES, ['logits'])
+    # Each precision has a graph of its own.
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        assert CompiledPass(network, compiler=recorded)(IMAGES, ['logits'])['logits'].dtype == torch.bfloat16
+    monkeypatch.setattr(compiled_pass, 'MOST_GRAPHS', 1)
+    read = CompiledPass(network, 'model.teacher.compile', compiler=recorded)
+    for images in (IMAGES[:1], IMAGES, IMAGES):
+        found = read(images, ['logits'])
+    assert torch.equal(found['logits'], expected['logits'])
+    assert said == [
+        'model.teacher.compile: the teacher runs uncompiled for this input; images of (2, 3, 32, 32) would need a graph '
+        'beyond the 1 allowed'
+    ]
+    CompiledPass(network, compiler=lambda graph, device: lambda images: dict(logits=2 * graph(images)['logits']))(
+        IMAGES, ['logits']
+    )
+    assert said[1].endswith('; an output would change by 1 of its largest value')
+    network.backbone.maxpool = Reader()
+    CompiledPass(network, compiler=recorded)(IMAGES, ['logits'])
+    assert 'trac' in said[2]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which('g++') is None, reason='torch.compile needs a compiler')
+@pytest.mark.parametrize('dtype', [None, 'bfloat16'])
+def test_a_compiled_teacher_answers_as_it_did(dtype, said):
+    plain, compiled = (FrozenTeacher(model=toy_segmentor(4), dtype=dtype, compile=x) for x in (False, True))
+    compiled.module.load_state_dict(plain.module.state_dict())
+    for images in (IMAGES, IMAGES + 1):
+        expected, found = (teacher.read(images, ['logits', 'backbone[1]']) for teacher in (plain, compiled))
+        assert output_error(expected, found) < (1e-5 if dtype is None else 0.03)
+        assert {v.dtype for v in found.values()} == {v.dtype for v in expected.values()}
+    assert not said and None not in compiled._compiled._graphs.values()
+    # Terms keep the values for their backward pass.
+    student = torch.zeros_like(found['logits'], requires_grad=True)
+    torch.nn.functional.kl_div(student.log_softmax(1), found['logits'].softmax(1)).backward()
+    assert student.grad.abs().sum() > 0
