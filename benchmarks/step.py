@@ -8,6 +8,7 @@ only wall time; it is measured where the data set exists. Weights are random, an
     python benchmarks/step.py mmseg_kd::kd/pi_r101_r18_cityscapes.py --scale 0.25 --batch 2
     python benchmarks/step.py --all            # the tables of docs/benchmarks/speed.md
     python benchmarks/step.py --all --device cuda --scale 1 --batch 8
+    python benchmarks/step.py mmseg_kd::demo/distilled.py --options --trained --scale 1     # after `make demo`
 """
 
 import argparse
@@ -92,9 +93,15 @@ def single_terms() -> Iterator[tuple[str, Config]]:
 
 
 def build(
-    name: str, config: Config, scale: float, batch: int, device: torch.device, known: dict[str, Any] | None = None
+    name: str,
+    config: Config,
+    scale: float,
+    batch: int,
+    device: torch.device,
+    known: dict[str, Any] | None = None,
+    trained: bool = False,
 ) -> Subject:
-    """The distiller of a config with random weights, at the final weights of its terms.
+    """The distiller of a config, at the final weights of its terms.
 
     Args:
         name: The name of the config.
@@ -103,9 +110,10 @@ def build(
         batch: The number of images.
         device: The device.
         known: Built teachers by their config, which are used again.
+        trained: Whether teachers have the weights of their checkpoints, instead of random ones.
     """
     for spec in teachers(config):
-        spec['checkpoint'] = None
+        spec['checkpoint'] = spec['checkpoint'] if trained else None
     network = config.model.student
     network.pretrained = None
     for part in (network, network.get('backbone')):
@@ -123,7 +131,8 @@ def build(
             kind = f'{member.config or member.model_config} {size}'
             if kind not in known:
                 known[kind] = revert_sync_batchnorm(member.module)
-                as_trained(known[kind], size)
+                if not trained:
+                    as_trained(known[kind], size)
             member._module = known[kind]
     for term in model.all_terms.values():
         if term.schedule is not None:
@@ -375,6 +384,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help='measure all configs of configs/kd with one term and the options of the teacher, and write the tables',
     )
     parser.add_argument('--options', action='store_true', help='measure the options of the teacher')
+    parser.add_argument('--trained', action='store_true', help='load the checkpoints of the teachers')
     parser.add_argument('--scale', type=float, default=0.25, help="factor of the sides of the config's images")
     parser.add_argument('--batch', type=int, default=2, help='number of images')
     parser.add_argument('--repeats', type=int, default=5, help='number of steps, whose median counts')
@@ -390,9 +400,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     where = f'{machine(device, args.threads)}, batch {args.batch}, {args.repeats} repeats.'
     print(where, flush=True)
     lines, known = [], {}
-    given = ((name.rpartition('/')[2], Config.fromfile(config_file(name))) for name in args.configs)
+    # With --options, the configs are those of the teacher.
+    given = (
+        () if args.options else ((name.rpartition('/')[2], Config.fromfile(config_file(name))) for name in args.configs)
+    )
     for name, config in itertools.chain(given, single_terms() if args.all else ()):
-        lines.append(measure_step(build(name, config, args.scale, args.batch, device, known), args.repeats))
+        lines.append(
+            measure_step(build(name, config, args.scale, args.batch, device, known, args.trained), args.repeats)
+        )
         print(step_rows(lines[-1:]).splitlines()[-1], flush=True)
         if args.all:
             write_csv(STEPS_CSV, STEP_COLUMNS, lines)
@@ -402,7 +417,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_page(PAGE, 'steps', f'{where}\n\n{step_rows(lines)}')
     if args.all or args.options:
         name = args.configs[0] if args.configs else OPTIONS_CONFIG
-        subject = build(name, Config.fromfile(config_file(name)), args.scale, args.batch, device, known)
+        subject = build(name, Config.fromfile(config_file(name)), args.scale, args.batch, device, known, args.trained)
         options = measure_options(subject, args.repeats)
         print(option_rows(options), flush=True)
         if args.all or not args.configs:

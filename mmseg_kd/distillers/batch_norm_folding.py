@@ -80,10 +80,12 @@ def _observe(
 
     def before_norm(norm: _BatchNorm, inputs: tuple) -> None:
         runs[norm] += 1
-        conv, output, version = made.get(id(inputs[0]), (None, None, None))
-        # A layer in between that works in place, such as a ReLU, changes the version.
-        if conv is not None and output() is inputs[0] and inputs[0]._version == version:
-            pairs.append((conv, norm))
+        if id(inputs[0]) in made:
+            conv, output, version = made[id(inputs[0])]
+            given = output()
+            # A layer in between that works in place, such as a ReLU, changes the version.
+            if given is not None and given is inputs[0] and given._version == version:
+                pairs.append((conv, norm))
 
     hooks = []
     for module in network.modules():

@@ -72,7 +72,8 @@ class CompiledPass:
 
     def _compile(self, inputs: Tensor, paths: list[str]) -> Callable | None:
         if len(self._graphs) >= MOST_GRAPHS:
-            return self._give_up(f'images of {tuple(inputs.shape)} would need a graph beyond the {MOST_GRAPHS} allowed')
+            self._tell(f'images of {tuple(inputs.shape)} would need a graph beyond the {MOST_GRAPHS} allowed')
+            return None
         from torch.fx.experimental.proxy_tensor import make_fx  # takes a second
 
         devices = [inputs.device] if inputs.device.type == 'cuda' else []
@@ -88,19 +89,29 @@ class CompiledPass:
                 with torch.autocast(inputs.device.type, enabled=False):
                     found = dict(compiled(inputs))
         except Exception as error:
-            return self._give_up(f'{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}')
-        error = output_error(expected, found)
-        limit = max(TOLERANCES.get(_precision(inputs.device.type), 1e-3), 1e-3)
-        if not error <= limit:
-            return self._give_up(f'an output would change by {error:.1g} of its largest value')
+            self._tell(f'{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}')
+            return None
+        change = output_error(expected, found)
+        if not change <= TOLERANCES[_precision(inputs.device.type)]:
+            self._tell(f'an output would change by {change:.1g} of its largest value')
+            return None
         return compiled
 
-    def _give_up(self, why: str) -> None:
+    def _tell(self, why: str) -> None:
         print_log(f'{self._key}: the teacher runs uncompiled for this input; {why}', 'current', logging.WARNING)
 
 
 def _inductor(graph: nn.Module, device: str) -> Callable:
-    return torch.compile(graph, dynamic=False, options=dict(freezing=True) if device == 'cpu' else None)
+    compiled = torch.compile(graph, dynamic=False)
+    if device != 'cpu':
+        return compiled
+    from torch._inductor import config  # `options` of torch.compile come too late: dynamo reads this setting too
+
+    def frozen(inputs: Tensor) -> Any:
+        with config.patch(freezing=True):
+            return compiled(inputs)
+
+    return frozen
 
 
 def _precision(device: str) -> torch.dtype:

@@ -1,12 +1,14 @@
 """A model of what the processes of a training step send each other."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
 from ..distillers import Distiller
 from ..losses import CIRKDChannelLoss, CIRKDMemoryLoss, DistillLoss
 from ..losses.class_statistics import ClassStatistics
+from ..losses.memory_queue import MemoryQueue
 
 GRADIENTS, BATCH_NORM, DENOMINATORS = 'gradients', 'SyncBN', 'denominators of terms'
 FLOAT, LONG = 4, 8  # bytes
@@ -78,19 +80,18 @@ def step_traffic(model: nn.Module, images: int, processes: int) -> list[Traffic]
 
 def _queues(loss: DistillLoss, images: int, processes: int) -> int:
     """Bytes of the vectors that a process adds to queues, and of their classes."""
+    part: Any = loss
     if isinstance(loss, CIRKDMemoryLoss):
-        rows, channels = images * loss.classes * (1 + loss.pixels_per_class), loss.pixels.rows.shape[1]
+        rows = images * part.classes * (1 + part.pixels_per_class)
     elif isinstance(loss, CIRKDChannelLoss):
-        rows, channels = -(-loss.pushed // processes), loss.memory.rows.shape[1]
+        rows = -(-part.pushed // processes)
     else:
         return 0
+    (channels,) = {queue.rows.shape[1] for queue in loss.modules() if isinstance(queue, MemoryQueue)}
     return rows * (FLOAT * channels + LONG)
 
 
 def _statistics(loss: DistillLoss) -> int:
     """Bytes of the sums per class."""
-    return sum(
-        FLOAT * (len(part.mean) + 1) * (1 + 2 * part.mean.shape[1])
-        for part in loss.modules()
-        if isinstance(part, ClassStatistics)
-    )
+    means = [part.mean for part in loss.modules() if isinstance(part, ClassStatistics)]
+    return sum(FLOAT * (mean.shape[0] + 1) * (1 + 2 * mean.shape[1]) for mean in means)

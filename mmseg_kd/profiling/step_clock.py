@@ -73,10 +73,12 @@ def timed_parts(clock: StepClock, model: nn.Module, optimizer: OptimWrapper) -> 
         model: Segmentor or distiller.
         optimizer: Optimizer wrapper of the model.
     """
-    distilled = isinstance(model, Distiller)
     wrappers = list(getattr(optimizer, 'optim_wrappers', {'': optimizer}).values())
-    calls: list[tuple[Any, str, str]] = [(model.student if distilled else model, 'forward', STUDENT)]
-    if distilled:
+    calls: list[tuple[Any, str, str]] = []
+    if not isinstance(model, Distiller):
+        calls.append((model, 'forward', STUDENT))
+    else:
+        calls.append((model.student, 'forward', STUDENT))
         calls += [(teacher, 'read', TEACHER) for teacher in model.teachers.values()]
         calls += [(term, 'forward', name) for name, term in model.all_terms.items()]
     calls += [(wrappers[0], 'backward', BACKWARD)] + [(wrapper, 'step', OPTIMIZER) for wrapper in wrappers]
