@@ -14,6 +14,7 @@ import argparse
 import ast
 import contextlib
 import copy
+import functools
 import hashlib
 import json
 import os
@@ -22,6 +23,7 @@ import sys
 from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'mmseg_kd'
@@ -92,6 +94,12 @@ def mutants(source: str) -> list[tuple[int, str, str]]:
     return found
 
 
+@functools.cache
+def compiled() -> dict[str, CodeType]:
+    """The code of the package, by file; each fork would compile it again."""
+    return {str(file): compile(file.read_text(), str(file), 'exec') for file in PACKAGE.rglob('*.py')}
+
+
 def run(file: Path, source: str, tests: list[str]) -> bool:
     """Whether the tests pass with another source of a file, in a fork of this process."""
     child = os.fork()
@@ -99,14 +107,14 @@ def run(file: Path, source: str, tests: list[str]) -> bool:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     signal.alarm(TIMEOUT)
     loader, read = SourceFileLoader, SourceFileLoader.get_code
-    changed = compile(source, str(file), 'exec')
-    loader.get_code = lambda self, name: changed if self.path == str(file) else read(self, name)
+    known = {**compiled(), str(file): compile(source, str(file), 'exec')}
+    loader.get_code = lambda self, name: known[self.path] if self.path in known else read(self, name)
     with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         status = 1
         with contextlib.suppress(BaseException):
             import pytest
 
-            options = ['-x', '-q', '-p', 'no:cacheprovider']
+            options = ['-x', '-q', '-p', 'no:cacheprovider', '--assert=plain']
             status = pytest.main([*options, *tests])
     os._exit(0 if status in (0, 5) else 1)  # 5: none of these tests is about the file
 
@@ -127,11 +135,14 @@ def main() -> None:
     parser.add_argument('--limit', type=int, default=10**6, help='mutants of a file, in an order by chance')
     arguments = parser.parse_args()
     os.chdir(ROOT)
-    sys.path.insert(0, str(ROOT))
+    sys.path[:0] = [str(ROOT), str(ROOT / 'tests')]
+    import fork_server
     import hypothesis  # noqa: F401
     import mmseg.models  # noqa: F401
     import pytest  # noqa: F401
 
+    fork_server.share()  # a folder for all forks, which is removed at the end
+    compiled()
     known = [line.split(' | ') for line in EQUIVALENTS.read_text().splitlines() if ' | ' in line]
     equivalents = {(file, what) for file, what, _ in known}
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
