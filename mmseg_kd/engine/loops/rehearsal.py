@@ -5,6 +5,7 @@ import gc
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import mmcv
 import torch
@@ -87,6 +88,15 @@ def write_stand_in(
     return shown
 
 
+class FirstImages(Subset):
+    """A part of a data set with all attributes of the whole, such as ``metainfo``, which hooks read."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == 'dataset':  # not set yet
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+
 def rehearse(config: Config, trainings: Sequence[Config]) -> None:
     """Run a training for one iteration and one validation of two images, with all of its hooks and checkpoints.
 
@@ -125,7 +135,7 @@ def rehearse(config: Config, trainings: Sequence[Config]) -> None:
         runner._val_loop = runner.build_val_loop(runner._val_loop)
         loader = runner.val_loop.dataloader
         runner.val_loop.dataloader = DataLoader(
-            Subset(loader.dataset, range(min(VALIDATED, len(loader.dataset)))),
+            FirstImages(loader.dataset, range(min(VALIDATED, len(loader.dataset)))),
             batch_size=1,
             collate_fn=loader.collate_fn,
         )
