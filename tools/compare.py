@@ -29,7 +29,7 @@ def main():
     )
     parser.add_argument('--anyway', action='store_true', help='compare runs that are not comparable')
     parser.add_argument(
-        '--confidence', type=float, default=0.95, help='confidence of the intervals of paired differences'
+        '--confidence', type=float, default=0.95, help='confidence of the intervals over seeds and over images'
     )
     add_trust_files(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')

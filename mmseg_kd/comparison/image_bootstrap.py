@@ -136,8 +136,8 @@ def validated_images(run: Run) -> ImageConfusion:
             )
     if not reasons:
         raise FileNotFoundError(
-            f'not every run has {LAST}, which a validation writes; to add {TEST}, run tools/test.py with the last '
-            'checkpoint, on the validation images, and with --work-dir set to the folder of the run'
+            f'not all of its runs and those of the baseline have {LAST}, which validations write; for a run without '
+            f'it, "python tools/test.py CONFIG LAST_CHECKPOINT --work-dir RUN_DIR" writes {TEST}'
         )
     raise ValueError('; '.join(reasons))
 

@@ -205,7 +205,9 @@ def test_the_interval_over_images_stands_beside_the_one_over_seeds(tmp_path):
     assert cwd.over_images.low < -5 and cwd.over_images.high > 0
     text = '\n'.join(notes(comparison))
     assert '95 % over images: what other images' in text and 'over 6 validation images' in text
-    assert 'No interval over images for at: not every run has confusion_last.npz' in text
+    assert (
+        'No interval over images for at: not all of its runs and those of the baseline have confusion_last.npz' in text
+    )
     rows = {row['candidate']: row for row in csv.DictReader(io.StringIO(main_csv(comparison)))}
     assert float(rows['pi']['images_low']) == pi.over_images.low and rows['pi']['images'] == '6'
     assert rows['at']['images_low'] == '' and rows['baseline']['images'] == ''

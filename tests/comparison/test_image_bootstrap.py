@@ -119,7 +119,7 @@ def test_one_image_has_no_interval():
 def test_matrices_must_be_those_of_the_last_validation(tmp_path):
     one, other = networks(2)
     run = Run(tmp_path, validations=[(100, round(one.miou, 2))])
-    with pytest.raises(FileNotFoundError, match=f'not every run has {LAST}'):
+    with pytest.raises(FileNotFoundError, match=f'not all of its runs and those of the baseline have {LAST}'):
         validated_images(run)
     write_image_confusion(tmp_path / LAST, other)
     with pytest.raises(ValueError, match=f'{LAST} has mIoU {other.miou:.2f}, but the last validation {one.miou:.2f}'):

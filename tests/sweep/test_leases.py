@@ -9,6 +9,7 @@ from mmseg_kd.sweep.leases import LeaseLost, Leases
 from mmseg_kd.sweep.storage import open_storage
 
 pytest.importorskip('optuna')
+both_storages = pytest.mark.parametrize('leases', ['journal', 'database'], indirect=True)
 FORK = multiprocessing.get_context('fork')
 
 
@@ -20,12 +21,14 @@ class Clock:
         return self.now
 
 
-@pytest.fixture(params=[False, True], ids=['journal', 'database'])
+@pytest.fixture
 def leases(tmp_path, request):
     """Makes the leases as a worker on a given machine sees them; each machine has its own lock files."""
 
     def make(machine='here', clock=None):
-        storage = open_storage(tmp_path, f'sqlite:///{tmp_path}/other.db' if request.param else None)
+        storage = open_storage(
+            tmp_path, f'sqlite:///{tmp_path}/other.db' if getattr(request, 'param', None) == 'database' else None
+        )
         made = Leases(storage, 'leases', tmp_path / machine, patience=60, clock=clock or Clock())
         made.machine = machine
         return made
@@ -63,6 +66,7 @@ def test_a_lease_made_since_the_refresh_is_respected(leases, on):
     lease.renew()
 
 
+@both_storages
 def test_on_another_machine_only_missing_heartbeats_count(leases, on):
     clock = Clock()
     here, far = leases(), leases('far', clock)
@@ -121,6 +125,7 @@ def _work(make, barrier, log):
     barrier.wait()  # the leases of a worker are free when it ends
 
 
+@both_storages
 def test_racing_workers_share_the_work(leases, tmp_path):
     barrier, log = FORK.Barrier(3), tmp_path / 'log'
     workers = [FORK.Process(target=_work, args=(leases, barrier, log)) for _ in range(3)]
