@@ -83,7 +83,7 @@ def student_config(config: Config) -> Config:
     config = Config(named_types(config.to_dict()))
     result = {key: copy.deepcopy(config[key]) for key in KEPT if config.get(key) is not None}
     result.setdefault('default_scope', 'mmseg')
-    result['model'] = segmentor_config(config)
+    result['model'] = _without_timm_download(segmentor_config(config))
     if (result['model'].get('data_preprocessor') or {}).get('type') == 'BranchPreprocessor':
         result['model'].data_preprocessor.type = 'SegDataPreProcessor'
     tested = (config.get('test_dataloader') or {}).get('dataset') or {}
@@ -103,6 +103,16 @@ def student_config(config: Config) -> Config:
     if imports['imports']:
         result['custom_imports'] = imports
     return Config(result)
+
+
+def _without_timm_download(node: Any) -> Any:
+    """timm downloads pretrained weights when a network is built; those of the student are in its checkpoint."""
+    if isinstance(node, dict):
+        if str(node.get('type')).rpartition('.')[2] == 'TIMMBackbone':
+            node['pretrained'] = False
+        for value in node.values():
+            _without_timm_download(value)
+    return node
 
 
 def _own_datasets_as_plain(node: Any) -> Any:

@@ -140,6 +140,15 @@ def test_a_preprocessor_beside_the_model_goes_along():
     assert student_config(config).model.data_preprocessor.type == 'P'
 
 
+def test_a_backbone_of_timm_downloads_nothing_when_the_exported_student_is_built():
+    backbone = dict(type='TIMMBackbone', model_name='resnet18', pretrained=True)
+    config = Config(dict(model=dict(student=dict(type='EncoderDecoder', backbone=backbone))))
+    assert student_config(config).model.backbone == dict(backbone, pretrained=False)
+    assert config.model.student.backbone.pretrained is True
+    del config.model.student.backbone.pretrained  # timm's own default is True
+    assert student_config(config).model.backbone.pretrained is False
+
+
 def test_imports_that_the_student_needs_stay():
     config = Config(
         dict(
