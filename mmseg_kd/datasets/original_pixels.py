@@ -89,7 +89,7 @@ class OriginalPixels(Compose):
         sample = results.get('data_samples')
         if tracked.image is None or sample is None:
             raise ConfigError(
-                "pixels='original' of model.teacher needs a pipeline that loads an image and packs it, such as from "
+                'model.teacher.pixels needs a pipeline that loads an image and packs it, such as from '
                 'LoadImageFromFile to PackSegInputs, but the pipeline of the data set has no '
                 f'{"loading" if tracked.image is None else "packing"} transform'
             )
@@ -195,7 +195,7 @@ def with_original_pixels(dataset: Any, scale: float = 1.0) -> Any:
     usual = usual_reduction(dataset)
     if usual < GAIN:
         raise ConfigError(
-            f'the training images must be smaller than their files for pixels="original" of model.teacher, but one '
+            f'the training images must be smaller than their files for model.teacher.pixels, but one '
             f'pixel of an image is {usual:.2g} pixels of its file along a side; remove pixels, or put a Resize into '
             'train_dataloader.dataset.pipeline'
         )
@@ -256,7 +256,7 @@ def _with_pipelines(dataset: Any) -> list[Any]:
         return [dataset]
     if not inner or isinstance(vars(dataset).get('pipeline'), list):
         raise ConfigError(
-            f'pixels="original" of model.teacher needs data sets with a pipeline of transforms each, but '
+            f'model.teacher.pixels needs data sets with a pipeline of transforms each, but '
             f'{type(dataset).__name__} {"mixes images of another one" if inner else "has none"}; remove pixels, or '
             'take another data set'
         )

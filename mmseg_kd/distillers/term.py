@@ -81,8 +81,8 @@ class Term(nn.Module):
             raise ValueError(f'{self.key}: the name of a term must not contain a dot')
         self.name, self.student, self.teacher = name, student, teacher
         # A loss between maps of the student reads nothing in a teacher.
-        for side in ('student', 'teacher'):
-            if '' in getattr(self, f'{side}_paths') or not self.student_paths:
+        for side, paths, least in (('student', self.student_paths, 1), ('teacher', self.teacher_paths, 0)):
+            if '' in paths or len(paths) < least:
                 raise PathError(f"{self.key}.{side} must name a module, but is {getattr(self, side)!r}; take 'logits'")
         self.loss = build(MODELS, loss, f'{self.key}.loss', DistillLoss, 'a loss between student and teacher')
         schedule: Any = build(TASK_UTILS, weight, f'{self.key}.weight') if isinstance(weight, dict) else None

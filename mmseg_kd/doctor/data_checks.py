@@ -15,6 +15,7 @@ from ..datasets.image_list import endings_beside, listed_images
 from ..datasets.reading import read_labels
 from ..distillers.teacher import Teacher
 from ..engine.views import show_originals
+from ..io.errors import ConfigError
 from .diagnosis import Reporter
 
 MASK = 255  # the second class in masks that were saved as pictures
@@ -50,6 +51,8 @@ def check_data(
         raise ValueError(f'there is no {loader}; add one to the config')
     try:
         built = Runner.build_dataloader(show_originals(without_workers(config[loader]), teachers or {}), seed=0)
+    except ConfigError:  # names the key and the remedy
+        raise
     except (OSError, ValueError, AssertionError) as error:
         # The errors of MMEngine for a data set without images, and of MMSegmentation for one without files.
         empty = 'need at least one array' in str(error) or not str(error)

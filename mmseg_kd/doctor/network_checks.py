@@ -165,7 +165,9 @@ def check_classes(
             f'{" and ".join(names)} must have the same classes in the same order; see dataset.metainfo.classes'
         )
     classes = next(iter(names.values()), ())
-    for text in check_class_maps({teacher.label: teacher.teacher for teacher in teachers}, classes).refusals:
+    for text in check_class_maps(
+        {teacher.key.removeprefix('model.teacher').lstrip('.'): teacher.teacher for teacher in teachers}, classes
+    ).refusals:
         report.failed(text)
     for teacher in teachers:
         if teacher.num_classes not in (0, student.num_classes):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ..distillers import Distiller
 from ..distillers.inference import image_size
-from ..distillers.teacher import scaled_size
+from ..distillers.teacher import ORIGINAL, scaled_size
 from .complexity import complexity
 
 
@@ -21,6 +21,8 @@ def distillation_summary(model: Distiller) -> str:
         for i, member in enumerate(teacher.members):
             p, f = complexity(member.module, scaled_size(size, member.scale))
             label = ' '.join(filter(None, ['teacher', name, str(i) if len(teacher.members) > 1 else '']))
+            if member.pixels == ORIGINAL:  # their size is that of the files
+                label += ', at the size of the student'
             rows.append((label, _si(p), _si(f), f'{p / parameters:.2f} x, {_ratio(f, macs)}'))
     terms = [('term', 'loss', 'student', 'teacher', 'weight', 'own parameters')]
     for name, term in model.all_terms.items():

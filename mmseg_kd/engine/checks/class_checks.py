@@ -28,7 +28,7 @@ def check_class_maps(teachers: dict[str, Any], classes: Sequence[str]) -> Proble
             names = [str(key) for key in getattr(member, 'class_groups', None) or ()]
             if not names or not classes or names == [str(index) for index in range(len(classes))]:
                 continue
-            key = f'model.teacher.{name}'.rstrip('.') + '.class_map'
+            key = f'model.teacher.{name}'.rstrip('.').replace('.[', '[') + '.class_map'
             if len(names) != len(classes):
                 problems.refuse(
                     f'{key} has {len(names)} classes, but the data have {len(classes)} ({", ".join(classes)}); give a '

@@ -40,6 +40,7 @@ class ImageConfusionHook(Hook):
     def __init__(self) -> None:
         self._found: list[tuple[str, np.ndarray, np.ndarray]] = []
         self._complete = True
+        self._classes: list[str] = []
         self._best = -math.inf
 
     def before_train(self, runner: Runner) -> None:
@@ -95,6 +96,7 @@ class ImageConfusionHook(Hook):
             if predicted.shape != truth.shape:
                 self._complete = False
                 return
+            self._classes = [str(name) for name in classes]
             cells, pixels = confusion_cells(predicted, truth, len(classes))
             self._found.append((sample.get('img_path') or '', cells, pixels))
 
@@ -112,9 +114,8 @@ class ImageConfusionHook(Hook):
             return None
         names, cells, pixels = zip(*ordered)
         images = np.repeat(np.arange(len(cells)), [len(one) for one in cells])
-        classes = [str(name) for name in dataset.metainfo['classes']]
         return ImageConfusion(
-            relative_names(names), classes, runner.iter, images, np.concatenate(cells), np.concatenate(pixels)
+            relative_names(names), self._classes, runner.iter, images, np.concatenate(cells), np.concatenate(pixels)
         )
 
     def _write(self, runner: Runner, name: str, confusion: ImageConfusion) -> None:
