@@ -1,12 +1,14 @@
 """The time of a distillation step by its parts, and its ratio to the floor.
 
 The floor is a step of the student alone and the teacher's forward pass up to the deepest value that a term reads. Step,
-floor and the terms alone (forward and backward on recorded maps) are interleaved in one process; medians count. Time
-is processor time on a CPU, so that other programs count little, and that of CUDA events on a GPU. The data wait is the
-only wall time; it is measured where the data set exists. Weights are random, and so are images without a data set.
+floor and the terms alone (forward and backward on recorded maps) are interleaved in one process; medians count. With
+``--terms``, step / floor is 1 + terms / floor: terms of a hundredth of a step are lost in the noise of whole steps.
+
+Time is processor time on a CPU, so that other programs count little, and that of CUDA events on a GPU. The data wait is
+the only wall time; it is measured where the data set exists. Weights are random, and so are images without a data set.
 
     python benchmarks/step.py mmseg_kd::kd/pi_r101_r18_cityscapes.py --scale 0.25 --batch 2
-    python benchmarks/step.py --all            # the tables of docs/benchmarks/speed.md
+    python benchmarks/step.py --all --scale 0.5            # the tables of docs/benchmarks/speed.md
     python benchmarks/step.py --all --device cuda --scale 1 --batch 8
     python benchmarks/step.py mmseg_kd::demo/distilled.py --options --trained --scale 1     # after `make demo`
 """
@@ -14,10 +16,9 @@ only wall time; it is measured where the data set exists. Weights are random, an
 import argparse
 import copy
 import csv
-import itertools
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,8 +47,8 @@ from mmseg_kd.profiling.step_clock import BACKWARD, OPTIMIZER, STUDENT, TEACHER,
 from mmseg_kd.sweep.budget import teachers
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE, STEPS_CSV, OPTIONS_CSV = (
-    ROOT / 'docs' / 'benchmarks' / name for name in ('speed.md', 'speed_steps.csv', 'speed_options.csv')
+PAGE, TERMS_CSV, OPTIONS_CSV = (
+    ROOT / 'docs' / 'benchmarks' / name for name in ('speed.md', 'speed_terms.csv', 'speed_options.csv')
 )
 SETUPS = ('r101_r18_cityscapes', 'r101_r18_ade20k')
 OPTIONS_CONFIG = 'mmseg_kd::kd/pi_r101_r18_cityscapes.py'
@@ -64,6 +65,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     'compile': dict(compile=True),
     'bfloat16, compile': dict(dtype='bfloat16', compile=True),
 }
+HEAD, BACKBONE = 'decode_head', 'backbone'
+TERM_COLUMNS = ('config', 'classes', 'size', 'terms', 'teacher', 'student', 'floor', 'ratio')
 WHOLE, FLOOR, ALONE, DATA = 'step', 'floor', 'terms alone', 'data wait'
 STEP_COLUMNS = (
     'config', 'classes', 'size', DATA, TEACHER, STUDENT, 'terms', BACKWARD, OPTIMIZER, WHOLE, FLOOR, 'ratio',
@@ -83,13 +86,12 @@ class Subject(NamedTuple):
     device: torch.device
 
 
-def single_terms() -> Iterator[tuple[str, Config]]:
-    """The configs of ``configs/kd`` with one term, on Cityscapes (19 classes) and ADE20K (150) with a ResNet-18."""
-    for setup in SETUPS:
-        for path in sorted((ROOT / 'configs' / 'kd').glob(f'*_{setup}.py')):
-            config = Config.fromfile(path)
-            if 'scratch' not in path.name and len(config.model.get('terms') or ()) == 1:
-                yield path.name, config
+def single_terms(setup: str) -> Iterator[tuple[str, Config]]:
+    """The configs of ``configs/kd`` with one term."""
+    for path in sorted((ROOT / 'configs' / 'kd').glob(f'*_{setup}.py')):
+        config = Config.fromfile(path)
+        if 'scratch' not in path.name and len(config.model.get('terms') or ()) == 1:
+            yield path.name, config
 
 
 def build(
@@ -192,25 +194,85 @@ def floor_step(subject: Subject, data: dict) -> None:
     student_step(model, data, subject.optimizer)
 
 
-def recorded(model: Distiller, data: dict) -> Callable[[], None]:
-    """A function that computes the terms forward and backward on the maps of one batch."""
-    outputs = model._teacher_outputs(data['inputs'], data['data_samples'], wanted_paths(model.terms.values()))
-    with torch.no_grad():
-        values = forward_inference(model.student, data['inputs'], student_paths(model.terms.values()))
-    labels = model._labels(data['data_samples'])
+class Maps(NamedTuple):
+    """What terms read in one batch."""
+
+    student: dict[str, Any]
+    teacher: dict[str, Any]
+    labels: Tensor
+
+
+def record(subject: Subject, data: dict, subjects: Sequence[Subject]) -> Maps:
+    """The maps of one student and one teacher that the terms of all subjects read."""
+    terms = [term for each in subjects for term in each.model.terms.values()]
+    with torch.no_grad(), subject.optimizer.optim_context(subject.model):
+        outputs = subject.model._teacher_outputs(data['inputs'], data['data_samples'], wanted_paths(terms))
+        values = forward_inference(subject.model.student, data['inputs'], student_paths(terms))
+    return Maps(values, outputs, torch.stack([sample.gt_sem_seg.data[0] for sample in data['data_samples']]))
+
+
+def run_terms(model: Distiller, maps: Maps) -> None:
+    """The terms of a distiller, forward and backward."""
 
     def leaf(value: Any) -> Any:
         if isinstance(value, Tensor):
             return value.detach().requires_grad_() if value.is_floating_point() else value
         return tuple(map(leaf, value)) if isinstance(value, (tuple, list)) else value
 
-    def run() -> None:
-        leaves = {path: leaf(value) for path, value in values.items()}
-        tensor_sum(
-            value for term in model.terms.values() for value in term(leaves, outputs, labels).values()
-        ).backward()
+    leaves = {path: leaf(value) for path, value in maps.student.items()}
+    losses = [term(leaves, dict(maps.teacher), maps.labels) for term in model.terms.values()]
+    tensor_sum(value for each in losses for value in each.values()).backward()
 
-    return run
+
+def measure_terms(subjects: Sequence[Subject], repeats: int) -> list[dict[str, Any]]:
+    """Lines of the first table: the terms of distillers that have one student and one teacher, beside their floor.
+
+    The floor is measured once for all, interleaved with the terms.
+    """
+    first, clock = subjects[0], StepClock(subjects[0].device)
+    model, teacher = first.model, first.model.teachers['']
+    data = model.data_preprocessor(next(first.batches), True)
+    maps = record(first, data, subjects)
+    reads = {HEAD: ['logits'], BACKBONE: ['backbone[3]']}
+    times: list[dict[str, float]] = []
+    for _ in range(repeats + 1):
+        clock.run(STUDENT, student_step, model, data, first.optimizer)
+        for depth, paths in reads.items():
+            clock.run(depth, teacher.read, data['inputs'], paths, model.data_preprocessor)
+        for subject in subjects:
+            clock.run(subject.name, run_terms, subject.model, maps)
+        times.append(clock.take())
+    # The first run also allocates and chooses algorithms.
+    medians = {name: 1000 * statistics.median(taken[name] for taken in times[1:]) for name in times[0]}
+    lines = []
+    for subject in subjects:
+        paths = wanted_paths(subject.model.terms.values())
+        read = medians[BACKBONE if all(path.startswith(BACKBONE) for path in paths) else HEAD]
+        floor = medians[STUDENT] + read
+        lines.append(
+            dict(
+                config=subject.name,
+                classes=subject.model.num_classes,
+                size='x'.join(map(str, subject.model.data_preprocessor.size)),
+                terms=medians[subject.name],
+                teacher=read,
+                student=medians[STUDENT],
+                floor=floor,
+                ratio=1 + medians[subject.name] / floor,
+            )
+        )
+    return lines
+
+
+def term_rows(lines: Sequence[dict]) -> str:
+    """The first table, sorted by the ratio."""
+    rows = [['config', 'classes', 'images', 'term, ms', 'teacher, ms', 'student, ms', 'step / floor']]
+    for line in sorted(lines, key=lambda line: (int(line['classes']), float(line['ratio']))):
+        numbers = [f'{float(line[name]):.{1 if name == "terms" else 0}f}' for name in ('terms', 'teacher', 'student')]
+        rows.append(
+            [str(line['config']), str(line['classes']), str(line['size']), *numbers, f'{float(line["ratio"]):.3f}']
+        )
+    return markdown_table(rows)
 
 
 def measure_step(subject: Subject, repeats: int) -> dict[str, Any]:
@@ -218,7 +280,7 @@ def measure_step(subject: Subject, repeats: int) -> dict[str, Any]:
     model, optimizer, clock = subject.model, subject.optimizer, StepClock(subject.device)
     outer = StepClock(subject.device)
     times: list[dict[str, float]] = []
-    alone: Callable[[], None] | None = None
+    maps: Maps | None = None
     for repeat in range(repeats + 1):
         begin = time.perf_counter()
         batch = next(subject.batches)
@@ -227,10 +289,9 @@ def measure_step(subject: Subject, repeats: int) -> dict[str, Any]:
             outer.run(WHOLE, model.train_step, copy.deepcopy(batch), optimizer)
         taken.update(clock.take())
         outer.run(FLOOR, lambda batch=batch: floor_step(subject, model.data_preprocessor(copy.deepcopy(batch), True)))
-        if alone is None:
-            with optimizer.optim_context(model):
-                alone = recorded(model, model.data_preprocessor(copy.deepcopy(batch), True))
-        outer.run(ALONE, alone)
+        if maps is None:
+            maps = record(subject, model.data_preprocessor(copy.deepcopy(batch), True), [subject])
+        outer.run(ALONE, run_terms, model, maps)
         taken.update(outer.take())
         if repeat:  # the first run also loads, allocates and chooses algorithms
             times.append(taken)
@@ -378,12 +439,11 @@ def machine(device: torch.device, threads: int) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('configs', nargs='*', help='configs of distillers to measure')
+    parser.add_argument('--all', action='store_true', help='--terms and --options')
     parser.add_argument(
-        '--all',
-        action='store_true',
-        help='measure all configs of configs/kd with one term and the options of the teacher, and write the tables',
+        '--terms', action='store_true', help='compare the terms of all configs of configs/kd with one term to the floor'
     )
-    parser.add_argument('--options', action='store_true', help='measure the options of the teacher')
+    parser.add_argument('--options', action='store_true', help='compare the options of the teacher')
     parser.add_argument('--trained', action='store_true', help='load the checkpoints of the teachers')
     parser.add_argument('--scale', type=float, default=0.25, help="factor of the sides of the config's images")
     parser.add_argument('--batch', type=int, default=2, help='number of images')
@@ -391,7 +451,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--threads', type=int, default=1, help='number of threads on a CPU')
     parser.add_argument('--device', default='cpu', help='cpu or cuda')
     args = parser.parse_args(arguments)
-    if not (args.configs or args.all or args.options):
+    if not (args.configs or args.all or args.terms or args.options):
         parser.error('give configs, or --all')
     torch.set_num_threads(args.threads)
     init_default_scope('mmseg')
@@ -399,28 +459,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = torch.device(args.device)
     where = f'{machine(device, args.threads)}, batch {args.batch}, {args.repeats} repeats.'
     print(where, flush=True)
-    lines, known = [], {}
-    # With --options, the configs are those of the teacher.
-    given = (
-        () if args.options else ((name.rpartition('/')[2], Config.fromfile(config_file(name))) for name in args.configs)
-    )
-    for name, config in itertools.chain(given, single_terms() if args.all else ()):
-        lines.append(
-            measure_step(build(name, config, args.scale, args.batch, device, known, args.trained), args.repeats)
-        )
-        print(step_rows(lines[-1:]).splitlines()[-1], flush=True)
-        if args.all:
-            write_csv(STEPS_CSV, STEP_COLUMNS, lines)
-    if lines:
+    settings = args.scale, args.batch, device
+    if args.configs and not args.options:
+        lines = []
+        for name in args.configs:
+            config = Config.fromfile(config_file(name))
+            subject = build(name.rpartition('/')[2], config, *settings, trained=args.trained)
+            lines.append(measure_step(subject, args.repeats))
         print(step_rows(lines))
-    if args.all:
-        write_page(PAGE, 'steps', f'{where}\n\n{step_rows(lines)}')
+    if args.all or args.terms:
+        lines = []
+        for setup in SETUPS:
+            known: dict[str, Any] = {}
+            subjects = [build(name, config, *settings, known) for name, config in single_terms(setup)]
+            lines += measure_terms(subjects, args.repeats)
+            print(term_rows(lines), flush=True)
+            write_csv(TERMS_CSV, TERM_COLUMNS, lines)
+            write_page(PAGE, 'terms', f'{where}\n\n{term_rows(lines)}')
     if args.all or args.options:
         name = args.configs[0] if args.configs else OPTIONS_CONFIG
-        subject = build(name, Config.fromfile(config_file(name)), args.scale, args.batch, device, known, args.trained)
+        subject = build(name, Config.fromfile(config_file(name)), *settings, trained=args.trained)
         options = measure_options(subject, args.repeats)
         print(option_rows(options), flush=True)
-        if args.all or not args.configs:
+        if not args.configs:
             write_csv(OPTIONS_CSV, OPTION_COLUMNS, options)
             write_page(PAGE, 'options', f'{where}\n\n{option_rows(options)}')
 

@@ -1,5 +1,6 @@
 """The benchmark of a training step on a toy distiller: its parts, its floor, and the options of the teacher."""
 
+import copy
 import csv
 import sys
 from pathlib import Path
@@ -47,6 +48,30 @@ def test_a_step_is_the_sum_of_its_parts_and_the_table_comes_from_the_csv_file(su
     benchmark.write_csv(tmp_path / 'steps.csv', benchmark.STEP_COLUMNS, [line])
     with (tmp_path / 'steps.csv').open() as file:
         assert cells(benchmark.step_rows(list(csv.DictReader(file))))[0][:3] == ['toy', '32x32', '']
+
+
+def test_terms_of_several_distillers_are_compared_with_the_floor_of_one(subject):
+    deep = subject._replace(name='deep', model=copy.deepcopy(subject.model))
+    backbone = dict(student='backbone[3]', teacher='backbone[3]', loss=dict(type='HintLoss'), adapter=None)
+    deep.model.terms = MODELS.build(
+        dict(
+            type='Distiller',
+            student=toy_segmentor(4, auxiliary=False),
+            teacher=dict(model=toy_segmentor(8, auxiliary=False)),
+            terms=dict(loss_hint=backbone),
+        )
+    ).terms
+    lines = benchmark.measure_terms([subject, deep], repeats=2)
+    assert [line['config'] for line in lines] == ['toy', 'deep']
+    for line in lines:
+        assert (
+            line['ratio'] == pytest.approx(1 + line['terms'] / (line['student'] + line['teacher']))
+            and line['terms'] > 0
+        )
+    # A pass that ends behind the backbone saves the head.
+    assert lines[1]['teacher'] != lines[0]['teacher'] and lines[1]['student'] == lines[0]['student']
+    assert deep.model.terms['loss_hint'].adapters[0].weight.grad is not None
+    assert len(cells(benchmark.term_rows(lines))) == 2
 
 
 def test_options_of_the_teacher_are_compared_by_value(subject):
