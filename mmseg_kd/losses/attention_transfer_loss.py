@@ -2,7 +2,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from .base import DistillLoss, Maps, pairs
-from .ops import tensor_sum, unit
+from .ops import attention, tensor_sum
 
 
 @MODELS.register_module()
@@ -36,7 +36,7 @@ class AttentionTransferLoss(DistillLoss):
     needs_equal_channels = False
 
     def compute(self, student: Maps, teacher: Maps) -> Tensor:
-        return tensor_sum(self.distance(_attention(s), _attention(t)) for s, t in pairs(student, teacher))
+        return tensor_sum(self.distance(attention(s), attention(t)) for s, t in pairs(student, teacher))
 
     def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
         return (student - teacher).square().mean()
@@ -59,8 +59,3 @@ class AttentionTransferNormLoss(AttentionTransferLoss):
 
     def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
         return (student - teacher).norm(dim=1).mean()
-
-
-def _attention(features: Tensor) -> Tensor:
-    """Energy of each pixel, as a vector (N, P) of length one."""
-    return unit(features.square().mean(1).flatten(1), eps=1e-12)

@@ -9,7 +9,7 @@ from torch import Tensor
 from .base import DistillLoss
 from .memory_queue import MemoryQueue
 from .ops import unit
-from .relations import ProjectionHead, check_head, relation_divergence
+from .relations import ProjectionHead, batch_relation_divergence, check_head, check_temperature, relation_divergence
 
 
 @MODELS.register_module()
@@ -29,7 +29,7 @@ class CIRKDChannelLoss(DistillLoss):
     processes (whose batches must have one size). In eval mode it does not change.
 
     Args:
-        temperature: The divisor :math:`\tau` of the cosines of both networks.
+        temperature: The divisor :math:`\tau` of the cosines of both networks, at least 0.003.
         memory_weight: The weight :math:`\alpha` of the memory.
         mse_weight: The weight :math:`\beta` of the squares, whose sum is at most 4 / P.
         size: The number of channels in the memory.
@@ -41,8 +41,8 @@ class CIRKDChannelLoss(DistillLoss):
         remembered channels have P numbers. A scalar.
 
     Raises:
-        ValueError: if an argument is not positive (or a weight is negative), batch or spatial sizes differ, or the loss
-            was not set up, or was set up for other channels or another size.
+        ValueError: if ``temperature`` is less than 0.003, another argument is not positive (or a weight is negative),
+            batch or spatial sizes differ, or the loss was not set up, or was set up for other channels or another size.
 
     Example:
         >>> import torch
@@ -73,10 +73,11 @@ class CIRKDChannelLoss(DistillLoss):
         pushed: int = 256,
     ) -> None:
         super().__init__()
-        if min(temperature, size, contrast, pushed) <= 0 or min(memory_weight, mse_weight) < 0:
+        check_temperature('CIRKDChannelLoss', temperature)
+        if min(size, contrast, pushed) <= 0 or min(memory_weight, mse_weight) < 0:
             raise ValueError(
-                'CIRKDChannelLoss: temperature, size, contrast and pushed must be > 0 and weights >= 0, '
-                f'but are {(temperature, size, contrast, pushed)} and {(memory_weight, mse_weight)}'
+                'CIRKDChannelLoss: size, contrast and pushed must be > 0 and weights >= 0, '
+                f'but are {(size, contrast, pushed)} and {(memory_weight, mse_weight)}'
             )
         self.temperature, self.memory_weight, self.mse_weight = temperature, memory_weight, mse_weight
         self.size, self.contrast, self.pushed = size, contrast, pushed
@@ -104,8 +105,8 @@ class CIRKDChannelLoss(DistillLoss):
             self.memory.push(t[chosen], torch.zeros_like(chosen))
         keys = self.memory.sample(self.contrast).to(t.dtype)
         weights = s.new_full((len(s),), 1 / len(s))
-        batch = relation_divergence(s, t, s, t, weights / len(student), self.temperature, groups=len(student))
-        memory = relation_divergence(s, t, keys, keys, weights, self.temperature)
+        batch = batch_relation_divergence(s, t, self.temperature, groups=len(student)) / (len(s) * len(student))
+        memory = relation_divergence(s, t, keys, weights, self.temperature)
         return batch + self.memory_weight * memory + self.mse_weight * (s - t).square().mean()
 
     def _pool(self, x: Tensor) -> Tensor:

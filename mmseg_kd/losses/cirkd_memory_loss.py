@@ -103,7 +103,7 @@ class CIRKDMemoryLoss(DistillLoss):
             for queue, contrast in zip((self.pixels, self.regions), self.contrasts)
         ]
         s, t = s.flatten(0, 1), t.flatten(0, 1)
-        return tensor_sum(relation_divergence(s, t, keys, keys, weights, self.temperature) for keys in drawn)
+        return tensor_sum(relation_divergence(s, t, keys, weights, self.temperature) for keys in drawn)
 
 
 @MODELS.register_module()

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from .base import DistillLoss
 from .ops import unit
-from .relations import relation_divergence
+from .relations import batch_relation_divergence, check_temperature
 
 
 @MODELS.register_module()
@@ -15,20 +15,21 @@ class CIRKDMiniBatchLoss(DistillLoss):
         \mathrm{softmax}_q(s_{np} \cdot s_{mq} / \tau)\big)
 
     with s and t the features scaled to length one, p, q the P pixels of an image, and n, m the N images of one
-    process. Similarities are computed for
-    ``rows`` pixels at a time, and the gradient together with the value, so that no (N P) x (N P) map is kept.
+    process. The similarity of two pixels is computed once for both, in blocks, and the gradient together with the
+    value, so that no (N P) x (N P) map is kept.
 
     Args:
-        temperature: The divisor :math:`\tau` of the cosines of both networks.
+        temperature: The divisor :math:`\tau` of the cosines of both networks, at least 0.003.
         kernel: The side, in pixels, of the cells over which features are first averaged; 1 compares pixels.
-        rows: The number of pixels processed at a time; it changes memory and time, not the value.
+        rows: The largest number of pixels on either side of a block; it changes memory and time, not the value. Maps of
+            more pixels need their similarities twice.
 
     Shape:
         Features (N, C, H, W) of student and teacher; channels may differ. A scalar in nats.
 
     Raises:
-        ValueError: if ``temperature`` is not positive, ``kernel`` or ``rows`` is less than 1, or batch or spatial sizes
-            differ.
+        ValueError: if ``temperature`` is less than 0.003, ``kernel`` or ``rows`` is less than 1, or batch or spatial
+            sizes differ.
 
     Example:
         >>> import torch
@@ -45,18 +46,17 @@ class CIRKDMiniBatchLoss(DistillLoss):
 
     needs_equal_channels = False
 
-    def __init__(self, temperature: float = 0.1, kernel: int = 1, rows: int = 1024) -> None:
+    def __init__(self, temperature: float = 0.1, kernel: int = 1, rows: int = 2048) -> None:
         super().__init__()
-        if temperature <= 0:
-            raise ValueError(f'CIRKDMiniBatchLoss: temperature must be > 0, but is {temperature}')
+        check_temperature('CIRKDMiniBatchLoss', temperature)
         if kernel < 1 or rows < 1:
             raise ValueError(f'CIRKDMiniBatchLoss: kernel and rows must be >= 1, but are {kernel} and {rows}')
         self.temperature, self.kernel, self.rows = temperature, kernel, rows
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
         s, t = (self._vectors(x) for x in (student, teacher))
-        weights = s.new_full((len(s),), 1 / (len(s) * len(student)))
-        return relation_divergence(s, t, s, t, weights, self.temperature, groups=len(student), rows=self.rows)
+        total = batch_relation_divergence(s, t, self.temperature, groups=len(student), rows=self.rows)
+        return total / (len(s) * len(student))
 
     def _vectors(self, x: Tensor) -> Tensor:
         """Unit vectors of all cells of the batch, image after image, (N P, C)."""

@@ -1,9 +1,9 @@
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.utils.parametrizations import spectral_norm
 
 
@@ -114,16 +114,6 @@ def slope_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor, fake:
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
 
-@contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """Treat the parameters of a module as constants inside the context: they get no gradient from what is computed
-    there.
-    """
-    trained = [p for p in module.parameters() if p.requires_grad]
-    for parameter in trained:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)
+def frozen(module: nn.Module, x: Tensor) -> Tensor:
+    """The output of a module whose parameters are taken for constants: they get no gradient from it."""
+    return functional_call(module, {name: parameter.detach() for name, parameter in module.named_parameters()}, (x,))

@@ -1,11 +1,12 @@
 import logging
 
+import torch
 from mmengine.logging import print_log
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from .base import DistillLoss
-from .ops import inverse_norm
+from .ops import with_gradient
 
 
 @MODELS.register_module()
@@ -69,11 +70,28 @@ class DISTLoss(DistillLoss):
             )
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
-        student, teacher = ((x / self.temperature).softmax(1) for x in (student, teacher))
-        classes, pixels = (1 - _correlation(student, teacher, dims).mean() for dims in ((1,), (0, 2, 3)))
-        return self.temperature**2 * (self.inter * classes + self.intra * pixels)
+        return self.temperature**2 * with_gradient(student, *self._value_and_gradient(student, teacher))
+
+    @torch.no_grad()
+    def _value_and_gradient(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+        # For vectors x and y from which their mean was taken, with inverse lengths i and j: rho = i j x . y.
+        # So x gets i j y - rho i^2 x, whose mean is 0 as well.
+        # Through the softmax, logits get y (g - y . g) / T from the gradient g of the probabilities y.
+        # A division by 1 would cost as much as any other.
+        s, t = (x.flatten(2) if self.temperature == 1 else x.flatten(2) / self.temperature for x in (student, teacher))
+        s, t = s.softmax(1), t.softmax(1)
+        value, gradient = s.new_zeros(()), torch.zeros_like(s)
+        for dims, weight in ((1, self.inter), ((0, 2), self.intra)):
+            x, y = (each - each.mean(dims, keepdim=True) for each in (s, t))
+            i, j = (_inverse(each.square().sum(dims, keepdim=True)) for each in (x, y))
+            correlation = (x * y).sum(dims, keepdim=True) * i * j
+            value += weight * (1 - correlation.mean())
+            share = weight / correlation.numel()
+            gradient.addcmul_(y, i * j, value=-share).addcmul_(x, correlation * i.square(), value=share)
+        gradient -= (gradient * s).sum(1, keepdim=True)
+        return value, gradient.mul_(s).div_(self.temperature).view_as(student)
 
 
-def _correlation(x: Tensor, y: Tensor, dims: tuple[int, ...]) -> Tensor:
-    x, y = (v - v.mean(dims, keepdim=True) for v in (x, y))
-    return (x * y).sum(dims, keepdim=True) * inverse_norm(x, dims) * inverse_norm(y, dims)
+def _inverse(squares: Tensor) -> Tensor:
+    """One over the root; 0 for lengths up to 1e-8."""
+    return torch.where(squares > 1e-16, squares.clamp_min(1e-16).rsqrt(), 0)

@@ -3,7 +3,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from .base import DistillLoss, Maps
-from .ops import unit
+from .ops import attention, unit
 
 
 @MODELS.register_module()
@@ -62,7 +62,7 @@ class DSDPixelSimilarityLoss(DistillLoss):
 
 def _residuals(features: Maps) -> Tensor:
     """Unit differences of the attention (N, P) of all pairs of layers, (K, N, P)."""
-    attention = torch.stack([unit(x.square().mean(1).flatten(1), eps=1e-12) for x in features])
-    first, second = torch.triu_indices(len(features), len(features), offset=1, device=attention.device)
+    maps = torch.stack([attention(x) for x in features])
+    first, second = torch.triu_indices(len(features), len(features), offset=1, device=maps.device)
     # Equal vectors of length one may differ by rounding, up to about 1e-7; scaled up, that would be noise.
-    return unit(attention[second] - attention[first], dim=2, eps=1e-6)
+    return unit(maps[second] - maps[first], dim=2, eps=1e-6)

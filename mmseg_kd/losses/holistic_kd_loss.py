@@ -81,8 +81,7 @@ class HolisticKDLoss(AdversarialLoss):
             )
 
     def compute(self, student: Maps, teacher: Tensor) -> Tensor:
-        with frozen(self.critic):
-            return -self.critic(self._seen(student, student)).mean()
+        return -frozen(self.critic, self._seen(student, student)).mean()
 
     def critic_loss(self, student: Any, teacher: Tensor) -> Tensor:
         """The loss L_D of the discriminator, a scalar; its gradient reaches the discriminator's parameters only."""

@@ -1,4 +1,5 @@
 import torch
+import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
@@ -60,8 +61,7 @@ class IDDPositionLoss(AdversarialLoss):
             )
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
-        with frozen(self.critic):
-            return (self.critic(student) - self.critic(teacher)).square().mean()
+        return F.mse_loss(frozen(self.critic, student), frozen(self.critic, teacher))
 
     def critic_loss(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The loss of G, a scalar; its gradient reaches the parameters of G only."""

@@ -5,7 +5,7 @@ from torch.autograd.function import once_differentiable
 
 from ..constants import IGNORE_INDEX
 from .base import DistillLoss
-from .ops import class_masks, inverse_norm, squared_lengths
+from .ops import class_masks, inverse_norm
 
 
 @MODELS.register_module()
@@ -65,8 +65,7 @@ class _ClassCosine(torch.autograd.Function):
         scales = inverse_norm(sums)
         prototypes = sums * scales
         index = labels.where(labels != IGNORE_INDEX, 0).long()[:, None]
-        squares = squared_lengths(features)
-        inverse = torch.where(squares > 1e-16, squares.clamp_min(1e-16).rsqrt(), 0)
+        inverse = inverse_norm(features).squeeze(1)
         cosines = (prototypes.transpose(1, 2) @ features).gather(1, index).squeeze(1) * inverse
         ctx.save_for_backward(features, labels, prototypes, scales, inverse, cosines)
         return cosines

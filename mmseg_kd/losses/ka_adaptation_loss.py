@@ -2,7 +2,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from .base import DistillLoss
-from .ops import unit
+from .ops import inverse_norm, unit
 
 
 @MODELS.register_module()
@@ -32,4 +32,5 @@ class KAAdaptationLoss(DistillLoss):
     """
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
-        return (unit(student) - unit(teacher)).abs().sum(1).mean()
+        # Products of the maps themselves: autograd then keeps no copy of the student's.
+        return (student * inverse_norm(student) - unit(teacher)).abs().sum(1).mean()

@@ -4,7 +4,6 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from .base import AdversarialLoss, check_same_shape
-from .critic import frozen
 from .ka_adaptation_loss import KAAdaptationLoss
 from .ka_affinity_loss import KAAffinityLoss
 
@@ -90,7 +89,7 @@ class KATranslatorLoss(AdversarialLoss):
             )
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
-        with frozen(self.critic), torch.no_grad():
+        with torch.no_grad():
             code = self.critic.encoder.eval()(teacher)
         losses = (loss(adapter(student), code) for loss, adapter in zip(self.losses, self.adapters))
         return sum(weight * loss for weight, loss in zip((self.adaptation, self.affinity), losses))

@@ -1,6 +1,7 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
@@ -70,4 +71,4 @@ class MaskedGenerativeLoss(DistillLoss):
         if self.training:
             kept = torch.rand_like(student[:, :1]) < 1 - self.mask_ratio
             student = student * kept
-        return (self.generator(student) - teacher).square().sum() / len(student)
+        return F.mse_loss(self.generator(student), teacher, reduction='sum') / len(student)

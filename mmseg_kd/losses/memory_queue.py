@@ -44,7 +44,7 @@ class MemoryQueue(nn.Module):
         self.classes, self.size = classes, size
         noise = torch.randn(classes * size + 1, channels, dtype=torch.half, generator=torch.Generator().manual_seed(0))
         noise[-1] = 0
-        self.register_buffer('rows', noise.mul_(inverse_norm(noise)))
+        self.register_buffer('rows', noise.mul_(inverse_norm(noise.float())))
         self.register_buffer('pointers', torch.zeros(classes, dtype=torch.long))
         self.register_buffer('filled', torch.zeros(classes, dtype=torch.long))
 

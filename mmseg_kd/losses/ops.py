@@ -33,18 +33,68 @@ def differentiable_zero(student: Tensor) -> Tensor:
     return student[:0].sum()
 
 
-def inverse_norm(x: Tensor, dim: int | tuple[int, ...] = 1, eps: float = 1e-8) -> Tensor:
+def squared_lengths(x: Tensor, dim: int = 1) -> Tensor:
+    """Squared length of the vectors along ``dim`` (kept, size 1). Only ``x`` is kept for the gradient."""
+    return _SquaredLengths.apply(x, dim)
+
+
+class _SquaredLengths(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, dim: int) -> Tensor:
+        ctx.save_for_backward(x)
+        return _products(x, x, dim)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        return x * (2 * grad), None
+
+
+def _products(x: Tensor, y: Tensor, dim: int) -> Tensor:
+    """Inner products of the vectors along ``dim`` (kept, size 1), of channels without a map of all products."""
+    if dim != 1 or x.dim() < 3:
+        return (x * y).sum(dim, keepdim=True)
+    # On a CPU, new memory for that map takes longer than the sums, and a norm is slow on numbers that lie far apart.
+    return tensor_sum((a * b).sum(1, keepdim=True) for a, b in zip(x.split(32, dim=1), y.split(32, dim=1)))
+
+
+def inverse_norm(x: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """One over the length of the vectors along ``dim`` (kept, size 1); 0 for vectors of length ``eps`` or less.
 
     Unlike a division by ``max(norm, eps)``, a zero vector gets a zero gradient instead of one of 1 / eps.
     """
-    norm = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
-    return torch.where(norm > eps, 1 / norm.clamp_min(eps), torch.zeros_like(norm))
+    squares = squared_lengths(x, dim)
+    return torch.where(squares > eps**2, squares.clamp_min(eps**2).rsqrt(), 0)
 
 
-def unit(x: Tensor, dim: int | tuple[int, ...] = 1, eps: float = 1e-8) -> Tensor:
+def unit(x: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """Scale vectors along ``dim`` to length one; a zero vector stays zero, with zero gradient."""
-    return x * inverse_norm(x, dim, eps)
+    return _Unit.apply(x, dim, eps)
+
+
+class _Unit(torch.autograd.Function):
+    # u = x / |x|, so that x gets (g - (g . u) u) / |x| from the incoming gradient g.
+
+    @staticmethod
+    def forward(ctx, x: Tensor, dim: int, eps: float) -> Tensor:
+        inverse = inverse_norm(x, dim, eps)
+        directions = x * inverse
+        ctx.save_for_backward(directions, inverse)
+        ctx.dim = dim
+        return directions
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        directions, inverse = ctx.saved_tensors
+        along = _products(grad, directions, ctx.dim)
+        return torch.addcmul(grad, directions, along, value=-1).mul_(inverse), None, None
+
+
+def attention(features: Tensor) -> Tensor:
+    """Mean square of the channels of each pixel, as a vector (N, P) of length one."""
+    return unit(squared_lengths(features).flatten(1) / features.shape[1], eps=1e-12)
 
 
 def tensor_sum(values: Iterable[Tensor]) -> Tensor:
@@ -57,10 +107,22 @@ def root(x: Tensor, eps: float = 1e-14) -> Tensor:
     return torch.where(x > eps, x.clamp_min(eps).sqrt(), torch.zeros_like(x))
 
 
-def squared_lengths(features: Tensor) -> Tensor:
-    """Squared length (N, P) of the vectors of features (N, C, P), without a map of all squares."""
-    # On a CPU, new memory for that map takes longer than the sums, and a norm is slow on numbers that lie far apart.
-    return sum(part.square().sum(1) for part in features.split(64, dim=1))
+def with_gradient(student: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
+    """``value``, whose gradient with respect to ``student`` was computed together with it."""
+    return _WithGradient.apply(student, value, gradient)
+
+
+class _WithGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, student: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient)
+        return value.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        return grad * gradient, None, None
 
 
 def softened_divergence(student: Tensor, teacher: Tensor, temperature: float, dim: int) -> Tensor:
@@ -69,29 +131,25 @@ def softened_divergence(student: Tensor, teacher: Tensor, temperature: float, di
     The gradient reaches the student only. It is computed together with the value, so that one map is kept instead of
     two.
     """
-    return _SoftenedDivergence.apply(student, teacher, temperature, dim)
+    values, gradient = divergence_and_gradient(student, teacher, temperature, dim)
+    return with_gradient(student, values.sum(), gradient)
 
 
-class _SoftenedDivergence(torch.autograd.Function):
+@torch.no_grad()
+def divergence_and_gradient(student: Tensor, teacher: Tensor, temperature: float, dim: int) -> tuple[Tensor, Tensor]:
+    """The summands of :func:`softened_divergence` (``dim`` kept, size 1), and the gradient of their sum."""
     # L = sum_j q_j (log q_j - log p_j) with p = softmax(s / T), q = softmax(t / T), for student s and teacher t.
     # Since d log p_j / d s_i = ([i = j] - p_i) / T, d L / d s_i = -sum_j q_j ([i = j] - p_i) / T.
     # As q sums to one, this is (p_i - q_i) / T.
-
-    @staticmethod
-    def forward(ctx, student: Tensor, teacher: Tensor, temperature: float, dim: int) -> Tensor:
-        # A division by 1 would cost as much as any other.
-        logs, targets = (F.log_softmax(x if temperature == 1 else x / temperature, dim=dim) for x in (student, teacher))
-        shares = targets.exp()
-        value = targets.sub_(logs).mul_(shares).sum()
-        gradient = logs.exp_().sub_(shares)
-        ctx.save_for_backward(gradient if temperature == 1 else gradient.div_(temperature))
-        return value
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = ctx.saved_tensors
-        return grad * gradient, None, None, None
+    s, t = (torch.add(x.amax(dim, keepdim=True) / -temperature, x, alpha=1 / temperature) for x in (student, teacher))
+    q = t.exp()
+    difference = t.sub_(s)
+    p = s.exp_()
+    of_s, of_t = p.sum(dim, keepdim=True), q.sum(dim, keepdim=True)
+    q.div_(of_t)
+    values = difference.mul_(q).sum(dim, keepdim=True) + (of_s / of_t).log()
+    p.div_(of_s).sub_(q)
+    return values, p if temperature == 1 else p.div_(temperature)
 
 
 def gram_distance(x: Tensor, y: Tensor) -> Tensor:

@@ -1,9 +1,8 @@
 """Classes as directions in feature space."""
 
-import torch
 from torch import Tensor
 
-from .ops import unit
+from .ops import inverse_norm, unit
 
 
 def prototypes(features: Tensor, masks: Tensor) -> Tensor:
@@ -20,6 +19,5 @@ def prototype_cosines(features: Tensor, masks: Tensor) -> Tensor:
 def _directions(features: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     """Directions (C, K), and one over the length of each pixel (N, 1, P); unit vectors of pixels are never formed."""
     features = features.flatten(2)
-    squares = features.square().sum(1, keepdim=True)
-    inverse = torch.where(squares > 1e-16, squares.clamp_min(1e-16).rsqrt(), 0)
+    inverse = inverse_norm(features)
     return unit((features @ (masks * inverse.transpose(1, 2))).sum(0), dim=0), inverse

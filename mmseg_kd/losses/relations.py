@@ -1,85 +1,133 @@
 """Distributions of the similarity of vectors to other vectors: what the losses of CIRKD compare."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+
+from .ops import divergence_and_gradient, with_gradient
 
 
 def relation_divergence(
-    student: Tensor,
-    teacher: Tensor,
-    student_keys: Tensor,
-    teacher_keys: Tensor,
-    weights: Tensor,
-    temperature: float,
-    groups: int = 1,
-    rows: int = 1024,
+    student: Tensor, teacher: Tensor, keys: Tensor, weights: Tensor, temperature: float, rows: int = 1024
 ) -> Tensor:
     r"""Weighted sum of KL(teacher || student), in nats, of the distributions of anchors over keys.
 
-    .. math:: L = \sum_a w_a \sum_g \mathrm{KL}\big(\mathrm{softmax}_{k \in g}(t_a \cdot k^t / \tau) \,\|\,
-        \mathrm{softmax}_{k \in g}(s_a \cdot k^s / \tau)\big)
+    .. math:: L = \sum_a w_a \mathrm{KL}\big(\mathrm{softmax}_k(t_a \cdot k / \tau) \,\|\,
+        \mathrm{softmax}_k(s_a \cdot k / \tau)\big)
 
-    Anchors are processed ``rows`` at a time, and the gradient, which reaches the student's anchors and keys, is
-    computed together with the value. No matrix of anchors and keys is kept: memory is O(A D) between the passes and
-    O(rows K) within.
+    Anchors are processed ``rows`` at a time, and the gradient, which reaches the student's anchors, is computed
+    together with the value. No matrix of anchors and keys is kept: memory is O(A D) between the passes and O(rows K)
+    within.
 
     Args:
         student: The student's anchors (A, D).
-        teacher: The teacher's anchors (A, E).
-        student_keys: The keys (K, D) for the student's anchors.
-        teacher_keys: The keys (K, E) for the teacher's anchors.
+        teacher: The teacher's anchors (A, D).
+        keys: The keys (K, D) of both.
         weights: One weight per anchor, (A,).
         temperature: The divisor :math:`\tau` of the similarities.
-        groups: The number of groups of equal size into which the keys are split; each has its own distribution.
         rows: The number of anchors processed at a time.
 
     Returns:
         Tensor: A scalar.
     """
-    return _Relations.apply(student, teacher, student_keys, teacher_keys, weights, temperature, groups, rows)
+    values, gradients = [], []
+    with torch.no_grad():
+        for s, t, w in zip(*(x.split(rows) for x in (student, teacher, weights[:, None]))):
+            value, gradient = divergence_and_gradient(s @ keys.t(), t @ keys.t(), temperature, dim=1)
+            values.append((w * value).sum())
+            gradients.append(gradient.mul_(w) @ keys)
+    return with_gradient(student, torch.stack(values).sum(), torch.cat(gradients))
 
 
-class _Relations(torch.autograd.Function):
-    # For one anchor s of weight w, L = w sum_k q_k (log q_k - log p_k), with p = softmax_k(s . k / T) of the student.
-    # By the softmax rule, d L / d (s . k) = w (p_k - q_k) / T =: g_k.
-    # Hence d L / d s = sum_k g_k k, and d L / d k is the sum of g_k s over all anchors s.
+def batch_relation_divergence(
+    student: Tensor, teacher: Tensor, temperature: float, groups: int, rows: int = 2048
+) -> Tensor:
+    r"""Sum of KL(teacher || student), in nats, of the distributions of all vectors of a batch over those of each group.
 
-    @staticmethod
-    def forward(
-        ctx,
-        student: Tensor,
-        teacher: Tensor,
-        student_keys: Tensor,
-        teacher_keys: Tensor,
-        weights: Tensor,
-        temperature: float,
-        groups: int,
-        rows: int,
-    ) -> Tensor:
+    .. math:: L = \sum_a \sum_g \mathrm{KL}\big(\mathrm{softmax}_{b \in g}(t_a \cdot t_b / \tau) \,\|\,
+        \mathrm{softmax}_{b \in g}(s_a \cdot s_b / \tau)\big)
 
-        def logs(anchors: Tensor, keys: Tensor) -> Tensor:
-            return (anchors @ keys.t()).div_(temperature).unflatten(1, (groups, -1)).log_softmax(2)
+    The similarities are symmetric. Each is computed once, in blocks of at most ``rows`` x ``rows``, and serves both
+    vectors. Groups of more than ``rows`` vectors need their similarities a second time: their sums must be complete
+    before the gradient. No similarities are kept, and the gradient is computed together with the value.
 
-        total, to_anchors, to_keys = student.new_zeros(()), [], None
-        if ctx.needs_input_grad[2]:
-            to_keys = torch.zeros_like(student_keys)
-        for s, t, w in zip(*(x.split(rows) for x in (student, teacher, weights))):
-            ours, theirs = logs(s, student_keys), logs(t, teacher_keys)
-            shares = theirs.exp()
-            total += (w * (shares * theirs.sub_(ours)).sum((1, 2))).sum()
-            gradient = ours.exp_().sub_(shares).flatten(1).mul_(w[:, None] / temperature)
-            to_anchors.append(gradient @ student_keys)
-            if to_keys is not None:
-                to_keys.addmm_(gradient.t(), s)
-        ctx.save_for_backward(torch.cat(to_anchors), to_keys)
-        return total
+    Args:
+        student: The student's vectors (A, D), of length one or zero, group after group.
+        teacher: The teacher's vectors (A, E), of length one or zero.
+        temperature: The divisor :math:`\tau` of the similarities, at least 0.003.
+        groups: The number of groups, of equal size.
+        rows: The largest number of vectors of a block on either side.
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        to_anchors, to_keys = ctx.saved_tensors
-        return grad * to_anchors, None, None if to_keys is None else grad * to_keys, None, None, None, None, None
+    Returns:
+        Tensor: A scalar.
+    """
+    return with_gradient(student, *_batch_relations(student, teacher, temperature, groups, rows))
+
+
+class _Block(NamedTuple):
+    """Some vectors of the batch: those of whole groups, or a part of one group."""
+
+    vectors: slice
+    groups: slice
+
+
+@torch.no_grad()
+def _batch_relations(
+    student: Tensor, teacher: Tensor, temperature: float, groups: int, rows: int
+) -> tuple[Tensor, Tensor]:
+    # For the student, let e_ab = exp((s_a . s_b - 1) / T), z_ag the sum of e_ab over b in g, and p_ab = e_ab / z_ag.
+    # Likewise q_ab for the teacher. With d_ab = (t_a . t_b - s_a . s_b) / T,
+    # L = sum_ab q_ab d_ab + sum_ag log(z_ag / z^t_ag).
+    # By the softmax rule, s_a . s_b gets (p_ab - q_ab) / T from the row of a, and (p_ba - q_ba) / T from that of b.
+    dtype, count, size = student.dtype, len(student), len(student) // groups
+    if temperature < 0.025:  # float32 does not hold exp(-2 / T)
+        student, teacher = student.double(), teacher.double()
+    sums = [x.new_zeros(count, groups) for x in (student, teacher)]
+    value, gradient = student.new_zeros(()), torch.zeros_like(student)
+
+    def exponentials(a: _Block, b: _Block) -> list[Tensor]:
+        """d, and e of student and teacher, (groups, vectors, groups, vectors) of two blocks."""
+        ours, theirs = ((x[a.vectors] @ x[b.vectors].t()).sub_(1).div_(temperature) for x in (student, teacher))
+        first, second = (block.groups.stop - block.groups.start for block in (a, b))
+        shape = first, len(ours) // first, second, ours.shape[1] // second
+        return [x.view(shape) for x in (theirs - ours, ours.exp_(), theirs.exp_())]
+
+    def add_sums(a: _Block, b: _Block, maps: list[Tensor]) -> None:
+        for total, e in zip(sums, maps[1:]):
+            total[a.vectors, b.groups] += e.sum(3).flatten(0, 1)
+            if a != b:
+                total[b.vectors, a.groups] += e.sum(1).permute(1, 2, 0).flatten(0, 1)
+
+    def add_slopes(a: _Block, b: _Block, maps: list[Tensor]) -> None:
+        difference, *both = maps
+        for total, e in zip(sums, both):
+            row = 1 / total[a.vectors, b.groups].view(*e.shape[:3], 1)
+            column = 1 / total[b.vectors, a.groups].view(*e.shape[2:], e.shape[0]).permute(2, 0, 1)[:, None]
+            e.mul_(row + column)
+        value.add_(difference.mul_(both[1]).sum(), alpha=1 if a != b else 0.5)
+        slopes = both[0].sub_(both[1]).flatten(2).flatten(0, 1)
+        gradient[a.vectors].addmm_(slopes, student[b.vectors])
+        if a != b:
+            gradient[b.vectors].addmm_(slopes.t(), student[a.vectors])
+
+    step = max(1, rows // size) * size
+    starts = [first + part for first in range(0, count, step) for part in range(0, step, rows)]
+    blocks = [
+        _Block(slice(first, last), slice(first // size, -(-last // size)))
+        for first, last in zip(starts, [*starts[1:], count])
+    ]
+    pairs = [(a, b) for number, a in enumerate(blocks) for b in blocks[: number + 1]]
+    for a, b in pairs:
+        maps = exponentials(a, b)
+        add_sums(a, b, maps)
+        if rows >= size:
+            add_slopes(a, b, maps)
+    if rows < size:
+        for a, b in pairs:
+            add_slopes(a, b, exponentials(a, b))
+    value += (sums[0] / sums[1]).log().sum()
+    return value.to(dtype), gradient.div_(temperature).to(dtype)
 
 
 class ProjectionHead(nn.Sequential):
@@ -112,3 +160,9 @@ def check_head(name: str, head: ProjectionHead | None, student: Tensor, teacher:
             f'{name} was set up for {head.in_channels} channels of the student and {head.out_channels} of '
             f'the teacher, but got {student.shape[1]} and {teacher.shape[1]}; give the paths of the setup'
         )
+
+
+def check_temperature(name: str, temperature: float) -> None:
+    """Raise ValueError if cosines over ``temperature`` differ by more than an exponential function can hold."""
+    if temperature < 0.003:
+        raise ValueError(f'{name}: temperature must be >= 0.003, but is {temperature}')

@@ -61,7 +61,7 @@ def test_rows_change_neither_value_nor_gradient(rows):
 
 def test_no_map_of_all_pairs_is_kept():
     student, teacher = (x.float() for x in maps(2, 4, 20, 20))
-    assert kept_floats(CIRKDMiniBatchLoss(rows=100), student, teacher) < 10 * student.numel() < 800**2 / 10
+    assert kept_floats(CIRKDMiniBatchLoss(rows=100), student, teacher) < 3 * student.numel() < 800**2 / 10
 
 
 def test_the_scale_of_a_pixel_does_not_matter():
@@ -104,8 +104,8 @@ def test_zero_vectors_get_no_gradient():
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        (dict(temperature=0.0), 'temperature must be > 0'),
-        (dict(kernel=0), 'kernel and rows must be >= 1, but are 0 and 1024'),
+        (dict(temperature=0.0), 'temperature must be >= 0.003'),
+        (dict(kernel=0), 'kernel and rows must be >= 1, but are 0 and 2048'),
         (dict(rows=0), 'kernel and rows must be >= 1, but are 1 and 0'),
     ],
 )

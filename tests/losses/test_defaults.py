@@ -21,7 +21,7 @@ DEFAULTS = {
         region_contrast=1024,
         pixels_per_class=16,
     ),
-    'CIRKDMiniBatchLoss': dict(temperature=0.1, kernel=1, rows=1024),
+    'CIRKDMiniBatchLoss': dict(temperature=0.1, kernel=1, rows=2048),
     'CSCLoss': dict(kernel=2),
     'CWDLoss': dict(temperature=4.0),
     'ChannelFAKDLoss': dict(strength=2.5, temperature=1.0),

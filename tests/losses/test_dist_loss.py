@@ -80,9 +80,9 @@ def test_huge_logits_stay_finite():
     assert gradient(DISTLoss(), student, teacher).isfinite().all()
 
 
-def test_autograd_keeps_eight_maps():
+def test_autograd_keeps_one_map():
     student, teacher = maps(2, 64, 32, 32)
-    assert kept_floats(DISTLoss(), student, teacher) <= 8.1 * student.numel()
+    assert kept_floats(DISTLoss(), student, teacher) <= student.numel()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,18 @@
 import pytest
 import torch
+import torch.nn.functional as F
 
-from mmseg_kd.losses.ops import class_masks, differentiable_zero, root, sample_labels, unit
+from mmseg_kd.losses.ops import (
+    attention,
+    class_masks,
+    differentiable_zero,
+    inverse_norm,
+    root,
+    sample_labels,
+    softened_divergence,
+    squared_lengths,
+    unit,
+)
 
 
 def test_labels_are_sampled_at_the_floor():
@@ -46,7 +57,38 @@ def test_the_root_of_nothing_has_no_slope():
     assert root(x).tolist() == [2, 0, 0] and x.grad.tolist() == [0.25, 0, 0]
 
 
-def test_unit_vectors_over_several_dimensions():
-    x = torch.randn(2, 3, 4, 5)
-    rows = unit(x.transpose(0, 1).reshape(3, -1))
-    torch.testing.assert_close(unit(x, (0, 2, 3)), rows.reshape(3, 2, 4, 5).transpose(0, 1))
+@pytest.mark.parametrize('shape, dim', [((2, 70, 3, 4), 1), ((5, 6), 1), ((2, 3, 7), 2), ((4, 3), 0)])
+def test_lengths_and_directions_of_any_vectors(shape, dim):
+    """Many channels are summed in parts."""
+    x = torch.randn(shape, dtype=torch.float64)
+    norm = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
+    torch.testing.assert_close(squared_lengths(x, dim), norm**2)
+    torch.testing.assert_close(inverse_norm(x, dim), 1 / norm)
+    torch.testing.assert_close(unit(x, dim), x / norm)
+    for function in (squared_lengths, inverse_norm, unit):
+        assert torch.autograd.gradcheck(lambda x: function(x, dim), x.requires_grad_(), fast_mode=True)
+
+
+def test_attention_is_the_energy_of_pixels_as_a_vector_of_length_one():
+    x = torch.tensor([3.0, 1.0, 0.0, 0.0, 0.0, 2.0]).reshape(1, 2, 1, 3)  # energies 9 + 0, 1 + 0 and 0 + 4, over 2
+    torch.testing.assert_close(attention(x), torch.tensor([[9.0, 1.0, 4.0]]) / 98**0.5)
+    assert attention(torch.zeros(1, 2, 1, 3)).tolist() == [[0, 0, 0]]
+
+
+@pytest.mark.parametrize('temperature', [1.0, 0.3, 4.0])
+@pytest.mark.parametrize('dim', [1, 2])
+def test_the_divergence_is_that_of_the_softmax(temperature, dim):
+    s, t = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    value = softened_divergence(s.requires_grad_(), t, temperature, dim)
+    logs = [(x / temperature).log_softmax(dim) for x in (s, t)]
+    expected = F.kl_div(*logs, reduction='sum', log_target=True)
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(3 * x, s)[0] for x in (value, expected)))
+
+
+def test_equal_or_huge_logits_diverge_by_nothing_or_a_finite_number():
+    huge = torch.tensor([[torch.finfo(torch.float32).min, 5.0, -1e4], [torch.finfo(torch.float32).min] * 3])
+    assert softened_divergence(huge, huge, 1.0, 1) == 0
+    other = huge.flip(1).requires_grad_()
+    softened_divergence(other, torch.zeros(2, 3), 1.0, 1).backward()
+    assert other.grad.isfinite().all()

@@ -62,7 +62,7 @@ def test_huge_logits_stay_finite():
 
 def test_autograd_keeps_two_maps():
     student, teacher = maps(2, 19, 8, 8)
-    assert kept_floats(PixelWiseKDLoss(4.0), student, teacher) <= 2 * student.numel()
+    assert kept_floats(PixelWiseKDLoss(4.0), student, teacher) <= student.numel()
 
 
 @pytest.mark.parametrize('temperature', [0.0, -1.0])
