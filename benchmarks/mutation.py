@@ -147,7 +147,7 @@ def main() -> None:
     equivalents = {(file, what) for file, what, _ in known}
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     noticed, total = 0, 0
-    for file in sorted(path for pattern in arguments.files for path in PACKAGE.glob(pattern)):
+    for file in sorted({path for pattern in arguments.files for path in PACKAGE.glob(pattern)}):
         source, name = file.read_text(), file.relative_to(PACKAGE).as_posix()
         tests = own_tests(file, source)
         if not tests:

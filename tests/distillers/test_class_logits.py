@@ -533,6 +533,7 @@ def test_one_channel_is_two_classes_with_the_probabilities_of_its_sigmoid(classe
     assert (
         count_classes(model) == count_classes(model.decode_head) == count_classes(binary(**classes)['decode_head']) == 2
     )
+    assert count_classes({}) == 0  # unknown
     with Taps(model.eval(), ['logits', 'decode_head.conv_seg', 'decode_head']) as values:
         model(images, mode='tensor')
     raw = values['decode_head.conv_seg']

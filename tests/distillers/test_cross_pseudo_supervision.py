@@ -6,6 +6,7 @@ import torch
 from branches import array, count_runs, cross_entropy, features_and_logits, gradients, halves, preprocessed, segmentor
 from mmseg.registry import MODELS
 
+from mmseg_kd.distillers.dry_run import run_skeleton
 from mmseg_kd.testing.toys import toy_batch
 
 PSEUDO = dict(student='logits', teacher='logits', loss=dict(type='PseudoLabelLoss'), weight=1.5)
@@ -82,6 +83,18 @@ def test_each_loss_reaches_the_network_that_learns_and_not_the_one_that_teaches(
     losses = model.loss(*preprocessed(model))
     sum(value for name, value in losses.items() if name.startswith(f'{prefix}loss_cps')).backward()
     assert {name.split('.')[0] for name in gradients(model)} == {learner}
+
+
+def test_the_dry_run_reads_both_networks_in_training_mode(monkeypatch):
+    modes = []
+
+    def run(model, *arguments):
+        modes.append(model.training)
+        return run_skeleton(model, *arguments)
+
+    monkeypatch.setattr('mmseg_kd.distillers.distiller.run_skeleton', run)
+    plain_cps()
+    assert modes == [True, True]
 
 
 def test_both_networks_learn_in_one_backward_pass():
