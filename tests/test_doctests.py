@@ -13,6 +13,7 @@ import mmseg_kd
 ROOT = Path(mmseg_kd.__file__).parent
 ROOMS = [
     'adapters',
+    'cache',
     'comparison',
     'datasets',
     'distillers',

@@ -20,7 +20,7 @@ FLOORS = [
     ['distillers'],
     ['masks'],
     ['losses'],
-    ['adapters', 'models'],
+    ['adapters', 'models', 'cache'],
     ['io'],
     ['constants', 'version', 'stack', 'deferred'],
 ]

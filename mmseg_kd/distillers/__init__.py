@@ -1,4 +1,5 @@
 from ..io.checkpoint import CheckpointError
+from .cached_teacher import CachedTeacher
 from .cross_pseudo_supervision import CrossPseudoSupervision
 from .cutmix import CutMix
 from .distiller import Distiller
@@ -12,6 +13,7 @@ from .teacher import EnsembleTeacher, FrozenTeacher
 from .term import Term
 
 __all__ = [
+    'CachedTeacher',
     'CheckpointError',
     'CosineDecayWeight',
     'CrossPseudoSupervision',

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..io.arguments import call_mistakes, mistakes, told
 from ..io.checkpoint import all_weights, named_weights
 from ..io.errors import ConfigError
+from .cached_teacher import CachedTeacher
 from .class_logits import count_classes
 from .dry_run import as_trained, build_skeleton, run_skeleton
 from .gradient_share import GradientShares, check_shares
@@ -24,7 +25,7 @@ from .inference import image_channels, image_size
 from .labels import ignored_label, unify_ignored
 from .ranks import TermDenominators
 from .schedules import level_at
-from .taps import LOGITS, PathError, Taps
+from .taps import PathError, Taps
 from .teacher import Spec, build_teachers, scale_of_originals, scaled_size
 from .term import Term, student_paths, teacher_paths, wanted_paths
 
@@ -43,7 +44,8 @@ class Distiller(BaseSegmentor):
             ``data_preprocessor`` is used for the whole model.
         teacher: The arguments of a :class:`~mmseg_kd.distillers.FrozenTeacher`, such as
             ``dict(config='mmseg::pspnet/...', checkpoint='auto')``; a list of them for an ensemble; or a dict of either
-            by name.
+            by name. ``dict(cache=...)`` reads stored outputs (``tools/cache_teacher.py``) instead; see
+            :class:`~mmseg_kd.distillers.CachedTeacher`.
         terms: The arguments of one :class:`~mmseg_kd.distillers.Term` each, by their name in the log.
         data_preprocessor: The data preprocessor for a student or an inline teacher that has none; MMEngine's Runner
             passes that of the config.
@@ -313,14 +315,15 @@ class Distiller(BaseSegmentor):
         terms = self.all_terms.values()
         paths = {path: self._network_path(path) for path in teacher_paths(terms)}
         wanted = self._split(dict.fromkeys(paths.values()))
-        for name, teacher in self.teachers.items():
-            teacher.check(wanted.get(name, []))
         skeletons = {'student': build_skeleton(student)}
         try:
-            skeletons.update({name: teacher.skeleton() for name, teacher in self.teachers.items()})
+            for name, teacher in self.teachers.items():
+                teacher.check(wanted.get(name, []))
+            built = {name: teacher.skeleton() for name, teacher in self.teachers.items()}
+            skeletons.update({name: skeleton for name, skeleton in built.items() if skeleton is not None})
         except FileNotFoundError as error:
             # A distilled student may be tested on a machine without its teacher: only training needs the teacher.
-            self._teacher_missing = FileNotFoundError(f'model.teacher.config: {error}')
+            self._teacher_missing = FileNotFoundError(f'{_missing_key(self.teachers)}: {error}')
             print_log(f'{self._teacher_missing}; this model can be tested, but not trained', 'current', logging.WARNING)
         channels = {name: image_channels(skeleton) for name, skeleton in skeletons.items()}
         for name, number in channels.items():
@@ -337,11 +340,15 @@ class Distiller(BaseSegmentor):
                     _check_paths(f'{term.key}.teacher', skeletons[name], read_there)
         if self._teacher_missing is not None:
             return
-        size = image_size(self.data_preprocessor, default=256)
+        caches = [teacher for teacher in self.teachers.values() if isinstance(teacher, CachedTeacher)]
+        size = caches[0].store.index['size'] if caches else image_size(self.data_preprocessor, default=256)
         with _naming(terms, 'student'):
             students = run_skeleton(as_trained(skeletons['student']), student_paths(terms), size)
         teachers = {}
         for name, own in wanted.items():
+            if name not in skeletons:
+                teachers.update({_join(name, path): value for path, value in self.teachers[name].shapes(own).items()})
+                continue
             scale = getattr(self.teachers[name], 'scale', 1)
             skeleton = as_trained(skeletons[name]) if self.teachers_train else skeletons[name]
             with _naming(terms, 'teacher'):
@@ -350,8 +357,8 @@ class Distiller(BaseSegmentor):
         known = {}
         for path, inner in paths.items():
             ((name, rest),) = self._split([inner]).items()
-            if rest == [LOGITS] and self.teachers[name].known is not None:
-                known[path] = self.teachers[name].known
+            if self.teachers[name].known_classes(*rest) is not None:
+                known[path] = self.teachers[name].known_classes(*rest)
         for term in terms:
             term.fit(students, {path: teachers[own] for path, own in paths.items()}, self.label_classes, known)
 
@@ -418,6 +425,11 @@ def check_terms(groups: dict[str, Any]) -> None:
             wrong += call_mistakes(Term, term, f'model.{group}.{name}', given=('name', 'group'))
     if wrong:
         raise ConfigError('\n'.join(wrong))
+
+
+def _missing_key(teachers: dict[str, Any]) -> str:
+    cached = any(isinstance(teacher, CachedTeacher) for teacher in teachers.values())
+    return f'model.teacher.{"cache" if cached else "config"}'
 
 
 def _join(teacher: str, path: str) -> str:

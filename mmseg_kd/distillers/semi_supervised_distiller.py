@@ -16,7 +16,7 @@ from .distiller import Distiller
 from .inference import forward_inference
 from .ranks import TermDenominators
 from .taps import PathError
-from .teacher import Spec
+from .teacher import Spec, teachers_by_name
 from .term import Term, student_paths, wanted_paths
 
 UNMIXED = 'unmixed.'
@@ -110,6 +110,12 @@ class SemiSupervisedDistiller(Distiller):
         for name in set(terms) & set(unlabeled_terms):
             raise ValueError(f'model.unlabeled_terms.{name}: model.terms has that name too; rename one of them')
         groups = dict(terms=terms, unlabeled_terms=unlabeled_terms)
+        for name, one in teachers_by_name(teacher).items():
+            if isinstance(one, dict) and 'cache' in one:
+                raise ConfigError(
+                    f'{f"model.teacher.{name}".rstrip(".")}.cache holds views of labeled images, but a '
+                    f'{type(self).__name__} pairs and mixes images anew; remove cache and give config and checkpoint'
+                )
         self._assemble(student, teacher, groups, data_preprocessor, init_cfg)
         preprocessor = student.get('data_preprocessor') or data_preprocessor or {}
         if named_types(preprocessor).get('type') == 'SegDataPreProcessor':

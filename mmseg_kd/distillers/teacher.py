@@ -21,6 +21,7 @@ from ..io.data_sets import data_set_facts
 from ..io.errors import ConfigError
 from ..models.class_map import ClassMap, check_groups, listed, map_classes
 from .batch_norm_folding import fold_batch_norms
+from .cached_teacher import CachedTeacher
 from .class_logits import count_classes
 from .compiled_pass import CompiledPass
 from .dry_run import build_skeleton
@@ -259,6 +260,10 @@ class FrozenTeacher:
         """
         self._paths.update(paths)
 
+    def known_classes(self, path: str) -> list[int] | None:
+        """The indices of the student's classes that a path holds, if it holds classes and not all."""
+        return self.known if path == LOGITS else None
+
     def read(
         self,
         inputs: Tensor,
@@ -273,7 +278,8 @@ class FrozenTeacher:
             paths: The paths to read; see :class:`~mmseg_kd.distillers.Taps`.
             preprocessor: The student's preprocessor; if the teacher's normalizes differently, the images are converted.
                 None means that the images are already normalized for the teacher.
-            data_samples: The data samples of the images, with the pixels of ``pixels='original'``.
+            data_samples: The data samples of the images, with the pixels of ``pixels='original'``, and the numbers that
+                a :class:`CachedTeacher` needs.
 
         Raises:
             PathError: if batch norms were folded for other paths.
@@ -425,6 +431,10 @@ class EnsembleTeacher:
                     'of them: teacher=dict(first=dict(...), second=dict(...)) and the path first.' + path
                 )
 
+    def known_classes(self, path: str) -> list[int] | None:
+        """See :meth:`FrozenTeacher.known_classes`."""
+        return self.known
+
     def read(
         self,
         inputs: Tensor,
@@ -456,8 +466,6 @@ class OnlineTeacher:
     def __init__(self, module: nn.Module) -> None:
         self.module, self.scale, self.pixels = module, 1.0, 'student'
 
-    known = None
-
     @property
     def members(self) -> list['OnlineTeacher']:
         """Itself; see :class:`EnsembleTeacher`."""
@@ -465,6 +473,9 @@ class OnlineTeacher:
 
     def check(self, paths: Iterable[str]) -> None:
         """See :meth:`FrozenTeacher.check`."""
+
+    def known_classes(self, path: str) -> None:
+        """See :meth:`FrozenTeacher.known_classes`; the network knows all classes."""
 
     @torch.no_grad()
     def read(
@@ -478,7 +489,7 @@ class OnlineTeacher:
         return forward_inference(self.module, inputs, paths)
 
 
-Teacher = FrozenTeacher | EnsembleTeacher
+Teacher = FrozenTeacher | EnsembleTeacher  # with networks; a CachedTeacher has none
 
 
 def teachers_by_name(spec: Spec | dict[str, Spec]) -> dict[str, Spec]:
@@ -487,15 +498,45 @@ def teachers_by_name(spec: Spec | dict[str, Spec]) -> dict[str, Spec]:
     Args:
         spec: The specification of :func:`build_teachers`.
     """
-    return spec if isinstance(spec, dict) and spec and not {'config', 'model'} & spec.keys() else {'': spec}
+    return spec if isinstance(spec, dict) and spec and not {'config', 'model', 'cache'} & spec.keys() else {'': spec}
 
 
-def build_teachers(spec: Spec | dict[str, Spec], data_preprocessor: dict | None = None) -> dict[str, Teacher]:
+def live_teachers(spec: Any, key: str = 'model.teacher') -> Any:
+    """The specification of teachers without their caches, for whoever runs their networks.
+
+    Args:
+        spec: The specification of :func:`build_teachers`.
+        key: Its key in the config.
+
+    Raises:
+        ConfigError: if a teacher has nothing but a cache.
+
+    Example:
+        >>> live_teachers(dict(config='teacher.py', checkpoint='teacher.pth', cache='work_dirs/cache/teacher'))
+        {'config': 'teacher.py', 'checkpoint': 'teacher.pth'}
+    """
+    if isinstance(spec, (list, tuple)):
+        return [live_teachers(member, f'{key}[{i}]') for i, member in enumerate(spec)]
+    if not isinstance(spec, dict):
+        return spec
+    if not {'config', 'model'} & spec.keys():
+        live = {name: live_teachers(one, f'{key}.{name}') for name, one in spec.items() if name != 'cache'}
+    else:
+        live = {name: value for name, value in spec.items() if name != 'cache'}
+    if 'cache' in spec and not live:
+        raise ConfigError(
+            f'{key} has a cache of stored outputs alone, but its network is needed here; add its config and checkpoint'
+        )
+    return live
+
+
+def build_teachers(spec: Spec | dict[str, Spec], data_preprocessor: dict | None = None) -> dict[str, Any]:
     """One unnamed teacher (under the name ``''``), or several by name.
 
     Args:
         spec: The arguments of one :class:`FrozenTeacher`; a list of such arguments, for an ensemble; or a dict of
-            either by name.
+            either by name. With the key ``cache``, a :class:`CachedTeacher` takes the place of all that stands beside
+            it.
         data_preprocessor: The data preprocessor for teachers that have none; see :class:`FrozenTeacher`.
 
     Raises:
@@ -509,7 +550,9 @@ def build_teachers(spec: Spec | dict[str, Spec], data_preprocessor: dict | None 
     members = teachers_by_name(spec)
     for name, member in members.items():
         if name and not isinstance(member, (dict, list, tuple)):
-            raise ValueError(f'model.teacher needs config or model, or teachers by name, but has {name}={member!r}')
+            raise ValueError(
+                f'model.teacher needs config, model or cache, or teachers by name, but has {name}={member!r}'
+            )
     teachers = {
         name: _build_teacher(member, f'model.teacher.{name}'.rstrip('.'), data_preprocessor)
         for name, member in members.items()
@@ -518,13 +561,23 @@ def build_teachers(spec: Spec | dict[str, Spec], data_preprocessor: dict | None 
     return teachers
 
 
-def _build_teacher(spec: Spec, key: str, data_preprocessor: dict | None) -> Teacher:
+def _build_teacher(spec: Spec, key: str, data_preprocessor: dict | None) -> Any:
     if isinstance(spec, (list, tuple)):
         if not spec:
             raise ValueError(f'{key} is an empty list; give at least one teacher')
+        if any(isinstance(member, dict) and 'cache' in member for member in spec):
+            raise ConfigError(
+                f'{key}: an ensemble has one cache, of its mean, but a member has its own; make it with '
+                f'tools/cache_teacher.py and write teacher=dict(cache=...)'
+            )
         return EnsembleTeacher(
             [_build_teacher(member, f'{key}[{i}]', data_preprocessor) for i, member in enumerate(spec)]
         )
+    if isinstance(spec, dict) and 'cache' in spec:
+        live = {name: value for name, value in spec.items() if name != 'cache'}
+        if live:
+            build_teachers(live, data_preprocessor)  # refuses mistakes, and builds no network
+        return CachedTeacher(str(spec['cache']), live, key)
     found = list(call_mistakes(FrozenTeacher, spec, key, given=('data_preprocessor',)))
     if not found and spec.get('model') is not None:
         found = list(mistakes(MODELS, spec['model'], f'{key}.model', nn.Module, 'a segmentor'))

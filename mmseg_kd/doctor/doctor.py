@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader
 
 from .. import stack
 from ..constants import IGNORE_INDEX
+from ..distillers import CachedTeacher
 from ..distillers.dry_run import as_trained
 from ..distillers.inference import image_size
 from ..distillers.teacher import build_teachers, scaled_size
@@ -50,7 +51,15 @@ from .network_checks import (
 )
 from .step_checks import check_batch, check_losses, check_model, check_optimizer, check_unused, check_validation
 from .step_cost import check_cost, cost_table
-from .teacher_checks import check_accuracy, check_knowledge, check_partition, check_start, check_weights
+from .teacher_checks import (
+    check_accuracy,
+    check_cache,
+    check_cached_images,
+    check_knowledge,
+    check_partition,
+    check_start,
+    check_weights,
+)
 
 
 def examine(
@@ -162,6 +171,10 @@ def _examine(
         else {}
     )
     networks = run('teacher', check_teachers, teachers) if distilled else []
+    cached = not isinstance(teachers, Missing) and any(isinstance(one, CachedTeacher) for one in teachers.values())
+    if cached:
+        viewed = run('cache', check_cache, config, teachers)
+        config = config if isinstance(viewed, Missing) else viewed
     if not distilled:
         run('teacher', lambda report: report.skipped('the config has none'))
     num_classes, ignore_index = (
@@ -202,6 +215,8 @@ def _examine(
         run("student's start", check_start, config, counted, val, images, seconds, ignore_index)
 
     model = run('model', check_model, config, device, teachers, needs=[student, networks])
+    if cached:
+        run('cache', check_cached_images, model, train)
     if labeling is None:
         run('batches', check_batches, config, model, train)
     optimizer = run('optimizer', check_optimizer, config, model)

@@ -1,5 +1,6 @@
-"""Checks of the teacher's weights, classes, partition and accuracy."""
+"""Checks of the teacher's weights, classes, partition, accuracy and cache."""
 
+import copy
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -14,11 +15,15 @@ from mmseg.structures import SegDataSample
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..cache import cache_cost
 from ..constants import IGNORE_INDEX
 from ..datasets.even_subset import even_subset
+from ..distillers import CachedTeacher
 from ..distillers.class_logits import prediction_shares
 from ..distillers.teacher import in_precision
 from ..engine.partition_runs import check_teacher_partitions, partition_of
+from ..engine.teacher_cache import check_caches
+from ..engine.views import as_views, numbers_of
 from ..evaluation import ImageIoUMetric, evaluate, predictions
 from ..evaluation.evaluate import Predict
 from ..evaluation.output_knowledge import SURE, OutputKnowledge
@@ -27,6 +32,7 @@ from ..evaluation.teacher_outputs import seen_images, shown
 from ..evaluation.trained_network import trained_network
 from ..io.checkpoint import read_checkpoint
 from ..io.configs import config_file, published_weights
+from ..io.progress import duration
 from .diagnosis import Reporter
 from .network_checks import Network
 
@@ -373,3 +379,46 @@ def _miou(intersections: np.ndarray, unions: np.ndarray) -> float:
 def _named_classes(checkpoint: dict) -> list[str]:
     meta = checkpoint.get('meta') or {}
     return list((meta.get('dataset_meta') or {}).get('classes') or meta.get('CLASSES') or [])
+
+
+def check_cache(report: Reporter, config: Config, teachers: dict[str, Any]) -> Config:
+    """Report size, views and time of stored teacher outputs.
+
+    Args:
+        report: receiver of findings.
+        config: training config.
+        teachers: teachers by name.
+
+    Returns:
+        Config: copy of the config whose training data are the views of the cache, as in training.
+
+    Raises:
+        FileNotFoundError: if there is no complete cache.
+    """
+    config = copy.deepcopy(config)
+    for teacher in teachers.values():
+        if not isinstance(teacher, CachedTeacher):
+            continue
+        cost, index = cache_cost(teacher.folder), teacher.store.index
+        stored = ', '.join(f'{path} as {one["encoding"]}' for path, one in index['paths'].items())
+        report.ok(
+            f'{teacher.folder}: {index["views"]} views of {index["images"]} images, {cost.bytes / 1e9:.3g} GB '
+            f'({stored}), made in {duration(cost.seconds)}; the teacher is not built'
+        )
+        config.train_dataloader = as_views(config.train_dataloader, **numbers_of(teacher))
+    return config
+
+
+def check_cached_images(report: Reporter, model: nn.Module, loader: DataLoader) -> None:
+    """Check that stored teacher outputs belong to the training images, their pipeline, and the teacher.
+
+    Args:
+        report: receiver of findings.
+        model: distiller.
+        loader: data loader of the training data.
+
+    Raises:
+        ConfigError: if they do not; the message names a key that differs.
+    """
+    check_caches(model, loader.dataset)
+    report.ok('made of these images, this pipeline and these versions of libraries')

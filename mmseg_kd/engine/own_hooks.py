@@ -21,6 +21,7 @@ from .hooks import (
     NonFiniteLossHook,
     StepSeedHook,
     StopOnSignalHook,
+    TeacherCacheHook,
     TeacherPartitionHook,
     TermWeightHook,
     ValidateOnResumeHook,
@@ -38,7 +39,7 @@ NEEDED = {
         ExactResumeHook,
         ValidateOnResumeHook,
     ),
-    Distiller: (TermWeightHook, TeacherPartitionHook, DistillSummaryHook, ExportStudentHook),
+    Distiller: (TermWeightHook, TeacherCacheHook, TeacherPartitionHook, DistillSummaryHook, ExportStudentHook),
     MeanTeacher: (MeanTeacherHook,),
 }
 

@@ -10,15 +10,17 @@ from torch.utils.data import IterableDataset
 
 from ..datasets import InfiniteViewSampler, SemiSupervisedDataset, StreamSampler, ViewDataset, ViewSampler
 from ..datasets.original_pixels import with_original_pixels
+from ..distillers import CachedTeacher
 from ..distillers.teacher import scale_of_originals
 from .checks.training_loop import registered_class
+from .teacher_cache import VIEW_SEED, cached_teachers
 
 # The samplers that replace MMEngine's, for any data set and for a SemiSupervisedDataset.
 IN_PLACE_OF = {InfiniteSampler: (InfiniteViewSampler, StreamSampler), DefaultSampler: (ViewSampler, ViewSampler)}
 KNOWN = {'type', 'shuffle', 'seed'}  # arguments of a sampler
 
 
-def as_views(loader: dict) -> dict:
+def as_views(loader: dict, views: int | None = None, view_seed: int | None = None) -> dict:
     """The config of a training data loader with a :class:`~mmseg_kd.datasets.ViewDataset` and its sampler.
 
     A loader with a batch sampler, with ``num_batch_per_epoch``, or with another sampler than MMEngine's
@@ -27,6 +29,8 @@ def as_views(loader: dict) -> dict:
 
     Args:
         loader: Config of the data loader.
+        views: Number of views of each image, unless the config of a ``ViewDataset`` sets it; None for endless views.
+        view_seed: Seed of the augmentations, unless the config of a ``ViewDataset`` sets it; None for that of the run.
 
     Example:
         >>> loader = as_views(dict(dataset=dict(type='CamVidDataset'), sampler=dict(type='InfiniteSampler')))
@@ -56,6 +60,8 @@ def as_views(loader: dict) -> dict:
         arguments.pop('shuffle', None)
     if not (paired or issubclass(data_kind, ViewDataset)):
         dataset = dict(type=ViewDataset, dataset=dataset)
+    if isinstance(dataset, dict) and not paired and views is not None:
+        dataset = dict(dict(views=views, view_seed=view_seed), **dataset)
     return dict(loader, dataset=dataset, sampler=dict(arguments, type=kind))
 
 
@@ -83,6 +89,19 @@ def teachers_of(model: Any) -> dict[str, Any]:
     return getattr(model, 'teachers', {})
 
 
+def numbers_of(teacher: CachedTeacher) -> dict[str, int]:
+    """The arguments of :func:`as_views` for the views of a cache; empty if there is no complete cache.
+
+    Args:
+        teacher: Teacher with the cache.
+    """
+    try:
+        index = teacher.store.index
+    except FileNotFoundError:  # a test needs no teacher, and a training is refused before its first step
+        return {}
+    return dict(views=index['views'], view_seed=index['fingerprint'][VIEW_SEED])
+
+
 def train_on_views(runner: Runner) -> None:
     """Make a Runner train on views, before its data loader is built.
 
@@ -95,4 +114,6 @@ def train_on_views(runner: Runner) -> None:
     if isinstance(loop, dict) and isinstance(loader, dict):
         kind = registered_class(LOOPS, loop.get('type'))
         if kind is None or issubclass(kind, (EpochBasedTrainLoop, IterBasedTrainLoop)):
-            runner._train_dataloader = show_originals(as_views(loader), teachers_of(runner.model))
+            caches = cached_teachers(runner.model)
+            loader = as_views(loader, **numbers_of(caches[0])) if caches else as_views(loader)
+            runner._train_dataloader = show_originals(loader, teachers_of(runner.model))

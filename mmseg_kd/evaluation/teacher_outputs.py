@@ -25,6 +25,7 @@ from ..distillers.teacher import (
     at_scale,
     build_teachers,
     in_precision,
+    live_teachers,
     log_mean,
     original_parts,
     scale_of_originals,
@@ -62,7 +63,7 @@ def load_teachers(config: Config, checkpoint: str | None = None, name: str = '')
                 'the checkpoint out'
             )
         spec['checkpoint'] = checkpoint
-    return build_teachers(spec, outer_preprocessor(config))
+    return build_teachers(live_teachers(spec), outer_preprocessor(config))
 
 
 def analyze_teacher(

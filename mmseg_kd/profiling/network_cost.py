@@ -11,7 +11,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from ..distillers.inference import image_channels, image_size
-from ..distillers.teacher import build_teachers, in_precision, scaled_size
+from ..distillers.teacher import build_teachers, in_precision, live_teachers, scaled_size
 from ..io.arguments import build
 from ..io.checkpoint import load_weights
 from ..io.configs import outer_preprocessor, segmentor_config, segmentor_key
@@ -101,7 +101,9 @@ def load_networks(config: Config, checkpoint: str | None = None) -> list[Network
         load_weights(module, checkpoint)
     weights = 'random' if checkpoint is None else 'trained'
     networks = [Network('student' if distilled else 'network', [module], [1], weights)]
-    teachers = build_teachers(_at_hand(config.model.teacher), outer_preprocessor(config)) if distilled else {}
+    teachers = (
+        build_teachers(_at_hand(live_teachers(config.model.teacher)), outer_preprocessor(config)) if distilled else {}
+    )
     for name, teacher in teachers.items():
         kinds = {'trained' if member.checkpoint else 'random' for member in teacher.members}
         networks.append(

@@ -337,7 +337,7 @@ def test_copies_share_it_and_pickles_leave_the_network_out():
         ),
         (dict(config='a.py', memory_format='preserve_format'), 'must be one of contiguous_format, channels_last'),
         (dict(config='a.py', scale=0), 'model.teacher.scale must be > 0'),
-        (dict(checkpoint='a.pth'), "needs config or model, or teachers by name, but has checkpoint='a.pth'"),
+        (dict(checkpoint='a.pth'), "needs config, model or cache, or teachers by name, but has checkpoint='a.pth'"),
         ([], 'model.teacher is an empty list'),
         ('a.py', 'must be a dict such as'),
     ],

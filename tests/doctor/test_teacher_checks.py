@@ -4,8 +4,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from cached_distillation import cache, with_cache, write_config
 from mmengine.config import Config
+from mmengine.runner import Runner
 from mmengine.structures import PixelData
+from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import nn
 
@@ -15,6 +18,8 @@ from mmseg_kd.doctor.teacher_checks import (
     Accuracy,
     Measured,
     check_accuracy,
+    check_cache,
+    check_cached_images,
     check_knowledge,
     check_partition,
     check_start,
@@ -243,3 +248,18 @@ def test_the_partition_of_a_teacher_is_reported_or_refused(tmp_path):
     assert 'model.teacher: trained on a/1_8, like the student' in lines('a/1_8')
     assert 'failed' in lines('a/1_4').lower() and "was trained on 'a/1_8'" in lines('a/1_4')
     assert 'no checkpoint names' in lines('a/1_4', trained='')
+
+
+def test_a_cache_is_described_and_compared_with_the_images(tmp_path):
+    config = write_config(tmp_path)
+    config = with_cache(config, cache(config, tmp_path / 'cache'))
+    model, out = MODELS.build(config.model), io.StringIO()
+    viewed = Diagnosis(out).run('cache', check_cache, config, model.teachers)
+    assert 'cache: 2 views of 5 images, ' in out.getvalue()
+    assert '(backbone[2] as float16, logits as float16), made in ' in out.getvalue()
+    loader = Runner.build_dataloader(viewed.train_dataloader.to_dict(), seed=0)
+    Diagnosis(out).run('cache', check_cached_images, model, loader)
+    assert 'made of these images, this pipeline' in out.getvalue()
+    loader.dataset.view_seed = 7
+    Diagnosis(out).run('cache', check_cached_images, model, loader)
+    assert 'train_dataloader.dataset.view_seed = 0, but this config has 7' in out.getvalue()

@@ -13,6 +13,7 @@ from mmseg_kd.engine import (
     NonFiniteLossHook,
     StepSeedHook,
     StopOnSignalHook,
+    TeacherCacheHook,
     TeacherPartitionHook,
     TermWeightHook,
     ValidateOnResumeHook,
@@ -31,7 +32,7 @@ ALWAYS = {
     ExactResumeHook,
     ValidateOnResumeHook,
 }
-DISTILLING = {*ALWAYS, TermWeightHook, TeacherPartitionHook, DistillSummaryHook, ExportStudentHook}
+DISTILLING = {*ALWAYS, TermWeightHook, TeacherCacheHook, TeacherPartitionHook, DistillSummaryHook, ExportStudentHook}
 
 
 def distiller(**term):

@@ -5,6 +5,7 @@ new one makes these tests fail until it is classified here, and tried if a file 
 """
 
 import argparse
+import hashlib
 import importlib.util
 import inspect
 import json
@@ -30,7 +31,7 @@ from mmseg.models.losses.utils import get_class_weight
 from mmseg.registry import DATASETS, MODELS
 
 from mmseg_kd.datasets import LoadSoftLabels
-from mmseg_kd.distillers import FrozenTeacher
+from mmseg_kd.distillers import CachedTeacher, FrozenTeacher
 from mmseg_kd.labeling.writer import FORMAT
 from mmseg_kd.testing.toys import toy_runner, toy_segmentor
 from mmseg_kd.testing.trees import write_camvid_tree
@@ -53,7 +54,7 @@ READ = 'a file or folder that is read as data'
 ARGUMENTS = dict(
     config=CODE, configs=CODE, student=CODE, terms=CODE, method=CODE, sweep=CODE, cfg_options=CODE,
     out=WRITTEN, show_dir=WRITTEN, csv=WRITTEN,
-    country=SETTING, suffix=SETTING, only=SETTING, losses=SETTING,
+    country=SETTING, suffix=SETTING, only=SETTING, losses=SETTING, logits=SETTING, features=SETTING,
     files=CODE, images=FOLDER,
     checkpoint=READ, weights=READ, runs=READ, train_log=READ, ids=READ, storage=READ, work_dir=READ,
     teacher=READ, before=READ, classes=READ, class_map=READ,
@@ -66,6 +67,7 @@ EXCEPTIONS = {
     ('losses', 'work_dir'): WRITTEN,
     ('demo', 'data_root'): WRITTEN,
     ('pseudo_label', 'out'): READ,
+    ('cache_teacher', 'out'): READ,
 }
 
 
@@ -132,6 +134,12 @@ def workspace(tmp_path_factory):
     )
     init_default_scope('mmseg')
     torch.save(MODELS.build(toy_segmentor(4, num_classes=11)).state_dict(), folder / 'good.pth')
+    terms = dict(loss_pi=dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss')))
+    (folder / 'distilled.py').write_text(
+        "_base_ = './segmentor.py'\n"
+        "model = dict(_delete_=True, type='Distiller', student=_base_.model, "
+        f"teacher=dict(model=_base_.model, checkpoint='good.pth'), terms={terms!r})\n"
+    )
     return folder
 
 
@@ -161,6 +169,11 @@ def resumed(folder, ran):
 def resumed_labels(folder, ran):
     poison_pickle(folder / 'labels.json', ran)
     (folder / 'settings.json').write_text('{}')
+    return str(folder)
+
+
+def resumed_cache(folder, ran):
+    poison_pickle(folder / 'settings.json', ran)
     return str(folder)
 
 
@@ -198,6 +211,7 @@ TRUST = '--trust-files'
 DISTILL = ['segmentor.py', '--teacher', 'segmentor.py', '--checkpoint', 'good.pth', '--work-dir', 'distilled']
 TOOL_CASES = {
     ('analyze_teacher', 'checkpoint'): (bad_checkpoint('c.pth'), ['segmentor.py', '*'], TRUST),
+    ('cache_teacher', 'out'): (resumed_cache, ['distilled.py', '--views', '1', '--out', '*'], 'must hold JSON'),
     ('compare', 'runs'): (bad_run, ['*'], TRUST),
     ('convert_torchvision_fcn', 'weights'): (bad_checkpoint('c.pth'), ['*', 'out.pth'], TRUST),
     ('cost', 'checkpoint'): (bad_checkpoint('c.pth'), ['segmentor.py', '--checkpoint', '*'], TRUST),
@@ -266,14 +280,14 @@ KEYS = {
         'json_trace_path', 'out_file_path', 'result_path',
     },
     SETTING: {
-        'classes', 'country', 'dtype', 'group', 'img_suffix', 'seg_map_suffix', 'suffixes', 'loss_name',
+        'classes', 'country', 'dtype', 'group', 'key', 'img_suffix', 'seg_map_suffix', 'suffixes', 'loss_name',
         'meta_keys', 'monitor', 'rule', 'task', 'weight', 'loss_weight', 'memory_weight', 'mse_weight',
         'prototype', 'weights', 'channel_weights', 'restart_weights', 'master_weights', 'fast_forward_on_resume',
         'swap_seg_labels', 'used_labels',         'specific_key_path', 'variant', 'memory_format',
             },
     FOLDER: {'data_root', 'folder'},
     READ: {
-        'checkpoint', 'checkpoint_path', 'class_embed_path', 'pretrained', 'load_from', 'resume', 'init_cfg', 'class_weight',
+        'cache', 'checkpoint', 'checkpoint_path', 'class_embed_path', 'pretrained', 'load_from', 'resume', 'init_cfg', 'class_weight',
         'ann_file', 'ids', 'images', 'labels', 'partition', 'rfstructure_file',
     },
 }  # fmt: skip
@@ -284,7 +298,10 @@ def keys():
     found = {}
     registries = [value for value in vars(mmseg_registries).values() if isinstance(value, Registry)]
     registries += [registry.parent for registry in registries if registry.parent is not None]
-    classes = {value for registry in registries for value in registry.module_dict.values()} | {FrozenTeacher}
+    classes = {value for registry in registries for value in registry.module_dict.values()} | {
+        FrozenTeacher,
+        CachedTeacher,
+    }
     for each in classes:
         package = each.__module__.partition('.')[0]
         if package not in PACKAGES:
@@ -383,6 +400,16 @@ def read_soft_labels(path):
     LoadSoftLabels._read(f'{path}.npz', 'a.png', (8, 8))
 
 
+def read_cache(path):
+    folder = Path(path).parent
+    (folder / 'shards').mkdir()
+    content = Path(path).rename(folder / 'shards' / 'view000-00000.safetensors').read_bytes()
+    index = dict(format=1, images=1, views=1, size=[8, 8], per_shard=1, paths=dict(logits=STORED), constants={})
+    index['shards'] = {'view000-00000': hashlib.sha256(content).hexdigest()}
+    (folder / 'index.json').write_text(json.dumps(index))
+    CachedTeacher(str(folder)).store.read(['logits'], [(0, 0)], [0])
+
+
 def read_image(path):
     mmcv.imread(path, backend='pillow')
 
@@ -400,12 +427,14 @@ def poison_array(file, ran):
 
 
 REFUSED = 'could run code'
+STORED = dict(encoding='float16', shape=[2, 1, 1])
 # For each key that is read: what writes the poisoned file, its name, what uses it as the key does, and the refusal.
 KEY_CASES = {
     'checkpoint': (poison_checkpoint, 'c.pth', build_teacher, REFUSED),
     'checkpoint in the old format': (partial(poison_checkpoint, legacy=True), 'c.pth', build_teacher, REFUSED),
     'checkpoint as a bare pickle': (poison_pickle, 'c.pth', build_teacher, REFUSED),
     'checkpoint_path': (poison_checkpoint, 'c.pth', build_timm, 'mkdir'),
+    'cache': (poison_pickle, 'c.safetensors', read_cache, 'is no safetensors file'),
     'class_embed_path': (poison_checkpoint, 'c.pth', CheckpointLoader.load_checkpoint, REFUSED),
     'pretrained': (poison_checkpoint, 'c.pth', build_pretrained, REFUSED),
     'pretrained of Hugging Face, code': (poison_checkpoint, 'c.pth', hugging_face, 'contains custom code'),

@@ -12,6 +12,7 @@ from .resumable_early_stopping_hook import ResumableEarlyStoppingHook
 from .resume_check_hook import ResumeCheckHook
 from .step_seed_hook import StepSeedHook
 from .stop_on_signal_hook import StopOnSignalHook
+from .teacher_cache_hook import TeacherCacheHook
 from .teacher_partition_hook import TeacherPartitionHook
 from .term_weight_hook import TermWeightHook
 from .validate_on_resume_hook import ValidateOnResumeHook
@@ -32,6 +33,7 @@ __all__ = [
     'ResumeCheckHook',
     'StepSeedHook',
     'StopOnSignalHook',
+    'TeacherCacheHook',
     'TeacherPartitionHook',
     'TermWeightHook',
     'ValidateOnResumeHook',

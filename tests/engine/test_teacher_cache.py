@@ -1,0 +1,132 @@
+import copy
+
+import pytest
+import torch
+from cached_distillation import TERMS, cache, files, with_cache, write_config
+
+from mmseg_kd.cache import TeacherCache
+from mmseg_kd.engine import teacher_cache as module
+from mmseg_kd.engine.teacher_cache import Request, make_cache
+from mmseg_kd.io.errors import ConfigError
+from mmseg_kd.testing.toys import toy_runner
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory):
+    return write_config(tmp_path_factory.mktemp('teacher_cache'))
+
+
+class Killed(Exception):
+    pass
+
+
+def test_killed_and_resumed_caches_and_those_of_several_processes_are_equal_byte_by_byte(config, tmp_path):
+    small = dict(shard_bytes=700)
+    whole = cache(config, tmp_path / 'whole', **small)
+    assert len(list(whole.rglob('*.safetensors'))) == 6
+
+    def kill(done, total):
+        if done >= 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        make_cache(config, Request(str(tmp_path / 'killed'), 2, **small), lambda text: None, kill)
+    assert 0 < len(list((tmp_path / 'killed').rglob('*.safetensors'))) < 6
+    assert files(cache(config, tmp_path / 'killed', **small)) == files(whole)
+
+    # Two tasks of an array are not connected.
+    parts = [Request(str(tmp_path / 'parts'), 2, part=part, parts=2, **small) for part in (1, 0)]
+    assert [make_cache(config, part, lambda text: None) for part in parts] == [3, 0]
+    assert files(tmp_path / 'parts') == files(whole)
+
+
+def test_size_and_time_are_told_before_and_a_full_disk_is_refused(config, tmp_path, monkeypatch):
+    told = []
+    make_cache(config, Request(str(tmp_path / 'cache'), 3), told.append)
+    assert told[0].startswith('5 images x 3 views: 0.00516 MB in ')
+    assert told[1] == '  backbone[2]: float16 32x2x2; in other encodings: int8 0.00576 MB'
+    assert told[2] == '  logits: float16 11x2x2; in other encodings: top4 0.00084 MB'
+    assert told[3].startswith('15 views to make at ') and len(told) == 4
+    monkeypatch.setattr(module, 'free_bytes', lambda folder: 1000)
+    with pytest.raises(ConfigError, match='needs 0.00172 MB, but its disk has 0.001 MB left; lower --views'):
+        make_cache(config, Request(str(tmp_path / 'full'), 1), told.append)
+    # What is there needs no room.
+    assert make_cache(config, Request(str(tmp_path / 'cache'), 3), told.append) == 0
+
+
+def test_views_that_are_all_equal_are_pointed_out(config, tmp_path):
+    config, told = copy.deepcopy(config), []
+    config.train_dataloader.dataset.pipeline[2:4] = [dict(type='Resize', scale=(16, 16), keep_ratio=False)]
+    make_cache(config, Request(str(tmp_path / 'cache'), 2), told.append)
+    assert told[-1].endswith('has no random transform; --views 1 stores all there is')
+
+
+def test_parameters_of_the_teacher_are_stored_once(config, tmp_path):
+    config = copy.deepcopy(config)
+    weight = 'decode_head.conv_seg.weight'
+    config.model.terms = dict(loss_weight=dict(TERMS['loss_hint'], student=weight, teacher=weight))
+    store = TeacherCache(cache(config, tmp_path / 'cache'))
+    assert store.shapes == {weight: (11, 16, 1, 1)}
+    teacher = torch.load(config.model.teacher.checkpoint)
+    assert torch.equal(store.read([weight], [(0, 0)], [None])[weight], teacher[weight])
+
+
+def varying_sizes(config):
+    config.train_dataloader.dataset.pipeline[2] = dict(type='RandomResize', scale=(24, 20), ratio_range=(0.5, 3.0))
+    config.model.student.data_preprocessor.update(size=None, size_divisor=8)
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda config: config.model.pop('teacher'), 'model.teacher must name the teacher'),
+        (lambda config: config.model.teacher.pop('checkpoint'), 'model.teacher.checkpoint must name the weights'),
+        (
+            lambda config: setattr(config.model, 'teacher', dict(cache='a')),
+            'model.teacher has a cache of stored outputs',
+        ),
+        (lambda config: config.model.update(type='SemiSupervisedDistiller'), 'model.type must be Distiller to store'),
+        (
+            lambda config: config.train_dataloader.update(num_batch_per_epoch=3),
+            'train_dataloader.dataset is a CamVidDataset; train_dataloader needs the sampler',
+        ),
+        (varying_sizes, r'"(logits|backbone\[2\])" must have one shape for all images, but has'),
+    ],
+    ids=['no teacher', 'no weights', 'no network', 'pairs', 'no views', 'sizes'],
+)
+def test_what_cannot_be_stored_is_refused(config, tmp_path, change, message):
+    config = copy.deepcopy(config)
+    change(config)
+    with pytest.raises(ConfigError, match=message):
+        make_cache(config, Request(str(tmp_path / 'cache'), 1), lambda text: None)
+
+
+def train(config, folder, **settings):
+    runner = toy_runner(
+        config.model.to_dict(),
+        folder,
+        max_iters=4,
+        train_dataloader=dict(config.train_dataloader.to_dict(), collate_fn=dict(type='pseudo_collate')),
+        **settings,
+    )
+    runner.train()
+    return runner
+
+
+def test_a_training_shows_the_views_of_the_cache_again_and_again_whatever_its_seed(config, tmp_path):
+    config = with_cache(config, cache(config, tmp_path / 'cache'))
+    config.model.terms = {key: TERMS[key] for key in ('loss_pi', 'loss_hint')}
+    runners = [train(config, tmp_path / str(seed), randomness=dict(seed=seed)) for seed in (0, 5)]
+    for runner in runners:
+        dataset = runner.train_dataloader.dataset
+        assert (dataset.views, dataset.view_seed) == (2, 0)
+        # Four batches of two are more than one pass over five images.
+        assert torch.equal(dataset[1]['inputs'], dataset[11]['inputs'])
+    first, second = (runner.train_dataloader.dataset for runner in runners)
+    assert first.seed != second.seed and torch.equal(first[7]['inputs'], second[7]['inputs'])
+    sample = first[17]['data_samples']  # the fourth view of image 2, of which there are two
+    assert sample.view == (2, 1) and sample.pixels == second[7]['data_samples'].pixels
+
+
+def test_networks_without_a_cache_have_none():
+    assert module.cached_teachers(torch.nn.Identity()) == []
