@@ -280,7 +280,7 @@ KEYS = {
         'json_trace_path', 'out_file_path', 'result_path',
     },
     SETTING: {
-        'classes', 'country', 'dtype', 'group', 'key', 'img_suffix', 'seg_map_suffix', 'suffixes', 'loss_name',
+        'classes', 'country', 'dtype', 'group', 'key', 'pixels', 'img_suffix', 'seg_map_suffix', 'suffixes', 'loss_name',
         'meta_keys', 'monitor', 'rule', 'task', 'weight', 'loss_weight', 'memory_weight', 'mse_weight',
         'prototype', 'weights', 'channel_weights', 'restart_weights', 'master_weights', 'fast_forward_on_resume',
         'swap_seg_labels', 'used_labels',         'specific_key_path', 'variant', 'memory_format',
