@@ -56,6 +56,8 @@ class Term(nn.Module):
         0.5
     """
 
+    _label_of: Tensor | None
+
     def __init__(
         self,
         name: str,
@@ -104,8 +106,9 @@ class Term(nn.Module):
         self.weight: Any = None if isinstance(weight, dict) else float(weight)
         self.share: Any = None
         self._adapter_config = adapter
-        self._known: list[list[int] | None] = []
-        self._label_of: Tensor | None = None
+        # The label among the classes that the teacher knows, for each label. Such tables are buffers, which move to the
+        # device with the model and not in every step.
+        self.register_buffer('_label_of', None, persistent=False)
         self.student_shapes: list[torch.Size] = []
         self.teacher_shapes: list[torch.Size] = []
         self.adapters = nn.ModuleList()
@@ -173,7 +176,10 @@ class Term(nn.Module):
         pairs = list(zip(self.student_paths, self.teacher_paths))
         for own, theirs in pairs:
             self._check_classes(own, theirs, student, teacher)
-        self._known = [(known or {}).get(theirs) if own == LOGITS else None for own, theirs in pairs]
+        for place, (own, theirs) in enumerate(pairs):
+            chosen = (known or {}).get(theirs) if own == LOGITS else None
+            table = None if chosen is None else torch.tensor(chosen)
+            self.register_buffer(f'_known_{place}', table, persistent=False)
         students = self._students(student)
         teachers = self._chosen([self._tensor(teacher, path, 'teacher') for path in self.teacher_paths])
         self.student_shapes, self.teacher_shapes = [s.shape for s in students], [t.shape for t in teachers]
@@ -185,7 +191,7 @@ class Term(nn.Module):
             teachers[i] = align(t, s)
         self.adapters.extend(nn.Identity() for _ in students[len(teachers) :])
         examples = self._as_given(students, self.student), self._as_given(teachers, self.teacher)
-        self._label_of = self._known_labels()
+        self._label_of = self._known_labels(len(pairs))
         self.loss.classes = classes if self._label_of is None else int((self._label_of != IGNORE_INDEX).sum())
         try:
             self.loss.setup(*examples)
@@ -234,12 +240,13 @@ class Term(nn.Module):
 
     def _chosen(self, maps: list[Tensor]) -> list[Tensor]:
         """The maps with the channels of the classes that the teacher knows."""
-        known = self._known + [None] * (len(maps) - len(self._known))
+        known = (getattr(self, f'_known_{place}', None) for place in range(len(maps)))
         return [x if classes is None else x[:, classes] for x, classes in zip(maps, known)]
 
-    def _known_labels(self) -> Tensor | None:
+    def _known_labels(self, places: int) -> Tensor | None:
         """The label among the known classes for each label of the data; None if the teacher knows all classes."""
-        known = next((classes for classes in self._known if classes is not None), None)
+        tables = (getattr(self, f'_known_{place}') for place in range(places))
+        known = next((table for table in tables if table is not None), None)
         if known is None:
             return None
         label_of = torch.full((IGNORE_INDEX + 1,), IGNORE_INDEX)
@@ -247,9 +254,7 @@ class Term(nn.Module):
         return label_of
 
     def _known_of(self, labels: Tensor | None) -> Tensor | None:
-        if labels is None or self._label_of is None:
-            return labels
-        return self._label_of.to(labels.device)[labels.long()]
+        return labels if labels is None or self._label_of is None else self._label_of[labels.long()]
 
     def _teachers(self, values: dict[str, Any], students: list[Tensor]) -> list[Tensor]:
         """The teacher's maps at the sizes of the student's."""

@@ -68,6 +68,7 @@ class ClassMap:
         self.matrix = torch.zeros(len(self.names), number)
         for row, group in enumerate(self.sources):
             self.matrix[row, group] = 1
+        self._matrices = {self.matrix.device: self.matrix}
 
     @property
     def known(self) -> list[int]:
@@ -88,8 +89,14 @@ class ClassMap:
         """
         with torch.autocast(logits.device.type, enabled=False):
             shares = logits.float().softmax(1)
-            sums = torch.einsum('ck,nk...->nc...', self.matrix.to(logits.device), shares)
+            sums = torch.einsum('ck,nk...->nc...', self._matrix_on(logits.device), shares)
             return sums.clamp_min(torch.finfo(torch.float32).tiny).log()
+
+    def _matrix_on(self, device: torch.device) -> Tensor:
+        """The matrix on a device, to which it is copied once."""
+        if device not in self._matrices:
+            self._matrices[device] = self.matrix.to(device)
+        return self._matrices[device]
 
 
 class MappedHead(nn.Module):

@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -72,6 +74,23 @@ def test_a_loss_with_labels_sees_labels_among_the_known_classes(monkeypatch):
     # Class 1 is unknown to the teacher, so that its pixels are ignored.
     assert seen[0][0, 1, :4].tolist() == [0, 255, 1, 2] and (seen[0][:, 0] == 255).all()
     assert torch.isfinite(loss)
+
+
+def test_the_tables_of_classes_move_with_the_model_once_and_are_not_saved(monkeypatch):
+    model = distiller(dict(type='DKDLoss'))
+    term = model.terms['loss_kd']
+    tables = {name: table for name, table in term.named_buffers() if not table.is_floating_point()}
+    assert sorted(tables) == ['_known_0', '_label_of'] and not any('_known' in name for name in model.state_dict())
+    # EMAHook copies buffers of every type.
+    assert all(torch.equal(table, dict(copy.deepcopy(term).named_buffers())[name]) for name, table in tables.items())
+    batch = model.data_preprocessor(toy_batch(num_classes=4), True)
+    model.loss(**batch)  # builds the teacher
+    kept = [*tables.values(), model.teachers[''].module.decode_head.class_map.matrix]
+    moved = []
+    to = torch.Tensor.to
+    monkeypatch.setattr(torch.Tensor, 'to', lambda self, *args, **kw: moved.append(self) or to(self, *args, **kw))
+    model.loss(**batch)
+    assert not any(table is other for table in kept for other in moved)
 
 
 def test_a_teacher_that_knows_all_classes_is_compared_in_all():
