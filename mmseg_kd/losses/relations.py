@@ -9,16 +9,15 @@ from .ops import divergence_and_gradient, with_gradient
 
 
 def relation_divergence(
-    student: Tensor, teacher: Tensor, keys: Tensor, weights: Tensor, temperature: float, rows: int = 1024
+    student: Tensor, teacher: Tensor, keys: Tensor, weights: Tensor, temperature: float, block: int = 2**20
 ) -> Tensor:
     r"""Weighted sum of KL(teacher || student), in nats, of the distributions of anchors over keys.
 
     .. math:: L = \sum_a w_a \mathrm{KL}\big(\mathrm{softmax}_k(t_a \cdot k / \tau) \,\|\,
         \mathrm{softmax}_k(s_a \cdot k / \tau)\big)
 
-    Anchors are processed ``rows`` at a time, and the gradient, which reaches the student's anchors, is computed
-    together with the value. No matrix of anchors and keys is kept: memory is O(A D) between the passes and O(rows K)
-    within.
+    Anchors are processed in parts, and the gradient, which reaches the student's anchors, is computed together with the
+    value. No matrix of anchors and keys is kept: memory is O(A D) between the passes and O(A D + block) within.
 
     Args:
         student: The student's anchors (A, D).
@@ -26,12 +25,14 @@ def relation_divergence(
         keys: The keys (K, D) of both.
         weights: One weight per anchor, (A,).
         temperature: The divisor :math:`\tau` of the similarities.
-        rows: The number of anchors processed at a time.
+        block: The largest number of similarities at a time, unless one anchor has more. The default suits the caches of
+            CPUs.
 
     Returns:
         Tensor: A scalar.
     """
     values, gradients = [], []
+    rows = max(1, block // len(keys))
     with torch.no_grad():
         for s, t, w in zip(*(x.split(rows) for x in (student, teacher, weights[:, None]))):
             value, gradient = divergence_and_gradient(s @ keys.t(), t @ keys.t(), temperature, dim=1)
