@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.dataset import BaseDataset
 from mmengine.dist import collect_results, is_main_process
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import Runner, TestLoop, ValLoop
 from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 from torch import Tensor
@@ -40,7 +39,6 @@ class ImageConfusionHook(Hook):
     def __init__(self) -> None:
         self._found: list[tuple[str, np.ndarray, np.ndarray]] = []
         self._complete = True
-        self._classes: list[str] = []
         self._best = -math.inf
 
     def before_train(self, runner: Runner) -> None:
@@ -71,7 +69,7 @@ class ImageConfusionHook(Hook):
         self._count(outputs, runner.test_evaluator)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        confusion = self._collect(runner, runner.val_loop.dataloader.dataset)
+        confusion = self._collect(runner, runner.val_loop)
         if confusion is not None:
             self._write(runner, LAST, confusion)
             if confusion.miou > self._best:
@@ -79,7 +77,7 @@ class ImageConfusionHook(Hook):
                 self._write(runner, BEST, confusion)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        confusion = self._collect(runner, runner.test_loop.dataloader.dataset)
+        confusion = self._collect(runner, runner.test_loop)
         if confusion is not None:
             self._write(runner, TEST, confusion)
 
@@ -96,11 +94,10 @@ class ImageConfusionHook(Hook):
             if predicted.shape != truth.shape:
                 self._complete = False
                 return
-            self._classes = [str(name) for name in classes]
             cells, pixels = confusion_cells(predicted, truth, len(classes))
             self._found.append((sample.get('img_path') or '', cells, pixels))
 
-    def _collect(self, runner: Runner, dataset: BaseDataset) -> ImageConfusion | None:
+    def _collect(self, runner: Runner, loop: ValLoop | TestLoop) -> ImageConfusion | None:
         """The matrices of all processes in the order of the data set; None in processes that do not write."""
         found = collect_results([(self._complete, self._found)], 2**30, 'gpu')  # 'gpu': without a shared folder
         self._found = []
@@ -109,13 +106,14 @@ class ImageConfusionHook(Hook):
         # Each process has every n-th image; the last images of the data set may be repeated to fill a batch.
         parts = [part for _, part in found]
         ordered = [part[i] for i in range(max(map(len, parts))) for part in parts if i < len(part)]
-        ordered = ordered[: len(dataset)]
+        ordered = ordered[: len(loop.dataloader.dataset)]
         if not ordered:
             return None
         names, cells, pixels = zip(*ordered)
         images = np.repeat(np.arange(len(cells)), [len(one) for one in cells])
+        classes = [str(name) for name in loop.evaluator.dataset_meta['classes']]
         return ImageConfusion(
-            relative_names(names), self._classes, runner.iter, images, np.concatenate(cells), np.concatenate(pixels)
+            relative_names(names), classes, runner.iter, images, np.concatenate(cells), np.concatenate(pixels)
         )
 
     def _write(self, runner: Runner, name: str, confusion: ImageConfusion) -> None:

@@ -5,7 +5,6 @@ import gc
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import mmcv
 import torch
@@ -88,15 +87,6 @@ def write_stand_in(
     return shown
 
 
-class FirstImages(Subset):
-    """A part of a data set with all attributes of the whole, such as ``metainfo``, which hooks read."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name == 'dataset':  # not set yet
-            raise AttributeError(name)
-        return getattr(self.dataset, name)
-
-
 def rehearse(config: Config, trainings: Sequence[Config]) -> None:
     """Run a training for one iteration and one validation of two images, with all of its hooks and checkpoints.
 
@@ -135,7 +125,7 @@ def rehearse(config: Config, trainings: Sequence[Config]) -> None:
         runner._val_loop = runner.build_val_loop(runner._val_loop)
         loader = runner.val_loop.dataloader
         runner.val_loop.dataloader = DataLoader(
-            FirstImages(loader.dataset, range(min(VALIDATED, len(loader.dataset)))),
+            Subset(loader.dataset, range(min(VALIDATED, len(loader.dataset)))),
             batch_size=1,
             collate_fn=loader.collate_fn,
         )
