@@ -65,6 +65,7 @@ EXCEPTIONS = {
     ('demo', 'work_dir'): WRITTEN,
     ('camvid', 'work_dir'): WRITTEN,
     ('losses', 'work_dir'): WRITTEN,
+    ('views', 'work_dir'): WRITTEN,
     ('demo', 'data_root'): WRITTEN,
     ('pseudo_label', 'out'): READ,
     ('cache_teacher', 'out'): READ,
