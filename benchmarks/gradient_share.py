@@ -39,6 +39,7 @@ TERMS = {
         student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss', temperature=4.0), weight=0.3
     ),
 }
+TEACHER = 'work_dirs/demo/teacher/iter_800.pth'
 LOOK = 5  # iterations between two looks at the shares
 
 
@@ -133,20 +134,18 @@ def measurements(total: int, spacing: int) -> int:
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--data', default='data/digit_scenes', help='folder of the scenes; default: %(default)s')
-    parser.add_argument('--teacher', default='work_dirs/demo/teacher/iter_800.pth', help='weights of the teacher')
     parser.add_argument('--iterations', type=int, default=60, help='length of each training; default: %(default)s')
     parser.add_argument('--rounds', type=int, default=15, help='timed steps of each kind; default: %(default)s')
     args = parser.parse_args()
     logging.disable(logging.INFO)  # the initial weights, parameter by parameter
     init_default_scope('mmseg')
     config = Config.fromfile(config_file('mmseg_kd::demo/distilled.py'))
-    config.train_dataloader.dataset.data_root = args.data
+    config.train_dataloader.dataset.data_root = 'data/digit_scenes'
     torch.manual_seed(0)
     loader = iter(Runner.build_dataloader(config.train_dataloader, seed=0))
     batches = [next(loader) for _ in range(args.iterations)]
-    print(cost(config, args.teacher, batches, args.rounds), flush=True)
-    print(f'\n{compare(config, args.teacher, batches)}')
+    print(cost(config, TEACHER, batches, args.rounds), flush=True)
+    print(f'\n{compare(config, TEACHER, batches)}')
 
 
 if __name__ == '__main__':
