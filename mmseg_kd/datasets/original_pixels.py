@@ -192,6 +192,7 @@ def with_original_pixels(dataset: Any, scale: float = 1.0) -> Any:
         ConfigError: If a data set has no pipeline of transforms or mixes images, or if the images are not reduced.
     """
     dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+    _with_pipelines(dataset)  # refuses data sets that mix images
     usual = usual_reduction(dataset)
     if usual < GAIN:
         raise ConfigError(

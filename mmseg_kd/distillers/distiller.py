@@ -429,7 +429,8 @@ def check_terms(groups: dict[str, Any]) -> None:
 
 def _missing_key(teachers: dict[str, Any]) -> str:
     cached = any(isinstance(teacher, CachedTeacher) for teacher in teachers.values())
-    return f'model.teacher.{"cache" if cached else "config"}'
+    model = all(getattr(teacher, 'config', None) is None for teacher in teachers.values())
+    return f'model.teacher.{"cache" if cached else "model" if model else "config"}'
 
 
 def _join(teacher: str, path: str) -> str:

@@ -119,7 +119,8 @@ def check_teachers(report: Reporter, teachers: dict[str, Teacher]) -> list[Netwo
             try:
                 skeleton = member.skeleton()
             except FileNotFoundError as error:
-                raise ValueError(f'model.teacher{place}.config: {error}') from None
+                named = 'model' if getattr(member, 'config', None) is None else 'config'
+                raise ValueError(f'model.teacher{place}.{named}: {error}') from None
             label = ' '.join(filter(None, ['teacher', place.lstrip('.')]))
             networks.append(Network(label, f'model.teacher{place}', member.model_config, skeleton, member))
             report.ok(('' if label == 'teacher' else f'{label}: ') + _described(networks[-1]))
@@ -165,11 +166,12 @@ def check_classes(
             f'{" and ".join(names)} must have the same classes in the same order; see dataset.metainfo.classes'
         )
     classes = next(iter(names.values()), ())
-    for text in check_class_maps(
+    mapped = check_class_maps(
         {teacher.key.removeprefix('model.teacher').lstrip('.'): teacher.teacher for teacher in teachers}, classes
-    ).refusals:
+    ).refusals
+    for text in mapped:
         report.failed(text)
-    for teacher in teachers:
+    for teacher in teachers if not mapped else ():
         if teacher.num_classes not in (0, student.num_classes):
             text = (
                 f'{teacher.label} has {teacher.num_classes} classes and the student {student.num_classes}; set '

@@ -171,7 +171,8 @@ def _class_order(labels: dict[int, str], classes: str | Sequence[str] | None, pr
         close = difflib.get_close_matches(missing[0], labels.values(), n=3, cutoff=0.4)
         raise ValueError(
             f'model.classes: {pretrained} has no class {", ".join(missing)} (closest to the first: '
-            f'{", ".join(close) or "none"}); give names of its classes, or take another network'
+            f'{", ".join(close) or "none"}); give names of its classes, map them '
+            'with the class_map of a teacher (tools/distill.py --classes), or take another network'
         )
     return [known[_plain(name)] for name in classes]
 

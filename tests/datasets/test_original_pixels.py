@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.dataset import ConcatDataset
+from mmseg.datasets import MultiImageMixDataset
 from mmseg.registry import TRANSFORMS
 
 from mmseg_kd.datasets import CamVidDataset, OriginalPixels, ViewDataset, original_pixels, with_original_pixels
@@ -115,6 +116,12 @@ class Halves:
 def test_what_cannot_be_followed_is_refused_by_name(camvid, step, words):
     with pytest.raises(ConfigError, match=words):
         with_original_pixels(camvid(HALF, step))
+
+
+def test_a_data_set_that_mixes_images_is_refused(camvid):
+    steps = [dict(type='RandomMosaic', prob=1.0, img_scale=(64, 96)), HALF, *PACK]
+    with pytest.raises(ConfigError, match='MultiImageMixDataset mixes images of another one; remove pixels'):
+        with_original_pixels(MultiImageMixDataset(ConcatDataset([camvid()]), steps))
 
 
 def test_images_that_are_not_reduced_are_refused(camvid):
