@@ -188,7 +188,8 @@ class _Steps:
         wrappers = getattr(self._optimizers, 'optim_wrappers', {'': self._optimizers}).values()
         for group in (group for wrapper in wrappers for group in wrapper.optimizer.param_groups):
             group['lr'] = 0.0
-        self._loader = runner.build_dataloader(config.train_dataloader)
+        # With the views and the original pixels that teachers may need.
+        self._loader = runner.build_dataloader(runner._train_dataloader)
         self._batches = iter(self._loader)
 
     def take(self, share: float, clock: Callable[[], float]) -> float:
