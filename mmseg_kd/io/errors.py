@@ -19,6 +19,10 @@ PACKAGES = (
     'numpy',
     *(f'{start}{name}' for start in ('onedl-', '') for name in ('mmengine', 'mmcv', 'mmsegmentation')),
 )
+HUB = (
+    'connect, name a local folder, or set pretrained=False for random weights (of a TIMMBackbone: '
+    'model.backbone.pretrained)'
+)
 OWN = str(Path(__file__).resolve().parents[1])
 # Their exceptions name a setting, but not where it stands.
 LIBRARIES = ('mmengine', 'mmcv', 'mmseg', 'mmpretrain')
@@ -52,6 +56,8 @@ def sentence(error: BaseException) -> str:
     text = ' '.join(str(error).split())
     if _out_of_memory(error):
         return f'the GPU is out of memory; lower train_dataloader.batch_size or the crop size ({text})'
+    if type(error).__module__.partition('.')[0] == 'huggingface_hub' and text:
+        return f'weights must come from the Hugging Face Hub or its local cache, but do not; {HUB} ({text})'
     if isinstance(error, FileNotFoundError) and error.filename and error.strerror:
         return f'{error.filename} must exist, but does not; create it, or change the setting that names it'
     if isinstance(error, (ValueError, OSError, ImportError, FloatingPointError)) and text:

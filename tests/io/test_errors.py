@@ -1,6 +1,7 @@
 import re
 from pathlib import Path
 
+import pytest
 import torch
 from mmseg.registry import HOOKS
 
@@ -19,13 +20,20 @@ def test_unexpected_errors_name_their_place():
     try:
         {}['model']
     except KeyError as error:
-        assert sentence(error).startswith("KeyError: 'model' (") and 'test_errors.py, line 20)' in sentence(error)
+        assert sentence(error).startswith("KeyError: 'model' (") and 'test_errors.py, line 21)' in sentence(error)
     assert sentence(ValueError('')) == 'ValueError: '
 
 
 def test_too_little_memory_names_the_settings():
     text = sentence(torch.cuda.OutOfMemoryError('CUDA out of memory'))
     assert text.startswith('the GPU is out of memory; lower train_dataloader.batch_size') and 'CUDA' in text
+
+
+def test_weights_that_no_hub_gives_name_the_setting():
+    errors = pytest.importorskip('huggingface_hub.errors')
+    text = sentence(errors.LocalEntryNotFoundError('cannot find the requested files'))
+    assert text.startswith('weights must come from the Hugging Face Hub') and 'model.backbone.pretrained' in text
+    assert is_mistake(errors.LocalEntryNotFoundError('cannot find the requested files'))
 
 
 def caught(function, *arguments):
