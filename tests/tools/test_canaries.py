@@ -233,6 +233,7 @@ TOOL_CASES = {
         bad_list, ['segmentor.py', 'none', 'data/camvid/img_dir/val', 'labels', '--ids', '*'], 'have no image'),
     ('pseudo_label', 'out'): (
         resumed_labels, ['segmentor.py', 'good.pth', 'data/camvid/img_dir/val', '*'], 'labels with other settings'),
+    ('publish', 'checkpoint'): (bad_checkpoint('c.pth'), ['*', 'out.pth'], TRUST),
     ('show_predictions', 'checkpoint'): (bad_checkpoint('c.pth'), ['segmentor.py', '*'], TRUST),
     ('sweep', 'storage'): (no_database, ['sweep.py', '--storage', '*'], 'must be the URL of a database'),
     ('sweep', 'work_dir'): (no_journal_in_folder, ['sweep.py', '--work-dir', '*'], 'must be the journal of a sweep'),
