@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, get_dist_info
+from mmengine.dist import barrier, broadcast_object_list, get_dist_info
 from PIL import Image
 from torch import Tensor
 
@@ -100,10 +100,12 @@ def write_labels(
     barrier()
     _check_settings(root, settings)
     done = _done(root)
-    todo = [name for name in sorted(names) if name not in done]
+    # All processes must share the same list: the fast ones write labels while the slow ones still look.
+    todo = [[name for name in sorted(names) if name not in done]]
+    broadcast_object_list(todo)
     _label_share(
         label,
-        [(name, names[name]) for name in todo[rank::processes]],
+        [(name, names[name]) for name in todo[0][rank::processes]],
         folder,
         root,
         settings,
