@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..distillers.teacher import teachers_by_name
+from ..distillers.teacher import live_teachers, teachers_by_name
 from ..io.configs import flatten, outer_preprocessor, shown
+from ..io.errors import ConfigError
 from ..io.runs import Run
 
 # Keys that affect what a network learns. All other keys are about logging, checkpoints and tests.
@@ -212,9 +213,17 @@ def fixed_settings(run: Run) -> dict[str, dict[str, Any]]:
         },
     }
     if model.get('teacher') is not None:
-        for name, teacher in teachers_by_name(model['teacher']).items():
+        for name, teacher in teachers_by_name(_without_cache(model['teacher'])).items():
             settings[f'teacher {name}'.strip()] = flatten(teacher, f'model.teacher.{name}'.rstrip('.'))
     return settings
+
+
+def _without_cache(teacher: Any) -> Any:
+    """A teacher without its stored outputs, which are those of its network; as it is if it has nothing else."""
+    try:
+        return live_teachers(teacher)
+    except ConfigError:
+        return teacher
 
 
 def _labeled(dataset: Any) -> Any:

@@ -118,6 +118,7 @@ class Request(NamedTuple):
         seed: Seed of the augmentations.
         part: Number of this process among several that are not connected, such as the tasks of a SLURM array.
         parts: Number of these processes.
+        paths: Paths in the teacher to store, such as those of several configs; those of the config's terms if empty.
     """
 
     folder: str
@@ -128,6 +129,7 @@ class Request(NamedTuple):
     seed: int = 0
     part: int = 0
     parts: int = 1
+    paths: tuple[str, ...] = ()
 
 
 def make_cache(
@@ -150,7 +152,7 @@ def make_cache(
     init_default_scope(config.get('default_scope') or 'mmseg')
     model = _distiller(config)
     dataset = _training_views(config, request, model)
-    paths = teacher_paths(model.all_terms.values())
+    paths = list(request.paths) or teacher_paths(model.all_terms.values())
     batches = _Batches(model, dataset, config)
     facts = {
         **data_facts(model.data_preprocessor, dataset, 'model.teacher'),

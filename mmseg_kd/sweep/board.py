@@ -1,9 +1,12 @@
 """The state of a sweep: all its studies, and the studies that each one starts from."""
 
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
+from ..io.progress import duration
 from ..io.tables import markdown_table
+from .caches import SharedCache
 from .leases import Leases
 from .plan import Sweep
 from .recorded_values import check_values
@@ -17,6 +20,7 @@ class Board:
         sweep: sweep to run.
         database: Optuna's storage.
         costs: ``iterations`` and ``step_seconds`` of each candidate.
+        caches: stored teacher outputs that candidates share.
 
     Example:
         >>> from mmseg_kd.sweep.plan import Candidate, Stage
@@ -28,8 +32,8 @@ class Board:
         ['tune/cwd', 'tune/pi']
     """
 
-    def __init__(self, sweep: Sweep, database: Any, costs: dict[str, dict]) -> None:
-        self.sweep, self.costs = sweep, costs
+    def __init__(self, sweep: Sweep, database: Any, costs: dict[str, dict], caches: Sequence[SharedCache] = ()) -> None:
+        self.sweep, self.costs, self.caches = sweep, costs, caches
         self._by_name = {
             (stage.name, candidate): Study(sweep, stage, candidate, database)
             for stage in sweep.stages
@@ -118,7 +122,7 @@ class Board:
         return done, total, left
 
     def table(self) -> str:
-        """Three parts: best values and results of each study, training cost of each candidate, and failed runs."""
+        """Parts: best values and results of each study, training cost of each candidate, caches, and failed runs."""
         rows = [('stage/candidate', self.sweep.metric, 'trials', 'best values')]
         rows += [(study.key, *self._result(study)) for study in self.studies]
         costs = [('candidate', 'iterations', 'seconds per step', 'seconds of all steps')]
@@ -134,7 +138,45 @@ class Board:
             if run['state'] == 'failed'
         ]
         return '\n\n'.join(
-            [markdown_table(rows), markdown_table(costs)] + (['failed:\n' + '\n'.join(failures)] if failures else [])
+            [markdown_table(rows), markdown_table(costs), *self._cache_parts()]
+            + (['failed:\n' + '\n'.join(failures)] if failures else [])
+        )
+
+    def _cache_parts(self) -> list[str]:
+        """A table with the cost of each cache, and a line with that of all; nothing without caches."""
+        if not self.caches:
+            return []
+        rows = [('cache', 'candidates', 'views', 'megabytes', 'seconds, once', 'runs', 'seconds per run')]
+        seconds = size = 0.0
+        for cache in self.caches:
+            cost, count = cache.cost, self._planned(cache.candidates)
+            seconds, size = seconds + cost.seconds, size + cost.bytes
+            rows.append(
+                (
+                    str(cache.number),
+                    ', '.join(cache.candidates),
+                    str(cache.settings['views']),
+                    f'{cost.bytes / 1e6:.3g}',
+                    f'{cost.seconds:.4g}',
+                    str(count),
+                    f'{cost.seconds / count:.3g}' if count else '-',
+                )
+            )
+        used = self._planned([name for cache in self.caches for name in cache.candidates])
+        budget = self.sweep.budget
+        beside = f', beside their budget of {budget["value"]:.4g} s each' if budget['kind'] == 'seconds' else ''
+        return [
+            markdown_table(rows),
+            f'stored teacher outputs count once for the whole sweep: {duration(seconds)} and {size / 1e6:.3g} MB for '
+            f'{used} runs' + (f', {seconds / used:.3g} s for each run{beside}' if used else ''),
+        ]
+
+    def _planned(self, candidates: Sequence[str]) -> int:
+        """The number of runs of some candidates in all stages that are not skipped."""
+        return sum(
+            len(study.trials) * len(study.stage.seeds)
+            for study in self.studies
+            if study.candidate in candidates and not self.skipped(study)
         )
 
     def _sources(self, study: Study) -> list[Study]:

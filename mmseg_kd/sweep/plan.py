@@ -14,15 +14,18 @@ from mmengine.config import Config
 from mmengine.visualization import LocalVisBackend
 from mmseg.registry import VISBACKENDS
 
+from ..cache import encoding
 from ..engine.checks import check_config
 from ..engine.metric_names import metric_names
 from ..engine.setup_terms import read_setup
 from ..io.command_line import add_arguments
 from ..io.configs import read_config
 from .budget import KINDS, stretch, value_at
+from .caches import check_sharing
 
 SCALARS = 'scalars.json'
 SAMPLERS = ('grid', 'random', 'tpe')
+MANY_CLASSES = (10**6, 1, 1)  # a map that holds the classes of any encoding
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,8 @@ class Sweep:
         budget: ``dict(kind='iterations', 'epochs' or 'seconds', value=...)`` of every run.
         candidates: candidates by name.
         stages: stages in order.
+        cache: encodings and number of views of stored teacher outputs, which the candidates share; None for teachers
+            that run in every training.
 
     Example:
         >>> stage = Stage('tune', ('cwd',), seeds=(0,))
@@ -120,6 +125,7 @@ class Sweep:
     budget: dict
     candidates: dict[str, Candidate]
     stages: tuple[Stage, ...]
+    cache: dict[str, Any] | None = None
 
     @property
     def active_candidates(self) -> dict[str, Candidate]:
@@ -152,7 +158,7 @@ def load_sweep(path: str, options: dict[str, Any] | None = None) -> Sweep:
     config = read_config(path)
     config.merge_from_dict(options or {})
     content = {key: value for key, value in config._cfg_dict.to_dict().items() if not key.startswith('_')}
-    keys = {'name', 'work_dir', 'metric', 'seeds', 'budget', 'candidates', 'stages', 'options'}
+    keys = {'name', 'work_dir', 'metric', 'seeds', 'budget', 'candidates', 'stages', 'options', 'cache'}
     _check_keys('the sweep file', content, keys, {'name', 'seeds', 'budget', 'candidates', 'stages'})
     common = flatten(content.get('options', {}))
     candidates = {name: _candidate(name, value, common) for name, value in content['candidates'].items()}
@@ -165,11 +171,14 @@ def load_sweep(path: str, options: dict[str, Any] | None = None) -> Sweep:
         budget=_budget(content['budget']),
         candidates=candidates,
         stages=tuple(_stage(stage, content['seeds'], candidates) for stage in content['stages']),
+        cache=_cache(content.get('cache')),
     )
     names = [stage.name for stage in sweep.stages]
     if not names or len(set(names)) < len(names):
         raise ValueError(f'stages must be at least one, with different names, but are {names}')
     _check_configs(sweep)
+    if sweep.cache is not None:
+        check_sharing(sweep)
     return sweep
 
 
@@ -298,6 +307,21 @@ def _budget(value: dict) -> dict:
     if value['kind'] not in KINDS or not value['value'] > 0:
         raise ValueError(f'budget must have a kind out of {", ".join(KINDS)} and a value > 0, but is {value}')
     return value
+
+
+def _cache(value: dict | None) -> dict | None:
+    if value is None:
+        return None
+    _check_keys('cache', value, {'views', 'logits', 'features'}, {'views'})
+    settings = dict(dict(logits='float16', features='float16'), **value)
+    if type(settings['views']) is not int or settings['views'] < 1:
+        raise ValueError(f'cache.views must be a number of views >= 1, but is {settings["views"]!r}')
+    for name in ('logits', 'features'):
+        try:
+            encoding(str(settings[name]), MANY_CLASSES)
+        except ValueError as error:
+            raise ValueError(f'cache.{name}: {error}') from None
+    return settings
 
 
 def _check_inheritance(candidate: Candidate, candidates: dict[str, Candidate], below: tuple[str, ...] = ()) -> None:

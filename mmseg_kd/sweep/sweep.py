@@ -11,6 +11,7 @@ from typing import Any, TextIO
 from ..io.tables import markdown_table
 from .board import Board
 from .budget import iterations_of, teachers
+from .caches import fix_caches, make_caches, shared_caches, with_caches, without_cache
 from .leases import Lease, Leases
 from .plan import Candidate, Stage, Sweep
 from .progress import SweepProgress, duration
@@ -64,7 +65,7 @@ def run_sweep(
     Raises:
         FileNotFoundError: if a teacher has no checkpoint.
         ImportError: if Optuna is not installed.
-        RuntimeError: if the budget is in seconds and a training step cannot be measured.
+        RuntimeError: if the budget is in seconds and a training step cannot be measured, or a cache cannot be made.
         ValueError: if the database does not answer, or the sweep was started with other settings.
     """
     out = out or sys.stdout
@@ -81,8 +82,11 @@ def run_sweep(
     leases = Leases(database, f'{sweep.name}/leases', work_dir / LOCKS, patience=6 * heartbeat)
     progress = SweepProgress(sum(count for *_, count in plan(sweep)), out)
     try:
+        caches = fix_caches(sweep, database, leases)
+        make_caches(sweep, caches, leases, heartbeat, poll, progress.event)
+        sweep = with_caches(sweep, caches)
         costs = fix_costs(sweep, database, leases, heartbeat, progress.event)
-        board = Board(sweep, database, costs)
+        board = Board(sweep, database, costs, caches)
         board.open(leases)
         if retry_failed:
             progress.event(f'{board.retry(leases)} failed runs are queued again')
@@ -143,6 +147,10 @@ def dry_run(sweep: Sweep, out: TextIO | None = None) -> None:
         if reason
         else f'{duration(total)} of training steps for one worker, without validation\n'
     )
+    if sweep.cache is not None:
+        lines = [*map(str, shared_caches(sweep)), without_cache(sweep)]
+        told = '\n'.join(line for line in lines if line)
+        out.write(f'{told}\nthe times are those with the teacher itself: a dry run makes no cache\n')
 
 
 def plan(sweep: Sweep) -> Iterator[tuple[Stage, str, int]]:

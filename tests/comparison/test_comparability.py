@@ -108,6 +108,7 @@ def few_labels(config, kind, **more):
 def test_a_method_may_choose_unlabeled_images_and_the_number_of_teachers(tmp_path):
     more = dict(unlabeled_pipelines=[PIPELINE], unlabeled=dict(type='UnlabeledFolderDataset'))
     deep, both = (distilled(model__teacher=dict.fromkeys(names, TEACHER)) for names in (['deep'], ['deep', 'wide']))
+    deep['model']['teacher']['cache'] = 'work_dirs/cache/deep'  # the same outputs, stored
     write_run(tmp_path / 'baseline', few_labels(alone(), 'LabeledPartDataset'), [30.0])
     for name, config in (('deep', deep), ('both', both)):
         write_run(tmp_path / name, few_labels(config, 'SemiSupervisedDataset', **more), [31.0])

@@ -12,11 +12,17 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from fork_server import forked_python
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
 
+from mmseg_kd.cache.shards import FORMAT
 from mmseg_kd.datasets import write_digit_scenes
+from mmseg_kd.io.configs import read_config
 from mmseg_kd.io.safe_pickle import UnsafeFileError
 from mmseg_kd.io.stop_signals import stop_signals
+from mmseg_kd.sweep import caches as caches_module
 from mmseg_kd.sweep import sweep as sweep_module
 from mmseg_kd.sweep.plan import load_sweep
 from mmseg_kd.sweep.storage import open_storage
@@ -27,6 +33,7 @@ from mmseg_kd.sweep.worker import prepare_folder
 optuna = pytest.importorskip('optuna')
 FORK = multiprocessing.get_context('fork')
 LR, DECAY = 'optim_wrapper.optimizer.lr', 'optim_wrapper.optimizer.weight_decay'
+CACHE = 'model.teacher.cache'
 TEMPERATURE, WEIGHT = 'model.terms.loss_pi.loss.temperature', 'model.terms.loss_pi.weight'
 
 # Trains nothing: writes logs and checkpoints as MMEngine does, fails where it should, and records its arguments.
@@ -555,6 +562,44 @@ def test_a_dry_run_without_data_says_why_the_time_is_unknown(workplace, monkeypa
     assert '1 runs; their time is unknown: a training step cannot be measured: ' in out.getvalue()
 
 
+def test_a_cache_is_made_once_for_all_workers_and_counted_once(workplace, monkeypatch):
+    stages = [
+        dict(name='tune', candidates=['alone', 'pi'], space={LR: [0.1, 0.01]}),
+        dict(name='final', candidates=['pi', 'both'], seeds=[1, 2]),
+    ]
+    loader = dict(sampler=dict(type='InfiniteSampler'), dataset=dict(type='CamVidDataset'))
+    place = workplace(stages=stages, cache=dict(views=3), options=dict(train_dataloader=loader))
+
+    def make(cache, candidate, lease, heartbeat, poll, say):
+        with (place.folder / 'made').open('a') as file:
+            file.write(f'{cache.number} {candidate.name} {candidate.options.get(CACHE)}\n')
+        time.sleep(0.5)  # the other worker has to wait
+        shards = Path(cache.folder, 'shards')
+        shards.mkdir(parents=True)
+        (shards / 'all.json').write_text(json.dumps(dict(bytes=2000, seconds=1.5)))
+        (shards.parent / 'index.json').write_text(json.dumps(dict(format=FORMAT, views=3, paths={})))
+
+    monkeypatch.setattr(caches_module, '_make', make)
+    workers = [place.start(), place.start()]
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    table = place.run()
+    assert (place.folder / 'made').read_text() == '0 pi None\n'
+    assert row(table, '0') == ['pi, both', '3', '0.002', '1.5', '6', '0.25']
+    assert table.endswith('count once for the whole sweep: 1.5 s and 0.002 MB for 6 runs, 0.25 s for each run')
+    folder = f'{place.folder}/runs/cache/0'
+    assert place.read('final/both/0_seed1')['options'][CACHE] == folder
+    assert place.read('final/both/0_seed1', 'options.json')[CACHE] == folder
+    assert CACHE not in place.read('tune/alone/0_seed0', 'options.json')
+    file = place.folder / 'sweep.py'
+    content = file.read_text()
+    for changed in ("{'views': 4}", 'None'):
+        file.write_text(content.replace("{'views': 3}", changed))
+        with pytest.raises(ValueError, match="toy was started with cache = .*'views': 3.*, but now has .*; change the"):
+            place.run()
+
+
 RECORD = dict(params={LR: 0.1}, iterations=9, state='running', error=None, miou=None)
 
 
@@ -655,6 +700,38 @@ def test_a_real_sweep_survives_a_kill(tmp_path):
         )
         assert (last['step'], last['mIoU']) == (40, record['miou'])
     assert (tmp_path / 'runs/final/pi/0_seed1/student/student.pth').exists()
+
+
+@pytest.mark.slow
+def test_a_real_sweep_continues_a_killed_cache_and_trains_with_it(tmp_path):
+    pytest.importorskip('sklearn')
+    write_digit_scenes(tmp_path / 'digits', num_train=16, num_val=4)
+    loader = dict(batch_size=4, dataset=dict(data_root=str(tmp_path / 'digits')))
+    pi = 'mmseg_kd::sweeps/digits/pi.py'
+    options = dict(train_dataloader=loader, val_dataloader=loader, model=dict(teacher=dict(checkpoint='teacher.pth')))
+    (tmp_path / 'sweep.py').write_text(
+        'name, work_dir, seeds, cache = "real", "runs", [0], dict(views=60)\n'
+        f'budget, options = dict(kind="seconds", value=1), {options!r}\n'
+        f'candidates, stages = dict(pi="{pi}"), [dict(name="final", candidates=["pi"])]\n'
+    )
+    init_default_scope('mmseg')
+    teacher = MODELS.build(read_config('mmseg_kd::demo/teacher.py').model)
+    torch.save(dict(state_dict=teacher.state_dict()), tmp_path / 'teacher.pth')
+    command, shards = [sys.executable, ROOT / 'tools/sweep.py', 'sweep.py'], tmp_path / 'runs/cache/0/shards'
+    settings = dict(cwd=tmp_path, stdout=subprocess.PIPE, text=True, env={**os.environ, 'PYTHONWARNINGS': 'ignore'})
+    sweep = subprocess.Popen(command, **settings)
+    until(lambda: list(shards.glob('*.safetensors')) or sweep.poll() is not None)
+    sweep.kill()
+    sweep.communicate()
+    before = {path: path.stat().st_mtime_ns for path in shards.glob('*.json')}
+    assert not (shards.parent / 'index.json').exists()
+    done = subprocess.run(command, **settings)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert '16 images x 60 views: ' in done.stdout and 'cache 0 is complete: ' in done.stdout
+    assert row(done.stdout, '0')[:2] == ['pi', '60'] and 'beside their budget of 1 s each' in done.stdout
+    assert re.fullmatch(r'\d+\.\d\d', row(done.stdout, 'final/pi')[0])
+    assert "cache='runs/cache/0'" in next((tmp_path / 'runs/final/pi/0_seed0').glob('*/vis_data/config.py')).read_text()
 
 
 @pytest.mark.parametrize(
