@@ -9,6 +9,7 @@ from studies import LR, board_of, record
 
 from mmseg_kd.cache import TeacherCache
 from mmseg_kd.engine.teacher_cache import Request
+from mmseg_kd.sweep.budget import measure_step_seconds
 from mmseg_kd.sweep.caches import SharedCache, make_caches, make_here, obstacle, shared_caches, with_caches
 from mmseg_kd.sweep.plan import Candidate, load_sweep
 from mmseg_kd.sweep.sweep import dry_run
@@ -204,7 +205,7 @@ def test_a_cache_that_cannot_be_made_ends_the_sweep_with_the_reason(read, tmp_pa
     assert said == ['toy/cache/0', str(caches[0]), 'released']
 
 
-def test_what_any_candidate_reads_is_stored(tmp_path):
+def test_what_any_candidate_reads_is_stored_and_steps_are_timed_with_it(tmp_path, monkeypatch):
     config = write_config(tmp_path)
     config.model.terms = dict(loss_pi=TERMS['loss_pi'])
     config.dump(tmp_path / 'pi.py')
@@ -213,3 +214,9 @@ def test_what_any_candidate_reads_is_stored(tmp_path):
     make_here(str(tmp_path / 'asked'), str(tmp_path / 'told'))
     assert TeacherCache(tmp_path / 'cache').shapes == {'logits': (1, 11, 2, 2), 'backbone[2]': (1, 32, 2, 2)}
     assert (tmp_path / 'told').read_text().startswith('5 images x 1 views: ')
+
+    monkeypatch.delattr('mmseg_kd.distillers.FrozenTeacher.read')
+    config.model.teacher.cache = request.folder
+    config.train_cfg = dict(type='IterBasedTrainLoop', max_iters=4)
+    config.optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))
+    assert measure_step_seconds(dict(pi=config), warmup=0, rounds=1)['pi'] > 0
