@@ -6,10 +6,20 @@ INPUTS = $(wildcard requirements/*) pyproject.toml setup.py Makefile
 PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test test-fast test-slow coverage mutation test-upstream lint docs clean
+.PHONY: demo demo-real test test-fast test-slow coverage mutation test-upstream lint docs clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python examples/demo.py $(OPTIONS)
+
+# The same on photographs, with `tools/distill.py`: half an hour on two cores. It needs data/camvid (docs/data.md).
+REAL = work_dirs/demo_real
+STUDENT = configs/camvid/ddrnet_23_slim_half_camvid.py
+TEACHER = configs/camvid/lite2_camvid.py --checkpoint docs/benchmarks/teachers/lite2_camvid.pth
+demo-real: $(VENV)/.ready
+	$(BIN)/python tools/train.py $(STUDENT) --work-dir $(REAL)/baseline $(OPTIONS)
+	$(BIN)/python tools/distill.py $(STUDENT) --teacher $(TEACHER) --before $(REAL)/baseline/iter_600.pth \
+		--work-dir $(REAL)/distilled $(OPTIONS)
+	$(BIN)/python tools/compare.py $(REAL)/baseline $(REAL)/distilled --predictions 4 --out $(REAL)/comparison
 
 test: $(VENV)/.ready
 	$(PYTEST)

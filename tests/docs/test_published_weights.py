@@ -1,0 +1,29 @@
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmseg.registry import MODELS
+
+from mmseg_kd.io.checkpoint import load_weights
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / 'docs/benchmarks/teachers').glob('*.pth'))
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda path: path.stem)
+def test_published_weights_are_small_and_fit_their_config(path):
+    pytest.importorskip('timm')
+    assert path.stat().st_size < 10e6
+    network = MODELS.build(Config.fromfile(ROOT / f'configs/camvid/{path.stem}.py').model)
+    before = network.decode_head.conv_seg.bias.sum().item()
+    load_weights(network, str(path))  # refuses missing and unexpected weights
+    assert network.decode_head.conv_seg.bias.sum().item() != before
+
+
+def test_the_command_of_the_real_demo_names_files_that_exist():
+    text = (ROOT / 'Makefile').read_text()
+    (teacher,) = [line for line in text.splitlines() if line.startswith('TEACHER =')]
+    (student,) = [line for line in text.splitlines() if line.startswith('STUDENT =')]
+    config, _, weights = teacher.split()[2:]
+    assert all((ROOT / path).is_file() for path in (config, weights, student.split()[2]))
+    assert Config.fromfile(ROOT / student.split()[2]).train_cfg.max_iters == 600 and 'baseline/iter_600.pth' in text
