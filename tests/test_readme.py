@@ -141,3 +141,7 @@ def test_commands_for_several_gpus_keep_the_images_of_a_step(config, gpus, slurm
 
 def test_there_are_commands_for_four_and_eight_gpus():
     assert {int(gpus) for _, gpus, *_ in COMMANDS if gpus} >= {4, 8} and len(COMMANDS) >= 5
+
+
+def test_links_of_the_changelog_are_relative_to_the_site():
+    assert '](docs/' not in (ROOT / 'CHANGELOG.md').read_text(encoding='utf-8')
