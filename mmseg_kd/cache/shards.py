@@ -21,7 +21,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..io.errors import ConfigError
-from ..io.files import remove_leftovers, write_atomically
+from ..io.files import file_hash, remove_leftovers, write_atomically
 from .encodings import encoding
 
 FORMAT = 1
@@ -315,10 +315,7 @@ class TeacherCache:
 
     def _verify(self, path: Path, name: str) -> None:
         try:
-            with open(path, 'rb') as file:
-                found = (
-                    hashlib.file_digest(file, 'sha256').hexdigest() if hasattr(hashlib, 'file_digest') else _sha(file)
-                )
+            found = file_hash(path)
         except FileNotFoundError:
             found = 'nothing'
         if found != self.index['shards'].get(name):
@@ -424,10 +421,3 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _text(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=1, sort_keys=True)
-
-
-def _sha(file: Any) -> str:
-    digest = hashlib.sha256()
-    for block in iter(lambda: file.read(1 << 20), b''):
-        digest.update(block)
-    return digest.hexdigest()

@@ -1,6 +1,5 @@
 """Teachers whose outputs were stored before training."""
 
-import hashlib
 import importlib
 import logging
 import os
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from ..cache import TeacherCache, check_fingerprint
 from ..io.configs import flatten, model_config, named_types, published_weights
 from ..io.errors import ConfigError
+from ..io.files import file_hash
 from .taps import PathError
 
 MAKE = 'tools/cache_teacher.py'
@@ -174,7 +174,9 @@ def teacher_facts(spec: Any, key: str) -> dict[str, Any]:
     if checkpoint == 'auto':
         checkpoint = published_weights(str(config))
     elif checkpoint is not None and '://' not in checkpoint:
-        checkpoint = f'SHA-256 {_hash(checkpoint)}'
+        if not os.path.isfile(checkpoint):
+            raise FileNotFoundError(f'there is no checkpoint {checkpoint}')
+        checkpoint = f'SHA-256 {file_hash(checkpoint)}'
     settings = dict(model=network, checkpoint=checkpoint, **{name: spec.get(name) for name in SETTINGS})
     # Defaults are left out.
     settings['scale'] = None if settings['scale'] == 1 else settings['scale']
@@ -218,16 +220,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
-
-
-def _hash(path: str) -> str:
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'there is no checkpoint {path}')
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        for block in iter(lambda: file.read(1 << 20), b''):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _size(size: Sequence[int]) -> str:

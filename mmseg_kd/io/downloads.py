@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlparse
 import torch
 from mmengine.dist import barrier, is_main_process
 
+from .files import file_hash
 from .progress import ProgressLine
 from .trust import REMEDY, trusted
 
@@ -58,7 +59,7 @@ def download(address: str) -> str:
 
 def _ensure(address: str, target: Path, former: Path) -> None:
     wanted = _hash_in(target.name)
-    if target.is_file() or (wanted and former.is_file() and _hash_of(former).startswith(wanted)):
+    if target.is_file() or (wanted and former.is_file() and file_hash(former).startswith(wanted)):
         return
     _check_scheme(address, address)
     # Two processes may download at once. Each writes a file of its own, and the last one to finish stays.
@@ -127,11 +128,3 @@ def _check_scheme(address: str, asked: str) -> None:
 def _hash_in(name: str) -> str:
     match = HASH.search(name)
     return '' if match is None or DATE.fullmatch(match[1]) else match[1]
-
-
-def _hash_of(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

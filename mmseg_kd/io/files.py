@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import hashlib
 import itertools
 import os
 import re
@@ -128,6 +129,27 @@ def _lock(descriptor: int) -> bool:
         except OSError:
             pass
     return True
+
+
+def file_hash(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits.
+
+    Args:
+        path: Path of the file; it is read in blocks.
+
+    Raises:
+        OSError: If the file cannot be read.
+
+    Example:
+        >>> _ = Path('a.bin').write_bytes(b'a')
+        >>> file_hash('a.bin')[:8]
+        'ca978112'
+    """
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def read_list(path: str | Path) -> list[str]:

@@ -91,7 +91,7 @@ def test_auto_takes_the_file_that_lies_in_the_hub_folder(tmp_path, monkeypatch, 
     file = tmp_path / 'hub' / 'checkpoints' / address.rsplit('/', 1)[1]
     file.parent.mkdir(parents=True)
     torch.save(dict(state_dict=dict(a=torch.ones(1))), file)
-    monkeypatch.setattr(downloads, '_hash_of', lambda path: downloads._hash_in(path.name))
+    monkeypatch.setattr(downloads, 'file_hash', lambda path: downloads._hash_in(path.name))
     assert read_checkpoint(address)['state_dict']['a'] == 1
 
 
