@@ -17,7 +17,7 @@ STUDENT = configs/camvid/ddrnet_23_slim_half_camvid.py
 TEACHER = configs/camvid/lite2_camvid.py --checkpoint docs/benchmarks/teachers/lite2_camvid.pth
 demo-real: $(VENV)/.ready
 	$(BIN)/python tools/train.py $(STUDENT) --work-dir $(REAL)/baseline $(OPTIONS)
-	$(BIN)/python tools/distill.py $(STUDENT) --teacher $(TEACHER) --before $(REAL)/baseline/iter_600.pth \
+	$(BIN)/python tools/distill.py $(STUDENT) --teacher $(TEACHER) --before $(REAL)/baseline/iter_2400.pth \
 		--work-dir $(REAL)/distilled $(OPTIONS)
 	$(BIN)/python tools/compare.py $(REAL)/baseline $(REAL)/distilled --predictions 4 --out $(REAL)/comparison
 

@@ -1,6 +1,6 @@
 _base_ = [
-    '../_base_/models/bisenetv2_half_scratch.py', '../_base_/datasets/camvid_class_weight.py',
-    '../_base_/schedules/adamw_600.py', '../_base_/default_runtime.py'
+    '../_base_/models/bisenetv2_half_scratch.py', '../_base_/datasets/camvid_crop192.py',
+    '../_base_/schedules/adamw_2400.py', '../_base_/default_runtime.py'
 ]
 loss = dict(class_weight=_base_.class_weight)
 _base_.model.auxiliary_head[0].update(num_classes=11)

@@ -282,10 +282,11 @@ class TeacherCache:
             for path, parts in found.items():
                 for key in self._parts(shard, path):
                     parts.setdefault(key, []).append(shard.get_slice(f'{path}:{key}')[row : row + 1])
-        values = {
-            path: self._encodings[path].decode({key: torch.cat(rows).to(device) for key, rows in parts.items()})
-            for path, parts in found.items()
-        }
+        with torch.autocast(torch.device(device).type, enabled=False):  # on CPUs, it refuses to concatenate half precision
+            values = {
+                path: self._encodings[path].decode({key: torch.cat(rows).to(device) for key, rows in parts.items()})
+                for path, parts in found.items()
+            }
         for path in paths:
             if path not in values:
                 values[path] = self._shard(CONSTANTS).get_tensor(path).to(device)

@@ -213,7 +213,10 @@ def as_arguments(options: dict[str, Any]) -> list[str]:
     texts = []
     for key, value in options.items():
         text = f'{key}={_text(value)}'
-        read = parser.parse_args(['config', '--cfg-options', text]).cfg_options
+        try:
+            read = parser.parse_args(['config', '--cfg-options', text]).cfg_options
+        except (RecursionError, AssertionError):  # MMEngine's parser, for dicts in lists and brackets in words
+            read = {}
         if read != {key: value} or type(read[key]) is not type(value):
             raise ValueError(
                 f'{key} must be a value that --cfg-options can pass on (numbers, words, lists of them), '

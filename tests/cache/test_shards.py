@@ -45,6 +45,13 @@ def test_every_image_of_every_view_is_found_again(tmp_path, monkeypatch):
     assert cost.seconds == 1.0 and cost.bytes == sum(f.stat().st_size for f in tmp_path.rglob('*.safetensors'))
 
 
+def test_autocast_changes_no_value(tmp_path):
+    cache = TeacherCache(write(tmp_path / 'cache'))
+    with torch.autocast('cpu', torch.bfloat16):
+        read = cache.read(['logits'], [(2, 1), (1, 0)], [102, 1])['logits']
+    assert read.dtype == torch.float32 and read.flatten().tolist() == [12.0, 0.5, 1.0, 0.5]
+
+
 def test_one_flipped_byte_is_refused_by_name_and_its_shard_is_made_again(tmp_path):
     folder = write(tmp_path / 'cache')
     path = folder / 'shards' / 'view001-00000.safetensors'

@@ -26,4 +26,4 @@ def test_the_command_of_the_real_demo_names_files_that_exist():
     (student,) = [line for line in text.splitlines() if line.startswith('STUDENT =')]
     config, _, weights = teacher.split()[2:]
     assert all((ROOT / path).is_file() for path in (config, weights, student.split()[2]))
-    assert Config.fromfile(ROOT / student.split()[2]).train_cfg.max_iters == 600 and 'baseline/iter_600.pth' in text
+    assert Config.fromfile(ROOT / student.split()[2]).train_cfg.max_iters == 2400 and 'baseline/iter_2400.pth' in text

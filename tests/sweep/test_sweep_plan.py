@@ -211,7 +211,7 @@ def test_values_reach_the_training_unchanged(value, text):
     assert as_arguments({'a.b': value}) == [f'a.b={text}']
 
 
-@pytest.mark.parametrize('value', ['1', 'a,b', 'with space', dict(a=1), float('inf') - float('inf')])
+@pytest.mark.parametrize('value', ['1', 'a,b', 'with space', ['a(b'], dict(a=1), [dict(b=1, c=2)], float('inf') - float('inf')])
 def test_a_value_that_would_be_parsed_as_another_one_is_refused(value):
     with pytest.raises(ValueError, match='a.b must be a value that --cfg-options can pass on'):
         as_arguments({'a.b': value})
