@@ -1,4 +1,4 @@
-"""The pages on methods, made from configs, the metafile, and the costs and results that were measured."""
+"""The pages on methods, made from configs, the metafile, and the costs that were measured."""
 
 import csv
 import re
@@ -58,12 +58,6 @@ def read_costs(path: Path) -> Costs:
         for row in csv.DictReader(file):
             costs.setdefault(row['loss'], {})[row['note']] = float(row['ms']) / float(row['kl_ms'])
     return costs
-
-
-def read_results(path: Path) -> dict[str, str]:
-    """The mIoU of every method in the table of ``docs/benchmarks/camvid.md``, with the gain over the baseline."""
-    rows = re.findall(r'^\| (\w+) \| ([\d.]+) \| ([+-][\d.]+) \|', path.read_text(encoding='utf-8'), re.MULTILINE)
-    return {method: f'{miou} ({gain})' for method, miou, gain in rows}
 
 
 def method_configs(folder: Path) -> list[Path]:
@@ -136,11 +130,10 @@ def zoo_pages(root: Path) -> dict[str, str]:
     """
     folder = root / 'configs' / 'kd'
     costs, metafile = costs_of(root), _Metafile(folder)
-    results = read_results(root / 'docs' / 'benchmarks' / 'camvid.md')
-    return {_method(path): _zoo_page(path, costs, metafile, results) for path in method_configs(folder)}
+    return {_method(path): _zoo_page(path, costs, metafile) for path in method_configs(folder)}
 
 
-def _zoo_page(path: Path, costs: Costs, metafile: '_Metafile', results: dict[str, str]) -> str:
+def _zoo_page(path: Path, costs: Costs, metafile: '_Metafile') -> str:
     method, terms = _method(path), _terms(path)
     losses = dict.fromkeys(type(term.loss) for term in terms)
     others = sorted(p.name for p in path.parent.glob(f'{method}_r101_*.py') if p != path)
@@ -155,7 +148,6 @@ def _zoo_page(path: Path, costs: Costs, metafile: '_Metafile', results: dict[str
             f'{_cost(terms, costs)} x one softmax-KL ([how it was measured](../benchmarks/losses.md))',
         ),
         ('published mIoU', metafile.published(path)),
-        ('measured on CamVid', f'{results.get(method, "-")}, a [smoke test](../benchmarks/camvid.md), not a ranking'),
     ]
     config = Config(dict(terms=Config.fromfile(path).model.terms)).pretty_text.strip()
     return (

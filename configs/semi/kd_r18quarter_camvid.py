@@ -1,6 +1,6 @@
 _base_ = ['../_base_/setups/semi_r18quarter_camvid.py', '../_base_/terms/semi_kd.py']
 
-# From the deep teacher only, as in docs/benchmarks/semi_camvid.md.
+# From the deep teacher only.
 model = dict(
     type=_base_.distiller,
     teacher=dict(_delete_=True, deep=_base_.model.teacher.deep),
