@@ -1,0 +1,8 @@
+# DIST on logits with 30 % of the gradient (docs/benchmarks/camvid.md). `dist.py` also reads auxiliary heads, which many
+# networks lack.
+terms = dict(
+    loss_dist=dict(
+        student='logits',
+        teacher='logits',
+        loss=dict(type='DISTLoss'),
+        weight=dict(type='GradientShare', share=0.3)))
