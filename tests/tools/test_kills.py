@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from cached_distillation import files
 from fork_server import forked_environment, forked_python
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
@@ -110,6 +111,29 @@ def kill(process, folder, chance):
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     return process.wait() == -signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_a_cache_is_the_same_byte_by_byte(place):
+    command = [ROOT / 'tools/cache_teacher.py', 'distilled.py', '--views', '60', '--shard-size', '0.001', '--out']
+    finish(place, *command, 'whole')
+    chance, folder, log = random.Random(0), place / 'killed', place / 'cache.log'
+
+    def shards():
+        return len(list(folder.rglob('*.safetensors')))
+
+    for number, status in (*[(signal.SIGKILL, -signal.SIGKILL)] * 3, (signal.SIGTERM, 0)):
+        with log.open('w') as out:
+            process, wanted = start(place, *command, folder, out=out), shards() + chance.randint(1, 9)
+        while process.poll() is None and shards() < wanted:
+            time.sleep(0.001)
+        time.sleep(chance.uniform(0, 0.01))
+        os.killpg(process.pid, number)
+        assert process.wait(300) == status, log.read_text()[-3000:]
+    assert 'the same command makes the other shards' in log.read_text().splitlines()[-1]
+    assert not (folder / 'index.json').exists() and shards() > 4
+    finish(place, *command, folder)
+    assert files(folder) == files(place / 'whole') and shards() == 120
 
 
 def weights(path):
