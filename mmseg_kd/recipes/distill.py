@@ -52,8 +52,10 @@ def distill(args: argparse.Namespace) -> None:
         check_before_training(config)
     if args.dry_run:
         if first:
+            options = ' with the same --cfg-options' if args.cfg_options else ''
             print(
-                f'\nnothing was trained (--dry-run); train with the same command without it, or tools/train.py {file}'
+                '\nnothing was trained (--dry-run); train with the same command without it, or '
+                f'tools/train.py {file}{options}'
             )
         return
     train(config)

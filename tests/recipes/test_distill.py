@@ -23,7 +23,13 @@ def test_a_dry_run_writes_the_config_and_checks_it(own, tmp_path, capsys):
     out = capsys.readouterr().out
     assert 'with the terms of "cwd_tuned": the divergence of every class map' in out and 'ready to train' in out
     assert '| ground |' in out and 'nothing was trained (--dry-run)' in out
+    assert out.endswith('train.py ' + str(next((tmp_path / 'run' / 'config').iterdir())) + '\n')
     assert [path.name for path in (tmp_path / 'run').iterdir()] == ['config']
+
+
+def test_a_dry_run_says_that_options_are_not_in_the_config(own, tmp_path, capsys):
+    distill(arguments(own, tmp_path, '--dry-run', '--cfg-options', 'randomness.seed=3'))
+    assert capsys.readouterr().out.endswith('.py with the same --cfg-options\n')
 
 
 def test_one_call_leaves_a_student_for_plain_mmsegmentation_and_a_table(own, tmp_path, capsys):
