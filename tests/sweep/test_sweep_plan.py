@@ -278,9 +278,8 @@ def test_the_papers_candidates_differ_by_their_terms_alone():
         as_arguments(candidate.options)
 
 
-@pytest.mark.parametrize('data', ['demo', 'camvid'])
-def test_the_small_sweeps_search_the_terms_of_the_paper(data):
-    sweep = load_sweep(f'mmseg_kd::sweeps/{data}.py')
+def test_the_demo_sweep_searches_the_terms_of_the_paper():
+    sweep = load_sweep('mmseg_kd::sweeps/demo.py')
     terms = {name: list(candidate.read().model.get('terms', [])) for name, candidate in sweep.candidates.items()}
     assert terms == dict(
         alone=[],
@@ -289,6 +288,30 @@ def test_the_small_sweeps_search_the_terms_of_the_paper(data):
         pi_ho=['loss_pi', 'loss_ho'],
         pi_ifv=['loss_pi', 'loss_ifv'],
     )
+
+
+def test_the_camvid_sweep_differs_in_the_terms_alone():
+    sweep = load_sweep('mmseg_kd::sweeps/camvid.py')
+    configs = {name: candidate.read() for name, candidate in sweep.candidates.items()}
+    alone = configs.pop('alone')
+    assert {name: list(config.model.terms) for name, config in configs.items()} == {
+        name: [f'loss_{name.removesuffix("_tuned")}'] for name in configs
+    }
+    for config in configs.values():
+        assert config.model.student == alone.model and config.train_dataloader == alone.train_dataloader
+        assert config.optim_wrapper == alone.optim_wrapper and config.train_cfg == alone.train_cfg
+        assert config.train_cfg.max_iters == sweep.budget['value']
+    shares = {name: config.model.terms[f'loss_{name[:-6]}'].weight for name, config in configs.items() if '_tuned' in name}
+    assert list(shares.values()) == [dict(type='GradientShare', share=0.3)] * 4
+
+
+def test_the_views_are_those_of_one_config_and_the_time_is_that_of_the_demo():
+    stored, live = (load_sweep(f'mmseg_kd::sweeps/views_digits{end}.py') for end in ('', '_live'))
+    assert stored.cache and not live.cache and stored.candidates['pi'] == live.candidates['pi']
+    (pi, alone) = (live.candidates[name].read() for name in ('pi', 'alone'))
+    assert pi.train_dataloader == alone.train_dataloader and alone.train_dataloader.dataset.indices == 300
+    times = load_sweep('mmseg_kd::sweeps/demo_seconds.py')
+    assert times.budget == dict(kind='seconds', value=60) and list(times.candidates) == ['alone', 'pi']
 
 
 def test_the_demo_sweep_has_as_many_iterations_as_the_demo():
