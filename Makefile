@@ -11,14 +11,16 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 demo: $(VENV)/.ready
 	$(BIN)/python examples/demo.py $(OPTIONS)
 
-# The same on photographs, with `tools/distill.py`: half an hour on two cores. It needs data/camvid (docs/data.md).
+# The same on photographs, with `tools/distill.py`, and half of the iterations of docs/benchmarks/camvid.md: half an hour
+# on two cores at most. It needs data/camvid (docs/data.md).
 REAL = work_dirs/demo_real
 STUDENT = configs/camvid/ddrnet_23_slim_half_camvid.py
+SHORT = --cfg-options train_cfg.max_iters=1200 param_scheduler.0.end=1200
 TEACHER = configs/camvid/lite2_camvid.py --checkpoint docs/benchmarks/teachers/lite2_camvid.pth
 demo-real: $(VENV)/.ready
-	$(BIN)/python tools/train.py $(STUDENT) --work-dir $(REAL)/baseline $(OPTIONS)
-	$(BIN)/python tools/distill.py $(STUDENT) --teacher $(TEACHER) --before $(REAL)/baseline/iter_2400.pth \
-		--work-dir $(REAL)/distilled $(OPTIONS)
+	$(BIN)/python tools/train.py $(STUDENT) --work-dir $(REAL)/baseline $(SHORT) $(OPTIONS)
+	$(BIN)/python tools/distill.py $(STUDENT) --teacher $(TEACHER) --before $(REAL)/baseline/iter_1200.pth \
+		--work-dir $(REAL)/distilled $(SHORT) $(OPTIONS)
 	$(BIN)/python tools/compare.py $(REAL)/baseline $(REAL)/distilled --predictions 4 --out $(REAL)/comparison
 
 test: $(VENV)/.ready

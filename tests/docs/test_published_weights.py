@@ -26,4 +26,6 @@ def test_the_command_of_the_real_demo_names_files_that_exist():
     (student,) = [line for line in text.splitlines() if line.startswith('STUDENT =')]
     config, _, weights = teacher.split()[2:]
     assert all((ROOT / path).is_file() for path in (config, weights, student.split()[2]))
-    assert Config.fromfile(ROOT / student.split()[2]).train_cfg.max_iters == 2400 and 'baseline/iter_2400.pth' in text
+    (short,) = [line for line in text.splitlines() if line.startswith('SHORT =')]
+    assert 'train_cfg.max_iters=1200' in short and text.count('$(SHORT)') == 2 and 'baseline/iter_1200.pth' in text
+    assert 1200 % Config.fromfile(ROOT / student.split()[2]).default_hooks.checkpoint.interval == 0
