@@ -11,8 +11,8 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 demo: $(VENV)/.ready
 	$(BIN)/python examples/demo.py $(OPTIONS)
 
-# The same on photographs, with `tools/distill.py`, and half of the iterations of docs/benchmarks/camvid.md: half an hour
-# on two cores at most. It needs data/camvid (docs/data.md).
+# The same on photographs, with `tools/distill.py`, and half of the iterations of docs/benchmarks/camvid.md: a quarter of an
+# hour on two cores. It needs data/camvid (docs/data.md).
 REAL = work_dirs/demo_real
 STUDENT = configs/camvid/ddrnet_23_slim_half_camvid.py
 SHORT = --cfg-options train_cfg.max_iters=1200 param_scheduler.0.end=1200
