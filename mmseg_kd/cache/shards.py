@@ -282,7 +282,7 @@ class TeacherCache:
             for path, parts in found.items():
                 for key in self._parts(shard, path):
                     parts.setdefault(key, []).append(shard.get_slice(f'{path}:{key}')[row : row + 1])
-        with torch.autocast(torch.device(device).type, enabled=False):  # on CPUs, it refuses to concatenate half precision
+        with torch.autocast(torch.device(device).type, enabled=False):  # it refuses to concatenate halves on CPUs
             values = {
                 path: self._encodings[path].decode({key: torch.cat(rows).to(device) for key, rows in parts.items()})
                 for path, parts in found.items()

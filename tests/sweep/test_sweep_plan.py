@@ -211,7 +211,9 @@ def test_values_reach_the_training_unchanged(value, text):
     assert as_arguments({'a.b': value}) == [f'a.b={text}']
 
 
-@pytest.mark.parametrize('value', ['1', 'a,b', 'with space', ['a(b'], dict(a=1), [dict(b=1, c=2)], float('inf') - float('inf')])
+@pytest.mark.parametrize(
+    'value', ['1', 'a,b', 'with space', ['a(b'], dict(a=1), [dict(b=1, c=2)], float('inf') - float('inf')]
+)
 def test_a_value_that_would_be_parsed_as_another_one_is_refused(value):
     with pytest.raises(ValueError, match='a.b must be a value that --cfg-options can pass on'):
         as_arguments({'a.b': value})
@@ -301,7 +303,9 @@ def test_the_camvid_sweep_differs_in_the_terms_alone():
         assert config.model.student == alone.model and config.train_dataloader == alone.train_dataloader
         assert config.optim_wrapper == alone.optim_wrapper and config.train_cfg == alone.train_cfg
         assert config.train_cfg.max_iters == sweep.budget['value']
-    shares = {name: config.model.terms[f'loss_{name[:-6]}'].weight for name, config in configs.items() if '_tuned' in name}
+    shares = {
+        name: config.model.terms[f'loss_{name[:-6]}'].weight for name, config in configs.items() if '_tuned' in name
+    }
     assert list(shares.values()) == [dict(type='GradientShare', share=0.3)] * 4
 
 
