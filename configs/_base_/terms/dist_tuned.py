@@ -1,5 +1,4 @@
-# DIST on logits with 30 % of the gradient (docs/benchmarks/camvid.md). `dist.py` also reads auxiliary heads, which many
-# networks lack.
+# DIST on logits with 30 % of the gradient. `dist.py` also reads auxiliary heads, which many networks lack.
 terms = dict(
     loss_dist=dict(
         student='logits',
