@@ -8,6 +8,7 @@ from cached_distillation import cache, with_cache, write_config
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
 
+from mmseg_kd.distillers import cached_teacher
 from mmseg_kd.engine.teacher_cache import check_caches
 from mmseg_kd.engine.views import as_views, numbers_of
 from mmseg_kd.io.errors import ConfigError
@@ -93,7 +94,12 @@ def test_batches_that_are_augmented_later_are_refused(made):
         check_caches(model, Runner.build_dataloader(loader, seed=0).dataset)
 
 
-def test_a_teacher_whose_file_is_gone_is_not_compared(made):
+def test_a_teacher_whose_file_is_gone_is_not_compared_and_a_warning_says_so(made, monkeypatch):
+    lines = []
+    monkeypatch.setattr(cached_teacher, 'print_log', lambda text, *_: lines.append(text))
     config = with_cache(*made)
     config.model.teacher.checkpoint = 'gone.pth'
     check(config)
+    assert lines == [
+        'model.teacher.cache is used without a comparison with the teacher, because there is no checkpoint gone.pth'
+    ]
