@@ -4,8 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
+from mmseg_kd.io.command_line import add_options
 from mmseg_kd.io.configs import config_file
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd_startup import run_tool
@@ -20,7 +19,7 @@ def main():
         '--temperatures', type=float, nargs='+', default=[1, 2, 4, 8, 16], help='temperatures of the softened output'
     )
     parser.add_argument('--out', type=Path, help='folder for tables and plots; work_dirs/<config>/analysis if left out')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='override settings')
+    add_options(parser)
     add_trust_files(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()

@@ -9,9 +9,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from mmseg_kd.io.command_line import CONFIG_HELP, TERMS_HELP, check_files
+from mmseg_kd.io.command_line import CONFIG_HELP, TERMS_HELP, add_options, check_files
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd_startup import run_tool
 
@@ -38,9 +36,7 @@ def main():
     )
     parser.add_argument('--shard-size', type=float, default=64, metavar='MB', help='size of a file in megabytes')
     parser.add_argument('--seed', type=int, default=0, help='seed of the augmentations')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='override settings of the config'
-    )
+    add_options(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by torch.distributed.launch')
     add_trust_files(parser)

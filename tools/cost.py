@@ -6,8 +6,7 @@ import platform
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
+from mmseg_kd.io.command_line import add_options
 from mmseg_kd.io.configs import config_file
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd_startup import run_tool
@@ -30,7 +29,7 @@ def main():
     parser.add_argument('--country', help='country code such as FRA, to measure energy and CO2')
     parser.add_argument('--train-log', metavar='RUN_DIR', help="work directory of the student's training")
     parser.add_argument('--out', type=Path, help='folder for the tables; work_dirs/<config>/analysis if left out')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='override settings')
+    add_options(parser)
     add_trust_files(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()

@@ -3,9 +3,7 @@
 import argparse
 import warnings
 
-from mmengine.config import DictAction
-
-from mmseg_kd.io.command_line import CONFIG_HELP, TERMS_HELP, check_files
+from mmseg_kd.io.command_line import CONFIG_HELP, TERMS_HELP, add_options, check_files
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd_startup import run_tool
 
@@ -15,9 +13,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help=CONFIG_HELP)
     parser.add_argument('--terms', help=TERMS_HELP)
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='override settings of the config'
-    )
+    add_options(parser)
     parser.add_argument('--images', type=int, default=50, help="number of validation images for the teacher's mIoU")
     parser.add_argument('--samples', type=int, default=32, help='number of label maps to read from each data set')
     parser.add_argument(

@@ -5,8 +5,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from mmengine.config import DictAction
-
+from mmseg_kd.io.command_line import add_options
 from mmseg_kd.io.configs import config_file
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd_startup import run_tool
@@ -22,7 +21,7 @@ def main():
     parser.add_argument(
         '--out', type=Path, required=True, metavar='FOLDER', help='folder for labeled.txt and unlabeled.txt'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='override settings')
+    add_options(parser)
     add_trust_files(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()

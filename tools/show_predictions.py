@@ -5,8 +5,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from mmengine.config import DictAction
-
+from mmseg_kd.io.command_line import add_options
 from mmseg_kd.io.configs import config_file
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd_startup import run_tool
@@ -21,13 +20,7 @@ def main():
     parser.add_argument(
         '--out', type=Path, metavar='FILE', help='PNG to write; work_dirs/<config>/analysis/predictions.png if left out'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='override settings, such as val_dataloader.dataset.indices=100 for the first 100 images',
-    )
+    add_options(parser, 'of the config, such as val_dataloader.dataset.indices=100 for the first 100 images')
     add_trust_files(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()

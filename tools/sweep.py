@@ -6,8 +6,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from mmengine.config import DictAction
-
+from mmseg_kd.io.command_line import add_options
 from mmseg_kd.io.trust import add_trust_files
 from mmseg_kd_startup import run_tool
 
@@ -28,13 +27,7 @@ def main():
     parser.add_argument(
         '--dry-run', action='store_true', help='print all runs with their iterations and times, without training'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='override settings of the sweep file, such as budget.value=40000 or seeds=[0,1]',
-    )
+    add_options(parser, 'of the sweep file, such as budget.value=40000 or seeds=[0,1]')
     add_trust_files(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()

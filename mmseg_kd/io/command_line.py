@@ -1,7 +1,9 @@
 """Arguments that tools have in common, and the files that they name."""
 
 import argparse
+import ast
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import DictAction
 
@@ -11,6 +13,69 @@ from .trust import add_trust_files
 SETUPS, TERMS = 'mmseg_kd::_base_/setups', 'mmseg_kd::_base_/terms'
 CONFIG_HELP = 'config file, as a path or mmseg_kd::kd/..., or the name of a setup in configs/_base_/setups'
 TERMS_HELP = 'terms for a setup without terms: the name of a method in configs/_base_/terms, or the path of a file'
+
+
+class Options(DictAction):
+    """Read ``KEY=VALUE ...`` as MMEngine does, and dicts as well.
+
+    A value with ``{`` is a literal of Python: ``key="[{'type': 'Resize'}]"``. MMEngine has no dicts, and does not end
+    on one in a list. It removes the spaces of every value; here, those of a single word stay, as in
+    ``data_root="my images"``.
+    """
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        options = dict(getattr(namespace, self.dest, None) or {})
+        for entry in values:
+            key, equals, value = entry.partition('=')
+            if not equals or not key.strip():
+                parser.error(f'{option_string} takes KEY=VALUE, but got {entry!r}')
+            try:
+                options[key.strip()] = parse_option(value)
+            except (ValueError, SyntaxError, AssertionError):
+                parser.error(
+                    f'{option_string}: the value of {key} must be a number, a word, a list such as [1,2] or a literal '
+                    f"of Python such as {{'type': 'Resize'}}, but is {value!r}; check its brackets and quotation marks"
+                )
+        setattr(namespace, self.dest, options)
+
+
+def parse_option(value: str) -> Any:
+    """The value of an option on the command line.
+
+    Args:
+        value: Text behind the ``=``.
+
+    Raises:
+        ValueError, SyntaxError: If a value with ``{`` is no literal of Python.
+        AssertionError: If brackets do not match.
+
+    Example:
+        >>> [parse_option(text) for text in ('0.1', '1,2', 'my images', "[{'type': 'Resize'}]")]
+        [0.1, [1, 2], 'my images', [{'type': 'Resize'}]]
+    """
+    if '{' in value:
+        return ast.literal_eval(value.strip())
+    if not any(sign in value for sign in '[](),'):
+        return DictAction._parse_int_float_bool(value.strip('\'" '))
+    return DictAction._parse_iterable(value)
+
+
+def add_options(parser: argparse.ArgumentParser, what: str = 'of the config') -> None:
+    """Add ``--cfg-options``.
+
+    Args:
+        parser: Parser of a tool.
+        what: Which settings they override, for the help.
+    """
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE', help=f'override settings {what}'
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser, config: bool = True) -> None:
@@ -28,13 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser, config: bool = True) -> None:
         help='folder for logs and checkpoints; by default work_dirs/<config>, plus -<terms> with --terms, plus _<part> '
         'if an option sets another partition',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='override settings of the config, such as optim_wrapper.optimizer.lr=0.02 or key="[(a,b),(c,d)]"',
-    )
+    add_options(parser, 'of the config, such as optim_wrapper.optimizer.lr=0.02 or key="[(a,b),(c,d)]"')
     add_trust_files(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')

@@ -10,6 +10,7 @@ from ..doctor.doctor import check_before_training
 from ..engine.launch import finish, rank_of
 from ..engine.setup_terms import run_name
 from ..io.checkpoint import check_checkpoint
+from ..io.configs import read_config
 from ..io.errors import ConfigError
 from ..io.files import write_atomically
 from ..io.progress import ProgressLine
@@ -34,9 +35,11 @@ def distill(args: argparse.Namespace) -> None:
     if args.before:
         check_checkpoint(args.before)  # it is read after the training
     first = rank_of(args.launcher)[0] == 0
-    choice = choose_method(args.method)
     class_map = read_class_map(args.classes) if args.classes else None
     teacher = TeacherChoice(args.teacher, args.checkpoint, class_map)
+    choice = choose_method(
+        args.method, read_config(args.student), read_config(teacher.name) if teacher.is_config else None
+    )
     name = run_name(Path(args.student.rpartition('::')[2]).name, choice.terms)
     folder = Path(args.work_dir or f'work_dirs/{name}')
     # MMEngine writes the whole config to the folder under the same name.

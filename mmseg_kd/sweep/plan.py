@@ -1,6 +1,5 @@
 """The content of a sweep file, checked before anything runs: candidates, stages, seeds and a budget."""
 
-import argparse
 import copy
 import difflib
 import functools
@@ -18,7 +17,7 @@ from ..cache import encoding
 from ..engine.checks import check_config
 from ..engine.metric_names import metric_names
 from ..engine.setup_terms import read_setup
-from ..io.command_line import add_arguments
+from ..io.command_line import parse_option
 from ..io.configs import read_config
 from .budget import KINDS, stretch, value_at
 from .caches import check_sharing
@@ -208,21 +207,20 @@ def as_arguments(options: dict[str, Any]) -> list[str]:
         >>> as_arguments({'optimizer.lr': 0.1, 'train_cfg.max_iters': 100})
         ['optimizer.lr=0.1', 'train_cfg.max_iters=100']
     """
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
     texts = []
     for key, value in options.items():
-        text = f'{key}={_text(value)}'
+        text = _text(value)
         try:
-            read = parser.parse_args(['config', '--cfg-options', text]).cfg_options
-        except (RecursionError, AssertionError):  # MMEngine's parser, for dicts in lists and brackets in words
-            read = {}
-        if read != {key: value} or type(read[key]) is not type(value):
+            read = parse_option(text)
+            passes = read == value and type(read) is type(value)
+        except (ValueError, SyntaxError, AssertionError, RecursionError):  # brackets and quotation marks in words
+            passes = False
+        if not passes:
             raise ValueError(
-                f'{key} must be a value that --cfg-options can pass on (numbers, words, lists of them), '
+                f'{key} must be a value that --cfg-options can pass on (numbers, words, lists and dicts of them), '
                 f'but is {value!r}; write a config with this value, and use it as config of the candidate'
             )
-        texts.append(text)
+        texts.append(f'{key}={text}')
     return texts
 
 
@@ -233,10 +231,11 @@ def _parse(config: str, terms: str | None) -> Config:
 
 
 def _text(value: Any) -> str:
+    text = str(value)
     if isinstance(value, (list, tuple)):
         inner = ','.join(map(_text, value))
-        return f'[{inner}]' if isinstance(value, list) else f'({inner})'
-    return str(value)
+        text = f'[{inner}]' if isinstance(value, list) else f'({inner})'
+    return repr(value) if '{' in text else text
 
 
 def _candidate(name: str, value: Any, common: dict[str, Any]) -> Candidate:

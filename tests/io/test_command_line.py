@@ -36,3 +36,39 @@ def test_missing_files_are_told_with_the_nearest_name(arguments, message):
 def test_options_are_nested_values():
     options = parsed('a.py', '--cfg-options', 'lr=0.1', 'sizes=[1,2]').cfg_options
     assert options == dict(lr=0.1, sizes=[1, 2])
+
+
+@pytest.mark.parametrize(
+    'text,value',
+    [
+        ('0.1', 0.1),
+        ('None', None),
+        ('"a b"', 'a b'),
+        ('my images/train', 'my images/train'),
+        ('1,2', [1, 2]),
+        ('[(1, 2), a]', [(1, 2), 'a']),
+        ("[{'type': 'Resize', 'scale': (4, 2)}]", [dict(type='Resize', scale=(4, 2))]),
+        ("{'car': ['car', 'my van']}", dict(car=['car', 'my van'])),
+    ],
+)
+def test_an_option_is_read_as_it_was_meant(text, value):
+    assert parsed('a.py', '--cfg-options', f'key={text}').cfg_options == dict(key=value)
+
+
+@pytest.mark.parametrize(
+    'entry,message',
+    [
+        ('lr', "takes KEY=VALUE, but got 'lr'"),
+        ('=1', "takes KEY=VALUE, but got '=1'"),
+        ('scale=[1,2', 'the value of scale must be'),
+        ('terms=[{type:Resize}]', 'the value of terms must be'),
+    ],
+)
+def test_an_option_that_cannot_be_read_is_named(entry, message, capsys):
+    with pytest.raises(SystemExit):
+        parsed('a.py', '--cfg-options', entry)
+    assert message in capsys.readouterr().err
+
+
+def test_options_add_up():
+    assert parsed('a.py', '--cfg-options', 'a=1', '--cfg-options', 'b=2').cfg_options == dict(a=1, b=2)

@@ -21,7 +21,7 @@ def arguments(own, tmp_path, *more):
 def test_a_dry_run_writes_the_config_and_checks_it(own, tmp_path, capsys):
     distill(arguments(own, tmp_path, '--dry-run'))
     out = capsys.readouterr().out
-    assert 'with the terms of "cwd_tuned": the divergence of every class map' in out and 'ready to train' in out
+    assert 'with the terms of "cwd_hint_tuned": the divergence of every class map' in out and 'ready to train' in out
     assert '| ground |' in out and 'nothing was trained (--dry-run)' in out
     assert out.endswith('train.py ' + str(next((tmp_path / 'run' / 'config').iterdir())) + '\n')
     assert [path.name for path in (tmp_path / 'run').iterdir()] == ['config']

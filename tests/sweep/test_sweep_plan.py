@@ -205,6 +205,10 @@ def test_a_missing_config_is_reported(write):
         ([(1, 2), [3]], '[(1,2),[3]]'),
         ([], '[]'),
         ((1,), '(1)'),
+        ('with space', 'with space'),
+        ('a{b', "'a{b'"),
+        (dict(a=1), "{'a': 1}"),
+        ([dict(b=1, c=(2, 'd e'))], "[{'b': 1, 'c': (2, 'd e')}]"),
     ],
 )
 def test_values_reach_the_training_unchanged(value, text):
@@ -212,7 +216,7 @@ def test_values_reach_the_training_unchanged(value, text):
 
 
 @pytest.mark.parametrize(
-    'value', ['1', 'a,b', 'with space', ['a(b'], dict(a=1), [dict(b=1, c=2)], float('inf') - float('inf')]
+    'value', ['1', 'a,b', ' a', ['a b'], ['a(b'], [dict(b=1), float('nan')], float('inf') - float('inf')]
 )
 def test_a_value_that_would_be_parsed_as_another_one_is_refused(value):
     with pytest.raises(ValueError, match='a.b must be a value that --cfg-options can pass on'):
