@@ -23,6 +23,9 @@ def arguments():
     parser.add_argument(
         '--classes', metavar='FILE', help="YAML or JSON file with the teacher's classes for each class of the student"
     )
+    parser.add_argument(
+        '--unlabeled', metavar='FOLDER', help='images without labels to train on as well: the teacher answers for them'
+    )
     parser.add_argument('--before', metavar='CHECKPOINT', help='student without distillation, for the table at the end')
     parser.add_argument(
         '--dry-run', action='store_true', help='write the config and check everything, but do not train'

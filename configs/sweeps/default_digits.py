@@ -16,7 +16,10 @@ _terms = dict(
     cwd=dict(loss_cwd=_logits),
     cwd_half=dict(loss_cwd=dict(_logits, weight=dict(type='GradientShare', share=0.5))),
     cwd_and_hint=dict(loss_cwd=_logits, loss_hint=dict(_features, loss=dict(type='HintLoss'))),
-    cwd_and_cwd=dict(loss_cwd=_logits, loss_feature=dict(_features, loss=dict(type='CWDLoss', temperature=4.0))))
+    cwd_and_cwd=dict(loss_cwd=_logits, loss_feature=dict(_features, loss=dict(type='CWDLoss', temperature=4.0))),
+    cwd_and_at=dict(loss_cwd=_logits, loss_at=dict(_features, loss=dict(type='AttentionTransferLoss'))),
+    cwd_and_ifvd=dict(loss_cwd=_logits, loss_ifv=dict(_features, loss=dict(type='IFVDLoss'))),
+    cwd_and_pair=dict(loss_cwd=_logits, loss_pair=dict(_features, loss=dict(type='PairWiseKDLoss'))))
 candidates = dict(baseline='mmseg_kd::demo/student.py')
 for _name, _method in _terms.items():
     candidates[_name] = dict(

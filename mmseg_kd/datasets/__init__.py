@@ -12,6 +12,7 @@ from .transforms import (
     LoadBlankAnnotations,
     LoadPanopticSemAnnotations,
     LoadSoftLabels,
+    LoadVoidAnnotations,
     PackSoftSegInputs,
     RandomAffine,
 )
@@ -29,6 +30,7 @@ __all__ = [
     'LoadBlankAnnotations',
     'LoadPanopticSemAnnotations',
     'LoadSoftLabels',
+    'LoadVoidAnnotations',
     'OriginalPixels',
     'PackSoftSegInputs',
     'PseudoLabelDataset',

@@ -6,6 +6,7 @@ from .distillation_config import TeacherChoice, distillation_config
 from .method_choice import MethodChoice, choose_method
 from .outcome import outcome_table
 from .training import train
+from .unlabeled_images import with_unlabeled
 
 __all__ = [
     'MethodChoice',
@@ -16,4 +17,5 @@ __all__ = [
     'distillation_config',
     'outcome_table',
     'train',
+    'with_unlabeled',
 ]

@@ -44,7 +44,7 @@ def distill(args: argparse.Namespace) -> None:
     folder = Path(args.work_dir or f'work_dirs/{name}')
     # MMEngine writes the whole config to the folder under the same name.
     file = folder / 'config' / f'{name}.py'
-    text = distillation_config(args.student, teacher, choice.terms, file.parent)
+    text = distillation_config(args.student, teacher, choice.terms, file.parent, args.unlabeled)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, text)  # every process writes the same text
     if first:

@@ -14,6 +14,7 @@ from ..io.command_line import TERMS, terms_file
 from ..io.configs import config_file, model_config, read_config
 from ..io.data_sets import data_set_facts
 from ..io.errors import ConfigError
+from .unlabeled_images import with_unlabeled
 
 
 class TeacherChoice(NamedTuple):
@@ -95,7 +96,9 @@ def student_classes(config: Config, name: str) -> list[str]:
     return list(facts.get('classes') or ())
 
 
-def distillation_config(student: str, teacher: TeacherChoice, terms: str, folder: str | Path) -> str:
+def distillation_config(
+    student: str, teacher: TeacherChoice, terms: str, folder: str | Path, unlabeled: str | None = None
+) -> str:
     """The text of a config that inherits the student's config and the terms of a method.
 
     Such a file cannot inherit a student in MMEngine's new style (``with read_base()``): its whole config is written
@@ -106,9 +109,11 @@ def distillation_config(student: str, teacher: TeacherChoice, terms: str, folder
         teacher: The teacher.
         terms: The terms; see :class:`MethodChoice`.
         folder: The folder of the text's file, to which paths of other files are relative.
+        unlabeled: A folder of images without labels to train on as well; see :func:`with_unlabeled`.
 
     Raises:
-        ConfigError: If the student's config is no training of a segmentor, or the teacher's weights are unknown.
+        ConfigError: If the student's config is no training of a segmentor, if the teacher's weights are unknown, or if
+            the data set cannot have unlabeled images.
         FileNotFoundError: If a config does not exist.
 
     Example:
@@ -136,6 +141,8 @@ def distillation_config(student: str, teacher: TeacherChoice, terms: str, folder
     if 'terms' not in method:
         raise ConfigError(f'{terms_file(terms)} must have terms = dict(...), but has none')
     if Config._is_lazy_import(str(config_file(student))):
+        if unlabeled is not None:
+            config.train_dataloader.dataset = with_unlabeled(config.train_dataloader.dataset, unlabeled)
         return _whole(config, arguments, method)
     shown = pprint.pformat(arguments, width=100, sort_dicts=False).replace('\n', '\n' + ' ' * 12)
     lines = [
@@ -149,9 +156,23 @@ def distillation_config(student: str, teacher: TeacherChoice, terms: str, folder
         '    terms=_base_.terms,',
         ')',
     ]
+    if unlabeled is not None:
+        joined = with_unlabeled(config.train_dataloader.dataset, unlabeled)
+        joined['datasets'][0]['dataset'] = _Inherited()
+        shown = pprint.pformat(dict(_delete_=True, **joined), width=110, sort_dicts=False).replace(
+            '\n', '\n' + ' ' * 30
+        )
+        lines.append(f'train_dataloader = dict(dataset={shown})')
     if 'critic_optim_wrapper' in method:
         lines.append('optim_wrapper = _base_.critic_optim_wrapper')
     return '\n'.join(lines) + '\n'
+
+
+class _Inherited:
+    """The training set of the inherited config, in a text."""
+
+    def __repr__(self) -> str:
+        return '_base_.train_dataloader.dataset'
 
 
 def _base(name: str, folder: str | Path) -> str:

@@ -13,6 +13,7 @@ def arguments(own, tmp_path, *more):
     add_training_arguments(parser, config=False)
     parser.set_defaults(student=str(own / 'student.py'), teacher=str(own / 'teacher5.py'), method='auto')
     parser.set_defaults(checkpoint=str(own / 'teacher5.pth'), classes=str(tmp_path / 'classes.yml'), before=None)
+    parser.set_defaults(unlabeled=None)
     parser.add_argument('--dry-run', action='store_true')
     (tmp_path / 'classes.yml').write_text('ground: [0, 3]\nroad: 1\nsign: []\n')
     return parser.parse_args(['--work-dir', str(tmp_path / 'run'), *more])
@@ -21,7 +22,7 @@ def arguments(own, tmp_path, *more):
 def test_a_dry_run_writes_the_config_and_checks_it(own, tmp_path, capsys):
     distill(arguments(own, tmp_path, '--dry-run'))
     out = capsys.readouterr().out
-    assert 'with the terms of "cwd_hint_tuned": the divergence of every class map' in out and 'ready to train' in out
+    assert 'with the terms of "cwd_at_tuned": the divergence of every class map' in out and 'ready to train' in out
     assert '| ground |' in out and 'nothing was trained (--dry-run)' in out
     assert out.endswith('train.py ' + str(next((tmp_path / 'run' / 'config').iterdir())) + '\n')
     assert [path.name for path in (tmp_path / 'run').iterdir()] == ['config']
@@ -55,3 +56,15 @@ def test_the_doctor_stops_what_would_fail(own, tmp_path):
     with pytest.raises(SystemExit):
         distill(args)
     assert not list((tmp_path / 'run').glob('*.pth'))
+
+
+def test_unlabeled_images_are_in_the_config_and_in_the_checks(own, tmp_path, capsys):
+    student = Config.fromfile(own / 'student.py').train_dataloader.dataset
+    images = own / student.data_root / student.data_prefix.img_path
+    args = arguments(own, tmp_path, '--dry-run')
+    args.unlabeled = str(images)
+    distill(args)
+    config = Config.fromfile(next((tmp_path / 'run' / 'config').iterdir()))
+    labeled, unlabeled = config.train_dataloader.dataset.datasets
+    assert labeled.dataset == student and unlabeled.folder == str(images.resolve())
+    assert 'ready to train' in capsys.readouterr().out

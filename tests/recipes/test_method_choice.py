@@ -23,14 +23,14 @@ def test_networks_of_one_kind_get_a_term_on_features():
         network(dict(LITE, model_name='tf_efficientnet_lite0')),
         network(dict(LITE, model_name='tf_efficientnet_lite2'), dict(PSP, channels=128)),
     )
-    assert choice.terms == 'cwd_hint_tuned' and tap_paths(choice.terms) == ['logits', 'prelogits']
+    assert choice.terms == 'cwd_at_tuned' and tap_paths(choice.terms) == ['logits', 'prelogits']
     assert 'both networks have a backbone TIMMBackbone tf_efficientnet_lite and a PSPHead' in choice.reason
 
 
 def test_a_distilled_teacher_is_compared_by_its_segmentor():
     student = network(dict(type='ResNet', depth=18))
     teacher = Config(dict(model=dict(type='Distiller', student=network(dict(type='mmseg.ResNet', depth=101)).model)))
-    assert choose_method('auto', student, teacher).terms == 'cwd_hint_tuned'
+    assert choose_method('auto', student, teacher).terms == 'cwd_at_tuned'
 
 
 @pytest.mark.parametrize(

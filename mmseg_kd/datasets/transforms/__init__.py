@@ -1,7 +1,15 @@
 from .load_blank_annotations import LoadBlankAnnotations
 from .load_panoptic_sem_annotations import LoadPanopticSemAnnotations
 from .load_soft_labels import LoadSoftLabels
+from .load_void_annotations import LoadVoidAnnotations
 from .pack_soft_seg_inputs import PackSoftSegInputs
 from .random_affine import RandomAffine
 
-__all__ = ['LoadBlankAnnotations', 'LoadPanopticSemAnnotations', 'LoadSoftLabels', 'PackSoftSegInputs', 'RandomAffine']
+__all__ = [
+    'LoadBlankAnnotations',
+    'LoadPanopticSemAnnotations',
+    'LoadSoftLabels',
+    'LoadVoidAnnotations',
+    'PackSoftSegInputs',
+    'RandomAffine',
+]
