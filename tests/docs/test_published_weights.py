@@ -8,6 +8,7 @@ from mmseg_kd.io.checkpoint import load_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / 'docs/benchmarks/teachers').glob('*.pth'))
+STUDENTS = sorted(path.parent for path in (ROOT / 'docs/benchmarks/students').glob('*/student.pth'))
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda path: path.stem)
@@ -18,6 +19,17 @@ def test_published_weights_are_small_and_fit_their_config(path):
     before = network.decode_head.conv_seg.bias.sum().item()
     load_weights(network, str(path))  # refuses missing and unexpected weights
     assert network.decode_head.conv_seg.bias.sum().item() != before
+
+
+@pytest.mark.parametrize('folder', STUDENTS, ids=lambda path: path.name)
+def test_published_students_are_small_and_need_neither_teacher_nor_paths_of_one_machine(folder):
+    pytest.importorskip('timm')
+    assert (folder / 'student.pth').stat().st_size < 10e6
+    config = Config.fromfile(folder / 'config.py')
+    network = MODELS.build(config.model)
+    load_weights(network, str(folder / 'student.pth'))  # refuses missing and unexpected weights
+    assert config.model.type == 'EncoderDecoder' and 'custom_imports' not in config
+    assert config.test_dataloader.dataset.data_root == 'data/camvid'
 
 
 def test_the_command_of_the_real_demo_names_files_that_exist():
