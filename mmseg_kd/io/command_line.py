@@ -21,6 +21,12 @@ class Options(DictAction):
     A value with ``{`` is a literal of Python: ``key="[{'type': 'Resize'}]"``. MMEngine has no dicts, and does not end
     on one in a list. It removes the spaces of every value; here, those of a single word stay, as in
     ``data_root="my images"``.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_options(parser)
+        >>> parser.parse_args(['--cfg-options', 'lr=0.1', "steps=[{'type': 'Resize'}]"]).cfg_options
+        {'lr': 0.1, 'steps': [{'type': 'Resize'}]}
     """
 
     def __call__(

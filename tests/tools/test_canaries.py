@@ -55,7 +55,7 @@ ARGUMENTS = dict(
     config=CODE, configs=CODE, student=CODE, terms=CODE, method=CODE, sweep=CODE, cfg_options=CODE,
     out=WRITTEN, show_dir=WRITTEN, csv=WRITTEN,
     country=SETTING, suffix=SETTING, only=SETTING, losses=SETTING, device=SETTING, logits=SETTING, features=SETTING,
-    files=CODE, images=FOLDER,
+    files=CODE, images=FOLDER, unlabeled=FOLDER,
     checkpoint=READ, weights=READ, runs=READ, train_log=READ, ids=READ, storage=READ, work_dir=READ,
     teacher=READ, before=READ, classes=READ, class_map=READ,
 )  # fmt: skip
