@@ -1,9 +1,12 @@
 import argparse
 import json
+from collections import OrderedDict
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.visualization import Visualizer
+from mmseg.visualization import SegLocalVisualizer
 
 from mmseg_kd.recipes import add_training_arguments, distill
 
@@ -33,7 +36,10 @@ def test_a_dry_run_says_that_options_are_not_in_the_config(own, tmp_path, capsys
     assert capsys.readouterr().out.endswith('.py with the same --cfg-options\n')
 
 
-def test_one_call_leaves_a_student_for_plain_mmsegmentation_and_a_table(own, tmp_path, capsys):
+def test_one_call_leaves_a_student_for_plain_mmsegmentation_and_a_table(own, tmp_path, capsys, monkeypatch):
+    # MMEngine would reuse a visualizer of the same name from an earlier test of this process, with its folder.
+    for kind in (Visualizer, SegLocalVisualizer):
+        monkeypatch.setattr(kind, '_instance_dict', OrderedDict())
     args = arguments(own, tmp_path)
     distill(args)
     folder = tmp_path / 'run'
