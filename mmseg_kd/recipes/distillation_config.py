@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
+from ..distillers.labels import ignored_label
 from ..io.command_line import TERMS, terms_file
 from ..io.configs import config_file, model_config, read_config
 from ..io.data_sets import data_set_facts
@@ -142,7 +143,7 @@ def distillation_config(
         raise ConfigError(f'{terms_file(terms)} must have terms = dict(...), but has none')
     if Config._is_lazy_import(str(config_file(student))):
         if unlabeled is not None:
-            config.train_dataloader.dataset = with_unlabeled(config.train_dataloader.dataset, unlabeled)
+            config.train_dataloader.dataset = _joined(config, unlabeled)
         return _whole(config, arguments, method)
     shown = pprint.pformat(arguments, width=100, sort_dicts=False).replace('\n', '\n' + ' ' * 12)
     lines = [
@@ -157,7 +158,7 @@ def distillation_config(
         ')',
     ]
     if unlabeled is not None:
-        joined = with_unlabeled(config.train_dataloader.dataset, unlabeled)
+        joined = _joined(config, unlabeled)
         joined['datasets'][0]['dataset'] = _Inherited()
         shown = pprint.pformat(dict(_delete_=True, **joined), width=110, sort_dicts=False).replace(
             '\n', '\n' + ' ' * 30
@@ -166,6 +167,11 @@ def distillation_config(
     if 'critic_optim_wrapper' in method:
         lines.append('optim_wrapper = _base_.critic_optim_wrapper')
     return '\n'.join(lines) + '\n'
+
+
+def _joined(student: Config, unlabeled: str) -> dict[str, Any]:
+    """The student's training set with unlabeled images, whose labels the student ignores."""
+    return with_unlabeled(student.train_dataloader.dataset, unlabeled, ignored_label(student.model))
 
 
 class _Inherited:

@@ -5,6 +5,7 @@ from typing import Any
 
 from mmseg.registry import DATASETS
 
+from ..constants import IGNORE_INDEX
 from ..datasets import UnlabeledFolderDataset
 from ..io.data_sets import innermost_config
 from ..io.errors import ConfigError
@@ -12,7 +13,7 @@ from ..io.errors import ConfigError
 METAINFO = ('classes', 'palette', 'label_map', 'reduce_zero_label')  # of any data set of MMSegmentation
 
 
-def with_unlabeled(dataset: dict[str, Any], folder: str) -> dict[str, Any]:
+def with_unlabeled(dataset: dict[str, Any], folder: str, ignore_index: int = IGNORE_INDEX) -> dict[str, Any]:
     """The config of a data set that joins a training set with unlabeled images.
 
     The unlabeled images get the augmentation of the labeled ones and labels that are ignored everywhere. Where they are
@@ -21,6 +22,7 @@ def with_unlabeled(dataset: dict[str, Any], folder: str) -> dict[str, Any]:
     Args:
         dataset: Config of the labeled training set, with its pipeline. Wrappers may repeat, join or balance it.
         folder: Folder of unlabeled images; subfolders are searched too.
+        ignore_index: The label that the student's losses ignore.
 
     Raises:
         ConfigError: If the folder has no images, or the training set has no pipeline from ``LoadAnnotations`` to
@@ -33,10 +35,10 @@ def with_unlabeled(dataset: dict[str, Any], folder: str) -> dict[str, Any]:
             'train_dataloader.dataset must have a pipeline with LoadAnnotations and PackSegInputs for --unlabeled, '
             f'but has no {" and no ".join(missing)}; take a data set that does not mix images, or leave the option out'
         )
-    pipeline = [
-        dict(type='LoadVoidAnnotations') if _name(step) == 'LoadAnnotations' else step
-        for step in innermost_config(dataset)['pipeline']
-    ]
+    void = dict(type='LoadVoidAnnotations')
+    if ignore_index != IGNORE_INDEX:
+        void.update(ignore_index=ignore_index)
+    pipeline = [void if _name(step) == 'LoadAnnotations' else step for step in innermost_config(dataset)['pipeline']]
     try:
         unlabeled = UnlabeledFolderDataset(folder)
     except ValueError as error:

@@ -8,7 +8,8 @@ from mmengine.config import Config
 from mmengine.visualization import Visualizer
 from mmseg.visualization import SegLocalVisualizer
 
-from mmseg_kd.recipes import add_training_arguments, distill
+from mmseg_kd.recipes import add_training_arguments, distill, distillation_config
+from mmseg_kd.recipes.distillation_config import TeacherChoice
 
 
 def arguments(own, tmp_path, *more):
@@ -74,3 +75,23 @@ def test_unlabeled_images_are_in_the_config_and_in_the_checks(own, tmp_path, cap
     labeled, unlabeled = config.train_dataloader.dataset.datasets
     assert labeled.dataset == student and unlabeled.folder == str(images.resolve())
     assert 'ready to train' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('lazy', [False, True])
+def test_the_student_ignores_the_labels_of_unlabeled_images(own, tmp_path, lazy):
+    config = Config.fromfile(own / 'student.py')
+    config.model.decode_head.ignore_index = 254
+    images = own / config.train_dataloader.dataset.data_root / config.train_dataloader.dataset.data_prefix.img_path
+    (own / 'other.py').write_text(
+        'from mmengine.config import read_base\nwith read_base():\n    from .ignores_254 import *\n'
+        if lazy
+        else config.pretty_text
+    )
+    config.dump(own / 'ignores_254.py')
+    choice = TeacherChoice(
+        str(own / 'teacher5.py'), str(own / 'teacher5.pth'), {'ground': [0, 3], 'road': 1, 'sign': []}
+    )
+    text = distillation_config(str(own / 'other.py'), choice, 'cwd_tuned', tmp_path, unlabeled=str(images))
+    (tmp_path / 'joined.py').write_text(text)
+    unlabeled = Config.fromfile(tmp_path / 'joined.py').train_dataloader.dataset.datasets[1]
+    assert dict(type='LoadVoidAnnotations', ignore_index=254) in unlabeled.pipeline

@@ -12,7 +12,10 @@ class LoadVoidAnnotations(BaseTransform):
     if there are any, are not read. ``SemiSupervisedDataset`` needs :class:`LoadBlankAnnotations` instead.
 
     Args:
-        ignore_index: Class of ignored pixels, as in the student's losses.
+        ignore_index: Label of ignored pixels, as in the student's losses: a whole number from 0 to 255.
+
+    Raises:
+        ValueError: If an image of labels cannot hold ``ignore_index``.
 
     Example:
         >>> LoadVoidAnnotations().transform(dict(img=np.ones((2, 3, 3))))['gt_seg_map'].tolist()
@@ -20,6 +23,11 @@ class LoadVoidAnnotations(BaseTransform):
     """
 
     def __init__(self, ignore_index: int = 255) -> None:
+        if not 0 <= ignore_index <= np.iinfo(np.uint8).max:
+            raise ValueError(
+                f'LoadVoidAnnotations: ignore_index must be from 0 to 255, but is {ignore_index}: images of labels '
+                "have 8 bits. Change the student's decode_head.ignore_index, and the labels of its images"
+            )
         self.ignore_index = ignore_index
 
     def transform(self, results: dict) -> dict:

@@ -26,3 +26,9 @@ def test_the_map_is_beside_other_maps():
     info = dict(img=np.zeros((2, 3, 3), np.uint8), seg_fields=['gt_edge_map'])
     result = pipeline(info)
     assert result['seg_fields'] == ['gt_edge_map', 'gt_seg_map'] and result['gt_seg_map'].dtype == np.uint8
+
+
+@pytest.mark.parametrize('ignored', [-100, 256])
+def test_labels_that_no_image_of_labels_holds_are_refused(ignored):
+    with pytest.raises(ValueError, match=f'ignore_index must be from 0 to 255, but is {ignored}'):
+        Compose([dict(type='LoadVoidAnnotations', ignore_index=ignored)])
