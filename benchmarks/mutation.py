@@ -1,7 +1,7 @@
 """Change single operations of the package, and see whether the tests notice.
 
 Each mutant is run in a fork of a process that has imported everything else, with the file's own tests, short ones
-first, and then, if these pass, with those of all losses. Survivors are printed. ``mutation_equivalents.txt`` lists
+first, and then, if these pass, with those of all files of its folder. Survivors are printed. ``mutation_equivalents.txt`` lists
 mutants that behave like the original, with a reason.
 
 The results are kept in ``mutation_results.json`` after every mutant: an interrupted run goes on where it stopped, a
@@ -30,7 +30,10 @@ PACKAGE = ROOT / 'mmseg_kd'
 EQUIVALENTS = Path(__file__).with_name('mutation_equivalents.txt')
 RESULTS = Path(__file__).with_name('mutation_results.json')
 SHORT, LONG = (['-m', f'not slow and not process and {which}'] for which in ('not long', 'long'))
-COMMON = [f'tests/losses/test_{name}.py' for name in ('defaults', 'contract', 'loss_properties')]
+COMMON = dict(
+    losses=[f'tests/losses/test_{name}.py' for name in ('defaults', 'contract', 'loss_properties')],
+    distillers=['tests/distillers/test_defaults.py'],
+)
 TIMEOUT = 120  # seconds of the processor; a mutant that takes longer is noticed as well
 PAIRS = [
     (ast.Add, ast.Sub),
@@ -121,12 +124,13 @@ def run(file: Path, source: str, tests: list[str]) -> bool:
 
 
 def own_tests(file: Path, source: str) -> list[list[str]]:
-    """The file's own tests, short and long ones, and those of all losses for the classes in it."""
+    """The file's own tests, short and long ones, and those of all files of its folder for the classes in it."""
     names = [node.name for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
     own = ROOT / 'tests' / file.parent.name / f'test_{file.stem}.py'
     parts = [[*SHORT, str(own)], [*LONG, str(own)]] if own.exists() else []
-    if file.parent.name == 'losses' and names:
-        parts.append(['-m', 'not slow and not process', *COMMON, '-k', ' or '.join(names)])
+    if names:
+        common = COMMON.get(file.parent.name, [])
+        parts += [['-m', 'not slow and not process', *common, '-k', ' or '.join(names)]] if common else []
     return parts
 
 
@@ -134,6 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('files', nargs='+', help='patterns of files below mmseg_kd, such as losses/*.py')
     parser.add_argument('--limit', type=int, default=10**6, help='mutants of a file, in an order by chance')
+    parser.add_argument('--least', type=float, default=0, help='percentage of mutants that must be noticed')
     arguments = parser.parse_args()
     os.chdir(ROOT)
     sys.path[:0] = [str(ROOT), str(ROOT / 'tests')]
@@ -184,6 +189,8 @@ def main() -> None:
         for line, what in sorted(result['survivors'].values()):
             print(f'    line {line}: {what}', flush=True)
     print(f'{noticed} of {total} mutants noticed ({noticed / max(total, 1):.0%})')
+    if 100 * noticed < arguments.least * total:
+        sys.exit(f'at least {arguments.least:g} % must be noticed')
     if broken:
         sys.exit(f'not tried, since their own tests fail as they are: {", ".join(broken)}')
 

@@ -110,6 +110,17 @@ def test_measurements_are_made_at_growing_distances():
     assert measured == [0, 1, 3, 7, 15, 31, 61, 91]
 
 
+def test_a_reset_forgets_all_measurements():
+    student, terms = Two(), dict(loss_x=term('loss_x', SHARE))
+    shares = GradientShares(terms)
+    for factor, iteration in ((1.0, 0), (100.0, 8)):
+        step(shares, terms, dict(loss=student.a, loss_x=factor * student.b), student, iteration)
+        assert shares.norms['loss_x'].value == pytest.approx(factor)  # no limit to the change, as in the first one
+        assert shares.norms['loss_x'].tries == 1 and shares.measured_at == iteration
+        shares.reset()
+        assert shares.measured_at == -1 and shares.norms['loss_x'].state.tolist() == [0.0, 0.0, 0.0]
+
+
 def test_a_term_that_begins_later_is_measured_when_it_begins_and_costs_nothing_after_it_ends():
     student = Two()
     late = dict(SHARE, share=dict(type='PhaseWeight', weight=0.3, begin=0.5, fall=0.25, end=0.9))
@@ -279,6 +290,10 @@ def test_compiled_graphs_can_be_run_backward_more_than_once():
 def test_mistakes_name_the_key(weight, message):
     with pytest.raises(ValueError, match=message.replace('.', '[.]')):
         term('loss_x', weight)
+
+
+def test_a_lower_limit_of_zero_is_no_limit():
+    assert term('loss_x', dict(SHARE, limits=(0.0, 1.0))).schedule.limits == (0.0, 1.0)
 
 
 def test_shares_that_leave_nothing_for_the_labels_are_refused():
