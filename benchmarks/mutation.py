@@ -1,8 +1,8 @@
 """Change single operations of the package, and see whether the tests notice.
 
 Each mutant is run in a fork of a process that has imported everything else, with the file's own tests, short ones
-first, and then, if these pass, with those of all files of its folder. Survivors are printed. ``mutation_equivalents.txt`` lists
-mutants that behave like the original, with a reason.
+first, and then, if these pass, with those of all files of its folder. Survivors are printed.
+``mutation_equivalents.txt`` lists mutants that behave like the original, with a reason.
 
 The results are kept in ``mutation_results.json`` after every mutant: an interrupted run goes on where it stopped, a
 changed file begins anew, and earlier survivors are tried again, since tests may have become better.
