@@ -105,3 +105,16 @@ def test_a_teacher_folds_once_for_the_paths_of_its_terms(monkeypatch):
     assert len(norms(teacher.module)) < before and torch.equal(torch.get_rng_state(), state)
     with pytest.raises(PathError, match='folded for backbone.layer1.0.conv1, logits, but "backbone.layer1" is read'):
         teacher.read(IMAGES, ['backbone.layer1'])
+
+
+def test_a_norm_without_a_scale_of_its_own_is_folded():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, affine=False)).eval()
+    network[1].running_mean.normal_()
+    network[1].running_var.uniform_(0.5, 2.0)
+    images = torch.randn(2, 3, 4, 4)
+    expected = network(images)
+    with torch.no_grad():
+        assert fold_batch_norms(network, lambda: dict(last=network(images))) == ['1']
+    assert isinstance(network[1], nn.Identity)
+    torch.testing.assert_close(network(images), expected)

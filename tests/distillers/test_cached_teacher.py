@@ -1,5 +1,7 @@
 import copy
+import hashlib
 import pickle
+import re
 
 import pytest
 import torch
@@ -7,6 +9,7 @@ from cached_distillation import TERMS, batch_of, cache, with_cache, write_config
 from mmseg.registry import MODELS
 
 from mmseg_kd.distillers import CachedTeacher, Distiller, PathError, SemiSupervisedDistiller
+from mmseg_kd.distillers.cached_teacher import teacher_facts
 from mmseg_kd.distillers.teacher import build_teachers, live_teachers
 from mmseg_kd.io.errors import ConfigError
 
@@ -118,3 +121,33 @@ def test_mixed_and_paired_images_need_the_teacher_itself(made):
     with pytest.raises(ConfigError, match='model.teacher.cache holds views of labeled images, but a SemiSupervised'):
         SemiSupervisedDistiller(model.student, model.teacher, model.terms)
     assert isinstance(MODELS.build(model), Distiller)
+
+
+def test_a_cache_of_other_settings_is_refused_with_their_key(made):
+    config, caches = made
+    cached = MODELS.build(with_cache(config, caches['float16']).model).teachers['']
+    facts = {key: value for key, value in cached.store.index['fingerprint'].items() if not key.startswith(cached.key)}
+    cached.check_settings(facts)
+    changed = next(iter(facts))
+    with pytest.raises(ConfigError, match=f'model.teacher.cache: .*{re.escape(changed)}.*restore that setting'):
+        cached.check_settings({**facts, changed: 'another'})
+    cached.live = dict(cached.live, scale=2.0)
+    with pytest.raises(ConfigError, match='model.teacher.scale'):
+        cached.check_settings(facts)
+
+
+def test_the_facts_of_a_teacher_tell_its_weights(tmp_path):
+    model = dict(type='EncoderDecoder')
+    (tmp_path / 'a.pth').write_bytes(b'weights')
+    told = 'SHA-256 ' + hashlib.sha256(b'weights').hexdigest()
+    address = 'https://example.org/a.pth'
+    found = teacher_facts([dict(model=model, checkpoint=str(tmp_path / 'a.pth')), dict(model=model)], 'model.teacher')
+    assert found == {
+        'model.teacher[0].model.type': 'EncoderDecoder',
+        'model.teacher[0].checkpoint': told,
+        'model.teacher[1].model.type': 'EncoderDecoder',
+    }
+    assert teacher_facts(dict(model=model, checkpoint=address), 'x')['x.checkpoint'] == address
+    assert teacher_facts(dict(deep=dict(model=model, pixels='original')), 'x')['x.deep.pixels'] == 'original'
+    with pytest.raises(FileNotFoundError, match='there is no checkpoint nowhere.pth'):
+        teacher_facts(dict(model=model, checkpoint='nowhere.pth'), 'x')
