@@ -170,8 +170,8 @@ def main() -> None:
         ):
             broken.append(name)
             continue
-        for index, (line, what, new) in enumerate(each[: arguments.limit]):
-            if index < result['tried'] and str(index) not in again:
+        for index, (line, what, new) in enumerate(each):
+            if str(index) not in again and not result['tried'] <= index < arguments.limit:
                 continue
             survives = (name, what) not in equivalents and all(run(file, new, part) for part in tests)
             result['survivors'].pop(str(index), None)
