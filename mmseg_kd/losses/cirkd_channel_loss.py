@@ -76,7 +76,7 @@ class CIRKDChannelLoss(DistillLoss):
         check_temperature('CIRKDChannelLoss', temperature)
         if min(size, contrast, pushed) <= 0 or min(memory_weight, mse_weight) < 0:
             raise ValueError(
-                'CIRKDChannelLoss: size, contrast and pushed must be > 0 and weights >= 0, '
+                'CIRKDChannelLoss: size, contrast and pushed must be > 0, memory_weight and mse_weight >= 0, '
                 f'but are {(size, contrast, pushed)} and {(memory_weight, mse_weight)}'
             )
         self.temperature, self.memory_weight, self.mse_weight = temperature, memory_weight, mse_weight

@@ -75,9 +75,17 @@ class CIRKDMemoryLoss(DistillLoss):
         pixels_per_class: int = 16,
     ) -> None:
         super().__init__()
-        arguments = (temperature, pixel_size, region_size, pixel_contrast, region_contrast, pixels_per_class)
-        if min(arguments) <= 0:
-            raise ValueError(f'CIRKDMemoryLoss: all arguments must be > 0, but are {arguments}')
+        arguments = dict(
+            temperature=temperature,
+            pixel_size=pixel_size,
+            region_size=region_size,
+            pixel_contrast=pixel_contrast,
+            region_contrast=region_contrast,
+            pixels_per_class=pixels_per_class,
+        )
+        for name, value in arguments.items():
+            if value <= 0:
+                raise ValueError(f'{type(self).__name__}: {name} must be > 0, but is {value}')
         self.temperature, self.pixels_per_class = temperature, pixels_per_class
         self.sizes, self.contrasts = (pixel_size, region_size), (pixel_contrast, region_contrast)
         self.head: Any = None  # a ProjectionHead from setup on

@@ -6,7 +6,7 @@ from torch import nn
 from mmseg_kd.distillers.gradient_norm import gradient_norm
 
 
-@pytest.mark.parametrize('factor', [1.0, 1e-6, 1e6])
+@pytest.mark.parametrize('factor', [1.0, 1e-6, 1e6, 1e35])
 def test_the_norm_is_that_of_the_gradient_and_nothing_else_changes(factor):
     used, free, frozen = (nn.Parameter(torch.tensor([1.0, 2.0])) for _ in range(3))
     frozen.requires_grad_(False)

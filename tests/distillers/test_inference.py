@@ -5,7 +5,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_kd.distillers.dry_run import build_skeleton, run_skeleton
-from mmseg_kd.distillers.inference import image_channels, image_size
+from mmseg_kd.distillers.inference import image_channels, image_size, run_network
 from mmseg_kd.testing.toys import toy_segmentor
 
 
@@ -92,3 +92,20 @@ def test_without_any_preprocessor_the_size_is_the_default():
 def test_a_network_of_one_channel_reads_what_it_computes():
     model = MODELS.build(of_channels(1)).eval()
     assert torch.isfinite(model(torch.randn(1, 1, 32, 32), mode='tensor')).all()
+
+
+def test_a_head_that_needs_more_than_features_predicts_with_the_sizes_of_the_images():
+    model, seen = MODELS.build(toy_segmentor(4, auxiliary=False)).eval(), []
+
+    class Masks(nn.Module):
+        def forward(self, features, data_samples):
+            raise AssertionError('needs samples')
+
+        def predict(self, features, metas, settings):
+            seen.extend([len(features), metas, settings])
+
+    model.decode_head = Masks()
+    run_network(model, torch.zeros(2, 3, 32, 48))
+    size = (32, 48)
+    meta = dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0, 0, 0, 0])
+    assert seen == [4, 2 * [meta], model.test_cfg]

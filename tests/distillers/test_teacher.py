@@ -17,7 +17,7 @@ from mmseg_kd.distillers import (
     PathError,
     SemiSupervisedDistiller,
 )
-from mmseg_kd.distillers.teacher import build_teachers
+from mmseg_kd.distillers.teacher import build_teachers, live_teachers
 from mmseg_kd.io.configs import config_file, model_config, published_weights
 from mmseg_kd.io.errors import ConfigError
 from mmseg_kd.testing.toys import toy_batch, toy_segmentor
@@ -147,6 +147,22 @@ def test_a_network_that_comes_with_its_weights_keeps_its_own_preprocessor(monkey
         model=without_preprocessor(toy_segmentor(8)), data_preprocessor=toy_segmentor(8).data_preprocessor
     )
     assert 'data_preprocessor' not in teacher.model_config
+
+
+@pytest.mark.parametrize('comes_with_weights', [False, True])
+def test_random_weights_are_warned_of(comes_with_weights, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmseg_kd.distillers.teacher.print_log', lambda text, *args: said.append(text))
+    monkeypatch.setattr(MODELS.get('EncoderDecoder'), 'comes_with_weights', comes_with_weights, raising=False)
+    FrozenTeacher(model=toy_segmentor(8)).module
+    assert any('has random weights' in text for text in said) != comes_with_weights
+
+
+def test_teachers_without_their_caches():
+    deep, wide = dict(config='deep.py', checkpoint='deep.pth'), dict(model=dict(type='EncoderDecoder'))
+    assert live_teachers(dict(deep, cache='a')) == deep
+    assert live_teachers(dict(deep=dict(deep, cache='a'), wide=wide, cache='b')) == dict(deep=deep, wide=wide)
+    assert live_teachers([deep, dict(wide, cache='a')]) == [deep, wide]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The defaults of every loss, on which configs that name a loss alone rely: a change must be meant."""
+"""The defaults of every loss, on which configs that name a loss alone rely, and the limits of its arguments."""
 
 import inspect
 
@@ -68,3 +68,62 @@ def test_the_defaults_are_those_of_the_table(cls):
 
 def test_the_table_names_losses():
     assert DEFAULTS.keys() <= {cls.__name__ for cls in LOSSES}
+
+
+# The last value that is accepted, and the first one that is not.
+ABOVE_ZERO, FROM_ZERO, FROM_ONE = (1e-3, 0.0), (0.0, -1e-3), (1, 0)
+LIMITS = {
+    'APDContextLoss': dict(scale=ABOVE_ZERO),
+    'APDLoss': dict(context=FROM_ZERO, prototype=FROM_ZERO, head_scale=ABOVE_ZERO),
+    'AfDCDLoss': dict(groups=FROM_ONE, patch=FROM_ONE, pool=FROM_ONE, masked=FROM_ZERO, temperature=ABOVE_ZERO),
+    'BPKDLoss': dict(temperature=ABOVE_ZERO, kernel=(1, -1), edge=FROM_ZERO, body=FROM_ZERO),
+    'CIRKDChannelLoss': dict(
+        size=FROM_ONE, contrast=FROM_ONE, pushed=FROM_ONE, memory_weight=FROM_ZERO, mse_weight=FROM_ZERO
+    ),
+    'CIRKDMemoryLoss': dict(
+        temperature=ABOVE_ZERO,
+        pixel_size=FROM_ONE,
+        region_size=FROM_ONE,
+        pixel_contrast=FROM_ONE,
+        region_contrast=FROM_ONE,
+        pixels_per_class=FROM_ONE,
+    ),
+    'CIRKDMiniBatchLoss': dict(kernel=FROM_ONE, rows=FROM_ONE),
+    'CSCLoss': dict(kernel=FROM_ONE),
+    'CWDLoss': dict(temperature=ABOVE_ZERO),
+    'DISTLoss': dict(temperature=ABOVE_ZERO, inter=FROM_ZERO, intra=FROM_ZERO),
+    'DKDLoss': dict(temperature=ABOVE_ZERO, alpha=FROM_ZERO, beta=FROM_ZERO),
+    'DSDCategorySimilarityLoss': dict(temperature=ABOVE_ZERO),
+    'FAKDLoss': dict(strength=FROM_ZERO, temperature=ABOVE_ZERO),
+    'HolisticKDLoss': dict(penalty=FROM_ZERO),
+    'IDDInterClassDistanceLoss': dict(min_pixels=FROM_ONE),
+    'KATranslatorLoss': dict(adaptation=FROM_ZERO, affinity=FROM_ZERO, sparsity=FROM_ZERO),
+    'MaskedGenerativeLoss': dict(mask_ratio=FROM_ZERO),
+    'PairWiseKDLoss': dict(kernel=FROM_ONE),
+    'PixelWiseKDLoss': dict(temperature=ABOVE_ZERO),
+    'RawHolisticKDLoss': dict(critic_scale=ABOVE_ZERO),
+    'RegionContentLoss': dict(grid=FROM_ONE),
+    'SALCAttentionLoss': dict(temperature=ABOVE_ZERO, size=((1, 1), (1, 0))),
+    'SALCContextLoss': dict(side=FROM_ONE),
+    'SSTKDStatisticalTextureLoss': dict(levels=(2, 1)),
+    'SSTKDStructuralTextureLoss': dict(levels=FROM_ONE, directions=FROM_ONE),
+}
+
+
+@pytest.mark.parametrize(
+    'cls, argument, accepted, refused',
+    [(cls, name, *ends) for cls in LOSSES for name, ends in LIMITS.get(cls.__name__, {}).items()],
+    ids=lambda value: getattr(value, '__name__', value if isinstance(value, str) else None),
+)
+def test_limits_are_exact(cls, argument, accepted, refused):
+    cls(**{argument: accepted})
+    with pytest.raises(ValueError, match=f'{cls.__name__}.*{argument}'):
+        cls(**{argument: refused})
+
+
+def test_ratios_of_a_mask_end_at_one():
+    losses = {cls.__name__: cls for cls in LOSSES}
+    losses['MaskedGenerativeLoss'](mask_ratio=1.0)
+    for name, arguments in dict(MaskedGenerativeLoss=dict(mask_ratio=1.001), AfDCDLoss=dict(masked=1.0)).items():
+        with pytest.raises(ValueError, match=next(iter(arguments))):
+            losses[name](**arguments)

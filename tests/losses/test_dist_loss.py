@@ -95,3 +95,16 @@ def test_autograd_keeps_one_map():
 def test_arguments_are_checked(arguments, message):
     with pytest.raises(ValueError, match=f'DISTLoss: {message}'):
         DISTLoss(**arguments)
+
+
+def test_without_the_relation_of_classes_two_of_them_are_no_reason_to_warn(monkeypatch):
+    said = []
+    monkeypatch.setattr('mmseg_kd.losses.dist_loss.print_log', lambda text, *args: said.append(text))
+    two, three = torch.zeros(1, 2, 2, 2), torch.zeros(1, 3, 2, 2)
+    DISTLoss(inter=0.0).setup(two, two)
+    DISTLoss(intra=0.0).setup(three, three)
+    assert not said
+    DISTLoss().setup(two, two)
+    assert len(said) == 1 and 'set inter=0' in said[0]
+    with pytest.raises(ValueError, match='set intra > 0'):
+        DISTLoss(intra=0.0).setup(two, two)
