@@ -194,14 +194,14 @@ def fixed_settings(run: Run) -> dict[str, dict[str, Any]]:
     network = model.get('student', model)
     preprocessor = network.get('data_preprocessor') or outer_preprocessor(config)
     train, val = config.get('train_dataloader') or {}, config.get('val_dataloader') or {}
+    train_cfg = config.get('train_cfg', {})
     data = {
-        **flatten(_labeled(train.get('dataset')), 'train_dataloader.dataset'),
+        **flatten(_labeled(train.get('dataset'), 'max_epochs' in train_cfg), 'train_dataloader.dataset'),
         **flatten(val.get('dataset'), 'val_dataloader.dataset'),
         **flatten(config.get('val_evaluator'), 'val_evaluator'),
         **flatten(preprocessor, 'model[.student].data_preprocessor'),
     }
     crop = {key: data.pop(key) for key in list(data) if key.endswith(('.crop_size', '.data_preprocessor.size'))}
-    train_cfg = config.get('train_cfg', {})
     settings = {
         'data': data,
         'crop': crop,
@@ -226,11 +226,23 @@ def _without_cache(teacher: Any) -> Any:
         return teacher
 
 
-def _labeled(dataset: Any) -> Any:
-    """A training set without unlabeled images and their pipeline."""
-    if isinstance(dataset, dict) and 'labeled' in dataset:
+def _labeled(dataset: Any, by_epoch: bool) -> Any:
+    """A training set without unlabeled images and their pipeline.
+
+    Args:
+        dataset: The config of the training set.
+        by_epoch: Whether the size of the training set decides how many iterations there are.
+    """
+    if not isinstance(dataset, dict):
+        return dataset
+    if 'labeled' in dataset:
         return {key: dataset[key] for key in ('labeled', 'partition') if key in dataset}
-    return dataset
+    parts = dataset.get('datasets') or ()
+    labeled = [part for part in parts if part.get('type') != 'UnlabeledFolderDataset']
+    if by_epoch or len(labeled) != 1 or len(parts) == 1:
+        return dataset
+    # As with_unlabeled() joins them.
+    return labeled[0]['dataset'] if labeled[0].get('type') == 'RepeatDataset' else labeled[0]
 
 
 def architecture(network: Any) -> Any:

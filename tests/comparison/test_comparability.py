@@ -5,6 +5,7 @@ from mmseg_kd.comparison.comparability import run_names, short_keys
 from mmseg_kd.comparison.comparison import compare
 from mmseg_kd.io.configs import flatten
 from mmseg_kd.io.runs import Run, find_runs, read_run
+from mmseg_kd.recipes import with_unlabeled
 
 CROP = 'train_dataloader.dataset.pipeline.2.crop_size'
 
@@ -138,6 +139,34 @@ def test_different_labeled_parts_are_not_comparable(tmp_path, change, line):
     with pytest.raises(ValueError) as caught:
         compare(read(tmp_path))
     assert str(caught.value).splitlines()[1:] == [line]
+
+
+@pytest.mark.parametrize('by_epoch', [False, True])
+def test_unlabeled_images_of_a_folder_are_a_choice_as_long_as_the_iterations_are_equal(tmp_path, by_epoch):
+    (tmp_path / 'more').mkdir()
+    (tmp_path / 'more' / 'a.png').touch()
+    pipeline = [dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
+    labeled = dict(type='UnlabeledFolderDataset', folder=str(tmp_path / 'more'), pipeline=pipeline)  # of any length
+    joined = with_unlabeled(labeled, str(tmp_path / 'more'))
+    labeled = dict(labeled, type='CamVidDataset')
+    joined['datasets'][0]['dataset'] = labeled
+    for name, config, dataset in (('baseline', alone(), labeled), ('more', distilled(), joined)):
+        config['train_dataloader']['dataset'] = dataset
+        if by_epoch:
+            config['train_cfg']['max_epochs'] = 10
+        write_run(tmp_path / 'runs' / name, config, [30.0])
+    if by_epoch:
+        with pytest.raises(ValueError, match='different data: train_dataloader.dataset.type is CamVidDataset in base'):
+            compare(read(tmp_path / 'runs'))
+    else:
+        assert not compare(read(tmp_path / 'runs')).differences
+        other = dict(
+            joined, datasets=[dict(joined['datasets'][0], dataset=dict(labeled, folder='x')), joined['datasets'][1]]
+        )
+        config['train_dataloader']['dataset'] = other
+        write_run(tmp_path / 'runs' / 'other', config, [30.0])
+        with pytest.raises(ValueError, match='different data: train_dataloader.dataset.folder is .* but x in other'):
+            compare(read(tmp_path / 'runs'))
 
 
 def test_teachers_with_one_name_must_be_equal(tmp_path):
