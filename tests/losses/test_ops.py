@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -6,6 +7,7 @@ from mmseg_kd.losses.ops import (
     attention,
     class_masks,
     differentiable_zero,
+    gram_distance,
     inverse_norm,
     root,
     sample_labels,
@@ -92,3 +94,11 @@ def test_equal_or_huge_logits_diverge_by_nothing_or_a_finite_number():
     other = huge.flip(1).requires_grad_()
     softened_divergence(other, torch.zeros(2, 3), 1.0, 1).backward()
     assert other.grad.isfinite().all()
+
+
+@pytest.mark.parametrize('pixels', [3, 5, 6, 40])
+def test_the_distance_of_gram_matrices_needs_no_matrix_of_all_pairs(pixels):
+    x, y = torch.randn(2, 2, pixels, dtype=torch.double), torch.randn(2, 3, pixels, dtype=torch.double)
+    expected = [np.square(a.T @ a - b.T @ b).sum() for a, b in zip(x.numpy(), y.numpy())]
+    assert gram_distance(x, y).tolist() == pytest.approx(expected)
+    assert gram_distance(x, -x).tolist() == pytest.approx([0, 0], abs=1e-9)
