@@ -38,6 +38,12 @@ def nothing_waits():
         yield
 
 
+@pytest.fixture(scope='module', autouse=True)
+def networks_can_be_built():
+    """Fixtures of a module are made before :func:`deterministic`."""
+    init_default_scope('mmseg')
+
+
 @pytest.fixture(autouse=True)
 def deterministic():
     torch.manual_seed(0)

@@ -49,7 +49,15 @@ from .network_checks import (
     check_teachers,
     class_table,
 )
-from .step_checks import check_batch, check_losses, check_model, check_optimizer, check_unused, check_validation
+from .step_checks import (
+    check_batch,
+    check_losses,
+    check_model,
+    check_optimizer,
+    check_unlabeled,
+    check_unused,
+    check_validation,
+)
 from .step_cost import check_cost, cost_table
 from .teacher_checks import (
     check_accuracy,
@@ -222,6 +230,7 @@ def _examine(
     optimizer = run('optimizer', check_optimizer, config, model)
     batch, loading = _pair(run('batch', check_batch, model, train, num_classes, ignore_index))
     parts = run('losses', check_losses, config, model, train, batch, needs=[loaded])
+    run('unlabeled images', check_unlabeled, config, model, train, ignore_index, needs=[parts])
     run('unused parameters', check_unused, config, model, batch, distributed, needs=[parts])
     run('validation', check_validation, config, model, val)
     cost = run('step', check_cost, config, model, optimizer, train, batch, loading, parts, seconds)

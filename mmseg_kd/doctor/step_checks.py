@@ -33,6 +33,7 @@ from .step_cost import iterations
 
 BATCHES = 3  # number of batches on which a gradient is searched
 NAMED = 3  # number of parameters in a message
+VOID = 'LoadVoidAnnotations'
 WEAK, DOMINANT = 0.001, 0.99  # shares of a term in the gradient norms
 
 
@@ -174,6 +175,34 @@ def check_losses(report: Reporter, config: Config, model: nn.Module, loader: Dat
             report, term, parts.get(name), shares.get(name, 0.0), problems.get(name, ''), any(p.gradient for p in own)
         )
     return list(parts.values())
+
+
+def check_unlabeled(report: Reporter, config: Config, model: nn.Module, loader: DataLoader, ignore_index: int) -> None:
+    """Check that the student's own losses learn nothing from images without labels.
+
+    Heads that predict boundaries, the classes of an image or masks of objects take an image without labels for one
+    without boundaries, classes or objects. Where no image is loaded without labels, nothing is checked.
+    """
+    if VOID not in str(config.get('train_dataloader')):
+        return
+    dataset = loader.dataset
+    for index in (len(dataset) - 1, 0):  # where others are joined to labeled images
+        sample = dataset[index]
+        if (sample['data_samples'].gt_sem_seg.data == ignore_index).all():
+            break
+    else:
+        report.skipped('neither the first nor the last image of train_dataloader.dataset is one without labels')
+        return
+    parts = read_parts(model, loader.collate_fn([sample, sample]))
+    own = [part for name, part in parts.items() if name.removesuffix('_critic') not in terms_of(model)]
+    taught = [part for part in own if part.gradient and part.name != OWN]
+    for part in taught:
+        report.failed(
+            f'{part.name} is {part.value:.3g} on images without labels, so it would learn from their ignored pixels; '
+            'take a student whose losses ignore these pixels, remove that loss, or leave the unlabeled images out'
+        )
+    if not taught:
+        report.ok("only terms learn from images without labels; the student's own losses are 0 there")
 
 
 def check_unused(report: Reporter, config: Config, model: nn.Module, batch: dict, distributed: bool) -> None:

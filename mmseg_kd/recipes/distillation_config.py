@@ -15,7 +15,7 @@ from ..io.command_line import TERMS, terms_file
 from ..io.configs import config_file, model_config, read_config
 from ..io.data_sets import data_set_facts
 from ..io.errors import ConfigError
-from .unlabeled_images import with_unlabeled
+from .unlabeled_images import average_over_labeled_pixels, with_unlabeled
 
 
 class TeacherChoice(NamedTuple):
@@ -144,11 +144,14 @@ def distillation_config(
     if Config._is_lazy_import(str(config_file(student))):
         if unlabeled is not None:
             config.train_dataloader.dataset = _joined(config, unlabeled)
+            average_over_labeled_pixels(config.model)
         return _whole(config, arguments, method)
+    changed = {} if unlabeled is None else average_over_labeled_pixels(config.model)
     shown = pprint.pformat(arguments, width=100, sort_dicts=False).replace('\n', '\n' + ' ' * 12)
     lines = [
         f'_base_ = {[_base(student, folder), _base(terms_file(terms), folder)]!r}',
         '',
+        *(f'_base_.model.{key} = {dict(loss)!r}' for key, loss in changed.items()),
         'model = dict(',
         '    _delete_=True,',
         "    type='mmseg_kd.Distiller',",

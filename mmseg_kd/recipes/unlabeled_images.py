@@ -10,6 +10,7 @@ from ..datasets import UnlabeledFolderDataset
 from ..io.data_sets import innermost_config
 from ..io.errors import ConfigError
 
+DEFAULT_LOSS = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)  # of MMSegmentation's heads
 METAINFO = ('classes', 'palette', 'label_map', 'reduce_zero_label')  # of any data set of MMSegmentation
 
 
@@ -55,6 +56,39 @@ def with_unlabeled(dataset: dict[str, Any], folder: str, ignore_index: int = IGN
     )
 
 
-def _name(step: dict[str, Any]) -> str:
-    """The name of a transform; in MMEngine's new style, ``type`` is the class itself."""
-    return getattr(step['type'], '__name__', step['type'])
+def average_over_labeled_pixels(model: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Make the cross-entropies of a student means over the labeled pixels.
+
+    MMSegmentation's mean counts ignored pixels as well, so unlabeled images would weaken the labels of the others. With
+    ``class_weight``, it is a mean over the labeled pixels already.
+
+    Args:
+        model: Config of the student, which is changed.
+
+    Returns:
+        dict: The changed losses by their key in ``model``.
+
+    Example:
+        >>> average_over_labeled_pixels(dict(decode_head=dict(loss_decode=dict(type='CrossEntropyLoss'))))
+        {'decode_head.loss_decode': {'type': 'CrossEntropyLoss', 'avg_non_ignore': True}}
+    """
+    changed = {}
+    for part in ('decode_head', 'auxiliary_head'):
+        for place, head in _listed(part, model.get(part) or ()):
+            head.setdefault('loss_decode', dict(DEFAULT_LOSS))
+            for key, loss in _listed(f'{place}.loss_decode', head['loss_decode']):
+                if _name(loss).rpartition('.')[2] == 'CrossEntropyLoss' and loss.get('class_weight') is None:
+                    loss['avg_non_ignore'] = True
+                    changed[key] = loss
+    return changed
+
+
+def _listed(key: str, value: dict | list | tuple) -> list[tuple[str, dict]]:
+    return (
+        [(f'{key}[{i}]', each) for i, each in enumerate(value)] if isinstance(value, (list, tuple)) else [(key, value)]
+    )
+
+
+def _name(config: dict[str, Any]) -> str:
+    """The name of what a config builds; in MMEngine's new style, ``type`` is the class itself."""
+    return getattr(config['type'], '__name__', config['type'])

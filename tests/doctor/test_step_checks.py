@@ -3,10 +3,19 @@ import io
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmseg.registry import MODELS
+from torch.utils.data import DataLoader
 
 from mmseg_kd.doctor.diagnosis import Diagnosis
-from mmseg_kd.doctor.step_checks import check_batch, check_losses, check_model, check_optimizer, check_unused
+from mmseg_kd.doctor.step_checks import (
+    check_batch,
+    check_losses,
+    check_model,
+    check_optimizer,
+    check_unlabeled,
+    check_unused,
+)
 from mmseg_kd.testing.toys import toy_batch, toy_segmentor
 
 SGD = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))
@@ -57,3 +66,37 @@ def test_an_unused_parameter_is_named(model, options, status):
     found, text = line(check_unused, Config(options), model, toy_batch(), True)
     del model.spare
     assert found == status and '(3 numbers) get no gradient: model.spare; DDP' in text
+
+
+def loader_of(*batches):
+    samples = [{key: value[0] for key, value in batch.items()} for batch in batches]
+    return DataLoader(samples, collate_fn=pseudo_collate)
+
+
+class NoClassAnywhere(torch.nn.Module):
+    """A loss that takes ignored pixels for pixels of no class."""
+
+    loss_name = 'loss_none'
+
+    def forward(self, logits, labels, weight=None, ignore_index=255):
+        return logits.square().mean()
+
+
+def test_losses_that_learn_from_ignored_pixels_are_named(model):
+    known, void = toy_batch(num=1), toy_batch(num=1)
+    void['data_samples'][0].gt_sem_seg.data.fill_(255)
+    config = Config(dict(train_dataloader=dict(dataset=dict(pipeline=[dict(type='LoadVoidAnnotations')]))))
+    for order in ((known, void), (void, known)):
+        status, text = line(check_unlabeled, config, model, loader_of(*order), 255)
+        assert status == 'ok' and text.startswith('only terms learn from images without labels')
+    assert line(check_unlabeled, config, model, loader_of(known), 255)[0] == 'skipped'
+    boundaries = toy_segmentor(4, auxiliary=False)
+    boundaries.decode_head.loss_decode = [dict(type='CrossEntropyLoss'), dict(type=NoClassAnywhere)]
+    status, text = line(check_unlabeled, config, MODELS.build(boundaries), loader_of(known, void), 255)
+    assert status == 'failed' and text.startswith('decode.loss_none is ') and 'on images without labels' in text
+
+
+def test_where_no_image_is_unlabeled_nothing_is_checked(model):
+    out = io.StringIO()
+    Diagnosis(out).run('check', check_unlabeled, Config(), model, loader_of(toy_batch(num=1)), 255)
+    assert not out.getvalue()

@@ -93,5 +93,7 @@ def test_the_student_ignores_the_labels_of_unlabeled_images(own, tmp_path, lazy)
     )
     text = distillation_config(str(own / 'other.py'), choice, 'cwd_tuned', tmp_path, unlabeled=str(images))
     (tmp_path / 'joined.py').write_text(text)
-    unlabeled = Config.fromfile(tmp_path / 'joined.py').train_dataloader.dataset.datasets[1]
+    joined = Config.fromfile(tmp_path / 'joined.py')
+    unlabeled = joined.train_dataloader.dataset.datasets[1]
     assert dict(type='LoadVoidAnnotations', ignore_index=254) in unlabeled.pipeline
+    assert joined.model.student.decode_head.loss_decode.avg_non_ignore

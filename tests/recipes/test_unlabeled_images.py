@@ -1,10 +1,14 @@
+import inspect
+
 import numpy as np
 import pytest
 import torch
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import DATASETS
 
 from mmseg_kd.io.errors import ConfigError
 from mmseg_kd.recipes import with_unlabeled
+from mmseg_kd.recipes.unlabeled_images import DEFAULT_LOSS, average_over_labeled_pixels
 from mmseg_kd.testing.trees import write_camvid_tree
 
 PIPELINE = [
@@ -76,3 +80,28 @@ def test_a_folder_without_images_is_refused(labeled, tmp_path):
     for folder in (tmp_path / 'empty', tmp_path / 'nowhere'):
         with pytest.raises(ConfigError, match='--unlabeled: UnlabeledFolderDataset: '):
             with_unlabeled(labeled, str(folder))
+
+
+def test_the_mean_of_a_cross_entropy_counts_labeled_pixels_only():
+    weighted = dict(type='mmseg.CrossEntropyLoss', class_weight=[1.0, 2.0])
+    model = dict(
+        decode_head=[
+            dict(type='FCNHead'),
+            dict(loss_decode=[dict(type='DiceLoss'), dict(type='mmseg.CrossEntropyLoss')]),
+        ],
+        auxiliary_head=dict(loss_decode=weighted),
+    )
+    default = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0, avg_non_ignore=True)
+    changed = {
+        'decode_head[0].loss_decode': default,
+        'decode_head[1].loss_decode[1]': dict(type='mmseg.CrossEntropyLoss', avg_non_ignore=True),
+    }
+    assert average_over_labeled_pixels(model) == changed
+    assert model == dict(
+        decode_head=[
+            dict(type='FCNHead', loss_decode=default),
+            dict(loss_decode=[dict(type='DiceLoss'), changed['decode_head[1].loss_decode[1]']]),
+        ],
+        auxiliary_head=dict(loss_decode=weighted),
+    )
+    assert DEFAULT_LOSS == inspect.signature(BaseDecodeHead).parameters['loss_decode'].default
