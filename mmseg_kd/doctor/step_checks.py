@@ -185,7 +185,7 @@ def check_unlabeled(report: Reporter, config: Config, model: nn.Module, loader: 
     """
     if VOID not in str(config.get('train_dataloader')):
         return
-    dataset = loader.dataset
+    dataset: Any = loader.dataset
     for index in (len(dataset) - 1, 0):  # where others are joined to labeled images
         sample = dataset[index]
         if (sample['data_samples'].gt_sem_seg.data == ignore_index).all():

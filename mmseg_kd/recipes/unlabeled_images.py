@@ -36,7 +36,7 @@ def with_unlabeled(dataset: dict[str, Any], folder: str, ignore_index: int = IGN
             'train_dataloader.dataset must have a pipeline with LoadAnnotations and PackSegInputs for --unlabeled, '
             f'but has no {" and no ".join(missing)}; take a data set that does not mix images, or leave the option out'
         )
-    void = dict(type='LoadVoidAnnotations')
+    void: dict[str, Any] = dict(type='LoadVoidAnnotations')
     if ignore_index != IGNORE_INDEX:
         void.update(ignore_index=ignore_index)
     pipeline = [void if _name(step) == 'LoadAnnotations' else step for step in innermost_config(dataset)['pipeline']]
