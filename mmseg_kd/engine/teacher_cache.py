@@ -438,11 +438,13 @@ def _preprocessing(preprocessor: nn.Module) -> dict[str, Any]:
 def _images(dataset: Any) -> str:
     """Number and names of the images; names are relative to the folder of all."""
     listed = [(leaf, index) for leaf, index in listed_images(dataset) if hasattr(leaf, 'get_data_info')]
-    paths = [str(leaf.get_data_info(index).get('img_path', '')) for leaf, index in listed]
+    paths = [leaf.get_data_info(index).get('img_path') for leaf, index in listed]
+    # A folder of one data set may be absolute, and that of another relative.
+    paths = [os.path.abspath(path) for path in paths if path]
     if not paths:
         return f'{len(dataset)} images'
-    folder = os.path.commonpath([os.path.dirname(path) for path in paths]) if all(paths) else ''
-    names = '\n'.join(Path(os.path.relpath(path, folder or '.')).as_posix() for path in paths)
+    folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+    names = '\n'.join(Path(os.path.relpath(path, folder)).as_posix() for path in paths)
     return f'{len(dataset)} images, names with SHA-256 {hashlib.sha256(names.encode()).hexdigest()[:16]}'
 
 

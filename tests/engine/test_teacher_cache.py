@@ -1,4 +1,6 @@
 import copy
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from mmseg_kd.cache import TeacherCache
 from mmseg_kd.engine import teacher_cache as module
 from mmseg_kd.engine.teacher_cache import Request, make_cache
 from mmseg_kd.io.errors import ConfigError
+from mmseg_kd.recipes import with_unlabeled
 from mmseg_kd.testing.toys import toy_runner
 
 
@@ -130,3 +133,18 @@ def test_a_training_shows_the_views_of_the_cache_again_and_again_whatever_its_se
 
 def test_networks_without_a_cache_have_none():
     assert module.cached_teachers(torch.nn.Identity()) == []
+
+
+def test_unlabeled_images_of_an_absolute_folder_beside_labeled_ones_of_a_relative_one(config, tmp_path, monkeypatch):
+    config = copy.deepcopy(config)
+    root = Path(config.train_dataloader.dataset.data_root)
+    monkeypatch.chdir(root.parent)
+    more = sorted((root / 'img_dir').rglob('*.*'))[-3:]
+    (tmp_path / 'more').mkdir()
+    for image in more:
+        shutil.copy(image, tmp_path / 'more')
+    labeled = dict(config.train_dataloader.dataset.to_dict(), data_root=root.name)
+    config.train_dataloader.dataset = with_unlabeled(labeled, str(tmp_path / 'more'))
+    store = TeacherCache(cache(config, tmp_path / 'cache'))
+    assert store.index['fingerprint']['train_dataloader.images'].startswith('8 images, names with SHA-256 ')
+    assert make_cache(config, Request(str(tmp_path / 'cache'), 2), lambda text: None) == 0
