@@ -32,7 +32,7 @@ RESULTS = Path(__file__).with_name('mutation_results.json')
 SHORT, LONG = (['-m', f'not slow and not process and {which}'] for which in ('not long', 'long'))
 COMMON = dict(
     losses=[f'tests/losses/test_{name}.py' for name in ('defaults', 'contract', 'loss_properties')],
-    distillers=['tests/distillers/test_defaults.py'],
+    distillers=['tests/distillers/test_distiller_defaults.py'],
 )
 TIMEOUT = 120  # seconds of the processor; a mutant that takes longer is noticed as well
 PAIRS = [
