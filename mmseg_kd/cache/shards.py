@@ -11,7 +11,7 @@ import math
 import os
 import shutil
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,7 +104,8 @@ class CacheWriter:
         self.settings = dict(json.loads(json.dumps(settings)), format=FORMAT)
         path = self.folder / SETTINGS
         if not path.is_file():
-            if self.folder.is_dir() and any(not name.startswith('.') for name in os.listdir(self.folder)):
+            # Another process may have begun this cache, or one may have been killed before it wrote the settings.
+            if _files(self.folder, {SETTINGS, SHARDS}) + _files(self.folder / SHARDS) and not path.is_file():
                 raise ConfigError(
                     f'{folder} must be empty or hold a teacher cache, but holds other files; change --out'
                 )
@@ -422,3 +423,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _text(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=1, sort_keys=True)
+
+
+def _files(folder: Path, besides: Collection[str] = ()) -> list[str]:
+    """Names in a folder, without temporary files."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    return [name for name in names if not name.startswith('.') and name not in besides]

@@ -1,14 +1,13 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmengine.dist import get_world_size
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from .base import DistillLoss
 from .memory_queue import MemoryQueue
-from .ops import unit
+from .ops import average_pool, unit
 from .relations import ProjectionHead, batch_relation_divergence, check_head, check_temperature, relation_divergence
 
 
@@ -110,4 +109,4 @@ class CIRKDChannelLoss(DistillLoss):
         return batch + self.memory_weight * memory + self.mse_weight * (s - t).square().mean()
 
     def _pool(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, self.kernel, ceil_mode=True)
+        return average_pool(x, self.kernel)

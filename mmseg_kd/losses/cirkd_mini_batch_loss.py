@@ -1,9 +1,8 @@
-import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from .base import DistillLoss
-from .ops import unit
+from .ops import average_pool, unit
 from .relations import batch_relation_divergence, check_temperature
 
 
@@ -60,4 +59,4 @@ class CIRKDMiniBatchLoss(DistillLoss):
 
     def _vectors(self, x: Tensor) -> Tensor:
         """Unit vectors of all cells of the batch, image after image, (N P, C)."""
-        return unit(F.avg_pool2d(x, self.kernel, ceil_mode=True)).flatten(2).transpose(1, 2).flatten(0, 1)
+        return unit(average_pool(x, self.kernel)).flatten(2).transpose(1, 2).flatten(0, 1)

@@ -19,8 +19,16 @@ def pyramid_step(x: Tensor) -> tuple[Tensor, Tensor]:
     distance = torch.arange(-2, 3, dtype=x.dtype, device=x.device).abs()
     taps = (12 - 3 * distance - distance.square()) / 32
     kernel = torch.outer(taps, taps).expand(x.shape[1], 1, 5, 5)
-    coarse = F.conv2d(F.pad(x, (2, 2, 2, 2), mode='replicate'), kernel, stride=2, groups=x.shape[1])
+    coarse = F.conv2d(_repeat_border(x), kernel, stride=2, groups=x.shape[1])
     return coarse, x - F.interpolate(coarse, size=x.shape[2:], mode='bilinear', align_corners=False)
+
+
+def _repeat_border(x: Tensor) -> Tensor:
+    """Maps with two more pixels at each side; compiled, the gradient of the pad mode ``replicate`` may fail."""
+    for dim in (2, 3):
+        first, last = x.narrow(dim, 0, 1), x.narrow(dim, -1, 1)
+        x = torch.cat([first, first, x, last, last], dim)
+    return x
 
 
 def wedges(height: int, width: int, directions: int, like: Tensor) -> Tensor:

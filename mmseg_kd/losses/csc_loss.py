@@ -1,9 +1,8 @@
-import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from .base import DistillLoss
-from .ops import gram_distance, unit
+from .ops import average_pool, gram_distance, unit
 
 
 @MODELS.register_module()
@@ -45,7 +44,7 @@ class CSCLoss(DistillLoss):
         self.kernel = kernel
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
-        student, teacher = (F.avg_pool2d(x, self.kernel, ceil_mode=True).flatten(2) for x in (student, teacher))
+        student, teacher = (average_pool(x, self.kernel).flatten(2) for x in (student, teacher))
         places = gram_distance(unit(student), unit(teacher)) / student.shape[2] ** 2
         rows, targets = (unit(x, dim=2).transpose(1, 2) for x in (student, teacher))
         return (places + gram_distance(rows, targets) / student.shape[1] ** 2).mean()

@@ -1,9 +1,8 @@
-import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from .base import DistillLoss
-from .ops import unit
+from .ops import average_pool, unit
 
 
 @MODELS.register_module()
@@ -47,7 +46,7 @@ class DSDCategorySimilarityLoss(DistillLoss):
         self.temperature = temperature
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:
-        student, teacher = (self.maps(F.avg_pool2d(x, 2, ceil_mode=True).flatten(2)) for x in (student, teacher))
+        student, teacher = (self.maps(average_pool(x, 2).flatten(2)) for x in (student, teacher))
         return (student @ student.transpose(1, 2) - teacher @ teacher.transpose(1, 2)).square().mean()
 
     def maps(self, logits: Tensor) -> Tensor:

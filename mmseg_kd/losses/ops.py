@@ -92,6 +92,19 @@ class _Unit(torch.autograd.Function):
         return torch.addcmul(grad, directions, along, value=-1).mul_(inverse), None, None
 
 
+def average_pool(x: Tensor, kernel: int) -> Tensor:
+    """Means over kernel x kernel cells of maps (N, C, H, W); cells at the border are means over the pixels in the map.
+
+    It is ``avg_pool2d(ceil_mode=True)``, whose compiled gradient is wrong for incomplete cells (docs/upstream.md).
+    """
+    height, width = x.shape[2:]
+    room = (0, -width % kernel, 0, -height % kernel)
+    if not any(room):
+        return F.avg_pool2d(x, kernel)
+    filled = F.avg_pool2d(F.pad(x.new_ones(1, height, width), room), kernel)
+    return F.avg_pool2d(F.pad(x, room), kernel) / filled
+
+
 def attention(features: Tensor) -> Tensor:
     """Mean square of the channels of each pixel, as a vector (N, P) of length one."""
     return unit(squared_lengths(features).flatten(1) / features.shape[1], eps=1e-12)

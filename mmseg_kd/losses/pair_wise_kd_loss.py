@@ -3,7 +3,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from .base import DistillLoss
-from .ops import gram_distance, unit
+from .ops import average_pool, gram_distance, unit
 
 
 @MODELS.register_module()
@@ -49,7 +49,7 @@ class PairWiseKDLoss(DistillLoss):
         return gram_distance(student, teacher).mean() / student.shape[2] ** 2
 
     def pool(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, self.kernel, ceil_mode=True)
+        return average_pool(x, self.kernel)
 
     def directions(self, nodes: Tensor) -> Tensor:
         return unit(nodes)

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 
 import pytest
@@ -103,10 +104,26 @@ def test_a_folder_never_holds_two_caches(tmp_path, change, message):
         CacheWriter(tmp_path / 'cache', dict(SETTINGS, **change))
 
 
-def test_folders_with_other_files_are_left_alone(tmp_path):
-    (tmp_path / 'notes.txt').touch()
+@pytest.mark.parametrize('file', ['notes.txt', 'shards/0_0.safetensors'])
+def test_folders_with_other_files_are_left_alone(tmp_path, file):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
     with pytest.raises(ConfigError, match='must be empty or hold a teacher cache'):
         CacheWriter(tmp_path, SETTINGS)
+
+
+def test_a_cache_that_another_process_begins_at_the_same_moment_is_joined(tmp_path, monkeypatch):
+    (tmp_path / 'killed' / 'shards').mkdir(parents=True)  # before it wrote its settings
+    CacheWriter(tmp_path / 'killed', SETTINGS)
+
+    def other(folder):  # writes its settings and a shard after this process has looked for settings
+        monkeypatch.undo()
+        write(tmp_path / 'cache')
+        return os.listdir(folder)
+
+    (tmp_path / 'cache').mkdir()
+    monkeypatch.setattr('mmseg_kd.cache.shards.os.listdir', other)
+    CacheWriter(tmp_path / 'cache', SETTINGS)
 
 
 def test_incomplete_and_foreign_caches_are_not_read(tmp_path):

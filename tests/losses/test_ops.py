@@ -5,6 +5,7 @@ import torch.nn.functional as F
 
 from mmseg_kd.losses.ops import (
     attention,
+    average_pool,
     class_masks,
     differentiable_zero,
     gram_distance,
@@ -102,3 +103,13 @@ def test_the_distance_of_gram_matrices_needs_no_matrix_of_all_pairs(pixels):
     expected = [np.square(a.T @ a - b.T @ b).sum() for a, b in zip(x.numpy(), y.numpy())]
     assert gram_distance(x, y).tolist() == pytest.approx(expected)
     assert gram_distance(x, -x).tolist() == pytest.approx([0, 0], abs=1e-9)
+
+
+@pytest.mark.parametrize('kernel', [1, 2, 4, 16])
+@pytest.mark.parametrize('size', [(8, 12), (7, 9), (1, 5)])
+def test_means_of_cells_at_the_border_count_the_pixels_in_the_map(kernel, size):
+    x = torch.randn(2, 3, *size, dtype=torch.double, requires_grad=True)
+    pooled, expected = average_pool(x, kernel), F.avg_pool2d(x, kernel, ceil_mode=True)
+    torch.testing.assert_close(pooled, expected)
+    slopes = [torch.autograd.grad(each.square().sum(), x)[0] for each in (pooled, expected)]
+    torch.testing.assert_close(*slopes)
