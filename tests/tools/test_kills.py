@@ -170,7 +170,7 @@ def results(folder):
 def test_all_images_are_labeled_as_without_kills(place):
     (place / 'images').mkdir()
     image = next((place / 'data' / 'camvid' / 'img_dir' / 'train').iterdir())
-    for number in range(200):
+    for number in range(1000):  # seconds, also on a fast machine
         (place / 'images' / f'{number}{image.suffix}').write_bytes(image.read_bytes())
     command = [ROOT / 'tools/pseudo_label.py', 'teacher.py', 'teacher.pth', 'images']
     finish(place, *command, 'labels', '--top-k', 2)
