@@ -19,6 +19,16 @@ def test_the_teacher_is_resized_to_the_student_bilinearly():
     assert torch.equal(value, term.loss(student, resized))
 
 
+@pytest.mark.parametrize('path', ['logits', 'f'])
+def test_logits_are_compared_in_the_classes_that_the_teacher_knows(path):
+    term = Term('loss_hint', path, 'logits', dict(type='HintLoss'))
+    term.fit(shapes(3, (4, 4), path), shapes(3, (4, 4)), classes=3, known=dict(logits=[0, 2]))
+    student, teacher = torch.randn(1, 3, 4, 4), torch.randn(1, 3, 4, 4)
+    value = term({path: student}, dict(logits=teacher), None)['loss_hint']
+    chosen = [0, 2] if path == 'logits' else [0, 1, 2]
+    assert torch.equal(value, term.loss(student[:, chosen], teacher[:, chosen]))
+
+
 def test_an_adapter_of_the_users_choice_replaces_the_default():
     term = Term('loss_hint', 'f', 'f', dict(type='HintLoss'), adapter=dict(type='ConvBNAdapter'))
     term.fit(shapes(3, (4, 4), 'f'), shapes(5, (4, 4), 'f'), classes=3)

@@ -4,7 +4,13 @@ import torch
 from reference import kept_floats, softmax
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmseg_kd.losses.relations import ProjectionHead, batch_relation_divergence, check_temperature, relation_divergence
+from mmseg_kd.losses.relations import (
+    ProjectionHead,
+    batch_relation_divergence,
+    check_head,
+    check_temperature,
+    relation_divergence,
+)
 
 
 def vectors(*sizes, seed=0):
@@ -114,6 +120,16 @@ def test_a_temperature_that_would_lose_similarities_is_refused():
     check_temperature('MyLoss', 0.003)
     with pytest.raises(ValueError, match='MyLoss: temperature must be >= 0.003, but is 0.002'):
         check_temperature('MyLoss', 0.002)
+
+
+def test_a_head_is_set_up_for_the_maps():
+    student, teacher = torch.zeros(1, 3, 2, 2), torch.zeros(1, 5, 2, 2)
+    check_head('MyLoss', ProjectionHead(3, 5), student, teacher)
+    with pytest.raises(ValueError, match='MyLoss has no projection head yet: call setup'):
+        check_head('MyLoss', None, student, teacher)
+    for maps in ((teacher, teacher), (student, student)):
+        with pytest.raises(ValueError, match='MyLoss was set up for 3 channels of the student and 5 of the teacher'):
+            check_head('MyLoss', ProjectionHead(3, 5), *maps)
 
 
 def test_the_head_maps_every_pixel_alike():
