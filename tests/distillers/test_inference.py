@@ -1,6 +1,7 @@
 import pytest
 import torch
 from mmseg.models import SegDataPreProcessor
+from mmseg.models.decode_heads import PointHead
 from mmseg.registry import MODELS
 from torch import nn
 
@@ -109,3 +110,21 @@ def test_a_head_that_needs_more_than_features_predicts_with_the_sizes_of_the_ima
     size = (32, 48)
     meta = dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0, 0, 0, 0])
     assert seen == [4, 2 * [meta], model.test_cfg]
+
+
+def test_a_head_of_points_predicts_from_the_output_of_the_head_before():
+    model, seen = MODELS.build(toy_segmentor(4, auxiliary=False)).eval(), []
+
+    class Points(PointHead):
+        def __init__(self):
+            nn.Module.__init__(self)
+
+        def forward(self, fine, coarse):
+            raise AssertionError('needs points')
+
+        def predict(self, features, coarse, metas, settings):
+            seen.append((len(features), tuple(coarse.shape), len(metas)))
+
+    model.decode_head = nn.ModuleList([model.decode_head, Points()])
+    run_network(model, torch.zeros(2, 3, 32, 48))
+    assert seen == [(4, (2, 4, 4, 6), 2)]

@@ -35,3 +35,8 @@ def test_a_phase_is_counted_in_fractions_of_training_of_any_length():
 def test_a_phase_lies_within_training(wrong):
     with pytest.raises(ValueError, match='PhaseWeight: (begin and end|rise and fall) must be'):
         PhaseWeight(1.0, **wrong)
+
+
+def test_a_phase_holds_its_first_and_its_last_moment():
+    schedule = PhaseWeight(2.0, begin=0.25, end=0.75)
+    assert [schedule(moment) for moment in (0.24, 0.25, 0.75, 0.76)] == [0.0, 2.0, 2.0, 0.0]

@@ -44,6 +44,12 @@ def test_equals_the_formula(shape, levels):
     assert loss(student.float(), teacher.float()).item() == pytest.approx(value, rel=1e-4 if levels == 128 else 1e-5)
 
 
+def test_levels_of_similar_pixels_are_as_close_as_their_intensities():
+    student, teacher = (1 + 0.3 * x for x in maps(2, 3, 4, 5))
+    assert np.ptp(intensity(teacher[0].numpy())) < 0.5
+    assert_value(SSTKDStatisticalTextureLoss(4), expected(student, teacher, 4), student, teacher)
+
+
 def test_eight_levels_are_the_default():
     assert_value(SSTKDStatisticalTextureLoss(), expected(*maps(2, 5, 4, 6), 8), *maps(2, 5, 4, 6))
 
