@@ -42,7 +42,6 @@ class CachedTeacher:
         FileNotFoundError: work_dirs/cache/no_such_cache must hold a teacher cache (index.json), but does not; ...
     """
 
-    scale = 1.0
     members: tuple = ()  # no networks
 
     def __init__(self, cache: str, live: Any = None, key: str = 'model.teacher') -> None:

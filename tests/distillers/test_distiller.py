@@ -532,3 +532,21 @@ def test_init_model_without_a_checkpoint_keeps_the_preprocessor_of_the_config():
 def test_a_train_cfg_is_refused():
     with pytest.raises(TypeError, match='train_cfg'):
         MODELS.build(dict(type='Distiller', student=toy_segmentor(4), teacher=dict(), terms=dict(), train_cfg=dict()))
+
+
+def test_a_critic_that_comes_first_rests_when_its_term_begins():
+    weight = dict(type='DelayedWeight', weight=1.0, begin=5)
+    term = dict(student='backbone[3]', teacher='backbone[3]', loss=dict(type='IDDPositionLoss'), weight=weight)
+    model = MODELS.build(
+        dict(
+            type='Distiller',
+            student=toy_segmentor(4),
+            teacher=dict(model=toy_segmentor(4)),
+            terms=dict(loss_pos=term, loss_pi=dict(student='logits', teacher='logits', loss=dict(type='CWDLoss'))),
+        )
+    )
+    model.move_terms(4, 10)
+    assert model.resting_parameters() == []
+    model.move_terms(5, 10)
+    critic = list(model.terms['loss_pos'].critic.parameters())
+    assert critic and list(map(id, model.resting_parameters())) == list(map(id, critic))
