@@ -3,7 +3,8 @@
 import os
 from typing import Any
 
-from mmseg.registry import DATASETS
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import DATASETS, MODELS
 
 from ..constants import IGNORE_INDEX
 from ..datasets import UnlabeledFolderDataset
@@ -75,12 +76,19 @@ def average_over_labeled_pixels(model: dict[str, Any]) -> dict[str, dict[str, An
     changed = {}
     for part in ('decode_head', 'auxiliary_head'):
         for place, head in _listed(part, model.get(part) or ()):
-            head.setdefault('loss_decode', dict(DEFAULT_LOSS))
-            for key, loss in _listed(f'{place}.loss_decode', head['loss_decode']):
+            if 'loss_decode' not in head and _has_default_loss(head):
+                head['loss_decode'] = dict(DEFAULT_LOSS)
+            for key, loss in _listed(f'{place}.loss_decode', head.get('loss_decode') or ()):
                 if _name(loss).rpartition('.')[2] == 'CrossEntropyLoss' and loss.get('class_weight') is None:
                     loss['avg_non_ignore'] = True
                     changed[key] = loss
     return changed
+
+
+def _has_default_loss(head: dict[str, Any]) -> bool:
+    """Whether a head has a loss for each pixel if its config names none. Mask classifiers have others."""
+    kind = MODELS.get(head['type']) if isinstance(head['type'], str) else head['type']
+    return kind is not None and issubclass(kind, BaseDecodeHead)
 
 
 def _listed(key: str, value: dict | list | tuple) -> list[tuple[str, dict]]:

@@ -115,6 +115,7 @@ def test_folders_with_other_files_are_left_alone(tmp_path, file):
 def test_a_cache_that_another_process_begins_at_the_same_moment_is_joined(tmp_path, monkeypatch):
     (tmp_path / 'killed' / 'shards').mkdir(parents=True)  # before it wrote its settings
     CacheWriter(tmp_path / 'killed', SETTINGS)
+    assert (tmp_path / 'killed' / 'settings.json').is_file()
 
     def other(folder):  # writes its settings and a shard after this process has looked for settings
         monkeypatch.undo()
@@ -123,7 +124,7 @@ def test_a_cache_that_another_process_begins_at_the_same_moment_is_joined(tmp_pa
 
     (tmp_path / 'cache').mkdir()
     monkeypatch.setattr('mmseg_kd.cache.shards.os.listdir', other)
-    CacheWriter(tmp_path / 'cache', SETTINGS)
+    assert not CacheWriter(tmp_path / 'cache', SETTINGS).missing(views=2)
 
 
 def test_incomplete_and_foreign_caches_are_not_read(tmp_path):

@@ -104,4 +104,6 @@ def test_the_mean_of_a_cross_entropy_counts_labeled_pixels_only():
         ],
         auxiliary_head=dict(loss_decode=weighted),
     )
+    masks = dict(decode_head=dict(type=torch.nn.Identity, loss_mask=dict(type='CrossEntropyLoss')))
+    assert average_over_labeled_pixels(masks) == {} and 'loss_decode' not in masks['decode_head']
     assert DEFAULT_LOSS == inspect.signature(BaseDecodeHead).parameters['loss_decode'].default
