@@ -39,6 +39,7 @@ from mmseg_kd import config_file
 from mmseg_kd.distillers import Distiller
 from mmseg_kd.distillers.batch_norm_folding import output_error
 from mmseg_kd.distillers.inference import forward_inference
+from mmseg_kd.distillers.side_stream import SideStream
 from mmseg_kd.distillers.teacher import FrozenTeacher
 from mmseg_kd.distillers.term import student_paths, wanted_paths
 from mmseg_kd.io.tables import markdown_table
@@ -64,6 +65,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     ),
     'compile': dict(compile=True),
     'bfloat16, compile': dict(dtype='bfloat16', compile=True),
+}
+ON_GPUS: dict[str, dict[str, Any]] = {
+    'compile, cuda_graphs': dict(compile=True, cuda_graphs=True),
+    'bfloat16, compile, cuda_graphs': dict(dtype='bfloat16', compile=True, cuda_graphs=True),
 }
 HEAD, BACKBONE = 'decode_head', 'backbone'
 TERM_COLUMNS = ('config', 'classes', 'size', 'terms', 'teacher', 'student', 'floor', 'ratio')
@@ -374,6 +379,21 @@ def measure_options(subject: Subject, repeats: int, options: dict[str, dict] = O
     ]
 
 
+def measure_stream(subject: Subject, repeats: int) -> float:
+    """The time of a whole step whose teacher has a stream of its own, relative to one without, interleaved."""
+    model, clock = subject.model, StepClock(subject.device)
+    batch, side = next(subject.batches), SideStream()
+    ratios = []
+    for _ in range(repeats + 1):
+        for name, stream in (('one stream', None), ('two streams', side)):
+            model.teachers[''].stream = stream
+            clock.run(name, model.train_step, copy.deepcopy(batch), subject.optimizer)
+        taken = clock.take()
+        ratios.append(taken['two streams'] / taken['one stream'])
+    model.teachers[''].stream = None
+    return statistics.median(ratios[1:])
+
+
 def gradient(subject: Subject, data: dict, outputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """The student's gradient of all losses, and that of the terms alone, as vectors."""
     model = subject.model
@@ -479,8 +499,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.all or args.options:
         name = args.configs[0] if args.configs else OPTIONS_CONFIG
         subject = build(name, Config.fromfile(config_file(name)), *settings, trained=args.trained)
-        options = measure_options(subject, args.repeats)
+        on_gpu = device.type == 'cuda'
+        options = measure_options(subject, args.repeats, {**OPTIONS, **(ON_GPUS if on_gpu else {})})
         print(option_rows(options), flush=True)
+        if on_gpu:
+            print(f'own_stream: {measure_stream(subject, args.repeats):.3f} of the time of a whole step', flush=True)
         if not args.configs:
             write_csv(OPTIONS_CSV, OPTION_COLUMNS, options)
             write_page(PAGE, 'options', f'{where}\n\n{option_rows(options)}')

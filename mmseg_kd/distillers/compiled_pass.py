@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from .batch_norm_folding import output_error
 from .inference import forward_inference
@@ -99,6 +100,20 @@ class CompiledPass:
 
     def _tell(self, why: str) -> None:
         print_log(f'{self._key}: the teacher runs uncompiled for this input; {why}', 'current', logging.WARNING)
+
+
+def replayed(graph: nn.Module, device: str) -> Callable:
+    """Compile a graph, and replay it as a CUDA graph on a GPU. The outputs are copied, because the next replay
+    overwrites those of the graph.
+
+    Args:
+        graph: The recorded graph.
+        device: The type of the device.
+    """
+    if device != 'cuda':
+        return _inductor(graph, device)
+    compiled = torch.compile(graph, dynamic=False, mode='reduce-overhead')
+    return lambda images: tree_map_only(Tensor, torch.clone, compiled(images))
 
 
 def _inductor(graph: nn.Module, device: str) -> Callable:

@@ -25,6 +25,7 @@ from .inference import image_channels, image_size
 from .labels import ignored_label, unify_ignored
 from .ranks import TermDenominators
 from .schedules import level_at
+from .side_stream import beside
 from .taps import PathError, Taps
 from .teacher import Spec, build_teachers, scale_of_originals, scaled_size
 from .term import Term, student_paths, teacher_paths, wanted_paths
@@ -205,9 +206,11 @@ class Distiller(BaseSegmentor):
         if self._teacher_missing is not None:
             raise self._teacher_missing
         labels = self._labels(data_samples)
-        outputs = self._teacher_outputs(inputs, data_samples, wanted_paths(self.terms.values()))
-        with Taps(self.student, student_paths(self.terms.values()), inputs) as values:
-            losses = self.student(inputs, data_samples, mode='loss')
+        streams = [getattr(teacher, 'stream', None) for teacher in self.teachers.values()]
+        with beside(stream for stream in streams if stream is not None):
+            outputs = self._teacher_outputs(inputs, data_samples, wanted_paths(self.terms.values()))
+            with Taps(self.student, student_paths(self.terms.values()), inputs) as values:
+                losses = self.student(inputs, data_samples, mode='loss')
         self._add_terms(losses, denominators, self.terms, values, outputs, labels)
         return losses
 

@@ -23,10 +23,11 @@ from ..models.class_map import ClassMap, check_groups, listed, map_classes
 from .batch_norm_folding import fold_batch_norms
 from .cached_teacher import CachedTeacher
 from .class_logits import count_classes
-from .compiled_pass import CompiledPass
+from .compiled_pass import CompiledPass, replayed
 from .dry_run import build_skeleton
 from .inference import forward_inference
 from .normalization import Renormalize, normalizes
+from .side_stream import SideStream
 from .taps import LOGITS, PathError
 
 DTYPES = dict(bfloat16=torch.bfloat16, float16=torch.float16, float32=torch.float32)
@@ -46,6 +47,8 @@ KEYS = dict.fromkeys(
         'classes',
         'fold_batch_norm',
         'compile',
+        'cuda_graphs',
+        'own_stream',
     )
 ).keys()
 Spec = dict | list[dict]
@@ -88,13 +91,20 @@ class FrozenTeacher:
         compile: Whether to compile the teacher with ``torch.compile``, in the first step, which then takes minutes
             (:class:`~mmseg_kd.distillers.compiled_pass.CompiledPass`). It pays for trainings of hours with images of
             one size.
+        cuda_graphs: Whether a compiled teacher is replayed as a CUDA graph, which saves the time to launch its kernels.
+            Its outputs are copied. It needs ``compile=True``, and changes nothing on other devices. Not yet tested on a
+            GPU.
+        own_stream: Whether the teacher runs on a CUDA stream of its own, so that a GPU with room for both executes it
+            beside the student's forward pass (:class:`~mmseg_kd.distillers.side_stream.SideStream`). It changes nothing
+            on other devices. Only a :class:`Distiller` without unlabeled images has such steps. Not yet tested on a
+            GPU.
         data_preprocessor: The data preprocessor for a ``model`` that has none, unless that comes with weights and its
             own preprocessor. A distiller passes that of the top level of its config. A teacher that has none at all
             sees images of 0..255, as it would in MMSegmentation, with a warning.
 
     Raises:
-        ValueError: if not exactly one of ``config`` and ``model`` is given, or ``pixels``, ``dtype`` or
-            ``memory_format`` is none of these.
+        ValueError: if not exactly one of ``config`` and ``model`` is given, ``pixels``, ``dtype`` or ``memory_format``
+            is none of these, or ``cuda_graphs`` is given without ``compile``.
 
     Example:
         >>> import torch
@@ -121,6 +131,8 @@ class FrozenTeacher:
         classes: str | Sequence[str] | None = None,
         fold_batch_norm: bool = False,
         compile: bool = False,
+        cuda_graphs: bool = False,
+        own_stream: bool = False,
         data_preprocessor: dict | None = None,
     ) -> None:
         if (config is None) == (model is None):
@@ -132,6 +144,8 @@ class FrozenTeacher:
             raise ValueError(f'model.teacher.scale must be > 0, but is {scale}')
         if pixels not in PIXELS:
             raise ValueError(f'model.teacher.pixels must be one of {", ".join(PIXELS)}, but is {pixels!r}')
+        if cuda_graphs and not compile:
+            raise ValueError('model.teacher.cuda_graphs needs a compiled teacher; add compile=True')
         if class_map is not None:
             check_groups(class_map, 'model.teacher.class_map')
         elif classes is not None:
@@ -148,7 +162,8 @@ class FrozenTeacher:
             self._model_config = dict(model, data_preprocessor=data_preprocessor)
         self.dtype = _torch_name('dtype', dtype, DTYPES) if dtype else None
         self._memory_format = _torch_name('memory_format', memory_format, MEMORY_FORMATS)
-        self.fold_batch_norm, self.compile = fold_batch_norm, compile
+        self.fold_batch_norm, self.compile, self.cuda_graphs = fold_batch_norm, compile, cuda_graphs
+        self.stream = SideStream() if own_stream else None
         self._paths: set[str] = set()  # those of the terms
         self._folded = False
         self._compiled: CompiledPass | None = None
@@ -285,7 +300,14 @@ class FrozenTeacher:
             PathError: if batch norms were folded for other paths.
             ValueError: if outputs are not finite, or data samples have no original pixels.
         """
-        module, paths = self.module, list(paths)
+        if self.stream is None:
+            return self._read(inputs, list(paths), preprocessor, data_samples)
+        return self.stream.run(lambda: self._read(inputs, list(paths), preprocessor, data_samples), inputs.device)
+
+    def _read(
+        self, inputs: Tensor, paths: list[str], preprocessor: nn.Module | None, data_samples: Sequence[Any] | None
+    ) -> dict[str, Any]:
+        module = self.module
         if next(module.parameters()).device != inputs.device:
             module.to(inputs.device)
         with torch.no_grad():
@@ -327,7 +349,8 @@ class FrozenTeacher:
         if not self.compile:
             return forward_inference(self.module, inputs, paths)
         if self._compiled is None:
-            self._compiled = CompiledPass(self.module, f'{self.key}.compile')
+            compiler = replayed if self.cuda_graphs else None
+            self._compiled = CompiledPass(self.module, f'{self.key}.compile', compiler)
         return self._compiled(inputs, paths)
 
     @torch.compiler.disable
@@ -374,7 +397,8 @@ class FrozenTeacher:
 
     def __getstate__(self) -> dict:
         unsaved = dict.fromkeys(('_module', '_renormalize', '_normalize', '_compiled'))
-        return {**self.__dict__, **unsaved, '_folded': False}
+        stream = SideStream() if self.stream else None
+        return {**self.__dict__, **unsaved, '_folded': False, 'stream': stream}
 
 
 class EnsembleTeacher:

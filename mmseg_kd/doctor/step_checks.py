@@ -178,10 +178,11 @@ def check_losses(report: Reporter, config: Config, model: nn.Module, loader: Dat
 
 
 def check_unlabeled(report: Reporter, config: Config, model: nn.Module, loader: DataLoader, ignore_index: int) -> None:
-    """Check that the student's own losses learn nothing from images without labels.
+    """Check that terms learn from images without labels, and the student's own losses do not.
 
     Heads that predict boundaries, the classes of an image or masks of objects take an image without labels for one
-    without boundaries, classes or objects. Where no image is loaded without labels, nothing is checked.
+    without boundaries, classes or objects. Terms that need labels have nothing to learn there. Where no image is loaded
+    without labels, nothing is checked.
     """
     if VOID not in str(config.get('train_dataloader')):
         return
@@ -194,14 +195,23 @@ def check_unlabeled(report: Reporter, config: Config, model: nn.Module, loader: 
         report.skipped('neither the first nor the last image of train_dataloader.dataset is one without labels')
         return
     parts = read_parts(model, loader.collate_fn([sample, sample]))
-    own = [part for name, part in parts.items() if name.removesuffix('_critic') not in terms_of(model)]
+    terms = terms_of(model)
+    own = [part for name, part in parts.items() if name.removesuffix('_critic') not in terms]
     taught = [part for part in own if part.gradient and part.name != OWN]
     for part in taught:
         report.failed(
             f'{part.name} is {part.value:.3g} on images without labels, so it would learn from their ignored pixels; '
             'take a student whose losses ignore these pixels, remove that loss, or leave the unlabeled images out'
         )
-    if not taught:
+    blind = [name for name, term in terms.items() if term.active and name in parts and not parts[name].gradient]
+    if blind and len(blind) == len(terms):
+        report.failed(
+            f'no term learns from images without labels, because the losses of {" and ".join(blind)} read labels; add '
+            'a term that needs none, such as cwd_tuned, or leave the unlabeled images out'
+        )
+    elif blind:
+        report.warning(f'the losses of {" and ".join(blind)} read labels, so they learn from labeled images only')
+    elif not taught:
         report.ok("only terms learn from images without labels; the student's own losses are 0 there")
 
 

@@ -84,6 +84,20 @@ def test_options_of_the_teacher_are_compared_by_value(subject):
     assert not subject.model.teachers[''].fold_batch_norm and 'read' not in vars(subject.model.teachers[''])
 
 
+def test_whole_steps_with_and_without_a_stream_of_the_teacher_are_compared(subject, monkeypatch):
+    seen = []
+    train_step = subject.model.train_step
+    monkeypatch.setattr(
+        subject.model,
+        'train_step',
+        lambda *args: seen.append(subject.model.teachers[''].stream) or train_step(*args),
+        raising=False,
+    )
+    assert benchmark.measure_stream(subject, repeats=1) > 0
+    assert [stream is not None for stream in seen] == [False, True] * 2 and subject.model.teachers[''].stream is None
+    assert all(option['cuda_graphs'] and option['compile'] for option in benchmark.ON_GPUS.values())
+
+
 def test_a_part_of_a_page_is_replaced(tmp_path):
     page = tmp_path / 'page.md'
     page.write_text('before\n<!-- steps -->\nold\n<!-- end -->\nafter\n')

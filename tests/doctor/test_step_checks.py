@@ -7,6 +7,7 @@ from mmengine.dataset import pseudo_collate
 from mmseg.registry import MODELS
 from torch.utils.data import DataLoader
 
+from mmseg_kd.distillers import Distiller
 from mmseg_kd.doctor.diagnosis import Diagnosis
 from mmseg_kd.doctor.step_checks import (
     check_batch,
@@ -94,6 +95,34 @@ def test_losses_that_learn_from_ignored_pixels_are_named(model):
     boundaries.decode_head.loss_decode = [dict(type='CrossEntropyLoss'), dict(type=NoClassAnywhere)]
     status, text = line(check_unlabeled, config, MODELS.build(boundaries), loader_of(known, void), 255)
     assert status == 'failed' and text.startswith('decode.loss_none is ') and 'on images without labels' in text
+
+
+def test_terms_that_read_labels_are_named_where_images_have_none():
+    known, void = toy_batch(num=1), toy_batch(num=1)
+    void['data_samples'][0].gt_sem_seg.data.fill_(255)
+    config = Config(dict(train_dataloader=dict(dataset=dict(pipeline=[dict(type='LoadVoidAnnotations')]))))
+
+    def told(**terms):
+        model = Distiller(
+            toy_segmentor(4, auxiliary=False),
+            dict(model=toy_segmentor(4, auxiliary=False)),
+            {
+                name: dict(student='logits', teacher='logits', loss=dict(type=loss), weight=weight)
+                for name, (loss, weight) in terms.items()
+            },
+        )
+        model.move_terms(0, 10)
+        return line(check_unlabeled, config, model, loader_of(known, void), 255)
+
+    share = dict(type='GradientShare', share=0.3)
+    for weight in (1.0, share):
+        status, text = told(loss_dkd=('DKDLoss', weight), loss_bpkd=('BPKDLoss', 1.0))
+        assert status == 'failed' and 'the losses of loss_dkd and loss_bpkd read labels; add' in text
+    status, text = told(loss_dkd=('DKDLoss', share), loss_pi=('PixelWiseKDLoss', 1.0))
+    assert status == 'warning' and text.startswith('the losses of loss_dkd read labels, so they learn from')
+    # A term that has not begun cannot be judged.
+    later = dict(type='DelayedWeight', weight=1.0, begin=5)
+    assert told(loss_pi=('PixelWiseKDLoss', later))[0] == 'ok'
 
 
 def test_where_no_image_is_unlabeled_nothing_is_checked(model):

@@ -3,12 +3,15 @@
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
+from mmseg_kd.distillers import Distiller
 from mmseg_kd.engine.setup_terms import SetupError, read_setup, run_name
 from mmseg_kd.io.command_line import setup_file
 from mmseg_kd.io.configs import config_file
+from mmseg_kd.testing.toys import toy_batch, toy_segmentor
 
 KEYS = ('model', 'optim_wrapper', 'custom_hooks', 'train_dataloader', 'param_scheduler', 'train_cfg', 'custom_imports')
 
@@ -112,6 +115,26 @@ def test_every_setup_and_every_file_of_terms_is_whole():
         config = Config.fromfile(path)
         assert issubclass(MODELS.get(config.model.type), MODELS.get('Distiller')), path.name
         assert not config.model.get('terms') and config.train_dataloader and config.train_cfg, path.name
+
+
+TERMS = Path(config_file('mmseg_kd::_base_/default_runtime.py')).parent / 'terms'
+# `compact_tuned` belongs to its network, and has the published weights.
+TUNED = sorted(path.stem for path in TERMS.glob('*_tuned.py') if path.stem != 'compact_tuned')
+
+
+@pytest.mark.parametrize('name', TUNED)
+def test_tuned_terms_fit_networks_of_other_widths_and_share_the_gradient(name):
+    terms = Config.fromfile(TERMS / f'{name}.py').terms
+    shares = [term.weight.share for term in terms.values()]
+    assert sum(shares) == pytest.approx(0.45 if name == 'cwd_at_tuned' else 0.3)
+    torch.manual_seed(0)
+    student, teacher = (toy_segmentor(channels, auxiliary=False) for channels in (4, 8))
+    model = Distiller(student, dict(model=teacher), terms.to_dict())
+    model.move_terms(0, 10)
+    losses = model.loss(**model.data_preprocessor(toy_batch(), training=True))
+    assert terms.keys() <= losses.keys() and all(losses[name] != 0 for name in terms)
+    measured = model.gradient_shares.measured
+    assert [measured[name] for name in terms] == pytest.approx(shares, rel=0.05)
 
 
 def test_a_run_is_named_by_both():

@@ -1,5 +1,5 @@
 # DIST on logits with 30 % of the gradient. `dist.py` also reads auxiliary heads, which many networks lack.
-# Not measured to the end of a training.
+# Results: docs/benchmarks/camvid.md.
 terms = dict(
     loss_dist=dict(
         student='logits',
