@@ -26,6 +26,7 @@ from ..io.stop_signals import leave
 from .checks import (
     Problems,
     check_class_maps,
+    check_compiled_pools,
     check_config,
     check_data_classes,
     check_loader,
@@ -180,6 +181,8 @@ def check_runner(runner: Runner) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         _tell(check_class_maps(getattr(model, 'teachers', {}), classes), get_rank())
         _tell(check_data_classes(loader, runner.model), get_rank())
+        if runner.cfg.get('compile'):
+            _tell(check_compiled_pools(model), get_rank())
         _tell(check_loader(loader, runner.model, training_size(runner.cfg), training_loop(runner.cfg)), get_rank())
 
 

@@ -1,4 +1,5 @@
 from .class_checks import check_class_maps
+from .compile_checks import check_compiled_pools
 from .config_checks import check_config
 from .loader_checks import check_data_classes, check_loader
 from .metric_checks import check_metrics
@@ -12,6 +13,7 @@ __all__ = [
     'Loop',
     'Problems',
     'check_class_maps',
+    'check_compiled_pools',
     'check_config',
     'check_data_classes',
     'check_loader',
