@@ -14,6 +14,7 @@ from mmseg.registry import TASK_UTILS
 from torch import Tensor, nn
 
 from ..io.arguments import build
+from ..losses import AdversarialLoss
 from ..losses.ops import tensor_sum
 from .gradient_norm import gradient_norm
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 RATE = 0.3  # weight of a new measurement in the moving average
 STEP = 2.0  # factor by which one measurement may change a smoothed norm
+LEAP = 16.0  # factor by which a measurement may raise that of a critic
+AGAIN = 3  # the number of measurements from which a sudden change goes on: the next one follows after 8 iterations
 SHRINK = 2.0**12  # by how much losses are scaled down after an overflow in half precision
 ATTEMPTS = 3
 
@@ -43,8 +46,10 @@ class GradientShare:
     Norms are measured in the 1st, 2nd, 4th, 8th, 16th, ... iteration of a term, and then at regular intervals. Their
     logarithms are smoothed by a moving average with the weight 0.3 for a new measurement; a measurement changes a
     smoothed norm at most by a factor of 2. Norms that are 0 or not finite are skipped. Of an adversarial loss, only the
-    student's side counts. Several processes use the mean of their norms. The norms are saved with the model, so a
-    resumed training goes on exactly.
+    student's side counts, and its growth does not wait for the average, because a critic learns fast: a norm of more
+    than twice the average replaces it, by a factor of 16 at most, and the next measurement follows after 8 iterations.
+    Several processes use the mean of their norms. The norms are saved with the model, so a resumed training goes on
+    exactly.
 
     Args:
         share: The share, above 0 and below 1, or the config of a schedule whose ``weight`` is the share, such as
@@ -134,10 +139,18 @@ class SmoothedNorm(nn.Module):
         """Take in a measurement; one that is 0 or not finite is only counted."""
         logarithm, valid, tries = self._numbers
         if math.isfinite(norm) and norm > 0:
-            change = (math.log(norm) - logarithm) * max(1 / (valid + 1), RATE)
-            logarithm += max(-math.log(STEP), min(math.log(STEP), change)) if valid else change
+            change = math.log(norm) - logarithm
+            if valid and self._is_sudden(change):
+                change, tries = min(change, math.log(LEAP)), min(tries, AGAIN)
+            elif valid:
+                change = max(-math.log(STEP), min(math.log(STEP), change * max(1 / (valid + 1), RATE)))
+            logarithm += change
             valid += 1
         self._set([logarithm, valid, tries + 1])
+
+    def _is_sudden(self, change: float) -> bool:
+        """Whether a change of the logarithm counts at once."""
+        return False
 
     def reset(self) -> None:
         """Forget all measurements."""
@@ -154,11 +167,27 @@ class SmoothedNorm(nn.Module):
         self._numbers = self.state.tolist()
 
 
+class CriticNorm(SmoothedNorm):
+    """A :class:`SmoothedNorm` that follows fast growth at once, so that a critic which learns fast cannot drown the
+    labels before the average knows.
+
+    Example:
+        >>> norm = CriticNorm()
+        >>> norm.update(2.0)
+        >>> norm.update(10.0)
+        >>> round(norm.value, 4)
+        10.0
+    """
+
+    def _is_sudden(self, change: float) -> bool:
+        return change > math.log(STEP)
+
+
 class GradientShares(nn.Module):
     """Measures the gradients of a distiller's losses, and sets the weights of its terms with :class:`GradientShare`.
 
     Args:
-        names: The names of the terms.
+        terms: The terms by name.
 
     Attributes:
         measured: The share of each term in the latest measurement, by name.
@@ -167,10 +196,15 @@ class GradientShares(nn.Module):
 
     last: Tensor
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, terms: dict[str, Term]) -> None:
         super().__init__()
         self.own = SmoothedNorm()
-        self.norms = nn.ModuleDict({name: SmoothedNorm() for name in names})
+        self.norms = nn.ModuleDict(
+            {
+                name: CriticNorm() if isinstance(term.loss, AdversarialLoss) else SmoothedNorm()
+                for name, term in terms.items()
+            }
+        )
         self.register_buffer('last', torch.tensor(-1))
         self.measured: dict[str, float] = {}
         self.measured_at = -1

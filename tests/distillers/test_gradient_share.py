@@ -15,7 +15,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_kd.distillers import Term
-from mmseg_kd.distillers.gradient_share import GradientShares, SmoothedNorm
+from mmseg_kd.distillers.gradient_share import CriticNorm, GradientShares, SmoothedNorm
 from mmseg_kd.testing.toys import toy_batch, toy_branch_batch
 
 SHARE = dict(type='GradientShare', share=0.3)
@@ -136,20 +136,58 @@ def test_a_term_that_begins_later_is_measured_when_it_begins_and_costs_nothing_a
     assert shares.norms['loss_x'].tries == 5
 
 
-def test_the_smoothed_norm_averages_noise_and_follows_changes_by_limited_steps():
-    norm = SmoothedNorm()
-    for value in (1.0, 4.0, math.nan, 0.0, math.inf):
+@pytest.mark.parametrize('kind', [SmoothedNorm, CriticNorm])
+def test_the_smoothed_norm_averages_noise_and_follows_changes_by_limited_steps(kind):
+    norm = kind()
+    for value in (4.0, 1.0, math.nan, 0.0, math.inf):
         norm.update(value)
     assert norm.value == pytest.approx(2.0) and norm.tries == 5
-    norm.update(2e9)
-    assert norm.value == pytest.approx(4.0)  # a factor of 2 at most
+    norm.update(2e-9)
+    assert norm.value == pytest.approx(1.0)  # a factor of 2 at most
+    norm.update(1.9)
+    assert norm.value == pytest.approx(1.9**0.3)
     torch.manual_seed(0)
     for value in 100 * torch.randn(40).mul(0.02).exp():
         norm.update(value.item())
     assert norm.value == pytest.approx(100, rel=0.02)
-    other = SmoothedNorm()
+    other = kind()
     other.load_state_dict(norm.state_dict())
     assert (other.value, other.tries) == (norm.value, norm.tries)
+
+
+def test_growth_is_limited_and_that_of_a_critic_counts_at_once_and_is_measured_again_soon():
+    norm, critic = SmoothedNorm(), CriticNorm()
+    for value in [1.0] * 9 + [2.1]:
+        norm.update(value)
+        critic.update(value)
+    assert norm.value == pytest.approx(2.1**0.3) and norm.tries == 10
+    assert critic.value == pytest.approx(2.1) and critic.tries == 4  # the next distance is 2^3
+    norm.update(1e9)
+    assert norm.value == pytest.approx(2 * 2.1**0.3)
+    critic.update(1e9)
+    assert critic.value == pytest.approx(2.1 * 16)  # one overflow must not silence a term for good
+    critic.update(1e-9)
+    assert critic.value == pytest.approx(2.1 * 8) and critic.tries == 5
+
+
+def test_a_critic_whose_gradient_grows_fast_does_not_drown_the_labels():
+    student = Two()
+    terms = {
+        name: Term(name, 'logits', 'logits', dict(type=loss), SHARE)
+        for name, loss in dict(loss_pi='PixelWiseKDLoss', loss_ho='HolisticKDLoss').items()
+    }
+    greatest, mean, measured = {}, {}, {}
+    for name in terms:
+        only, found = {name: terms[name]}, []
+        shares = GradientShares(only)
+        for iteration in range(400):
+            norm = 1.06 ** min(iteration, 100)  # 340 times as large, at the end
+            step(shares, only, {'loss': student.a, name: norm * student.b}, student, iteration)
+            found.append(terms[name].weight * norm / (1 + terms[name].weight * norm))
+            measured[name] = measured.get(name, 0) + (shares.measured_at == iteration)
+        greatest[name], mean[name] = max(found), sum(found) / len(found)
+    assert greatest['loss_ho'] < 0.6 and mean['loss_ho'] < 0.4 and measured['loss_ho'] < 20
+    assert greatest['loss_pi'] > 0.9  # what the average alone would do
 
 
 BRANCHES = dict(student=segmentor(4), terms=None)
