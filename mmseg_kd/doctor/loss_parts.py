@@ -86,6 +86,8 @@ def gradient_shares(parts: list[Part]) -> dict[str, float]:
 def loss_table(parts: list[Part], model: nn.Module) -> str:
     """A table of the losses with weight, value, gradient norm, the shares of both, and the weight for another share.
 
+    An adversarial loss has no such weight: its gradient grows a thousandfold while its critic learns.
+
     Example:
         >>> print(loss_table([Part('decode.loss_ce', 2.0, 3.0, True)], nn.Linear(1, 1)))
         | loss           | weight | value | share of the loss | gradient norm | share of the norms | weight for 30 % |
@@ -130,7 +132,7 @@ def loss_table(parts: list[Part], model: nn.Module) -> str:
 
 def _weight_for(wanted: float, term: Term, share: float) -> str:
     """The weight that gives a term the wanted share, beside other losses as they are."""
-    if not (0 < share < 1 and term.weight):
+    if term.critic is not None or not (0 < share < 1 and term.weight):
         return '-'
     return f'{term.weight * wanted / (1 - wanted) * (1 - share) / share:.3g}'
 

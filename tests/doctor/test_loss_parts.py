@@ -40,6 +40,16 @@ def test_losses_and_gradients_agree_with_autograd():
     ]
 
 
+def test_a_critic_that_has_learned_nothing_gives_no_weight():
+    holistic = dict(student=['logits', 'inputs'], teacher='logits', loss=dict(type='HolisticKDLoss'))
+    network = toy_segmentor(4, auxiliary=False)
+    terms = dict(loss_cwd=TERM, loss_ho=holistic)
+    model = MODELS.build(dict(type='Distiller', student=network, teacher=dict(model=network), terms=terms))
+    table = loss_table(list(read_parts(model, toy_batch()).values()), model)
+    weights = {cells[1].strip(): cells[7].strip() for cells in (line.split('|') for line in table.splitlines()[2:])}
+    assert float(weights['loss_cwd']) > 0 and weights['loss_ho'] == '-'
+
+
 def test_shares_of_the_gradient_leave_out_what_is_not_finite():
     parts = [Part('a', 1.0, 3.0, True), Part('b', 1.0, 1.0, True), Part('c', 1.0, math.inf, True)]
     shares = gradient_shares(parts)
