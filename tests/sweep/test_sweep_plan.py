@@ -313,6 +313,30 @@ def test_the_camvid_sweep_differs_in_the_terms_alone():
     assert list(shares.values()) == [dict(type='GradientShare', share=0.3)] * 4
 
 
+@pytest.mark.parametrize('name', ['few_labels_camvid', 'tuned_digits'])
+def test_the_sweeps_of_tuned_terms_differ_in_the_terms_alone(name):
+    sweep = load_sweep(f'mmseg_kd::sweeps/{name}.py')
+    configs = {name: candidate.read() for name, candidate in sweep.candidates.items()}
+    alone, first = configs.pop('alone'), configs['cwd_at_tuned']
+    assert sum(term.weight.share for term in first.model.terms.values()) == pytest.approx(0.45)
+    for config in configs.values():
+        assert config.model.student == alone.model and config.train_dataloader == first.train_dataloader
+        assert config.model.teacher == first.model.teacher and config.train_cfg == alone.train_cfg
+        assert config.param_scheduler == alone.param_scheduler and config.val_dataloader == alone.val_dataloader
+        assert config.train_cfg.max_iters == sweep.budget['value']
+    assert len({str(config.model.terms) for config in configs.values()}) == len(configs)
+
+
+def test_nine_labels_are_half_of_every_batch_with_the_other_images():
+    sweep = load_sweep('mmseg_kd::sweeps/few_labels_camvid.py')
+    alone, distilled = (sweep.candidates[name].read().train_dataloader.dataset for name in ('alone', 'cwd_tuned'))
+    labeled, others = distilled.datasets
+    assert labeled.dataset == alone and 9 * labeled.times == pytest.approx(367 - 9, abs=5)
+    assert [step.type for step in others.pipeline][1] == 'LoadVoidAnnotations'
+    others.pipeline[1].type = 'LoadAnnotations'
+    assert others == dict(alone, ann_file='9_labels/unlabeled.txt')
+
+
 def test_the_views_are_those_of_one_config_and_the_time_is_that_of_the_demo():
     stored, live = (load_sweep(f'mmseg_kd::sweeps/views_digits{end}.py') for end in ('', '_live'))
     assert stored.cache and not live.cache and stored.candidates['pi'] == live.candidates['pi']

@@ -1,0 +1,27 @@
+# Nine labeled images of CamVid, and 358 without labels: EfficientNet-Lite0 alone, and with terms that have 30 % of the
+# gradient. Nothing is searched. Results: docs/benchmarks/camvid.md. The first lines put the teacher's weights, which
+# come with the repository, where the configs expect them, and draw the images:
+#
+#     mkdir -p work_dirs/lite2_camvid; cp docs/benchmarks/teachers/lite2_camvid.pth work_dirs/lite2_camvid/iter_2000.pth
+#     python tools/make_partition.py mmseg_kd::_base_/datasets/camvid_240x180.py --fraction 0.0218 \
+#         --out data/camvid/9_labels
+#     python tools/sweep.py configs/sweeps/few_labels_camvid.py
+name = 'few_labels_camvid'
+budget = dict(kind='iterations', value=1200)
+seeds = [1]
+cache = dict(views=5, features='int8')
+options = {'optim_wrapper.type': 'BFloat16OptimWrapper'}  # like --amp on a CPU
+_setup = 'mmseg_kd::_base_/setups/lite2_lite0_camvid_9_labels.py'
+# The teacher in bfloat16 takes half the time on CPUs that support it.
+_fast = {'model.teacher.dtype': 'bfloat16'}
+_terms = [
+    'cwd_at_tuned', 'cwd_tuned', 'dist_tuned', 'pi_tuned', 'skd_tuned', 'ifvd_tuned', 'afdcd_tuned', 'at_tuned',
+    'attnfd_tuned', 'cwd_feature_tuned', 'hint_tuned', 'cwd'
+]
+candidates = dict(alone='mmseg_kd::camvid/lite0_camvid_9_labels.py')
+for _name in _terms:
+    candidates[_name] = dict(config=_setup, terms=_name, options=_fast)
+stages = [
+    dict(name='one_seed', candidates=list(candidates), seeds=[1]),
+    dict(name='more_seeds', candidates=['alone', 'cwd_tuned', 'cwd_at_tuned'], seeds=[2, 3]),
+]
