@@ -136,13 +136,14 @@ def test_the_teacher_of_a_distiller_runs_beside_the_student_and_before_the_terms
 
 
 def test_a_replayed_graph_gives_copies(monkeypatch):
-    memory = torch.zeros(2)
+    memory, runs = torch.zeros(2), []
 
     def compiled(graph, **options):
         assert options == dict(dynamic=False, mode='reduce-overhead')
 
         def replay(images):
             memory.copy_(graph(images))
+            runs.append(1)
             return dict(logits=memory, features=(memory, 3))
 
         return replay
@@ -151,7 +152,7 @@ def test_a_replayed_graph_gives_copies(monkeypatch):
     read = replayed(lambda images: images * 2, 'cuda')
     first, second = read(torch.tensor([1.0, 2.0])), read(torch.tensor([3.0, 4.0]))
     assert first['logits'].tolist() == first['features'][0].tolist() == [2, 4] and first['features'][1] == 3
-    assert second['logits'].tolist() == [6, 8]
+    assert second['logits'].tolist() == [6, 8] and len(runs) == 3 + 1  # warm-up, recording and replay, then replays
 
 
 def test_cuda_graphs_need_a_compiled_teacher():
