@@ -7,8 +7,9 @@ from torch import nn
 
 from mmseg_kd.distillers import FrozenTeacher, compiled_pass
 from mmseg_kd.distillers.batch_norm_folding import output_error
-from mmseg_kd.distillers.compiled_pass import CompiledPass
+from mmseg_kd.distillers.compiled_pass import CompiledPass, replayed
 from mmseg_kd.distillers.inference import forward_inference
+from mmseg_kd.distillers.teacher import in_precision
 from mmseg_kd.testing.toys import toy_segmentor
 
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -56,6 +57,20 @@ def test_a_graph_gives_the_values_of_the_network_and_runs_no_layer_behind_the_de
     assert graphs == ['cpu', 'cpu']
 
 
+@pytest.mark.parametrize(
+    'dtype, kept, refused', [(None, 1.0005, 1.01), ('bfloat16', 1.05, 1.3), ('float16', 1.05, 1.3)]
+)
+@torch.no_grad()
+def test_a_graph_may_differ_by_the_precision_alone(network, said, dtype, kept, refused):
+    for factor, told in ((kept, 0), (refused, 1)):
+        read = CompiledPass(
+            network, compiler=lambda graph, device: lambda images: {k: factor * v for k, v in graph(images).items()}
+        )
+        with in_precision(getattr(torch, dtype) if dtype else None, 'cpu'):
+            read(IMAGES, ['logits'])
+        assert len(said) == told, (factor, said)
+
+
 @pytest.mark.slow
 @torch.no_grad()
 def test_what_cannot_be_compiled_runs_as_it_is(network, said, monkeypatch):
@@ -100,3 +115,28 @@ def test_a_compiled_teacher_answers_as_it_did(dtype, said):
     student = torch.zeros_like(found['logits'], requires_grad=True)
     torch.nn.functional.kl_div(student.log_softmax(1), found['logits'].softmax(1)).backward()
     assert student.grad.abs().sum() > 0
+
+
+def test_a_replayed_graph_gives_copies(monkeypatch):
+    memory, runs = torch.zeros(2), []
+
+    def compiled(graph, **options):
+        assert options == dict(dynamic=False, mode='reduce-overhead')
+
+        def replay(images):
+            memory.copy_(graph(images))
+            runs.append(1)
+            return dict(logits=memory, features=(memory, 3))
+
+        return replay
+
+    monkeypatch.setattr(compiled_pass.torch, 'compile', compiled)
+    read = replayed(lambda images: images * 2, 'cuda')
+    first, second = read(torch.tensor([1.0, 2.0])), read(torch.tensor([3.0, 4.0]))
+    assert first['logits'].tolist() == first['features'][0].tolist() == [2, 4] and first['features'][1] == 3
+    assert second['logits'].tolist() == [6, 8] and len(runs) == 3 + 1  # warm-up, recording and replay, then replays
+
+
+def test_cuda_graphs_need_a_compiled_teacher():
+    with pytest.raises(ValueError, match='model.teacher.cuda_graphs needs a compiled teacher; add compile=True'):
+        FrozenTeacher(model=toy_segmentor(), cuda_graphs=True)

@@ -3,8 +3,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from mmseg_kd.distillers import Distiller, FrozenTeacher, compiled_pass
-from mmseg_kd.distillers.compiled_pass import replayed
+from mmseg_kd.distillers import Distiller
 from mmseg_kd.distillers.side_stream import SideStream, beside
 from mmseg_kd.testing.toys import toy_batch, toy_segmentor
 
@@ -133,28 +132,3 @@ def test_the_teacher_of_a_distiller_runs_beside_the_student_and_before_the_terms
     # Whoever reads the teacher elsewhere gets values that are there.
     model._read_teachers(torch.zeros(1, 3, 32, 32), ['logits'])
     assert 'teacher' in order.launch('reader')
-
-
-def test_a_replayed_graph_gives_copies(monkeypatch):
-    memory, runs = torch.zeros(2), []
-
-    def compiled(graph, **options):
-        assert options == dict(dynamic=False, mode='reduce-overhead')
-
-        def replay(images):
-            memory.copy_(graph(images))
-            runs.append(1)
-            return dict(logits=memory, features=(memory, 3))
-
-        return replay
-
-    monkeypatch.setattr(compiled_pass.torch, 'compile', compiled)
-    read = replayed(lambda images: images * 2, 'cuda')
-    first, second = read(torch.tensor([1.0, 2.0])), read(torch.tensor([3.0, 4.0]))
-    assert first['logits'].tolist() == first['features'][0].tolist() == [2, 4] and first['features'][1] == 3
-    assert second['logits'].tolist() == [6, 8] and len(runs) == 3 + 1  # warm-up, recording and replay, then replays
-
-
-def test_cuda_graphs_need_a_compiled_teacher():
-    with pytest.raises(ValueError, match='model.teacher.cuda_graphs needs a compiled teacher; add compile=True'):
-        FrozenTeacher(model=toy_segmentor(), cuda_graphs=True)
