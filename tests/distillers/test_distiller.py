@@ -355,6 +355,28 @@ def test_labels_outside_the_classes_are_refused_in_the_first_step():
         ValueError, match=r'labels must lie in 0\.\.3 or be 255 \(ignored\), but the first batch holds 0\.\.8'
     ):
         model.train_step(toy_batch(num_classes=9), optimizer(model))
+    # The number of classes is no class.
+    batch = toy_batch()
+    batch['data_samples'][0].gt_sem_seg.data[0, 0, 0] = 4
+    with pytest.raises(ValueError, match=r'the first batch holds 0\.\.4'):
+        model.train_step(batch, optimizer(model))
+
+
+def test_the_state_holds_what_a_network_omits_and_nothing_twice():
+    model = build()
+    omitted, renamed = 'backbone.stem.0.weight', 'decode_head.conv_seg.bias'
+
+    def other_names(module, state, prefix, _):
+        del state[f'{prefix}{omitted}']
+        state[f'{prefix}bias_of_old'] = state.pop(f'{prefix}{renamed}')
+
+    before = model.state_dict()
+    model.student._register_state_dict_hook(other_names)
+    for prefix in ('', 'module.'):
+        state = model.state_dict(prefix=prefix)
+        names = {f'{prefix}{name}' for name in before} - {f'{prefix}student.{renamed}'}
+        assert state.keys() == names | {f'{prefix}student.bias_of_old'}
+        assert torch.equal(state[f'{prefix}student.{omitted}'], before[f'student.{omitted}'])
 
 
 @pytest.mark.parametrize('ignored', [0, 100])
@@ -454,6 +476,13 @@ def test_a_teacher_of_other_images_is_refused():
         ValueError, match='those of model.teacher have 3 channels and those of model.student 1; take a teacher'
     ):
         build(student=of_channels(1), teacher=dict(model=toy_segmentor(8)), loss_pi=PI)
+
+
+def test_the_first_word_of_a_path_names_one_of_several_teachers():
+    teacher = dict(model=toy_segmentor(8))
+    model = build(teacher=dict(deep=teacher, wide=teacher), loss_pi=dict(PI, teacher='deep.logits'))
+    paths = ['deep.logits', 'wide.decode_head.conv_seg', 'deep.backbone[3]']
+    assert model._split(paths) == dict(deep=['logits', 'backbone[3]'], wide=['decode_head.conv_seg'])
 
 
 def test_a_distiller_needs_terms():

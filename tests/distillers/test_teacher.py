@@ -17,7 +17,7 @@ from mmseg_kd.distillers import (
     PathError,
     SemiSupervisedDistiller,
 )
-from mmseg_kd.distillers.teacher import build_teachers, live_teachers
+from mmseg_kd.distillers.teacher import at_scale, build_teachers, live_teachers
 from mmseg_kd.io.configs import config_file, model_config, published_weights
 from mmseg_kd.io.errors import ConfigError
 from mmseg_kd.testing.toys import toy_batch, toy_segmentor
@@ -82,6 +82,8 @@ def test_original_pixels_take_the_place_of_the_image_in_its_own_normalization(sa
     read = teacher.read(IMAGES, ['inputs', 'logits'], student, samples_of(batch['inputs'], 2.0))
     assert torch.allclose(read['inputs'], expected, atol=1e-5)
     assert torch.allclose(read['logits'], logits(network, expected), atol=1e-4)
+    one = teacher.read(IMAGES[:1], ['inputs'], student, samples_of(batch['inputs'][:1], 2.0))
+    assert torch.equal(one['inputs'], read['inputs'][:1])
     # An image that was padded on the right and below: its original is padded alike, with the mean color.
     small = teacher.read(IMAGES, ['inputs'], student, samples_of([part[:, :40, :56] for part in batch['inputs']], 2.0))
     assert torch.equal(small['inputs'][..., :40, :56], read['inputs'][..., :40, :56])
@@ -186,9 +188,21 @@ def test_a_config_without_a_model_is_one_line(tmp_path):
         FrozenTeacher(config=str(tmp_path / 'a.py')).module
 
 
+def test_given_names_of_classes_count_more_than_those_of_the_data(tmp_path):
+    config = tmp_path / 'teacher.py'
+    text = f'model = {toy_segmentor(8).to_dict()!r}\ntest_dataloader = dict(dataset=dict(type="CamVidDataset"))\n'
+    config.write_text(text)
+    groups = {'all': ['a', 'b'], 'rest': ['c', 'd']}
+    teacher = FrozenTeacher(config=str(config), class_map=groups, classes=['a', 'b', 'c', 'd'])
+    assert teacher.read(IMAGES, ['logits'])['logits'].shape[1] == 2
+    assert not any(parameter.requires_grad for parameter in teacher.module.parameters())
+
+
 def test_scale_enlarges_the_images():
     read = FrozenTeacher(model=toy_segmentor(8), scale=1.5).read(IMAGES, ['inputs', 'logits'])
     assert read['inputs'].shape[-2:] == (48, 48) and read['logits'].shape[-2:] == (6, 6)
+    ramp = torch.arange(4.0).expand(1, 1, 4, 4)
+    assert at_scale(ramp, 2.0)[0, 0, 0].tolist() == [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3]  # corners not aligned
     # As the dry run does, to the nearest: 32 * 1.33 = 42.56.
     assert FrozenTeacher(model=toy_segmentor(8), scale=1.33).read(IMAGES, ['inputs'])['inputs'].shape[-2:] == (43, 43)
 
@@ -321,11 +335,12 @@ def test_several_teachers_are_read_by_name_and_an_ensemble_may_be_one():
                 loss_deep=dict(pi, teacher='deep.logits'),
                 loss_both=dict(pi, teacher='both.logits'),
                 loss_wide=dict(student='backbone[3]', teacher='wide.backbone[3]', loss=dict(type='HintLoss')),
+                loss_layer=dict(student='logits', teacher='deep.decode_head.conv_seg', loss=dict(type='CWDLoss')),
             ),
         )
     )
     losses = model(**model.data_preprocessor(toy_batch(), True), mode='loss')
-    assert all(losses[name] > 0 for name in ('loss_deep', 'loss_wide', 'loss_both'))
+    assert all(losses[name] > 0 for name in ('loss_deep', 'loss_wide', 'loss_both', 'loss_layer'))
     assert model.terms['loss_wide'].adapters[0].out_channels == 128
     with pytest.raises(PathError, match='must start with the name of a teacher: deep.logits, wide.logits, both.logits'):
         model._split(['logits'])
