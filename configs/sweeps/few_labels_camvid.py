@@ -1,5 +1,5 @@
 # Nine labeled images of CamVid, and 358 without labels: EfficientNet-Lite0 alone, and with terms that have 30 % of the
-# gradient. Nothing is searched. Results: docs/benchmarks/camvid.md. The first lines put the teacher's weights, which
+# gradient. Nothing is searched. Results of most: docs/benchmarks/camvid.md. The first lines put the teacher's weights, which
 # come with the repository, where the configs expect them, and draw the images:
 #
 #     mkdir -p work_dirs/lite2_camvid; cp docs/benchmarks/teachers/lite2_camvid.pth work_dirs/lite2_camvid/iter_2000.pth

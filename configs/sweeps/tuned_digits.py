@@ -1,5 +1,5 @@
 # All terms with 30 % of the gradient, on the scenes of handwritten digits. Teacher and student differ in width only.
-# Nothing is searched. The data and the teacher are those of `make demo`. Results: docs/choose_a_method.md.
+# Nothing is searched. The data and the teacher are those of `make demo`. We have not run all of it.
 name = 'tuned_digits'
 budget = dict(kind='iterations', value=800)
 seeds = [1, 2, 3]

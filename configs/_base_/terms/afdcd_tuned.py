@@ -1,5 +1,5 @@
 # AfDCD on the features that the classifier reads. 30 % of the gradient, half of it for the pixel-wise divergence.
-# Results: docs/benchmarks/camvid.md.
+# Not measured to the end of a training.
 terms = dict(
     loss_pi=dict(
         student='logits',

@@ -1,5 +1,5 @@
-# Attention transfer on the features that the classifier reads, with 30 % of the gradient. Results:
-# docs/benchmarks/camvid.md.
+# Attention transfer on the features that the classifier reads, with 30 % of the gradient. Not measured
+# to the end of a training.
 terms = dict(
     loss_at=dict(
         student='prelogits',
