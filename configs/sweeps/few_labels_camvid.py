@@ -1,6 +1,6 @@
 # Nine labeled images of CamVid, and 358 without labels: EfficientNet-Lite0 alone, and with terms that have 30 % of the
-# gradient. Nothing is searched. Results of most: docs/benchmarks/camvid.md. The first lines put the teacher's weights, which
-# come with the repository, where the configs expect them, and draw the images:
+# gradient. Nothing is searched. Results of most: docs/benchmarks/camvid.md. The first lines put the teacher's weights,
+# which come with the repository, where the configs expect them, and draw the images:
 #
 #     mkdir -p work_dirs/lite2_camvid; cp docs/benchmarks/teachers/lite2_camvid.pth work_dirs/lite2_camvid/iter_2000.pth
 #     python tools/make_partition.py mmseg_kd::_base_/datasets/camvid_240x180.py --fraction 0.0218 \
