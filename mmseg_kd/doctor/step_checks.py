@@ -203,7 +203,9 @@ def check_unlabeled(report: Reporter, config: Config, model: nn.Module, loader: 
             f'{part.name} is {part.value:.3g} on images without labels, so it would learn from their ignored pixels; '
             'take a student whose losses ignore these pixels, remove that loss, or leave the unlabeled images out'
         )
-    blind = [name for name, term in terms.items() if term.active and name in parts and not parts[name].gradient]
+    # A share of the gradient that was not measured yet has the weight 0, and tells nothing.
+    judged = [name for name, term in terms.items() if term.active and term.weight and name in parts]
+    blind = [name for name in judged if not parts[name].gradient]
     if blind and len(blind) == len(terms):
         report.failed(
             f'no term learns from images without labels, because the losses of {" and ".join(blind)} read labels; add '

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from mmseg_kd.distillers import Distiller
 from mmseg_kd.doctor.diagnosis import Diagnosis
+from mmseg_kd.doctor.loss_parts import read_parts
 from mmseg_kd.doctor.step_checks import (
     check_batch,
     check_losses,
@@ -102,7 +103,7 @@ def test_terms_that_read_labels_are_named_where_images_have_none():
     void['data_samples'][0].gt_sem_seg.data.fill_(255)
     config = Config(dict(train_dataloader=dict(dataset=dict(pipeline=[dict(type='LoadVoidAnnotations')]))))
 
-    def told(**terms):
+    def told(measured=True, **terms):
         model = Distiller(
             toy_segmentor(4, auxiliary=False),
             dict(model=toy_segmentor(4, auxiliary=False)),
@@ -112,6 +113,8 @@ def test_terms_that_read_labels_are_named_where_images_have_none():
             },
         )
         model.move_terms(0, 10)
+        if measured:
+            read_parts(model, toy_batch())  # an earlier check does this
         return line(check_unlabeled, config, model, loader_of(known, void), 255)
 
     share = dict(type='GradientShare', share=0.3)
@@ -120,7 +123,9 @@ def test_terms_that_read_labels_are_named_where_images_have_none():
         assert status == 'failed' and 'the losses of loss_dkd and loss_bpkd read labels; add' in text
     status, text = told(loss_dkd=('DKDLoss', share), loss_pi=('PixelWiseKDLoss', 1.0))
     assert status == 'warning' and text.startswith('the losses of loss_dkd read labels, so they learn from')
-    # A term that has not begun cannot be judged.
+    assert told(loss_pi=('PixelWiseKDLoss', share))[0] == 'ok'
+    # A term that has not begun, or whose share was not measured, cannot be judged.
+    assert told(loss_pi=('PixelWiseKDLoss', share), measured=False)[0] == 'ok'
     later = dict(type='DelayedWeight', weight=1.0, begin=5)
     assert told(loss_pi=('PixelWiseKDLoss', later))[0] == 'ok'
 

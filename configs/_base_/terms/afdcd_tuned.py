@@ -1,11 +1,9 @@
+_base_ = './pi_tuned.py'
+
 # AfDCD on the features that the classifier reads. 30 % of the gradient, half of it for the pixel-wise divergence.
 # Not measured to the end of a training.
 terms = dict(
-    loss_pi=dict(
-        student='logits',
-        teacher='logits',
-        loss=dict(type='PixelWiseKDLoss'),
-        weight=dict(type='GradientShare', share=0.15)),
+    loss_pi=dict(weight=dict(share=0.15)),
     loss_afdcd=dict(
         student='prelogits',
         teacher='prelogits',
