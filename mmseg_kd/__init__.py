@@ -11,12 +11,20 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from . import adapters, datasets, distillers, engine, evaluation, labeling, losses, masks, models, registry
-    from .distillers import CrossPseudoSupervision, Distiller, MeanTeacher, SemiSupervisedDistiller, SoftLabelDistiller
+    from .distillers import (
+        CrossPseudoSupervision,
+        Distiller,
+        LabelingDistiller,
+        MeanTeacher,
+        SemiSupervisedDistiller,
+        SoftLabelDistiller,
+    )
     from .io.configs import config_file
 
 __all__ = [
     'CrossPseudoSupervision',
     'Distiller',
+    'LabelingDistiller',
     'MeanTeacher',
     'SemiSupervisedDistiller',
     'SoftLabelDistiller',

@@ -24,7 +24,7 @@ def arguments():
         '--classes', metavar='FILE', help="YAML or JSON file with the teacher's classes for each class of the student"
     )
     parser.add_argument(
-        '--unlabeled', metavar='FOLDER', help='images without labels to train on as well: the teacher answers for them'
+        '--unlabeled', metavar='FOLDER', help='images without labels to train on as well: the teacher labels them'
     )
     parser.add_argument('--before', metavar='CHECKPOINT', help='student without distillation, for the table at the end')
     parser.add_argument(

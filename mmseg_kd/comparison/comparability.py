@@ -30,6 +30,8 @@ IGNORED_KEYS = (
 )
 # With these kinds of budget, the number of iterations may differ.
 OPEN_BUDGETS = ('epochs', 'seconds')
+# Transforms in place of LoadAnnotations, for images without labels.
+WITHOUT_LABELS = {'LoadVoidAnnotations', 'LoadUnknownAnnotations'}
 
 
 class Difference(NamedTuple):
@@ -238,11 +240,16 @@ def _labeled(dataset: Any, by_epoch: bool) -> Any:
     if 'labeled' in dataset:
         return {key: dataset[key] for key in ('labeled', 'partition') if key in dataset}
     parts = dataset.get('datasets') or ()
-    labeled = [part for part in parts if part.get('type') != 'UnlabeledFolderDataset']
+    labeled = [part for part in parts if _has_labels(part)]
     if by_epoch or len(labeled) != 1 or len(parts) == 1:
         return dataset
     # As with_unlabeled() joins them.
     return labeled[0]['dataset'] if labeled[0].get('type') == 'RepeatDataset' else labeled[0]
+
+
+def _has_labels(dataset: dict) -> bool:
+    steps = {step.get('type') for step in dataset.get('pipeline') or ()}
+    return dataset.get('type') != 'UnlabeledFolderDataset' and not steps & WITHOUT_LABELS
 
 
 def architecture(network: Any) -> Any:

@@ -4,6 +4,7 @@ from .cross_pseudo_supervision import CrossPseudoSupervision
 from .cutmix import CutMix
 from .distiller import Distiller
 from .gradient_share import GradientShare
+from .labeling_distiller import LabelingDistiller
 from .mean_teacher import MeanTeacher
 from .schedules import CosineDecayWeight, CutoffWeight, DelayedWeight, PhaseWeight, WarmupWeight
 from .semi_supervised_distiller import SemiSupervisedDistiller
@@ -24,6 +25,7 @@ __all__ = [
     'EnsembleTeacher',
     'FrozenTeacher',
     'GradientShare',
+    'LabelingDistiller',
     'MeanTeacher',
     'PathError',
     'PhaseWeight',

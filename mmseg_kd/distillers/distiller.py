@@ -22,10 +22,10 @@ from .class_logits import count_classes
 from .dry_run import as_trained, build_skeleton, run_skeleton
 from .gradient_share import GradientShares, check_shares
 from .inference import image_channels, image_size
-from .labels import ignored_label, unify_ignored
+from .labels import check_no_unknown, ignored_label, unify_ignored
 from .ranks import TermDenominators
 from .schedules import level_at
-from .side_stream import beside
+from .side_stream import SideStream, beside
 from .taps import PathError, Taps
 from .teacher import Spec, build_teachers, scale_of_originals, scaled_size
 from .term import Term, student_paths, teacher_paths, wanted_paths
@@ -162,6 +162,11 @@ class Distiller(BaseSegmentor):
         return dict(self.terms.items())
 
     @property
+    def teacher_paths(self) -> list[str]:
+        """The paths that are read in the teachers, without repetition."""
+        return teacher_paths(self.all_terms.values())
+
+    @property
     def learners(self) -> list[nn.Module]:
         """The networks that are trained."""
         return [self.student]
@@ -205,10 +210,10 @@ class Distiller(BaseSegmentor):
         """The losses of this process by name; ``denominators`` receives what its terms divide by."""
         if self._teacher_missing is not None:
             raise self._teacher_missing
-        labels = self._labels(data_samples)
-        streams = [getattr(teacher, 'stream', None) for teacher in self.teachers.values()]
-        with beside(stream for stream in streams if stream is not None):
+        with beside(self._side_streams):
             outputs = self._teacher_outputs(inputs, data_samples, wanted_paths(self.terms.values()))
+            data_samples = self._with_labels(data_samples, outputs)
+            labels = self._labels(data_samples)
             with Taps(self.student, student_paths(self.terms.values()), inputs) as values:
                 losses = self.student(inputs, data_samples, mode='loss')
         self._add_terms(losses, denominators, self.terms, values, outputs, labels)
@@ -265,6 +270,15 @@ class Distiller(BaseSegmentor):
         """The teacher outputs at the paths of the terms, for labeled images."""
         return self._read_teachers(inputs, paths, data_samples)
 
+    def _with_labels(self, data_samples: list[Any], outputs: dict[str, Any]) -> list[Any]:
+        """The data samples from which the student and the terms learn."""
+        return data_samples
+
+    @property
+    def _side_streams(self) -> list[SideStream]:
+        streams = (getattr(teacher, 'stream', None) for teacher in self.teachers.values())
+        return [stream for stream in streams if stream is not None]
+
     def _read_teachers(
         self, inputs: Tensor, paths: Iterable[str], data_samples: list[Any] | None = None
     ) -> dict[str, Any]:
@@ -316,7 +330,7 @@ class Distiller(BaseSegmentor):
     def _fit_terms(self, student: dict) -> None:
         """Check all paths and build the adapters by a dry run of the architectures, which needs no weights."""
         terms = self.all_terms.values()
-        paths = {path: self._network_path(path) for path in teacher_paths(terms)}
+        paths = {path: self._network_path(path) for path in self.teacher_paths}
         wanted = self._split(dict.fromkeys(paths.values()))
         skeletons = {'student': build_skeleton(student)}
         try:
@@ -364,6 +378,10 @@ class Distiller(BaseSegmentor):
                 known[path] = self.teachers[name].known_classes(*rest)
         for term in terms:
             term.fit(students, {path: teachers[own] for path, own in paths.items()}, self.label_classes, known)
+        self._check_teachers(teachers, known)
+
+    def _check_teachers(self, outputs: dict[str, Tensor], known: dict[str, list[int]]) -> None:
+        """Check what is read beside the terms, from outputs of the dry run and the classes that teachers know."""
 
     def _labels(self, data_samples: list[Any]) -> Tensor | None:
         """Label maps (N, H, W) with 255 for ignored pixels, if a term needs them.
@@ -376,6 +394,7 @@ class Distiller(BaseSegmentor):
         ignored = ignored_label(self.student)
         if not self._labels_checked:
             known = labels[labels != ignored]
+            check_no_unknown(known, self.label_classes, type(self).__name__)
             if known.numel() and (known.max() >= self.label_classes or known.min() < 0):
                 raise ValueError(
                     f'labels must lie in 0..{self.label_classes - 1} or be {ignored} (ignored), but the first '

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import numpy as np
+from mmengine.structures import PixelData
 from torch import Tensor, nn
 
-from ..constants import IGNORE_INDEX
+from ..constants import IGNORE_INDEX, UNKNOWN_INDEX
+from ..io.errors import ConfigError
 
 Labels = TypeVar('Labels', Tensor, np.ndarray)
 
@@ -34,3 +36,44 @@ def unify_ignored(labels: Labels, ignored: int) -> Labels:
     if isinstance(labels, Tensor):
         return labels.masked_fill(labels == ignored, IGNORE_INDEX)
     return np.where(labels == ignored, labels.dtype.type(IGNORE_INDEX), labels)
+
+
+def relabeled(sample: Any, labels: Tensor) -> Any:
+    """A copy of a data sample with another label map; all else is shared.
+
+    Args:
+        sample: The ``SegDataSample``.
+        labels: The labels (1, H, W).
+    """
+    copied = sample.new()
+    copied.gt_sem_seg = PixelData(data=labels)
+    return copied
+
+
+def ignore_unknown(sample: Any, ignored: int) -> Any:
+    """A copy of a data sample in which pixels that a teacher would label are ignored.
+
+    Args:
+        sample: The ``SegDataSample``.
+        ignored: The label of ignored pixels.
+    """
+    labels = sample.gt_sem_seg.data
+    return relabeled(sample, labels.masked_fill(labels == UNKNOWN_INDEX, ignored))
+
+
+def check_no_unknown(labels: Tensor, classes: int, model: str) -> None:
+    """Refuse labels that only a :class:`LabelingDistiller` replaces.
+
+    Args:
+        labels: Labels of any shape.
+        classes: The number of classes.
+        model: The type of the model.
+
+    Raises:
+        ConfigError: if there are such labels.
+    """
+    if classes <= UNKNOWN_INDEX and (labels == UNKNOWN_INDEX).any():
+        raise ConfigError(
+            f'model.type must be LabelingDistiller for images of LoadUnknownAnnotations, whose labels are '
+            f'{UNKNOWN_INDEX}, but is {model}; change it, or load these images with LoadVoidAnnotations'
+        )

@@ -10,6 +10,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from ..datasets import LoadUnknownAnnotations
 from ..datasets.even_subset import even_subset
 from ..datasets.image_list import endings_beside, listed_images
 from ..datasets.reading import read_labels
@@ -77,9 +78,13 @@ def check_data(
     num_classes = max(num_classes or len(dataset.metainfo['classes']), 2)
     counts, stored, doubts = np.zeros(num_classes, np.int64), set(), []
     pixels = 0
-    chosen = even_subset(len(images), samples)
+    labeled = [(leaf, index) for leaf, index in images if not _teacher_labels(leaf)]
+    if not labeled:
+        report.ok(f'{_numbers(dataset, images)}, no file missing; the teacher labels all')
+        return built
+    chosen = even_subset(len(labeled), samples)
     for position in chosen:
-        leaf, index = images[position]
+        leaf, index = labeled[position]
         read = read_labels(leaf, index, f'{loader}.dataset')
         values, numbers = np.unique(read.labels, return_counts=True)
         known = values != ignore_index
@@ -118,6 +123,10 @@ def check_data(
             f'{num_classes} classes, {100 - 100 * counts.sum() / pixels:.0f} % ignored'
         )
     return built
+
+
+def _teacher_labels(dataset: BaseDataset) -> bool:
+    return any(isinstance(step, LoadUnknownAnnotations) for step in dataset.pipeline.transforms)
 
 
 def without_workers(loader: dict) -> dict:

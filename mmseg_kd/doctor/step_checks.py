@@ -18,8 +18,10 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ..constants import UNKNOWN_INDEX
 from ..datasets.even_subset import even_subset
-from ..distillers import Distiller, Term
+from ..distillers import Distiller, LabelingDistiller, Term
+from ..distillers.labels import check_no_unknown, ignore_unknown
 from ..distillers.schedules import level_at
 from ..distillers.teacher import ORIGINAL, Teacher
 from ..engine.checks import check_metrics
@@ -33,7 +35,7 @@ from .step_cost import iterations
 
 BATCHES = 3  # number of batches on which a gradient is searched
 NAMED = 3  # number of parameters in a message
-VOID = 'LoadVoidAnnotations'
+VOID, UNKNOWN = 'LoadVoidAnnotations', 'LoadUnknownAnnotations'
 WEAK, DOMINANT = 0.001, 0.99  # shares of a term in the gradient norms
 
 
@@ -121,6 +123,9 @@ def check_batch(
         )
     labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data['data_samples']])
     known = labels[labels != ignore_index]
+    if isinstance(model, LabelingDistiller):
+        known = known[known != UNKNOWN_INDEX]
+    check_no_unknown(known, num_classes, type(model).__name__)
     if known.numel() and (known.min() < 0 or known.max() >= num_classes):
         raise ValueError(
             f'labels of a batch must lie in 0..{num_classes - 1} or be {ignore_index} (ignored), but lie in '
@@ -178,38 +183,46 @@ def check_losses(report: Reporter, config: Config, model: nn.Module, loader: Dat
 
 
 def check_unlabeled(report: Reporter, config: Config, model: nn.Module, loader: DataLoader, ignore_index: int) -> None:
-    """Check that terms learn from images without labels, and the student's own losses do not.
+    """Check what learns from images without labels.
 
-    Heads that predict boundaries, the classes of an image or masks of objects take an image without labels for one
-    without boundaries, classes or objects. Terms that need labels have nothing to learn there. Where no image is loaded
-    without labels, nothing is checked.
+    Heads that predict boundaries, the classes of an image or masks of objects take ignored pixels for pixels without
+    boundaries, classes or objects. So no loss of the student may learn from an image of ignored pixels. Terms that need
+    labels have nothing to learn there, unless the teacher labels these images. Where no image is loaded without labels,
+    nothing is checked.
     """
-    if VOID not in str(config.get('train_dataloader')):
+    if not any(name in str(config.get('train_dataloader')) for name in (VOID, UNKNOWN)):
         return
     dataset: Any = loader.dataset
     for index in (len(dataset) - 1, 0):  # where others are joined to labeled images
         sample = dataset[index]
-        if (sample['data_samples'].gt_sem_seg.data == ignore_index).all():
+        labels = sample['data_samples'].gt_sem_seg.data
+        if ((labels == ignore_index) | (labels == UNKNOWN_INDEX)).all():
             break
     else:
         report.skipped('neither the first nor the last image of train_dataloader.dataset is one without labels')
         return
-    parts = read_parts(model, loader.collate_fn([sample, sample]))
+    teacher_labels = isinstance(model, LabelingDistiller) and bool((labels == UNKNOWN_INDEX).any())
+    void = dict(sample, data_samples=ignore_unknown(sample['data_samples'], ignore_index))
+    parts = read_parts(model, loader.collate_fn([void, void]))
     terms = terms_of(model)
     own = [part for name, part in parts.items() if name.removesuffix('_critic') not in terms]
     taught = [part for part in own if part.gradient and part.name != OWN]
     for part in taught:
         report.failed(
-            f'{part.name} is {part.value:.3g} on images without labels, so it would learn from their ignored pixels; '
-            'take a student whose losses ignore these pixels, remove that loss, or leave the unlabeled images out'
+            f'{part.name} is {part.value:.3g} on images of ignored pixels, so it would learn from pixels without '
+            'labels; take a student whose losses ignore these pixels, remove that loss, or leave the unlabeled images '
+            'out'
         )
     # A share of the gradient that was not measured yet has the weight 0, and tells nothing.
     judged = [name for name, term in terms.items() if term.active and term.weight and name in parts]
     blind = [name for name in judged if not parts[name].gradient]
-    if blind and len(blind) == len(terms):
+    if teacher_labels:
+        if not taught:
+            report.ok("the student learns the teacher's classes from images without labels")
+    elif blind and len(blind) == len(terms):
         report.failed(
             f'no term learns from images without labels, because the losses of {" and ".join(blind)} read labels; add '
-            'a term that needs none, such as cwd_tuned, or leave the unlabeled images out'
+            'a term that needs none, such as cwd_tuned, or let the teacher label them (LabelingDistiller)'
         )
     elif blind:
         report.warning(f'the losses of {" and ".join(blind)} read labels, so they learn from labeled images only')

@@ -25,7 +25,6 @@ from ..distillers import CachedTeacher, Distiller, SemiSupervisedDistiller
 from ..distillers.cached_teacher import library_versions, plain_facts, teacher_facts
 from ..distillers.taps import LOGITS
 from ..distillers.teacher import live_teachers
-from ..distillers.term import teacher_paths
 from ..io.errors import ConfigError
 from ..io.progress import duration
 from ..io.stop_signals import PatientWorker
@@ -33,7 +32,7 @@ from ..io.stop_signals import PatientWorker
 DATASET = 'train_dataloader.dataset'
 VIEW_SEED = f'{DATASET}.view_seed'
 # The data list has the files. Places differ between machines.
-NOT_COMPARED = ('data_root', 'data_prefix', 'ann_file', 'metainfo', 'lazy_init', 'serialize_data')
+NOT_COMPARED = ('data_root', 'data_prefix', 'folder', 'ann_file', 'metainfo', 'lazy_init', 'serialize_data')
 MEASURED = 8  # images of which time and size are measured
 
 
@@ -152,7 +151,7 @@ def make_cache(
     init_default_scope(config.get('default_scope') or 'mmseg')
     model = _distiller(config)
     dataset = _training_views(config, request, model)
-    paths = list(request.paths) or teacher_paths(model.all_terms.values())
+    paths = list(request.paths) or model.teacher_paths
     batches = _Batches(model, dataset, config)
     facts = {
         **data_facts(model.data_preprocessor, dataset, 'model.teacher'),
@@ -436,16 +435,21 @@ def _preprocessing(preprocessor: nn.Module) -> dict[str, Any]:
 
 
 def _images(dataset: Any) -> str:
-    """Number and names of the images; names are relative to the folder of all."""
-    listed = [(leaf, index) for leaf, index in listed_images(dataset) if hasattr(leaf, 'get_data_info')]
-    paths = [leaf.get_data_info(index).get('img_path') for leaf, index in listed]
-    # A folder of one data set may be absolute, and that of another relative.
-    paths = [os.path.abspath(path) for path in paths if path]
+    """Number and names of the images; names are relative to the folder of all images of one data set."""
+    paths: dict[int, list[str]] = {}  # of each data set
+    for leaf, index in listed_images(dataset):
+        path = leaf.get_data_info(index).get('img_path') if hasattr(leaf, 'get_data_info') else None
+        if path:
+            paths.setdefault(id(leaf), []).append(os.path.abspath(path))
     if not paths:
         return f'{len(dataset)} images'
-    folder = os.path.commonpath([os.path.dirname(path) for path in paths])
-    names = '\n'.join(Path(os.path.relpath(path, folder)).as_posix() for path in paths)
+    names = '\n'.join(name for own in paths.values() for name in _relative(own))
     return f'{len(dataset)} images, names with SHA-256 {hashlib.sha256(names.encode()).hexdigest()[:16]}'
+
+
+def _relative(paths: list[str]) -> list[str]:
+    folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+    return [Path(os.path.relpath(path, folder)).as_posix() for path in paths]
 
 
 def _without(node: Any, keys: Sequence[str]) -> Any:

@@ -9,7 +9,8 @@ import torch
 from mmengine.optim import OptimWrapper
 from torch import nn
 
-from ..distillers import Distiller
+from ..distillers import Distiller, LabelingDistiller
+from ..distillers.labels import ignore_unknown, ignored_label
 
 TEACHER, STUDENT, BACKWARD, OPTIMIZER = 'teacher', 'student', 'backward', 'optimizer'
 
@@ -96,13 +97,16 @@ def timed_parts(clock: StepClock, model: nn.Module, optimizer: OptimWrapper) -> 
 
 
 def student_step(model: Distiller, data: dict, optimizer: OptimWrapper) -> None:
-    """A step of the student without teachers and terms.
+    """A step of the student without teachers and terms. Pixels that a teacher would label are ignored.
 
     Args:
         model: Distiller.
         data: Preprocessed labeled images, as ``model.data_preprocessor`` returns them.
         optimizer: Optimizer wrapper of the model.
     """
+    samples = data['data_samples']
+    if isinstance(model, LabelingDistiller):
+        samples = [ignore_unknown(sample, ignored_label(model.student)) for sample in samples]
     with optimizer.optim_context(model):
-        loss, _ = model.parse_losses(model.student(**data, mode='loss'))
+        loss, _ = model.parse_losses(model.student(data['inputs'], samples, mode='loss'))
     optimizer.update_params(loss)

@@ -10,12 +10,14 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
+from ..constants import UNKNOWN_INDEX
 from ..distillers.labels import ignored_label
 from ..io.command_line import TERMS, terms_file
 from ..io.configs import config_file, model_config, read_config
 from ..io.data_sets import data_set_facts
 from ..io.errors import ConfigError
-from .unlabeled_images import average_over_labeled_pixels, with_unlabeled
+from ..models.class_map import listed
+from .unlabeled_images import BY_TEACHER, average_over_labeled_pixels, no_labels, with_unlabeled
 
 
 class TeacherChoice(NamedTuple):
@@ -66,6 +68,11 @@ class TeacherChoice(NamedTuple):
             found['class_map'] = self.class_map
         return found
 
+    @property
+    def knows_all_classes(self) -> bool:
+        """Whether the teacher knows each class of the student."""
+        return self.class_map is None or all(map(listed, self.class_map.values()))
+
     def _weights(self) -> str | None:
         if self.checkpoint is not None:
             return self.checkpoint if '://' in self.checkpoint else os.path.abspath(self.checkpoint)
@@ -110,7 +117,9 @@ def distillation_config(
         teacher: The teacher.
         terms: The terms; see :class:`MethodChoice`.
         folder: The folder of the text's file, to which paths of other files are relative.
-        unlabeled: A folder of images without labels to train on as well; see :func:`with_unlabeled`.
+        unlabeled: A folder of images without labels to train on as well; see :func:`with_unlabeled`. The teacher
+            labels them if it knows all classes, and the student can have the label 254 for unknown ones; otherwise
+            only the terms learn from them.
 
     Raises:
         ConfigError: If the student's config is no training of a segmentor, if the teacher's weights are unknown, or if
@@ -135,18 +144,25 @@ def distillation_config(
     """
     config = read_config(student)
     init_default_scope(config.get('default_scope') or 'mmseg')
-    arguments = teacher.arguments(student_classes(config, student))
+    classes = student_classes(config, student)
+    arguments = teacher.arguments(classes)
     method = read_config(terms_file(terms))
     if {'unlabeled_terms', 'distiller', 'student'} & method.keys():
         raise ConfigError(f'the terms of {terms} need a setup of their own: tools/train.py SETUP --terms {terms}')
     if 'terms' not in method:
         raise ConfigError(f'{terms_file(terms)} must have terms = dict(...), but has none')
+    free = len(classes) <= UNKNOWN_INDEX != ignored_label(config.model)
+    labels = unlabeled is not None and teacher.knows_all_classes and free
+    changed = {} if unlabeled is None or labels else average_over_labeled_pixels(config.model)
+    if unlabeled is not None:
+        joined = with_unlabeled(
+            config.train_dataloader.dataset, unlabeled, BY_TEACHER if labels else no_labels(ignored_label(config.model))
+        )
+    kind = 'mmseg_kd.LabelingDistiller' if labels else 'mmseg_kd.Distiller'
     if Config._is_lazy_import(str(config_file(student))):
         if unlabeled is not None:
-            config.train_dataloader.dataset = _joined(config, unlabeled)
-            average_over_labeled_pixels(config.model)
-        return _whole(config, arguments, method)
-    changed = {} if unlabeled is None else average_over_labeled_pixels(config.model)
+            config.train_dataloader.dataset = joined
+        return _whole(config, dict(type=kind, student=config.model, teacher=arguments, terms=method.terms), method)
     shown = pprint.pformat(arguments, width=100, sort_dicts=False).replace('\n', '\n' + ' ' * 12)
     lines = [
         f'_base_ = {[_base(student, folder), _base(terms_file(terms), folder)]!r}',
@@ -154,14 +170,13 @@ def distillation_config(
         *(f'_base_.model.{key} = {dict(loss)!r}' for key, loss in changed.items()),
         'model = dict(',
         '    _delete_=True,',
-        "    type='mmseg_kd.Distiller',",
+        f'    type={kind!r},',
         '    student=_base_.model,',
         f'    teacher={shown},',
         '    terms=_base_.terms,',
         ')',
     ]
     if unlabeled is not None:
-        joined = _joined(config, unlabeled)
         joined['datasets'][0]['dataset'] = _Inherited()
         shown = pprint.pformat(dict(_delete_=True, **joined), width=110, sort_dicts=False).replace(
             '\n', '\n' + ' ' * 30
@@ -170,11 +185,6 @@ def distillation_config(
     if 'critic_optim_wrapper' in method:
         lines.append('optim_wrapper = _base_.critic_optim_wrapper')
     return '\n'.join(lines) + '\n'
-
-
-def _joined(student: Config, unlabeled: str) -> dict[str, Any]:
-    """The student's training set with unlabeled images, whose labels the student ignores."""
-    return with_unlabeled(student.train_dataloader.dataset, unlabeled, ignored_label(student.model))
 
 
 class _Inherited:
@@ -194,8 +204,7 @@ def _base(name: str, folder: str | Path) -> str:
     return os.path.relpath(name, folder)
 
 
-def _whole(config: Config, arguments: dict, method: Config) -> str:
-    model = dict(type='mmseg_kd.Distiller', student=config.model, teacher=arguments, terms=method.terms)
+def _whole(config: Config, model: dict, method: Config) -> str:
     merged = Config({**config.to_dict(), 'model': model})
     merged.merge_from_dict(dict(optim_wrapper=method.get('critic_optim_wrapper', {})))
     plain = merged.to_dict()

@@ -12,19 +12,20 @@ from ..io.data_sets import innermost_config
 from ..io.errors import ConfigError
 
 DEFAULT_LOSS = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)  # of MMSegmentation's heads
+BY_TEACHER = dict(type='LoadUnknownAnnotations')
 METAINFO = ('classes', 'palette', 'label_map', 'reduce_zero_label')  # of any data set of MMSegmentation
 
 
-def with_unlabeled(dataset: dict[str, Any], folder: str, ignore_index: int = IGNORE_INDEX) -> dict[str, Any]:
+def with_unlabeled(dataset: dict[str, Any], folder: str, labels: dict[str, Any] = BY_TEACHER) -> dict[str, Any]:
     """The config of a data set that joins a training set with unlabeled images.
 
-    The unlabeled images get the augmentation of the labeled ones and labels that are ignored everywhere. Where they are
-    more, the labeled ones are repeated, so that about half of every batch has labels.
+    The unlabeled images get the augmentation of the labeled ones. Where they are more, the labeled ones are repeated,
+    so that about half of every batch has labels.
 
     Args:
         dataset: Config of the labeled training set, with its pipeline. Wrappers may repeat, join or balance it.
         folder: Folder of unlabeled images; subfolders are searched too.
-        ignore_index: The label that the student's losses ignore.
+        labels: Config of the transform in place of ``LoadAnnotations``; see :func:`no_labels`.
 
     Raises:
         ConfigError: If the folder has no images, or the training set has no pipeline from ``LoadAnnotations`` to
@@ -37,10 +38,7 @@ def with_unlabeled(dataset: dict[str, Any], folder: str, ignore_index: int = IGN
             'train_dataloader.dataset must have a pipeline with LoadAnnotations and PackSegInputs for --unlabeled, '
             f'but has no {" and no ".join(missing)}; take a data set that does not mix images, or leave the option out'
         )
-    void: dict[str, Any] = dict(type='LoadVoidAnnotations')
-    if ignore_index != IGNORE_INDEX:
-        void.update(ignore_index=ignore_index)
-    pipeline = [void if _name(step) == 'LoadAnnotations' else step for step in innermost_config(dataset)['pipeline']]
+    pipeline = [labels if _name(step) == 'LoadAnnotations' else step for step in innermost_config(dataset)['pipeline']]
     try:
         unlabeled = UnlabeledFolderDataset(folder)
     except ValueError as error:
@@ -57,11 +55,25 @@ def with_unlabeled(dataset: dict[str, Any], folder: str, ignore_index: int = IGN
     )
 
 
+def no_labels(ignore_index: int) -> dict[str, Any]:
+    """The config of a transform for images from which only terms learn.
+
+    Args:
+        ignore_index: The label that the student's losses ignore.
+
+    Example:
+        >>> no_labels(255), no_labels(0)
+        ({'type': 'LoadVoidAnnotations'}, {'type': 'LoadVoidAnnotations', 'ignore_index': 0})
+    """
+    default = ignore_index == IGNORE_INDEX
+    return dict(type='LoadVoidAnnotations', **({} if default else dict(ignore_index=ignore_index)))
+
+
 def average_over_labeled_pixels(model: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Make the cross-entropies of a student means over the labeled pixels.
 
-    MMSegmentation's mean counts ignored pixels as well, so unlabeled images would weaken the labels of the others. With
-    ``class_weight``, it is a mean over the labeled pixels already.
+    MMSegmentation's mean counts ignored pixels as well, so images of ignored pixels would weaken the labels of the
+    others. With ``class_weight``, it is a mean over the labeled pixels already.
 
     Args:
         model: Config of the student, which is changed.

@@ -17,8 +17,9 @@ from mmseg.registry import DATASETS, MODELS
 
 from ..cache import CacheCost, TeacherCache, cache_cost
 from ..datasets import ViewDataset
-from ..distillers import Distiller, SemiSupervisedDistiller
+from ..distillers import Distiller, LabelingDistiller, SemiSupervisedDistiller
 from ..distillers.cached_teacher import plain_facts
+from ..distillers.taps import LOGITS
 from ..engine.checks.term_checks import terms_by_key
 from ..engine.checks.training_loop import registered_class
 from ..engine.launch import prepare_launch
@@ -43,7 +44,7 @@ STORED = (
     'model.data_preprocessor',
     'model.student.data_preprocessor',
 )
-READ = re.compile(r'model\.terms\.[^.]+\.teacher(\.|$)')
+READ = re.compile(r'model\.(terms\.[^.]+\.teacher(\.|$)|labels$|type$)')
 
 MAKE = """
 import sys
@@ -364,8 +365,11 @@ def _preprocessors(config: Config) -> list[dict]:
 
 
 def _paths(config: Config) -> list[str]:
-    """What the terms read in the teacher."""
+    """What the terms, and a model that learns the teacher's classes, read in the teacher."""
     found: list[str] = []
+    kind = registered_class(MODELS, config.model.get('type'))
+    if kind is not None and issubclass(kind, LabelingDistiller):
+        found.append(config.model.get('labels', LOGITS))
     for _, term in terms_by_key(config):
         found += [term['teacher']] if isinstance(term['teacher'], str) else term['teacher']
     return list(dict.fromkeys(found))

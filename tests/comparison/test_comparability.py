@@ -142,7 +142,8 @@ def test_different_labeled_parts_are_not_comparable(tmp_path, change, line):
 
 
 @pytest.mark.parametrize('by_epoch', [False, True])
-def test_unlabeled_images_of_a_folder_are_a_choice_as_long_as_the_iterations_are_equal(tmp_path, by_epoch):
+@pytest.mark.parametrize('load', [None, 'LoadVoidAnnotations', 'LoadUnknownAnnotations'])
+def test_unlabeled_images_are_a_choice_as_long_as_the_iterations_are_equal(tmp_path, by_epoch, load):
     (tmp_path / 'more').mkdir()
     (tmp_path / 'more' / 'a.png').touch()
     pipeline = [dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
@@ -150,6 +151,8 @@ def test_unlabeled_images_of_a_folder_are_a_choice_as_long_as_the_iterations_are
     joined = with_unlabeled(labeled, str(tmp_path / 'more'))
     labeled = dict(labeled, type='CamVidDataset')
     joined['datasets'][0]['dataset'] = labeled
+    if load:  # more images of the same data set
+        joined['datasets'][1] = dict(labeled, pipeline=[dict(type=load), pipeline[1]], ann_file='more.txt')
     for name, config, dataset in (('baseline', alone(), labeled), ('more', distilled(), joined)):
         config['train_dataloader']['dataset'] = dataset
         if by_epoch:

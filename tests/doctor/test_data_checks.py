@@ -91,6 +91,21 @@ def test_labeled_and_unlabeled_images_are_checked(folder, out):
     assert status == 'failed' and 'ann/3.png holds 9' in text
 
 
+def test_images_whose_labels_the_teacher_gives_are_not_judged(folder, out):
+    def joined(dataset):
+        unknown = [LOAD[0], dict(type='LoadUnknownAnnotations'), LOAD[2]]
+        return dict(type='ConcatDataset', datasets=[dataset, dict(dataset, pipeline=unknown)])
+
+    assert findings(folder, out, wrap=joined) == [
+        ('ok', '8 images, no file missing; labels of 4: 2 of 2 classes, 25 % ignored')
+    ]
+    ((status, text),) = findings(folder, out, wrap=lambda dataset: joined(dataset)['datasets'][1])
+    assert status == 'ok' and text == '4 images, no file missing; the teacher labels all'
+    write(folder, 0, [254, 0, 0, 1])
+    status, text = findings(folder, out, wrap=joined)[0]
+    assert status == 'failed' and 'holds 254' in text
+
+
 def test_masks_of_0_and_255_are_no_labels(folder, out):
     for i in range(4):
         write(folder, i, [0, 255, 255, 0])

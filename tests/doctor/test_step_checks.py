@@ -1,3 +1,4 @@
+import copy
 import io
 
 import pytest
@@ -7,7 +8,7 @@ from mmengine.dataset import pseudo_collate
 from mmseg.registry import MODELS
 from torch.utils.data import DataLoader
 
-from mmseg_kd.distillers import Distiller
+from mmseg_kd.distillers import Distiller, LabelingDistiller
 from mmseg_kd.doctor.diagnosis import Diagnosis
 from mmseg_kd.doctor.loss_parts import read_parts
 from mmseg_kd.doctor.step_checks import (
@@ -50,6 +51,9 @@ def test_a_batch_is_described_or_refused(model):
     assert status == 'ok' and '2x3x32x32' in text and 'labels 6 % ignored' in text
     status, text = line(check_batch, model, [toy_batch(num_classes=6)], 4, 255)
     assert status == 'failed' and 'labels of a batch must lie in 0..3 or be 255 (ignored), but lie in 0..5' in text
+    unknown = toy_batch()
+    unknown['data_samples'][1].gt_sem_seg.data[:] = 254
+    assert 'model.type must be LabelingDistiller' in line(check_batch, model, [unknown], 4, 255)[1]
     broken = toy_batch()
     broken['inputs'] = [image * float('nan') for image in broken['inputs']]
     assert 'the images of a batch must be finite, but are not' in line(check_batch, model, [broken], 4, 255)[1]
@@ -95,7 +99,7 @@ def test_losses_that_learn_from_ignored_pixels_are_named(model):
     boundaries = toy_segmentor(4, auxiliary=False)
     boundaries.decode_head.loss_decode = [dict(type='CrossEntropyLoss'), dict(type=NoClassAnywhere)]
     status, text = line(check_unlabeled, config, MODELS.build(boundaries), loader_of(known, void), 255)
-    assert status == 'failed' and text.startswith('decode.loss_none is ') and 'on images without labels' in text
+    assert status == 'failed' and text.startswith('decode.loss_none is ') and 'on images of ignored pixels' in text
 
 
 def test_terms_that_read_labels_are_named_where_images_have_none():
@@ -128,6 +132,32 @@ def test_terms_that_read_labels_are_named_where_images_have_none():
     assert told(loss_pi=('PixelWiseKDLoss', share), measured=False)[0] == 'ok'
     later = dict(type='DelayedWeight', weight=1.0, begin=5)
     assert told(loss_pi=('PixelWiseKDLoss', later))[0] == 'ok'
+
+
+def test_images_that_the_teacher_labels_teach_the_student_but_not_through_ignored_pixels():
+    known, unknown = toy_batch(num=1), toy_batch(num=1)
+    unknown['data_samples'][0].gt_sem_seg.data.fill_(254)
+    unknown['data_samples'][0].gt_sem_seg.data[:, :3] = 255
+    config = Config(dict(train_dataloader=dict(dataset=dict(pipeline=[dict(type='LoadUnknownAnnotations')]))))
+    # This loss reads labels, which the teacher gives.
+    terms = dict(loss_dkd=dict(student='logits', teacher='logits', loss=dict(type='DKDLoss')))
+
+    def told(student):
+        model = LabelingDistiller(student, dict(model=toy_segmentor(4, auxiliary=False)), terms)
+        return line(check_unlabeled, config, model, loader_of(known, copy.deepcopy(unknown)), 255)
+
+    model = LabelingDistiller(toy_segmentor(4, auxiliary=False), dict(model=toy_segmentor(4, auxiliary=False)), terms)
+    batch = dict(known, inputs=known['inputs'] + unknown['inputs'])
+    batch['data_samples'] = copy.deepcopy(known['data_samples'] + unknown['data_samples'])
+    assert line(check_batch, model, [batch], 4, 255)[0] == 'ok'
+    assert told(toy_segmentor(4, auxiliary=False)) == (
+        'ok',
+        "the student learns the teacher's classes from images without labels",
+    )
+    boundaries = toy_segmentor(4, auxiliary=False)
+    boundaries.decode_head.loss_decode = [dict(type='CrossEntropyLoss'), dict(type=NoClassAnywhere)]
+    status, text = told(boundaries)
+    assert status == 'failed' and text.startswith('decode.loss_none is ') and 'images of ignored pixels' in text
 
 
 def test_where_no_image_is_unlabeled_nothing_is_checked(model):

@@ -148,3 +148,13 @@ def test_unlabeled_images_of_an_absolute_folder_beside_labeled_ones_of_a_relativ
     store = TeacherCache(cache(config, tmp_path / 'cache'))
     assert store.index['fingerprint']['train_dataloader.images'].startswith('8 images, names with SHA-256 ')
     assert make_cache(config, Request(str(tmp_path / 'cache'), 2), lambda text: None) == 0
+    # The same images elsewhere are the same; others are not.
+    (tmp_path / 'far').mkdir()
+    shutil.move(tmp_path / 'more', tmp_path / 'far' / 'moved')
+    config.train_dataloader.dataset = with_unlabeled(labeled, str(tmp_path / 'far' / 'moved'))
+    assert make_cache(config, Request(str(tmp_path / 'cache'), 2), lambda text: None) == 0
+    image = next((tmp_path / 'far' / 'moved').iterdir())
+    image.rename(image.with_stem('renamed'))
+    config.train_dataloader.dataset = with_unlabeled(labeled, str(tmp_path / 'far' / 'moved'))
+    with pytest.raises(ConfigError, match='train_dataloader.images'):
+        make_cache(config, Request(str(tmp_path / 'cache'), 2), lambda text: None)

@@ -23,6 +23,10 @@ def arguments(own, tmp_path, *more):
     return parser.parse_args(['--work-dir', str(tmp_path / 'run'), *more])
 
 
+def student_of(own):
+    return Config.fromfile(own / 'student.py').model
+
+
 def test_a_dry_run_writes_the_config_and_checks_it(own, tmp_path, capsys):
     distill(arguments(own, tmp_path, '--dry-run'))
     out = capsys.readouterr().out
@@ -65,35 +69,48 @@ def test_the_doctor_stops_what_would_fail(own, tmp_path):
     assert not list((tmp_path / 'run').glob('*.pth'))
 
 
-def test_unlabeled_images_are_in_the_config_and_in_the_checks(own, tmp_path, capsys):
+@pytest.mark.parametrize('knows_all', [False, True])
+def test_unlabeled_images_are_in_the_config_and_in_the_checks(own, tmp_path, capsys, knows_all):
     student = Config.fromfile(own / 'student.py').train_dataloader.dataset
     images = own / student.data_root / student.data_prefix.img_path
     args = arguments(own, tmp_path, '--dry-run')
     args.unlabeled = str(images)
+    if knows_all:
+        (tmp_path / 'classes.yml').write_text('ground: [0, 3]\nroad: 1\nsign: 2\n')
     distill(args)
     config = Config.fromfile(next((tmp_path / 'run' / 'config').iterdir()))
     labeled, unlabeled = config.train_dataloader.dataset.datasets
     assert labeled.dataset == student and unlabeled.folder == str(images.resolve())
-    assert 'ready to train' in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert 'ready to train' in out
+    if knows_all:
+        assert config.model.type == 'mmseg_kd.LabelingDistiller' and config.model.student == student_of(own)
+        assert "the student learns the teacher's classes from images without labels" in out
+    else:
+        assert config.model.type == 'mmseg_kd.Distiller' and 'only terms learn from images without labels' in out
+        assert config.model.student.decode_head.loss_decode.avg_non_ignore
 
 
+@pytest.mark.parametrize('knows_all, ignored', [(False, 200), (True, 254)])
 @pytest.mark.parametrize('lazy', [False, True])
-def test_the_student_ignores_the_labels_of_unlabeled_images(own, tmp_path, lazy):
+def test_the_student_ignores_the_labels_of_unlabeled_images(own, tmp_path, lazy, knows_all, ignored):
     config = Config.fromfile(own / 'student.py')
-    config.model.decode_head.ignore_index = 254
+    config.model.decode_head.ignore_index = ignored
     images = own / config.train_dataloader.dataset.data_root / config.train_dataloader.dataset.data_prefix.img_path
     (own / 'other.py').write_text(
-        'from mmengine.config import read_base\nwith read_base():\n    from .ignores_254 import *\n'
+        'from mmengine.config import read_base\nwith read_base():\n    from .ignores import *\n'
         if lazy
         else config.pretty_text
     )
-    config.dump(own / 'ignores_254.py')
+    config.dump(own / 'ignores.py')
     choice = TeacherChoice(
-        str(own / 'teacher5.py'), str(own / 'teacher5.pth'), {'ground': [0, 3], 'road': 1, 'sign': []}
+        str(own / 'teacher5.py'),
+        str(own / 'teacher5.pth'),
+        {'ground': [0, 3], 'road': 1, 'sign': 2 if knows_all else []},
     )
     text = distillation_config(str(own / 'other.py'), choice, 'cwd_tuned', tmp_path, unlabeled=str(images))
     (tmp_path / 'joined.py').write_text(text)
     joined = Config.fromfile(tmp_path / 'joined.py')
     unlabeled = joined.train_dataloader.dataset.datasets[1]
-    assert dict(type='LoadVoidAnnotations', ignore_index=254) in unlabeled.pipeline
+    assert dict(type='LoadVoidAnnotations', ignore_index=ignored) in unlabeled.pipeline
     assert joined.model.student.decode_head.loss_decode.avg_non_ignore

@@ -50,7 +50,7 @@ def test_half_of_the_items_have_labels_and_the_others_none(labeled, folder, wrap
         assert torch.equal(joined[index]['data_samples'].gt_sem_seg.data, expected['data_samples'].gt_sem_seg.data)
     for index in range(times * len(alone), len(joined)):
         item = joined[index]
-        assert item['data_samples'].gt_sem_seg.data.unique().tolist() == [255]
+        assert item['data_samples'].gt_sem_seg.data.unique().tolist() == [254]
         assert str(folder) in item['data_samples'].img_path
         assert item['data_samples'].flip and item['inputs'].shape[1:] == item['data_samples'].gt_sem_seg.data.shape[1:]
 

@@ -1,6 +1,7 @@
 from .load_blank_annotations import LoadBlankAnnotations
 from .load_panoptic_sem_annotations import LoadPanopticSemAnnotations
 from .load_soft_labels import LoadSoftLabels
+from .load_unknown_annotations import LoadUnknownAnnotations
 from .load_void_annotations import LoadVoidAnnotations
 from .pack_soft_seg_inputs import PackSoftSegInputs
 from .random_affine import RandomAffine
@@ -9,6 +10,7 @@ __all__ = [
     'LoadBlankAnnotations',
     'LoadPanopticSemAnnotations',
     'LoadSoftLabels',
+    'LoadUnknownAnnotations',
     'LoadVoidAnnotations',
     'PackSoftSegInputs',
     'RandomAffine',
