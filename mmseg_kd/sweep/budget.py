@@ -1,6 +1,7 @@
 """Training budgets: equal iterations, epochs or seconds for all candidates, and schedules that scale with them."""
 
 import copy
+import itertools
 import math
 import statistics
 import tempfile
@@ -95,7 +96,11 @@ def stretch(config: Config, iterations: int) -> dict[str, Any]:
 
 
 def measure_step_seconds(
-    configs: dict[str, Config], warmup: int = 3, rounds: int = 5, clock: Callable[[], float] = time.perf_counter
+    configs: dict[str, Config],
+    warmup: int = 3,
+    rounds: int = 5,
+    clock: Callable[[], float] = time.perf_counter,
+    report: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, float]:
     """Seconds of one training step of each config on this machine.
 
@@ -106,21 +111,31 @@ def measure_step_seconds(
     Args:
         configs: training configs by name.
         warmup: number of steps of each config before the measurement.
-        rounds: number of measured steps of each config at each of five moments of training, for which scheduled
-            weights are set; the result is the mean of the five medians.
+        rounds: number of measured steps of each config. If a weight has a schedule, it is the number at each of five
+            moments of training, for which the weights are set; the result is then the mean of the five medians.
         clock: monotonic clock, in seconds.
+        report: function that is called with the number of steps done, and to do.
     """
     with tempfile.TemporaryDirectory() as folder:
         steps = {name: _Steps(config, folder) for name, config in configs.items()}
+        moments = MOMENTS if any(step.varies for step in steps.values()) else 1
+        total = len(steps) * (warmup + moments * rounds)
+        count = itertools.count(1)
+
+        def take(name: str, moment: float) -> float:
+            taken = steps[name].take(moment, clock)
+            report(next(count), total)
+            return taken
+
         for _ in range(warmup):
-            for step in steps.values():
-                step.take(0.5, clock)
+            for name in steps:
+                take(name, 0.5)
         seconds: dict[str, list[float]] = {name: [] for name in steps}
-        for moment in range(MOMENTS):
+        for moment in range(moments):
             taken: dict[str, list[float]] = {name: [] for name in steps}
             for _ in range(rounds):
-                for name, step in steps.items():
-                    taken[name].append(step.take((moment + 0.5) / MOMENTS, clock))
+                for name in steps:
+                    taken[name].append(take(name, (moment + 0.5) / moments))
             for name, values in taken.items():
                 seconds[name].append(statistics.median(values))
     return {name: statistics.mean(values) for name, values in seconds.items()}
@@ -191,6 +206,12 @@ class _Steps:
         # With the views and the original pixels that teachers may need.
         self._loader = runner.build_dataloader(runner._train_dataloader)
         self._batches = iter(self._loader)
+
+    @property
+    def varies(self) -> bool:
+        """Whether a weight or a share depends on the moment of training."""
+        terms = self._model.all_terms.values() if isinstance(self._model, Distiller) else ()
+        return any(term.schedule is not None and not getattr(term.schedule, 'constant', False) for term in terms)
 
     def take(self, share: float, clock: Callable[[], float]) -> float:
         """Seconds of a step with the term weights at this share of training, from 0 to 1."""

@@ -5,7 +5,6 @@ import hashlib
 import json
 import pickle
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -29,7 +28,7 @@ from ..io.configs import outer_preprocessor
 from ..io.progress import duration
 from ..io.safe_pickle import UnsafeFileError
 from .leases import Lease, LeaseLost, Leases
-from .training_process import TrainingProcess
+from .training_process import TrainingProcess, python_command
 
 if TYPE_CHECKING:
     from .plan import Candidate, Sweep
@@ -328,7 +327,7 @@ def _make(
         asked, told = Path(private, 'asked'), Path(private, 'told')
         asked.write_bytes(pickle.dumps((candidate, request)))
         told.touch()
-        command = [sys.executable, '-c', MAKE, str(asked), str(told)]
+        command = python_command(MAKE, asked, told)
         renewed = time.monotonic()
         code: int | None = None
         with TrainingProcess(command, log, lease.descriptors) as process, told.open() as lines:

@@ -4,10 +4,12 @@ import json
 import pickle
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from ..io.progress import ProgressLine
 from ..io.tables import markdown_table
 from .board import Board
 from .budget import iterations_of, teachers
@@ -17,17 +19,20 @@ from .plan import Candidate, Stage, Sweep
 from .progress import SweepProgress, duration
 from .recorded_values import check_costs
 from .storage import open_storage
-from .training_process import TrainingProcess
+from .training_process import TrainingProcess, python_command
 from .worker import Worker
 
 LOCKS = '.claims'  # folders of running sweeps have this name
 
 MEASURE = """
 import json, pickle, sys
+from mmseg_kd.io.files import write_atomically
 from mmseg_kd.sweep.budget import measure_step_seconds
 with open(sys.argv[1], 'rb') as file:
     candidates = pickle.load(file)
-seconds = measure_step_seconds({name: candidate.read() for name, candidate in candidates.items()})
+def report(done, total):
+    write_atomically(sys.argv[3], f'{done} {total}')
+seconds = measure_step_seconds({name: candidate.read() for name, candidate in candidates.items()}, report=report)
 with open(sys.argv[2], 'w') as file:
     json.dump(seconds, file)
 """
@@ -117,6 +122,8 @@ def dry_run(sweep: Sweep, out: TextIO | None = None) -> None:
     reason = ''
     try:
         with tempfile.TemporaryDirectory() as folder:
+            out.write(f'measuring a training step of {", ".join(sweep.active_candidates)}\n')
+            out.flush()
             seconds.update(_measure(sweep.active_candidates, Path(folder)))
     except RuntimeError as error:
         reason = str(error)
@@ -211,13 +218,19 @@ def _measure(
     log = folder / 'step_seconds.log'
     # The other process unpickles the request, so it lies in a folder that nobody else can write into.
     with tempfile.TemporaryDirectory() as private:
-        request, answer = Path(private, 'request'), Path(private, 'answer')
+        request, answer, told = (Path(private, name) for name in ('request', 'answer', 'told'))
         request.write_bytes(pickle.dumps(candidates))
-        command = [sys.executable, '-c', MEASURE, str(request), str(answer)]
+        told.touch()
+        command = python_command(MEASURE, request, answer, told)
+        line, renewed = ProgressLine('steps to measure', 1, sys.stderr), time.monotonic()
         with TrainingProcess(command, log, lease.descriptors if lease else ()) as process:
-            while (code := process.wait(heartbeat)) is None:
-                if lease:
+            while (code := process.wait(min(heartbeat, 1.0))) is None:
+                if counts := told.read_text().split():
+                    line.update(int(counts[0]), int(counts[1]))
+                if lease and time.monotonic() - renewed >= heartbeat:
                     lease.renew()
+                    renewed = time.monotonic()
+        line.close('failed' if code else 'measured')
         if code:
             raise RuntimeError(f'a training step cannot be measured: {process.error_summary()}')
         seconds = json.loads(answer.read_text())

@@ -92,6 +92,18 @@ class TrainingProcess:
             os.killpg(self._process.pid, number)
 
 
+def python_command(code: str, *arguments: object) -> list[str]:
+    """A command that runs code in another process, which finds the same modules as this one.
+
+    With ``python -c`` alone, a file such as ``json.py`` in the current folder would take the place of a library.
+
+    Args:
+        code: Code to run.
+        arguments: Arguments of the command.
+    """
+    return [sys.executable, '-c', f'import sys\nsys.path[:] = {sys.path!r}\n{code}', *map(str, arguments)]
+
+
 def killed_from_outside(code: int) -> bool:
     """Whether an exit code means that the process was killed by a signal, not ended by an error of its own.
 

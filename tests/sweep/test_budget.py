@@ -177,7 +177,7 @@ def test_timed_steps_are_interleaved_and_the_median_counts(monkeypatch):
 
     class Steps:
         def __init__(self, name, folder):
-            self.name, self.values = name, iter(seconds[name])
+            self.name, self.values, self.varies = name, iter(seconds[name]), name == 'b'
 
         def take(self, share, clock):
             taken.append((self.name, share))
@@ -189,6 +189,11 @@ def test_timed_steps_are_interleaved_and_the_median_counts(monkeypatch):
     assert [share for name, share in taken if name == 'a'] == pytest.approx(
         [0.5] * 2 + [0.1] * 3 + [0.3] * 3 + [0.5] * 3 + [0.7] * 3 + [0.9] * 3
     )
+    taken.clear()
+    told = []
+    # Without a schedule, one moment tells all.
+    assert measure_step_seconds(dict(a='a'), 2, 3, report=lambda *steps: told.append(steps)) == dict(a=2.0)
+    assert [share for _, share in taken] == [0.5] * 5 and told == [(done, 5) for done in range(1, 6)]
 
 
 def test_a_step_with_a_teacher_costs_more_and_no_weight_changes(demo, monkeypatch):
@@ -204,6 +209,7 @@ def test_a_step_with_a_teacher_costs_more_and_no_weight_changes(demo, monkeypatc
     distilled.model.terms.loss_cwd.weight = dict(type='DelayedWeight', weight=3.0, begin=400)
     seconds = measure_step_seconds(dict(alone=demo('student'), distilled=distilled), warmup=1, rounds=3)
     assert 0 < seconds['alone'] < seconds['distilled']
+    assert [steps.varies for steps, _ in made] == [False, True]
     for steps, parameters in made:
         assert all(torch.equal(value, parameters[name]) for name, value in steps._model.named_parameters())
     assert made[1][0]._model.terms['loss_cwd'].weight == 3.0  # its value at nine tenths of training

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 from fork_server import forked_python
 
-from mmseg_kd.sweep.training_process import TrainingProcess, killed_from_outside, prepare_resume, reached, validations
+from mmseg_kd.sweep.training_process import (
+    TrainingProcess,
+    killed_from_outside,
+    prepare_resume,
+    python_command,
+    reached,
+    validations,
+)
 
 
 def python(code, log, **arguments):
@@ -118,3 +125,16 @@ def test_a_run_resumes_from_the_last_complete_checkpoint(tmp_path):
     assert pointer.read_text() == str(tmp_path / 'iter_16.pth')
     assert prepare_resume(tmp_path, 16) == tmp_path / 'iter_8.pth'
     assert prepare_resume(tmp_path, 8) is None and not pointer.exists()
+
+
+def test_another_process_finds_the_modules_of_this_one_and_not_those_of_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, 'path', [path for path in sys.path if path])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'json.py').write_text('raise RuntimeError("not the library")')
+    monkeypatch.syspath_prepend(tmp_path / 'mine')
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'own_module.py').write_text('VALUE = 3')
+    code = "import json, own_module\nopen(sys.argv[1], 'w').write(json.dumps(own_module.VALUE))"
+    with TrainingProcess(python_command(code, tmp_path / 'answer'), tmp_path / 'log') as process:
+        assert process.wait(60) == 0, process.error_summary()
+    assert (tmp_path / 'answer').read_text() == '3'
