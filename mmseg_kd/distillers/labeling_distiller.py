@@ -11,7 +11,7 @@ from ..adapters import align
 from ..constants import UNKNOWN_INDEX
 from ..io.errors import ConfigError
 from .distiller import Distiller
-from .labels import ignored_label, relabeled
+from .labels import fill_unknown, ignored_label
 from .taps import LOGITS
 from .teacher import Spec
 
@@ -26,8 +26,8 @@ class LabelingDistiller(Distiller):
     .. math:: y_p = \arg\max_c z^t_{pc}
 
     with the teacher's logits :math:`z^t` resized to the label map. Pixels with a label keep it, and padding stays
-    ignored. So all of the student's losses learn from unlabeled images, with their class weights and their auxiliary
-    heads; and the terms, what a class does not tell.
+    ignored. Edges between unknown labels (``gt_edge_map``) are ignored, too. So all of the student's losses learn from
+    unlabeled images, with their class weights and their auxiliary heads; and the terms, what a class does not tell.
 
     Args:
         student: The config of the segmentor to train, as for :class:`Distiller`.
@@ -101,6 +101,4 @@ class LabelingDistiller(Distiller):
 @torch.no_grad()
 def _labeled(sample: Any, logits: Tensor) -> Any:
     """A copy of a data sample with the most probable class of logits (C, h, w) where its label is unknown."""
-    labels = sample.gt_sem_seg.data
-    classes = align(logits[None].float(), labels[None]).argmax(1).to(labels.dtype)
-    return relabeled(sample, labels.where(labels != UNKNOWN_INDEX, classes))
+    return fill_unknown(sample, align(logits[None].float(), sample.gt_sem_seg.data[None]).argmax(1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from mmengine.structures import PixelData
 from torch import Tensor, nn
 
@@ -38,27 +39,21 @@ def unify_ignored(labels: Labels, ignored: int) -> Labels:
     return np.where(labels == ignored, labels.dtype.type(IGNORE_INDEX), labels)
 
 
-def relabeled(sample: Any, labels: Tensor) -> Any:
-    """A copy of a data sample with another label map; all else is shared.
+def fill_unknown(sample: Any, classes: Tensor | int) -> Any:
+    """A copy of a data sample with classes where its label is unknown. Edges between unknown labels (``gt_edge_map``)
+    are ignored.
 
     Args:
         sample: The ``SegDataSample``.
-        labels: The labels (1, H, W).
-    """
-    copied = sample.new()
-    copied.gt_sem_seg = PixelData(data=labels)
-    return copied
-
-
-def ignore_unknown(sample: Any, ignored: int) -> Any:
-    """A copy of a data sample in which pixels that a teacher would label are ignored.
-
-    Args:
-        sample: The ``SegDataSample``.
-        ignored: The label of ignored pixels.
+        classes: The class of each pixel (1, H, W), or of all.
     """
     labels = sample.gt_sem_seg.data
-    return relabeled(sample, labels.masked_fill(labels == UNKNOWN_INDEX, ignored))
+    unknown = labels == UNKNOWN_INDEX
+    filled = sample.new()
+    filled.gt_sem_seg = PixelData(data=torch.where(unknown, classes, labels).to(labels.dtype))
+    if 'gt_edge_map' in sample:
+        filled.gt_edge_map = PixelData(data=sample.gt_edge_map.data.masked_fill(unknown, IGNORE_INDEX))
+    return filled
 
 
 def check_no_unknown(labels: Tensor, classes: int, model: str) -> None:

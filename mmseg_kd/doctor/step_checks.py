@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from ..constants import UNKNOWN_INDEX
 from ..datasets.even_subset import even_subset
 from ..distillers import Distiller, LabelingDistiller, Term
-from ..distillers.labels import check_no_unknown, ignore_unknown
+from ..distillers.labels import check_no_unknown, fill_unknown
 from ..distillers.schedules import level_at
 from ..distillers.teacher import ORIGINAL, Teacher
 from ..engine.checks import check_metrics
@@ -36,6 +36,7 @@ from .step_cost import iterations
 BATCHES = 3  # number of batches on which a gradient is searched
 NAMED = 3  # number of parameters in a message
 VOID, UNKNOWN = 'LoadVoidAnnotations', 'LoadUnknownAnnotations'
+LABELS = {'gt_sem_seg', 'gt_edge_map'}  # what a LabelingDistiller fills or ignores
 WEAK, DOMINANT = 0.001, 0.99  # shares of a term in the gradient norms
 
 
@@ -123,7 +124,10 @@ def check_batch(
         )
     labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data['data_samples']])
     known = labels[labels != ignore_index]
+    ignored = f'labels {100 - 100 * known.numel() / labels.numel():.0f} % ignored'
     if isinstance(model, LabelingDistiller):
+        unknown = (known == UNKNOWN_INDEX).sum().item()
+        ignored += f', {100 * unknown / labels.numel():.0f} % left to the teacher' if unknown else ''
         known = known[known != UNKNOWN_INDEX]
     check_no_unknown(known, num_classes, type(model).__name__)
     if known.numel() and (known.min() < 0 or known.max() >= num_classes):
@@ -136,8 +140,7 @@ def check_batch(
     original = getattr(data['data_samples'][0], ORIGINAL, None)
     shown = '' if original is None else f' ({"x".join(map(str, original.shape))} pixels of the file for the teacher)'
     text = (
-        f'{"x".join(map(str, inputs.shape))}{shown}, mean {mean:.2f}, std {std:.2f}; labels '
-        f'{100 - 100 * known.numel() / labels.numel():.0f} % ignored; {seconds:.2f} s to load'
+        f'{"x".join(map(str, inputs.shape))}{shown}, mean {mean:.2f}, std {std:.2f}; {ignored}; {seconds:.2f} s to load'
     )
     if abs(mean) > 10 or std > 10 or std < 0.05:
         report.warning(
@@ -187,8 +190,8 @@ def check_unlabeled(report: Reporter, config: Config, model: nn.Module, loader: 
 
     Heads that predict boundaries, the classes of an image or masks of objects take ignored pixels for pixels without
     boundaries, classes or objects. So no loss of the student may learn from an image of ignored pixels. Terms that need
-    labels have nothing to learn there, unless the teacher labels these images. Where no image is loaded without labels,
-    nothing is checked.
+    labels have nothing to learn there. If the teacher labels these images, only maps that a transform made from unknown
+    labels are in doubt. Where no image is loaded without labels, nothing is checked.
     """
     if not any(name in str(config.get('train_dataloader')) for name in (VOID, UNKNOWN)):
         return
@@ -202,11 +205,13 @@ def check_unlabeled(report: Reporter, config: Config, model: nn.Module, loader: 
         report.skipped('neither the first nor the last image of train_dataloader.dataset is one without labels')
         return
     teacher_labels = isinstance(model, LabelingDistiller) and bool((labels == UNKNOWN_INDEX).any())
-    void = dict(sample, data_samples=ignore_unknown(sample['data_samples'], ignore_index))
+    void = dict(sample, data_samples=fill_unknown(sample['data_samples'], ignore_index))
     parts = read_parts(model, loader.collate_fn([void, void]))
     terms = terms_of(model)
     own = [part for name, part in parts.items() if name.removesuffix('_critic') not in terms]
     taught = [part for part in own if part.gradient and part.name != OWN]
+    if teacher_labels and not {name for name in void['data_samples'].keys() if name.startswith('gt_')} - LABELS:
+        taught = []  # all that the student's losses read is the teacher's
     for part in taught:
         report.failed(
             f'{part.name} is {part.value:.3g} on images of ignored pixels, so it would learn from pixels without '

@@ -10,7 +10,7 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 
 from ..distillers import Distiller, LabelingDistiller
-from ..distillers.labels import ignore_unknown, ignored_label
+from ..distillers.labels import fill_unknown, ignored_label
 
 TEACHER, STUDENT, BACKWARD, OPTIMIZER = 'teacher', 'student', 'backward', 'optimizer'
 
@@ -106,7 +106,7 @@ def student_step(model: Distiller, data: dict, optimizer: OptimWrapper) -> None:
     """
     samples = data['data_samples']
     if isinstance(model, LabelingDistiller):
-        samples = [ignore_unknown(sample, ignored_label(model.student)) for sample in samples]
+        samples = [fill_unknown(sample, ignored_label(model.student)) for sample in samples]
     with optimizer.optim_context(model):
         loss, _ = model.parse_losses(model.student(data['inputs'], samples, mode='loss'))
     optimizer.update_params(loss)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 from cached_distillation import batch_of, cache, with_cache, write_config
+from mmengine.structures import PixelData
+from mmseg.models.losses import BoundaryLoss
 from mmseg.registry import MODELS
 
 from mmseg_kd.distillers import LabelingDistiller
@@ -95,6 +97,21 @@ def test_labels_and_padding_stay_as_they_are():
         assert labels.shape == before.shape and labels.dtype == before.dtype
         assert torch.equal(labels[before != 254], before[before != 254]) and labels[before == 254].le(3).all(), n
         assert sample.metainfo == given.metainfo and set(sample.keys()) == set(given.keys())
+
+
+def test_edges_of_unknown_labels_are_ignored():
+    model = build()
+    data = batch(model)
+    for sample in data['data_samples']:
+        sample.gt_edge_map = PixelData(data=torch.zeros(1, 32, 32, dtype=torch.uint8))
+        sample.gt_edge_map.data[:, 5:7] = 1
+    outputs = model._teacher_outputs(data['inputs'], data['data_samples'], [])
+    logits = torch.randn(1, 1, 32, 32)
+    for sample, given in zip(model._with_labels(data['data_samples'], outputs), data['data_samples']):
+        unknown = given.gt_sem_seg.data == 254
+        assert torch.equal(sample.gt_edge_map.data == 255, unknown) and given.gt_edge_map.data.max() == 1
+        loss = BoundaryLoss()(logits, sample.gt_edge_map.data)
+        assert loss == BoundaryLoss()(logits * ~unknown, sample.gt_edge_map.data)
 
 
 def test_the_gradient_reaches_the_student_only():
