@@ -5,7 +5,6 @@ The teacher then answers once: training with model.teacher.cache costs what trai
 
 import argparse
 import os
-import sys
 import warnings
 from pathlib import Path
 
@@ -49,10 +48,8 @@ def main():
     # These take seconds, which neither --help nor a wrong command line has to wait for.
     from mmengine.dist import is_main_process
 
-    from mmseg_kd.cache import cache_cost
     from mmseg_kd.engine.launch import finish, load_config, prepare_launch, start_processes
-    from mmseg_kd.engine.teacher_cache import Request, make_cache
-    from mmseg_kd.io.progress import ProgressLine, duration
+    from mmseg_kd.engine.teacher_cache import Request, show_cache
     from mmseg_kd.io.stop_signals import stop_signals
 
     config = load_config(args)
@@ -73,24 +70,10 @@ def main():
         (task - first) // step,
         count,
     )
-    line = ProgressLine('views', 1, sys.stderr)
-
-    def tell(text):
-        print(text, file=sys.stderr, flush=True)
-
-    def report(done, total):
-        if is_main_process():
-            line.update(done, total)
-
     with stop_signals(ADVICE):
-        missing = make_cache(config, request, tell, report)
-    if is_main_process():
-        cost = cache_cost(out)
-        if missing:
-            line.close(f'this process is done; {missing} shards are still missing: other processes make them')
-        else:
-            line.close(f'complete: {cost.bytes / 1e6:.1f} MB, made in {duration(cost.seconds)} of one process')
-            print(f"train with: model.teacher=dict(cache='{out}')")
+        missing = show_cache(config, request)
+    if is_main_process() and not missing:
+        print(f"train with: model.teacher=dict(cache='{out}')")
     finish()
 
 

@@ -26,6 +26,12 @@ def arguments():
     parser.add_argument(
         '--unlabeled', metavar='FOLDER', help='images without labels to train on as well: the teacher labels them'
     )
+    parser.add_argument(
+        '--views',
+        type=int,
+        metavar='K',
+        help='the teacher runs once for K augmentations of each image; 5 are often enough',
+    )
     parser.add_argument('--before', metavar='CHECKPOINT', help='student without distillation, for the table at the end')
     parser.add_argument(
         '--dry-run', action='store_true', help='write the config and check everything, but do not train'
@@ -37,6 +43,8 @@ def main():
     parser = arguments()
     add_training_arguments(parser, config=False)
     args = parser.parse_args()
+    if args.views is not None and args.views < 1:
+        parser.error(f'--views must be >= 1, but is {args.views}')
 
     from mmseg_kd.recipes.distill import distill
 

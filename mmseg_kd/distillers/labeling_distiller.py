@@ -33,7 +33,7 @@ class LabelingDistiller(Distiller):
         student: The config of the segmentor to train, as for :class:`Distiller`.
         teacher: The teacher, an ensemble, or several by name, as for :class:`Distiller`.
         terms: The terms, as for :class:`Distiller`.
-        labels: The path of the logits that label; of several teachers by name, such as ``'deep.logits'``.
+        labels_from: The path of the logits that label; of several teachers by name, such as ``'deep.logits'``.
         data_preprocessor: The data preprocessor for a student or teacher that has none.
         init_cfg: The config of the initialization, as in any MMEngine module.
 
@@ -63,11 +63,11 @@ class LabelingDistiller(Distiller):
         student: dict,
         teacher: Spec | dict[str, Spec],
         terms: dict[str, dict],
-        labels: str = LOGITS,
+        labels_from: str = LOGITS,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        self._label_path = labels
+        self._label_path = labels_from
         super().__init__(student, teacher, terms, data_preprocessor, init_cfg)
         if UNKNOWN_INDEX in (*range(self.label_classes), ignored_label(self.student)):
             raise ConfigError(
@@ -93,8 +93,8 @@ class LabelingDistiller(Distiller):
         classes = len(known.get(self._label_path, outputs[self._label_path][0]))
         if classes != self.label_classes:
             raise ConfigError(
-                f'model.labels: a teacher that labels must know all {self.label_classes} classes of the student, but '
-                f'{self._label_path} has {classes}; take another teacher, or a Distiller'
+                f'model.labels_from: a teacher that labels must know all {self.label_classes} classes of the student, '
+                f'but {self._label_path} has {classes}; take another teacher, or a Distiller'
             )
 
 

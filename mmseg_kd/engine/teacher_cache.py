@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,14 +12,14 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.dist import barrier, get_dist_info
+from mmengine.dist import barrier, get_dist_info, is_main_process
 from mmengine.model import is_model_wrapper
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..cache import CacheWriter, Shard, encoding, free_bytes
+from ..cache import CacheWriter, Shard, cache_cost, encoding, free_bytes
 from ..datasets import ViewDataset
 from ..datasets.image_list import listed_images
 from ..distillers import CachedTeacher, Distiller, SemiSupervisedDistiller
@@ -26,7 +27,7 @@ from ..distillers.cached_teacher import library_versions, plain_facts, teacher_f
 from ..distillers.taps import LOGITS
 from ..distillers.teacher import live_teachers
 from ..io.errors import ConfigError
-from ..io.progress import duration
+from ..io.progress import ProgressLine, duration
 from ..io.stop_signals import PatientWorker
 
 DATASET = 'train_dataloader.dataset'
@@ -204,6 +205,25 @@ def make_cache(
     _write_shards(writer, batches, own, paths, list(stored), report)
     barrier()
     return writer.merge(request.views)
+
+
+def show_cache(config: Config, request: Request) -> int:
+    """Make a cache with lines for the user on the standard error stream; arguments and result as :func:`make_cache`."""
+    line = ProgressLine('views', 1, sys.stderr)
+
+    def report(done: int, total: int) -> None:
+        if is_main_process():
+            line.update(done, total)
+
+    missing = make_cache(config, request, lambda text: print(text, file=sys.stderr, flush=True), report)
+    if is_main_process():
+        cost = cache_cost(request.folder)
+        line.close(
+            f'this process is done; {missing} shards are still missing: other processes make them'
+            if missing
+            else f'complete: {cost.bytes / 1e6:.1f} MB, made in {duration(cost.seconds)} of one process'
+        )
+    return missing
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:
@@ -402,7 +422,8 @@ def _estimate(
             f'{name} {_gigabytes(images * request.views * encoding(name, one["shape"]).bytes)}'
             for name in _encodings_of(path, one)
         )
-        yield f'  {path}: {one["encoding"]} {"x".join(map(str, one["shape"]))}; in other encodings: {others}'
+        told = f'; in other encodings: {others}' if others else ''
+        yield f'  {path}: {one["encoding"]} {"x".join(map(str, one["shape"]))}{told}'
     yield (
         f'{left} views to make at {seconds:.3g} s each in {processes} process{"es" * (processes > 1)}: about '
         f'{duration(left * seconds / processes)}; {_gigabytes(free_bytes(request.folder))} are free'
@@ -414,7 +435,7 @@ def _encodings_of(path: str, one: dict[str, Any]) -> list[str]:
         names = ['float16', 'int8']
     else:
         names = ['float16', *(['top4'] if one['shape'][0] > 4 else [])]
-    return [name for name in names if name != one['encoding']] or ['none']
+    return [name for name in names if name != one['encoding']]
 
 
 def _gigabytes(size: float) -> str:

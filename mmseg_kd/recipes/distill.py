@@ -7,13 +7,15 @@ from pathlib import Path
 from mmengine.dist import barrier, is_main_process
 
 from ..doctor.doctor import check_before_training
-from ..engine.launch import finish, rank_of
+from ..engine.launch import finish, rank_of, start_processes
 from ..engine.setup_terms import run_name
+from ..engine.teacher_cache import Request, show_cache
 from ..io.checkpoint import check_checkpoint
 from ..io.configs import read_config
 from ..io.errors import ConfigError
 from ..io.files import write_atomically
 from ..io.progress import ProgressLine
+from ..io.stop_signals import stop_signals
 from ..models import read_class_map
 from .distillation_config import TeacherChoice, distillation_config
 from .method_choice import choose_method
@@ -61,6 +63,11 @@ def distill(args: argparse.Namespace) -> None:
                 f'tools/train.py {file}{options}'
             )
         return
+    if args.views:
+        start_processes(config)
+        config.model.teacher.cache = str(folder / 'cache')
+        with stop_signals('the same command makes the other shards'):
+            show_cache(config, Request(config.model.teacher.cache, args.views, features='int8'))
     train(config)
     barrier()
     student = folder / 'student' / 'student.pth'

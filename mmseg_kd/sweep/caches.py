@@ -43,7 +43,7 @@ STORED = (
     'model.data_preprocessor',
     'model.student.data_preprocessor',
 )
-READ = re.compile(r'model\.(terms\.[^.]+\.teacher(\.|$)|labels$|type$)')
+READ = re.compile(r'model\.(terms\.[^.]+\.teacher(\.|$)|labels_from$|type$)')
 
 MAKE = """
 import sys
@@ -368,7 +368,7 @@ def _paths(config: Config) -> list[str]:
     found: list[str] = []
     kind = registered_class(MODELS, config.model.get('type'))
     if kind is not None and issubclass(kind, LabelingDistiller):
-        found.append(config.model.get('labels', LOGITS))
+        found.append(config.model.get('labels_from', LOGITS))
     for _, term in terms_by_key(config):
         found += [term['teacher']] if isinstance(term['teacher'], str) else term['teacher']
     return list(dict.fromkeys(found))

@@ -41,7 +41,7 @@ DEFAULTS = {
         data_preprocessor=None,
     ),
     'GradientShare': dict(interval=50, limits=(1e-8, 1e8)),
-    'LabelingDistiller': dict(labels='logits', data_preprocessor=None, init_cfg=None),
+    'LabelingDistiller': dict(labels_from='logits', data_preprocessor=None, init_cfg=None),
     'MeanTeacher': SEMI_SUPERVISED,
     'PhaseWeight': dict(begin=0.0, rise=0.0, fall=0.0, end=1.0),
     'SemiSupervisedDistiller': SEMI_SUPERVISED,

@@ -133,7 +133,7 @@ def test_all_unknown_in_half_precision():
 
 def test_one_of_several_teachers_labels():
     teachers = dict(deep=dict(model=toy_segmentor(8)), wide=dict(model=toy_segmentor(6)))
-    model = build(teacher=teachers, terms=dict(loss_cwd=dict(TERM, teacher='deep.logits')), labels='wide.logits')
+    model = build(teacher=teachers, terms=dict(loss_cwd=dict(TERM, teacher='deep.logits')), labels_from='wide.logits')
     assert model.teacher_paths == ['deep.logits', 'wide.logits']
     data = batch(model)
     outputs = model._teacher_outputs(data['inputs'], data['data_samples'], ['deep.logits'])
@@ -174,10 +174,10 @@ def test_the_students_losses_wait_for_a_teacher_on_its_own_stream():
 
 def test_a_teacher_that_does_not_know_all_classes_cannot_label():
     mapped = dict(model=toy_segmentor(8, num_classes=5), class_map={'a': 0, 'b': [1, 3], 'c': [], 'd': 2})
-    with pytest.raises(ConfigError, match='model.labels: .* all 4 classes of the student, but logits has 3; take'):
+    with pytest.raises(ConfigError, match='model.labels_from: .* all 4 classes of the student, but logits has 3; take'):
         build(toy_segmentor(4), mapped)
     features = dict(loss_hint=dict(student='prelogits', teacher='prelogits', loss=dict(type='HintLoss')))
-    with pytest.raises(ConfigError, match='model.labels: .* but logits has 5'):
+    with pytest.raises(ConfigError, match='model.labels_from: .* but logits has 5'):
         build(toy_segmentor(4), dict(model=toy_segmentor(8, num_classes=5)), features)
 
 

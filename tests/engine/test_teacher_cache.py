@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from cached_distillation import TERMS, cache, files, with_cache, write_config
+from mmseg.registry import MODELS
 
 from mmseg_kd.cache import TeacherCache
 from mmseg_kd.engine import teacher_cache as module
@@ -55,6 +56,18 @@ def test_size_and_time_are_told_before_and_a_full_disk_is_refused(config, tmp_pa
         make_cache(config, Request(str(tmp_path / 'full'), 1), told.append)
     # What is there needs no room.
     assert make_cache(config, Request(str(tmp_path / 'cache'), 3), told.append) == 0
+
+
+def test_logits_of_few_classes_have_one_encoding(tmp_path):
+    config, told = write_config(tmp_path), []
+    for network in (config.model.student, config.model.teacher.model):
+        network.decode_head.num_classes = network.auxiliary_head.num_classes = 2
+    config.model.terms = {'loss_pi': TERMS['loss_pi']}
+    config.model.teacher.checkpoint = str(tmp_path / 'two.pth')
+    torch.save(MODELS.build(config.model.teacher.model).state_dict(), tmp_path / 'two.pth')
+    make_cache(config, Request(str(tmp_path / 'cache'), 2), told.append)
+    assert told[1] == '  logits: float16 2x2x2'
+    assert TeacherCache(str(tmp_path / 'cache')).views == 2
 
 
 def test_views_that_are_all_equal_are_pointed_out(config, tmp_path):

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.visualization import Visualizer
 from mmseg.visualization import SegLocalVisualizer
 
+from mmseg_kd.cache import TeacherCache
 from mmseg_kd.recipes import add_training_arguments, distill, distillation_config
 from mmseg_kd.recipes.distillation_config import TeacherChoice
 
@@ -17,7 +18,7 @@ def arguments(own, tmp_path, *more):
     add_training_arguments(parser, config=False)
     parser.set_defaults(student=str(own / 'student.py'), teacher=str(own / 'teacher5.py'), method='auto')
     parser.set_defaults(checkpoint=str(own / 'teacher5.pth'), classes=str(tmp_path / 'classes.yml'), before=None)
-    parser.set_defaults(unlabeled=None)
+    parser.set_defaults(unlabeled=None, views=None)
     parser.add_argument('--dry-run', action='store_true')
     (tmp_path / 'classes.yml').write_text('ground: [0, 3]\nroad: 1\nsign: []\n')
     return parser.parse_args(['--work-dir', str(tmp_path / 'run'), *more])
@@ -59,6 +60,25 @@ def test_one_call_leaves_a_student_for_plain_mmsegmentation_and_a_table(own, tmp
     # The same number as that of the training's own validation.
     log = next(folder.rglob('scalars.json')).read_text().splitlines()
     assert round(json.loads(log[-1])['mIoU'], 2) == float(cells[1][2])
+
+
+def test_the_teacher_answers_once_for_some_views_before_the_training(own, tmp_path, capsys, monkeypatch):
+    for kind in (Visualizer, SegLocalVisualizer):
+        monkeypatch.setattr(kind, '_instance_dict', OrderedDict())
+    args = arguments(own, tmp_path)
+    args.views = 2
+    distill(args)
+    store = TeacherCache(str(tmp_path / 'run' / 'cache'))
+    # A loss on features, whose encoding has 8 bits, and one on logits.
+    assert store.views == 2 and {one['encoding'] for one in store.index['paths'].values()} == {'float16', 'int8'}
+    written = Config.fromfile(tmp_path / 'run' / next(file.name for file in (tmp_path / 'run').glob('*.py')))
+    assert written.model.teacher.cache == str(tmp_path / 'run' / 'cache')
+    captured = capsys.readouterr()
+    assert '4 images x 2 views' in captured.err and 'complete: ' in captured.err
+    assert [line.split('|')[1].strip() for line in (tmp_path / 'run' / 'outcome.md').read_text().splitlines()[2:]] == [
+        'teacher',
+        'student now',
+    ]
 
 
 def test_the_doctor_stops_what_would_fail(own, tmp_path):

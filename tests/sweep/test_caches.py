@@ -94,11 +94,11 @@ def test_candidates_whose_teachers_give_the_same_share_a_cache_of_all_that_they_
 @pytest.mark.parametrize('named', [False, True])
 def test_a_cache_holds_the_logits_that_label_images(read, tmp_path, named):
     text = (tmp_path / 'pi.py').read_text().replace("'logits'", "'prelogits'").replace("'Distill", "'LabelingDistill")
-    two = dict(teacher=dict(deep=dict(config='t.py'), wide=dict(config='t.py')), labels='wide.logits')
+    two = dict(teacher=dict(deep=dict(config='t.py'), wide=dict(config='t.py')), labels_from='wide.logits')
     (tmp_path / 'pi.py').write_text(text + f'model.update({two!r})\n' * named)
     (cache,) = shared_caches(read(['pi']))
     assert cache.paths == ('wide.logits' if named else 'logits', 'prelogits')
-    for key in ('labels', 'type'):
+    for key in ('labels_from', 'type'):
         with pytest.raises(ValueError, match=f'stages.tune.space: model.{key} changes what the teacher gives'):
             read(stages=[dict(name='tune', candidates=['pi'], space={f'model.{key}': ['a', 'b']})])
 

@@ -285,7 +285,7 @@ KEYS = {
         'classes', 'country', 'dtype', 'group', 'key', 'pixels', 'img_suffix', 'seg_map_suffix', 'suffixes', 'loss_name',
         'meta_keys', 'monitor', 'rule', 'task', 'weight', 'loss_weight', 'memory_weight', 'mse_weight',
         'prototype', 'weights', 'channel_weights', 'restart_weights', 'master_weights', 'fast_forward_on_resume',
-        'swap_seg_labels', 'used_labels',         'specific_key_path', 'variant', 'memory_format',
+        'swap_seg_labels', 'used_labels', 'labels_from',         'specific_key_path', 'variant', 'memory_format',
             },
     FOLDER: {'data_root', 'folder'},
     READ: {
