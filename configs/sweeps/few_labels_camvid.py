@@ -21,7 +21,10 @@ _terms = [
 candidates = dict(alone='mmseg_kd::camvid/lite0_camvid_9_labels.py')
 for _name in _terms:
     candidates[_name] = dict(config=_setup, terms=_name, options=_fast)
+# The teacher also labels the images without labels, as in `tools/distill.py --unlabeled`.
+_labeling = 'mmseg_kd::_base_/setups/lite2_lite0_camvid_9_labels_labeling.py'
+candidates['labeling'] = dict(config=_labeling, terms='cwd_at_tuned', options=_fast)
 stages = [
     dict(name='one_seed', candidates=list(candidates), seeds=[1]),
-    dict(name='more_seeds', candidates=['alone', 'cwd_tuned', 'cwd_at_tuned'], seeds=[2, 3]),
+    dict(name='more_seeds', candidates=['alone', 'cwd_tuned', 'cwd_at_tuned', 'labeling'], seeds=[2, 3]),
 ]

@@ -9,8 +9,7 @@ from mmengine.visualization import Visualizer
 from mmseg.visualization import SegLocalVisualizer
 
 from mmseg_kd.cache import TeacherCache
-from mmseg_kd.recipes import add_training_arguments, distill, distillation_config
-from mmseg_kd.recipes.distillation_config import TeacherChoice
+from mmseg_kd.recipes import add_training_arguments, distill
 
 
 def arguments(own, tmp_path, *more):
@@ -109,28 +108,3 @@ def test_unlabeled_images_are_in_the_config_and_in_the_checks(own, tmp_path, cap
     else:
         assert config.model.type == 'mmseg_kd.Distiller' and 'only terms learn from images without labels' in out
         assert config.model.student.decode_head.loss_decode.avg_non_ignore
-
-
-@pytest.mark.parametrize('knows_all, ignored', [(False, 200), (True, 254)])
-@pytest.mark.parametrize('lazy', [False, True])
-def test_the_student_ignores_the_labels_of_unlabeled_images(own, tmp_path, lazy, knows_all, ignored):
-    config = Config.fromfile(own / 'student.py')
-    config.model.decode_head.ignore_index = ignored
-    images = own / config.train_dataloader.dataset.data_root / config.train_dataloader.dataset.data_prefix.img_path
-    (own / 'other.py').write_text(
-        'from mmengine.config import read_base\nwith read_base():\n    from .ignores import *\n'
-        if lazy
-        else config.pretty_text
-    )
-    config.dump(own / 'ignores.py')
-    choice = TeacherChoice(
-        str(own / 'teacher5.py'),
-        str(own / 'teacher5.pth'),
-        {'ground': [0, 3], 'road': 1, 'sign': 2 if knows_all else []},
-    )
-    text = distillation_config(str(own / 'other.py'), choice, 'cwd_tuned', tmp_path, unlabeled=str(images))
-    (tmp_path / 'joined.py').write_text(text)
-    joined = Config.fromfile(tmp_path / 'joined.py')
-    unlabeled = joined.train_dataloader.dataset.datasets[1]
-    assert dict(type='LoadVoidAnnotations', ignore_index=ignored) in unlabeled.pipeline
-    assert joined.model.student.decode_head.loss_decode.avg_non_ignore

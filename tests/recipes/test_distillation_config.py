@@ -115,3 +115,57 @@ def test_mistakes_are_named(own):
         distillation_config(teacher, TeacherChoice(teacher, 'w.pth'), 'pi', own)
     with pytest.raises(ValueError, match='distils already'):
         distillation_config('mmseg_kd::kd/cwd_r101_r18_voc12.py', TeacherChoice(teacher, 'w.pth'), 'pi', own)
+
+
+def joined(own, folder, groups, number=3, **head):
+    """The config of a student with other settings of its head, for a number of classes, with unlabeled images."""
+    config = Config.fromfile(own / 'student.py')
+    config.model.decode_head.update(head)
+    dataset = config.train_dataloader.dataset
+    dataset.metainfo = dict(classes=[str(index) for index in range(number)], palette=[[0, 0, 0]] * number)
+    config.dump(folder / 'other.py')
+    choice = TeacherChoice(str(own / 'teacher5.py'), str(own / 'teacher5.pth'), groups)
+    images = str(own / dataset.data_root / dataset.data_prefix.img_path)
+    text = distillation_config(str(folder / 'other.py'), choice, 'cwd_tuned', folder, unlabeled=images)
+    (folder / 'joined.py').write_text(text)
+    found = Config.fromfile(folder / 'joined.py')
+    labeled, unlabeled = found.train_dataloader.dataset.datasets
+    assert labeled.dataset == dataset and unlabeled.keys() == {'type', 'folder', 'pipeline'}
+    return found.model, unlabeled.pipeline[1]
+
+
+ALL, NOT_ALL = {'ground': [0, 3], 'road': 1, 'sign': 2}, {'ground': [0, 3], 'road': 1, 'sign': []}
+
+
+@pytest.mark.parametrize(
+    'groups, settings', [(ALL, {}), (None, {}), (ALL, dict(ignore_index=253)), (None, dict(number=254))]
+)
+def test_a_teacher_that_knows_all_classes_labels(own, tmp_path, groups, settings):
+    model, step = joined(own, tmp_path, groups, **settings)
+    assert model.type == 'mmseg_kd.LabelingDistiller' and step == dict(type='LoadUnknownAnnotations')
+    assert 'avg_non_ignore' not in model.student.decode_head.loss_decode
+
+
+@pytest.mark.parametrize(
+    'groups, settings',
+    [(NOT_ALL, {}), (ALL, dict(ignore_index=254)), (None, dict(number=255)), (NOT_ALL, dict(ignore_index=200))],
+)
+def test_otherwise_only_terms_learn_from_unlabeled_images(own, tmp_path, groups, settings):
+    model, step = joined(own, tmp_path, groups, **settings)
+    assert model.type == 'mmseg_kd.Distiller' and step.type == 'LoadVoidAnnotations'
+    assert step.get('ignore_index', 255) == settings.get('ignore_index', 255)
+    assert model.student.decode_head.loss_decode.avg_non_ignore
+
+
+@pytest.mark.parametrize('groups, kind', [(ALL, 'LabelingDistiller'), (NOT_ALL, 'Distiller')])
+def test_unlabeled_images_beside_a_student_in_the_new_style(own, tmp_path, groups, kind):
+    Config.fromfile(own / 'student.py').dump(tmp_path / 'plain.py')
+    (tmp_path / 'lazy.py').write_text(
+        'from mmengine.config import read_base\nwith read_base():\n    from .plain import *\n'
+    )
+    choice = TeacherChoice(str(own / 'teacher5.py'), str(own / 'teacher5.pth'), groups)
+    text = distillation_config(str(tmp_path / 'lazy.py'), choice, 'cwd_tuned', tmp_path, unlabeled=str(own / 'images'))
+    (tmp_path / 'joined.py').write_text(text)
+    config = Config.fromfile(tmp_path / 'joined.py')
+    assert config.model.type == f'mmseg_kd.{kind}' and len(config.train_dataloader.dataset.datasets) == 2
+    assert config.model.student.decode_head.loss_decode.get('avg_non_ignore', False) == (kind == 'Distiller')

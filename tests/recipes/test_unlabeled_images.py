@@ -8,7 +8,7 @@ from mmseg.registry import DATASETS
 
 from mmseg_kd.io.errors import ConfigError
 from mmseg_kd.recipes import with_unlabeled
-from mmseg_kd.recipes.unlabeled_images import DEFAULT_LOSS, average_over_labeled_pixels
+from mmseg_kd.recipes.unlabeled_images import DEFAULT_LOSS, average_over_labeled_pixels, no_labels
 from mmseg_kd.testing.trees import write_camvid_tree
 
 PIPELINE = [
@@ -80,6 +80,11 @@ def test_a_folder_without_images_is_refused(labeled, tmp_path):
     for folder in (tmp_path / 'empty', tmp_path / 'nowhere'):
         with pytest.raises(ConfigError, match='--unlabeled: UnlabeledFolderDataset: '):
             with_unlabeled(labeled, str(folder))
+
+
+def test_ignored_labels_are_those_of_the_student():
+    assert no_labels(255) == dict(type='LoadVoidAnnotations')
+    assert no_labels(0) == dict(type='LoadVoidAnnotations', ignore_index=0)
 
 
 def test_the_mean_of_a_cross_entropy_counts_labeled_pixels_only():
