@@ -164,7 +164,12 @@ class Distiller(BaseSegmentor):
     @property
     def teacher_paths(self) -> list[str]:
         """The paths that are read in the teachers, without repetition."""
-        return teacher_paths(self.all_terms.values())
+        return list(dict.fromkeys([*teacher_paths(self.all_terms.values()), *self.other_paths.values()]))
+
+    @property
+    def other_paths(self) -> dict[str, str]:
+        """The paths that are read in the teachers beside those of the terms, by their key in the config."""
+        return {}
 
     @property
     def learners(self) -> list[nn.Module]:
@@ -355,6 +360,10 @@ class Distiller(BaseSegmentor):
             for name, read_there in self._split(paths[path] for path in term.teacher_paths).items():
                 if name in skeletons:
                     _check_paths(f'{term.key}.teacher', skeletons[name], read_there)
+        for key, path in self.other_paths.items():
+            ((name, read_there),) = self._split([path]).items()
+            if name in skeletons:
+                _check_paths(key, skeletons[name], read_there)
         if self._teacher_missing is not None:
             return
         caches = [teacher for teacher in self.teachers.values() if isinstance(teacher, CachedTeacher)]

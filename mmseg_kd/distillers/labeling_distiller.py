@@ -77,9 +77,9 @@ class LabelingDistiller(Distiller):
             )
 
     @property
-    def teacher_paths(self) -> list[str]:
-        """The paths that are read in the teachers, without repetition."""
-        return list(dict.fromkeys([*super().teacher_paths, self._label_path]))
+    def other_paths(self) -> dict[str, str]:
+        """The paths that are read in the teachers beside those of the terms, by their key in the config."""
+        return {'model.labels_from': self._label_path}
 
     def _teacher_outputs(self, inputs: Tensor, data_samples: list[Any], paths: Iterable[str]) -> dict[str, Any]:
         return super()._teacher_outputs(inputs, data_samples, dict.fromkeys([*paths, self._label_path]))

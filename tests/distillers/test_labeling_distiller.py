@@ -8,7 +8,7 @@ from mmengine.structures import PixelData
 from mmseg.models.losses import BoundaryLoss
 from mmseg.registry import MODELS
 
-from mmseg_kd.distillers import LabelingDistiller
+from mmseg_kd.distillers import LabelingDistiller, PathError
 from mmseg_kd.distillers.side_stream import SideStream
 from mmseg_kd.io.errors import ConfigError
 from mmseg_kd.testing.toys import toy_batch, toy_segmentor
@@ -179,6 +179,11 @@ def test_a_teacher_that_does_not_know_all_classes_cannot_label():
     features = dict(loss_hint=dict(student='prelogits', teacher='prelogits', loss=dict(type='HintLoss')))
     with pytest.raises(ConfigError, match='model.labels_from: .* but logits has 5'):
         build(toy_segmentor(4), dict(model=toy_segmentor(8, num_classes=5)), features)
+
+
+def test_a_path_that_does_not_exist_is_refused_with_its_key():
+    with pytest.raises(PathError, match='model.labels_from: .*nowhere'):
+        build(labels_from='decode_head.nowhere')
 
 
 @pytest.mark.parametrize('change', [dict(num_classes=255), dict(ignore_index=254)])
