@@ -318,6 +318,7 @@ def test_the_sweeps_of_tuned_terms_differ_in_the_terms_alone(name):
     sweep = load_sweep(f'mmseg_kd::sweeps/{name}.py')
     configs = {name: candidate.read() for name, candidate in sweep.candidates.items()}
     alone, first = configs.pop('alone'), configs['cwd_at_tuned']
+    configs.pop('labeling', None)
     assert sum(term.weight.share for term in first.model.terms.values()) == pytest.approx(0.45)
     for config in configs.values():
         assert config.model.student == alone.model and config.train_dataloader == first.train_dataloader
@@ -335,6 +336,15 @@ def test_nine_labels_are_half_of_every_batch_with_the_other_images():
     assert [step.type for step in others.pipeline][1] == 'LoadVoidAnnotations'
     others.pipeline[1].type = 'LoadAnnotations'
     assert others == dict(alone, ann_file='9_labels/unlabeled.txt')
+
+
+def test_the_teacher_that_labels_differs_from_the_same_terms_in_nothing_else():
+    sweep = load_sweep('mmseg_kd::sweeps/few_labels_camvid.py')
+    labeling, terms = (sweep.candidates[name].read() for name in ('labeling', 'cwd_at_tuned'))
+    assert labeling.model.pop('type') == 'LabelingDistiller' and terms.model.pop('type') == 'Distiller'
+    labels, void = (config.train_dataloader.dataset.datasets[1].pipeline.pop(1).type for config in (labeling, terms))
+    assert (labels, void) == ('LoadUnknownAnnotations', 'LoadVoidAnnotations')
+    assert labeling._cfg_dict == terms._cfg_dict
 
 
 def test_the_views_are_those_of_one_config_and_the_time_is_that_of_the_demo():
