@@ -205,13 +205,15 @@ def check_unlabeled(report: Reporter, config: Config, model: nn.Module, loader: 
         report.skipped('neither the first nor the last image of train_dataloader.dataset is one without labels')
         return
     teacher_labels = isinstance(model, LabelingDistiller) and bool((labels == UNKNOWN_INDEX).any())
+    made = {name for name in sample['data_samples'].keys() if name.startswith('gt_')} - LABELS
+    if teacher_labels and not made:
+        report.ok("the student learns the teacher's classes from images without labels")
+        return
     void = dict(sample, data_samples=fill_unknown(sample['data_samples'], ignore_index))
     parts = read_parts(model, loader.collate_fn([void, void]))
     terms = terms_of(model)
     own = [part for name, part in parts.items() if name.removesuffix('_critic') not in terms]
     taught = [part for part in own if part.gradient and part.name != OWN]
-    if teacher_labels and not {name for name in void['data_samples'].keys() if name.startswith('gt_')} - LABELS:
-        taught = []  # all that the student's losses read is the teacher's
     for part in taught:
         report.failed(
             f'{part.name} is {part.value:.3g} on images of ignored pixels, so it would learn from pixels without '
@@ -223,7 +225,7 @@ def check_unlabeled(report: Reporter, config: Config, model: nn.Module, loader: 
     blind = [name for name in judged if not parts[name].gradient]
     if teacher_labels:
         if not taught:
-            report.ok("the student learns the teacher's classes from images without labels")
+            report.ok(f"the student learns the teacher's classes from images without labels, and not {', '.join(made)}")
     elif blind and len(blind) == len(terms):
         report.failed(
             f'no term learns from images without labels, because the losses of {" and ".join(blind)} read labels; add '

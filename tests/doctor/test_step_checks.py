@@ -143,8 +143,8 @@ def test_images_that_the_teacher_labels_teach_the_student_but_not_through_ignore
     # This loss reads labels, which the teacher gives.
     terms = dict(loss_dkd=dict(student='logits', teacher='logits', loss=dict(type='DKDLoss')))
 
-    def told(student):
-        model = LabelingDistiller(student, dict(model=toy_segmentor(4, auxiliary=False)), terms)
+    def told(student, classes=4):
+        model = LabelingDistiller(student, dict(model=toy_segmentor(4, num_classes=classes, auxiliary=False)), terms)
         return line(check_unlabeled, config, model, loader_of(known, copy.deepcopy(unknown)), 255)
 
     model = LabelingDistiller(toy_segmentor(4, auxiliary=False), dict(model=toy_segmentor(4, auxiliary=False)), terms)
@@ -160,7 +160,16 @@ def test_images_that_the_teacher_labels_teach_the_student_but_not_through_ignore
     objects = toy_segmentor(4, auxiliary=False)
     objects.decode_head.loss_decode = [dict(type='CrossEntropyLoss'), dict(type=NoClassAnywhere)]
     assert told(objects)[0] == 'ok'
+    # MMSegmentation's binary cross-entropy fails for images of ignored pixels, which the teacher leaves none of.
+    binary = toy_segmentor(4, num_classes=2, auxiliary=False)
+    binary.decode_head.update(out_channels=1, threshold=0.5)
+    binary.decode_head.loss_decode.use_sigmoid = True
+    assert told(binary, classes=2)[0] == 'ok'
     unknown['data_samples'][0].gt_distance_map = PixelData(data=torch.zeros(1, 32, 32))
+    assert told(toy_segmentor(4, auxiliary=False)) == (
+        'ok',
+        "the student learns the teacher's classes from images without labels, and not gt_distance_map",
+    )
     status, text = told(objects)
     assert status == 'failed' and text.startswith('decode.loss_none is ') and 'images of ignored pixels' in text
 
