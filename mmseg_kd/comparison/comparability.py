@@ -30,8 +30,8 @@ IGNORED_KEYS = (
 )
 # With these kinds of budget, the number of iterations may differ.
 OPEN_BUDGETS = ('epochs', 'seconds')
-# Transforms in place of LoadAnnotations, for images without labels.
-WITHOUT_LABELS = {'LoadVoidAnnotations', 'LoadUnknownAnnotations'}
+# A data set without labels, and transforms in place of LoadAnnotations.
+WITHOUT_LABELS = {'UnlabeledFolderDataset', 'LoadVoidAnnotations', 'LoadUnknownAnnotations'}
 
 
 class Difference(NamedTuple):
@@ -248,8 +248,9 @@ def _labeled(dataset: Any, by_epoch: bool) -> Any:
 
 
 def _has_labels(dataset: dict) -> bool:
-    steps = {step.get('type') for step in dataset.get('pipeline') or ()}
-    return dataset.get('type') != 'UnlabeledFolderDataset' and not steps & WITHOUT_LABELS
+    kinds = [one.get('type') for one in (dataset, *(dataset.get('pipeline') or ()))]
+    names = {str(kind).rpartition('.')[2] for kind in kinds}  # whatever scope or module is before them
+    return not names & WITHOUT_LABELS
 
 
 def architecture(network: Any) -> Any:

@@ -142,7 +142,7 @@ def test_different_labeled_parts_are_not_comparable(tmp_path, change, line):
 
 
 @pytest.mark.parametrize('by_epoch', [False, True])
-@pytest.mark.parametrize('load', [None, 'LoadVoidAnnotations', 'LoadUnknownAnnotations'])
+@pytest.mark.parametrize('load', [None, 'LoadVoidAnnotations', 'mmseg_kd.LoadUnknownAnnotations'])
 def test_unlabeled_images_are_a_choice_as_long_as_the_iterations_are_equal(tmp_path, by_epoch, load):
     (tmp_path / 'more').mkdir()
     (tmp_path / 'more' / 'a.png').touch()
