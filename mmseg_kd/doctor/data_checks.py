@@ -78,7 +78,9 @@ def check_data(
     num_classes = max(num_classes or len(dataset.metainfo['classes']), 2)
     counts, stored, doubts = np.zeros(num_classes, np.int64), set(), []
     pixels = 0
-    labeled = [(leaf, index) for leaf, index in images if not _teacher_labels(leaf)]
+    leaves = {id(leaf): leaf for leaf, _ in images}
+    unlabeled = {key for key, leaf in leaves.items() if _teacher_labels(leaf)}
+    labeled = [(leaf, index) for leaf, index in images if id(leaf) not in unlabeled]
     if not labeled:
         report.ok(f'{_numbers(dataset, images)}, no file missing; the teacher labels all')
         return built

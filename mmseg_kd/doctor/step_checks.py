@@ -225,7 +225,10 @@ def check_unlabeled(report: Reporter, config: Config, model: nn.Module, loader: 
     blind = [name for name in judged if not parts[name].gradient]
     if teacher_labels:
         if not taught:
-            report.ok(f"the student learns the teacher's classes from images without labels, and not {', '.join(made)}")
+            report.ok(
+                "the student learns the teacher's classes from images without labels, and not "
+                f'{", ".join(sorted(made))}'
+            )
     elif blind and len(blind) == len(terms):
         report.failed(
             f'no term learns from images without labels, because the losses of {" and ".join(blind)} read labels; add '

@@ -10,7 +10,7 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 
 from ..distillers import Distiller, LabelingDistiller
-from ..distillers.labels import fill_unknown, ignored_label
+from ..distillers.labels import fill_unknown
 
 TEACHER, STUDENT, BACKWARD, OPTIMIZER = 'teacher', 'student', 'backward', 'optimizer'
 
@@ -97,7 +97,9 @@ def timed_parts(clock: StepClock, model: nn.Module, optimizer: OptimWrapper) -> 
 
 
 def student_step(model: Distiller, data: dict, optimizer: OptimWrapper) -> None:
-    """A step of the student without teachers and terms. Pixels that a teacher would label are ignored.
+    """A step of the student without teachers and terms.
+
+    Pixels that a teacher would label get any class, which takes as long. Some losses fail if all pixels are ignored.
 
     Args:
         model: Distiller.
@@ -106,7 +108,7 @@ def student_step(model: Distiller, data: dict, optimizer: OptimWrapper) -> None:
     """
     samples = data['data_samples']
     if isinstance(model, LabelingDistiller):
-        samples = [fill_unknown(sample, ignored_label(model.student)) for sample in samples]
+        samples = [fill_unknown(sample, 0) for sample in samples]
     with optimizer.optim_context(model):
         loss, _ = model.parse_losses(model.student(data['inputs'], samples, mode='loss'))
     optimizer.update_params(loss)

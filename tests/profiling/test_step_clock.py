@@ -31,6 +31,24 @@ def test_every_part_of_a_step_is_timed_once_and_the_step_stays_the_same():
     assert clock.take() == {} and 'forward' not in model.student.__dict__
 
 
+def test_a_step_of_a_student_with_one_channel_whose_images_the_teacher_labels():
+    network, teacher = toy_segmentor(4, num_classes=2, auxiliary=False), toy_segmentor(4, num_classes=2)
+    network.decode_head.update(out_channels=1, threshold=0.5)
+    network.decode_head.loss_decode.use_sigmoid = True
+    pi = dict(student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'))
+    model = MODELS.build(
+        dict(type='LabelingDistiller', student=network, teacher=dict(model=teacher), terms=dict(loss_pi=pi))
+    )
+    optimizer = build_optim_wrapper(model, dict(optimizer=dict(type='SGD', lr=0.01)))
+    data = model.data_preprocessor(toy_batch(num_classes=2), True)
+    for sample in data['data_samples']:
+        sample.gt_sem_seg.data.fill_(254)
+    before = model.student.decode_head.conv_seg.weight.clone()
+    student_step(model, data, optimizer)
+    assert not torch.equal(model.student.decode_head.conv_seg.weight, before)
+    assert data['data_samples'][0].gt_sem_seg.data.eq(254).all()
+
+
 def test_a_step_of_the_student_trains_it_without_its_teacher():
     model, optimizer = distiller()
     before = model.student.decode_head.conv_seg.weight.clone()
