@@ -3,9 +3,7 @@
 import dataclasses
 import hashlib
 import json
-import pickle
 import re
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,7 +26,7 @@ from ..io.configs import outer_preprocessor
 from ..io.progress import duration
 from ..io.safe_pickle import UnsafeFileError
 from .leases import Lease, LeaseLost, Leases
-from .training_process import TrainingProcess, python_command
+from .other_process import OtherProcessError, call_in_other_process
 
 if TYPE_CHECKING:
     from .plan import Candidate, Sweep
@@ -44,12 +42,6 @@ STORED = (
     'model.student.data_preprocessor',
 )
 READ = re.compile(r'model\.(terms\.[^.]+\.teacher(\.|$)|labels_from$|type$)')
-
-MAKE = """
-import sys
-from mmseg_kd.sweep.caches import make_here
-make_here(sys.argv[1], sys.argv[2])
-"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -299,50 +291,36 @@ def make_caches(
         missing = [cache for cache in missing if not cache.complete]
 
 
-def make_here(asked: str, told: str) -> None:
+def make_here(work: tuple['Candidate', Request], say: Callable[[str], None]) -> None:
     """Make a cache in this process.
 
     Args:
-        asked: file with the pickled candidate and request, from a folder that nobody else can write into.
-        told: file to which lines for the user are appended.
+        work: candidate, and what its cache shall hold.
+        say: function that is called with lines for the user.
     """
-    candidate, request = pickle.loads(Path(asked).read_bytes())
+    candidate, request = work
     config = candidate.read()
     prepare_launch(config)
-    with open(told, 'a') as out:
-        make_cache(config, request, lambda line: print(line, file=out, flush=True))
+    make_cache(config, request, say)
 
 
 def _make(
     cache: SharedCache, candidate: 'Candidate', lease: Lease, heartbeat: float, poll: float, say: Callable[[str], None]
 ) -> None:
-    """Make a cache in another process, which frees the device at its end; a killed one continues at a restart."""
+    """Make a cache in another process; a killed one continues at a restart."""
     settings = cache.settings
     request = Request(
         cache.folder, settings['views'], settings['logits'], settings['features'], paths=tuple(cache.paths)
     )
     log = Path(f'{cache.folder}.log')
     log.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as private:
-        asked, told = Path(private, 'asked'), Path(private, 'told')
-        asked.write_bytes(pickle.dumps((candidate, request)))
-        told.touch()
-        command = python_command(MAKE, asked, told)
-        renewed = time.monotonic()
-        code: int | None = None
-        with TrainingProcess(command, log, lease.descriptors) as process, told.open() as lines:
-            while code is None:
-                code = process.wait(poll)
-                if time.monotonic() - renewed > heartbeat:
-                    lease.renew()
-                    renewed = time.monotonic()
-                for line in lines.read().splitlines():
-                    say(line)
-    if code:
+    try:
+        call_in_other_process(make_here, (candidate, request), log, say, lease, heartbeat, poll)
+    except OtherProcessError as error:
         raise RuntimeError(
-            f'cache {cache.number} of {", ".join(cache.candidates)} is not complete (exit code {code}), and the same '
-            f'command continues it: {process.error_summary()}'
-        )
+            f'cache {cache.number} of {", ".join(cache.candidates)} is not complete, and the same command continues '
+            f'it ({error})'
+        ) from None
     cost = cache.cost
     say(f'cache {cache.number} is complete: {cost.bytes / 1e6:.3g} MB, made in {duration(cost.seconds)}')
 

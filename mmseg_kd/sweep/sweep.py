@@ -1,10 +1,7 @@
 """A fair comparison in one command: tune every candidate stage by stage, and repeat the best settings over seeds."""
 
-import json
-import pickle
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -12,30 +9,17 @@ from typing import Any, TextIO
 from ..io.progress import ProgressLine
 from ..io.tables import markdown_table
 from .board import Board
-from .budget import iterations_of, teachers
+from .budget import iterations_of, measure_step_seconds, teachers
 from .caches import fix_caches, make_caches, shared_caches, with_caches, without_cache
 from .leases import Lease, Leases
+from .other_process import OtherProcessError, call_in_other_process
 from .plan import Candidate, Stage, Sweep
 from .progress import SweepProgress, duration
 from .recorded_values import check_costs
 from .storage import open_storage
-from .training_process import TrainingProcess, python_command
 from .worker import Worker
 
 LOCKS = '.claims'  # folders of running sweeps have this name
-
-MEASURE = """
-import json, pickle, sys
-from mmseg_kd.io.files import write_atomically
-from mmseg_kd.sweep.budget import measure_step_seconds
-with open(sys.argv[1], 'rb') as file:
-    candidates = pickle.load(file)
-def report(done, total):
-    write_atomically(sys.argv[3], f'{done} {total}')
-seconds = measure_step_seconds({name: candidate.read() for name, candidate in candidates.items()}, report=report)
-with open(sys.argv[2], 'w') as file:
-    json.dump(seconds, file)
-"""
 
 
 def run_sweep(
@@ -210,29 +194,31 @@ def fix_costs(
 def _measure(
     candidates: dict[str, Candidate], folder: Path, lease: Lease | None = None, heartbeat: float = 10.0
 ) -> dict[str, float]:
-    """Seconds of a training step of each candidate, measured in another process, which frees the device at its end.
+    """Seconds of a training step of each candidate, measured in another process.
 
     Raises:
         RuntimeError: if the measurement fails.
     """
-    log = folder / 'step_seconds.log'
-    # The other process unpickles the request, so it lies in a folder that nobody else can write into.
-    with tempfile.TemporaryDirectory() as private:
-        request, answer, told = (Path(private, name) for name in ('request', 'answer', 'told'))
-        request.write_bytes(pickle.dumps(candidates))
-        told.touch()
-        command = python_command(MEASURE, request, answer, told)
-        line, renewed = ProgressLine('steps to measure', 1, sys.stderr), time.monotonic()
-        with TrainingProcess(command, log, lease.descriptors if lease else ()) as process:
-            while (code := process.wait(min(heartbeat, 1.0))) is None:
-                if counts := told.read_text().split():
-                    line.update(int(counts[0]), int(counts[1]))
-                if lease and time.monotonic() - renewed >= heartbeat:
-                    lease.renew()
-                    renewed = time.monotonic()
-        line.close('failed' if code else 'measured')
-        if code:
-            raise RuntimeError(f'a training step cannot be measured: {process.error_summary()}')
-        seconds = json.loads(answer.read_text())
+    log, line = folder / 'step_seconds.log', ProgressLine('steps to measure', 1, sys.stderr)
+    end = 'failed'
+
+    def show(told: str) -> None:
+        done, total = told.split()
+        line.update(int(done), int(total))
+
+    try:
+        seconds = call_in_other_process(_step_seconds, candidates, log, show, lease, heartbeat)
+        end = 'measured'
+    except OtherProcessError as error:
+        raise RuntimeError(f'a training step cannot be measured: {error}') from None
+    finally:
+        line.close(end)
     log.unlink()
     return seconds
+
+
+def _step_seconds(candidates: dict[str, Candidate], say: Callable[[str], None]) -> dict[str, float]:
+    return measure_step_seconds(
+        {name: candidate.read() for name, candidate in candidates.items()},
+        report=lambda done, total: say(f'{done} {total}'),
+    )

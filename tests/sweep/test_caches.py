@@ -1,6 +1,5 @@
 import io
 import json
-import pickle
 
 import pytest
 from cached_distillation import TERMS, write_config
@@ -195,7 +194,7 @@ def test_the_table_counts_a_cache_once_beside_the_runs(read, tmp_path):
 
 
 def test_a_cache_that_cannot_be_made_ends_the_sweep_with_the_reason(read, tmp_path, monkeypatch):
-    monkeypatch.setattr('mmseg_kd.sweep.caches.MAKE', 'raise ValueError("no room")')
+    monkeypatch.setattr('mmseg_kd.sweep.other_process.ANSWER', 'raise ValueError("no room")')
     sweep, said = read(['pi'], work_dir=str(tmp_path / 'runs')), []
     caches = shared_caches(sweep)
 
@@ -212,7 +211,7 @@ def test_a_cache_that_cannot_be_made_ends_the_sweep_with_the_reason(read, tmp_pa
         def release(self):
             said.append('released')
 
-    with pytest.raises(RuntimeError, match=r'cache 0 of pi is not complete \(exit code 1\), .*: ValueError: no room'):
+    with pytest.raises(RuntimeError, match=r'cache 0 of pi is not complete, .* \(exit code 1: ValueError: no room\)'):
         make_caches(sweep, caches, Leases(), 20, 1, said.append)
     assert said == ['toy/cache/0', str(caches[0]), 'released']
 
@@ -222,10 +221,10 @@ def test_what_any_candidate_reads_is_stored_and_steps_are_timed_with_it(tmp_path
     config.model.terms = dict(loss_pi=TERMS['loss_pi'])
     config.dump(tmp_path / 'pi.py')
     request = Request(str(tmp_path / 'cache'), 1, paths=('logits', 'backbone[2]'))
-    (tmp_path / 'asked').write_bytes(pickle.dumps((Candidate('pi', str(tmp_path / 'pi.py')), request)))
-    make_here(str(tmp_path / 'asked'), str(tmp_path / 'told'))
+    said = []
+    make_here((Candidate('pi', str(tmp_path / 'pi.py')), request), said.append)
     assert TeacherCache(tmp_path / 'cache').shapes == {'logits': (1, 11, 2, 2), 'backbone[2]': (1, 32, 2, 2)}
-    assert (tmp_path / 'told').read_text().startswith('5 images x 1 views: ')
+    assert said[0].startswith('5 images x 1 views: ')
 
     monkeypatch.delattr('mmseg_kd.distillers.FrozenTeacher.read')
     config.model.teacher.cache = request.folder
