@@ -183,13 +183,13 @@ def _examine(
     if cached:
         viewed = run('cache', check_cache, config, teachers)
         config = config if isinstance(viewed, Missing) else viewed
-    if not distilled:
+    loop = config.get('train_cfg') or {}
+    if not distilled and 'teacher' not in loop:
         run('teacher', lambda report: report.skipped('the config has none'))
     num_classes, ignore_index = (
         (0, IGNORE_INDEX) if isinstance(student, Missing) else (student.num_classes, student.ignore_index)
     )
     train, val = Missing('training data'), Missing('validation data')
-    loop = config.get('train_cfg') or {}
     labeling = run('labeling', check_labeling, config, folder) if 'teacher' in loop else None
     if labeling is not None:
         run('trainings', check_trainings, labeling)

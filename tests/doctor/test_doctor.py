@@ -236,6 +236,7 @@ def test_a_loop_that_labels_its_images_first_is_tried_with_placeholder_labels(la
     well, lines, text = look(labeled_first)
     assert well, text
     assert texts(lines, 'ok', 'labeling') == ['32 images to label; the checks below use placeholder labels']
+    assert not texts(lines, 'skipped', 'teacher')
     for check in ('trainings', 'batch', 'losses', 'optimizer', 'validation', 'step'):
         assert texts(lines, 'ok', check), text
     assert f'; {labeled_first.train_cfg.train.max_iters} steps take' in texts(lines, 'ok', 'step')[0]

@@ -87,7 +87,10 @@ class MCKDLabels:
         paths = {key: (Path(self.images) / file).resolve() for key, file in files.items()}
         unknown = [path for path in paths.values() if path not in places]
         if unknown:
-            raise ValueError(f'train_cfg.truth must have all images of {self.images}, but lacks {unknown[0]}')
+            raise ValueError(
+                f'train_cfg.truth must have all images of {self.images}, as the same files, but lacks {unknown[0]}; '
+                'use one folder for both, and select images with ids of the PseudoLabelDataset'
+            )
         for key, path in paths.items():
             dataset, index = truth.locate(places[path])
             labels = read_labels(dataset, index, 'train_cfg.truth').labels
