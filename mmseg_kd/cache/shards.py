@@ -29,6 +29,7 @@ SETTINGS, INDEX, SHARDS, CONSTANTS = 'settings.json', 'index.json', 'shards', 'c
 PIXELS = 'pixels'  # of every image, the checksum of what the pipeline gave
 OPEN = 256  # shards that a process keeps open
 MAKE = 'tools/cache_teacher.py'
+REMEDY = 'remove it, or choose another folder'
 
 
 class Shard(NamedTuple):
@@ -107,7 +108,7 @@ class CacheWriter:
             # Another process may have begun this cache, or one may have been killed before it wrote the settings.
             if _files(self.folder, {SETTINGS, SHARDS}) + _files(self.folder / SHARDS) and not path.is_file():
                 raise ConfigError(
-                    f'{folder} must be empty or hold a teacher cache, but holds other files; change --out'
+                    f'{folder} must be empty or hold a teacher cache, but holds other files; choose another folder'
                 )
             (self.folder / SHARDS).mkdir(parents=True, exist_ok=True)
             write_atomically(path, _text(self.settings))
@@ -118,11 +119,9 @@ class CacheWriter:
             if before.get(key) != self.settings[key]:
                 raise ConfigError(
                     f'{folder} holds a cache with {key} {before.get(key)}, but this command gives '
-                    f'{self.settings[key]}; change --out, or remove that cache'
+                    f'{self.settings[key]}; {REMEDY}'
                 )
-        check_fingerprint(
-            before.get('fingerprint', {}), self.settings['fingerprint'], [''], str(folder), 'change --out'
-        )
+        check_fingerprint(before.get('fingerprint', {}), self.settings['fingerprint'], [''], str(folder), REMEDY)
 
     def missing(self, views: int) -> list[Shard]:
         """The shards that are not written yet.

@@ -189,8 +189,8 @@ def make_cache(
         if left * size > free_bytes(request.folder):
             raise ConfigError(
                 f'{request.folder} needs {_gigabytes(left * size)}, but its disk has '
-                f'{_gigabytes(free_bytes(request.folder))} left; lower --views, store --logits top4 or --features '
-                'int8, or choose another disk with --out'
+                f'{_gigabytes(free_bytes(request.folder))} left; lower --views, choose a folder on another disk, or '
+                'store less with --logits top4 or --features int8 of tools/cache_teacher.py'
             )
         if request.views > 1 and _are_equal(dataset, request.views):
             tell(

@@ -43,7 +43,7 @@ def distill(args: argparse.Namespace) -> None:
         args.method, read_config(args.student), read_config(teacher.name) if teacher.is_config else None
     )
     name = run_name(Path(args.student.rpartition('::')[2]).name, choice.terms)
-    folder = Path(args.work_dir or f'work_dirs/{name}')
+    folder = Path(args.work_dir or (args.cfg_options or {}).get('work_dir') or f'work_dirs/{name}')
     # MMEngine writes the whole config to the folder under the same name.
     file = folder / 'config' / f'{name}.py'
     text = distillation_config(args.student, teacher, choice.terms, file.parent, args.unlabeled)

@@ -36,6 +36,16 @@ def test_a_dry_run_writes_the_config_and_checks_it(own, tmp_path, capsys):
     assert [path.name for path in (tmp_path / 'run').iterdir()] == ['config']
 
 
+def test_the_work_dir_of_the_options_counts_unless_the_command_line_has_its_own(own, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    args = arguments(own, tmp_path, '--dry-run', '--cfg-options', 'work_dir=elsewhere')
+    distill(args)
+    assert (tmp_path / 'run' / 'config').is_dir() and not (tmp_path / 'elsewhere').exists()
+    args.work_dir = None
+    distill(args)
+    assert (tmp_path / 'elsewhere' / 'config').is_dir() and not (tmp_path / 'work_dirs').exists()
+
+
 def test_a_dry_run_says_that_options_are_not_in_the_config(own, tmp_path, capsys):
     distill(arguments(own, tmp_path, '--dry-run', '--cfg-options', 'randomness.seed=3'))
     assert capsys.readouterr().out.endswith('.py with the same --cfg-options\n')
