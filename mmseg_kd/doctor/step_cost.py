@@ -15,6 +15,7 @@ from mmseg.models.segmentors import BaseSegmentor
 from torch.utils.data import DataLoader
 
 from ..distillers import Distiller
+from ..engine.teacher_cache import cache_obstacle
 from ..io.progress import duration
 from ..io.tables import markdown_table
 from ..profiling.step_clock import TEACHER, StepClock, student_step, timed_parts
@@ -22,6 +23,8 @@ from .diagnosis import Reporter
 from .loss_parts import Part, labeled_part
 
 WARM_UP, STEPS = 1, 5
+VIEWS = 5  # of each image, which the advice stores
+WORTH = 0.1  # of the training's time, which the advice must save
 
 
 @dataclass
@@ -127,6 +130,7 @@ def check_cost(
     text = f'{cost.step:.3g} s, {memory / 2**30:.2f} GiB {"of the GPU" if counted else "held by the process"}'
     if total:
         text += f'; {total} steps take {duration(cost.step * total)}, without validation'
+        text += _advice(config, cost, total, loader)
     if loading / workers > cost.step:
         report.warning(
             f'{text}; a batch takes {loading:.2f} s to load, so {workers} workers are too few: raise '
@@ -174,6 +178,19 @@ def iterations(config: Config, loader: DataLoader) -> int:
     """
     train = config.get('train_cfg') or {}
     return train.get('max_iters') or train.get('max_epochs', 0) * len(loader)
+
+
+def _advice(config: Config, cost: Cost, total: int, loader: DataLoader) -> str:
+    """What stored teacher outputs would save; '' if it is little, or if the config cannot read them."""
+    if not cost.teachers or cache_obstacle(config):
+        return ''
+    saved = cost.teachers * (total - VIEWS * len(loader))
+    if saved < WORTH * cost.step * total:
+        return ''
+    return (
+        f'; the teacher takes {duration(cost.teachers * total)} of this, and {VIEWS} stored views of each image would '
+        f'save {duration(saved)} (--views {VIEWS} of tools/distill.py, or tools/cache_teacher.py)'
+    )
 
 
 def _lower_rates(optimizer: OptimWrapper, config: Config) -> None:

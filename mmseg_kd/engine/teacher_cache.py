@@ -26,9 +26,11 @@ from ..distillers import CachedTeacher, Distiller, SemiSupervisedDistiller
 from ..distillers.cached_teacher import library_versions, plain_facts, teacher_facts
 from ..distillers.taps import LOGITS
 from ..distillers.teacher import live_teachers
+from ..io.configs import preprocessors
 from ..io.errors import ConfigError
 from ..io.progress import ProgressLine, duration
 from ..io.stop_signals import PatientWorker
+from .checks.training_loop import registered_class
 
 DATASET = 'train_dataloader.dataset'
 VIEW_SEED = f'{DATASET}.view_seed'
@@ -205,6 +207,38 @@ def make_cache(
     _write_shards(writer, batches, own, paths, list(stored), report)
     barrier()
     return writer.merge(request.views)
+
+
+def cache_obstacle(config: Config) -> str:
+    """The reason why a config with a teacher cannot read stored outputs of it instead, or ''.
+
+    Args:
+        config: Config of a training.
+
+    Example:
+        >>> cache_obstacle(Config(dict(model=dict(type='EncoderDecoder'))))
+        'no teacher'
+    """
+    from .views import as_views  # which imports this module
+
+    model = config.get('model') or {}
+    kind = registered_class(MODELS, model.get('type'))
+    teacher = model.get('teacher')
+    if kind is None or not issubclass(kind, Distiller) or not teacher:
+        return 'no teacher'
+    if issubclass(kind, SemiSupervisedDistiller):
+        return f'{kind.__name__} pairs images anew'
+    if isinstance(teacher, (list, tuple)):
+        return 'model.teacher is an ensemble'
+    if 'cache' in teacher or any(isinstance(one, dict) and 'cache' in one for one in teacher.values()):
+        return 'a cache of its own'
+    dataset = as_views(dict(config.get('train_dataloader') or {})).get('dataset')
+    kind = registered_class(DATASETS, dataset.get('type')) if isinstance(dataset, dict) else None
+    if kind is None or not issubclass(kind, ViewDataset):
+        return 'a sampler whose images have no numbers'
+    if any(preprocessor.get('batch_augments') for preprocessor in preprocessors(config)):
+        return 'data_preprocessor.batch_augments'
+    return ''
 
 
 def show_cache(config: Config, request: Request) -> int:

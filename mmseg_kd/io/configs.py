@@ -311,6 +311,21 @@ def outer_preprocessor(config: Config) -> ConfigDict | None:
     return (config.get('model') or {}).get('data_preprocessor') or config.get('data_preprocessor')
 
 
+def preprocessors(config: Config) -> list[dict]:
+    """The data preprocessors of a distillation: that of the student, and that of networks without their own.
+
+    Args:
+        config: Config of a distiller.
+
+    Example:
+        >>> size, network = dict(size=(8, 8)), dict(type='EncoderDecoder')
+        >>> preprocessors(Config(dict(model=dict(student=network), data_preprocessor=size)))
+        [{'size': (8, 8)}, {'size': (8, 8)}]
+    """
+    outer = outer_preprocessor(config) or {}
+    return [(config.model.get('student') or {}).get('data_preprocessor') or outer, outer]
+
+
 def published_weights(name: str) -> str:
     """Address of the weights that the library's metafile names for a config.
 

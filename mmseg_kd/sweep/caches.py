@@ -10,19 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmengine.config import Config
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import MODELS
 
 from ..cache import CacheCost, TeacherCache, cache_cost
-from ..datasets import ViewDataset
-from ..distillers import Distiller, LabelingDistiller, SemiSupervisedDistiller
+from ..distillers import LabelingDistiller
 from ..distillers.cached_teacher import plain_facts
 from ..distillers.taps import LOGITS
 from ..engine.checks.term_checks import terms_by_key
 from ..engine.checks.training_loop import registered_class
 from ..engine.launch import prepare_launch
-from ..engine.teacher_cache import Request, make_cache
-from ..engine.views import as_views
-from ..io.configs import outer_preprocessor
+from ..engine.teacher_cache import Request, cache_obstacle, make_cache
+from ..io.configs import preprocessors
 from ..io.progress import duration
 from ..io.safe_pickle import UnsafeFileError
 from .leases import Lease, LeaseLost, Leases
@@ -92,36 +90,6 @@ class SharedCache:
         return cache_cost(self.folder)
 
 
-def obstacle(config: Config) -> str:
-    """The reason why a candidate cannot use a cache that the sweep makes, or ''.
-
-    Args:
-        config: config of the candidate.
-
-    Example:
-        >>> obstacle(Config(dict(model=dict(type='EncoderDecoder'))))
-        'no teacher'
-    """
-    model = config.get('model') or {}
-    kind = registered_class(MODELS, model.get('type'))
-    teacher = model.get('teacher')
-    if kind is None or not issubclass(kind, Distiller) or not teacher:
-        return 'no teacher'
-    if issubclass(kind, SemiSupervisedDistiller):
-        return f'{kind.__name__} pairs images anew'
-    if isinstance(teacher, (list, tuple)):
-        return 'model.teacher is an ensemble'
-    if 'cache' in teacher or any(isinstance(one, dict) and 'cache' in one for one in teacher.values()):
-        return 'a cache of its own'
-    dataset = as_views(dict(config.get('train_dataloader') or {})).get('dataset')
-    kind = registered_class(DATASETS, dataset.get('type')) if isinstance(dataset, dict) else None
-    if kind is None or not issubclass(kind, ViewDataset):
-        return 'a sampler whose images have no numbers'
-    if any(preprocessor.get('batch_augments') for preprocessor in _preprocessors(config)):
-        return 'data_preprocessor.batch_augments'
-    return ''
-
-
 def check_sharing(sweep: 'Sweep') -> None:
     """Check that a sweep with ``cache`` can make one, and searches nothing on which it depends.
 
@@ -135,7 +103,7 @@ def check_sharing(sweep: 'Sweep') -> None:
         raise ValueError(
             f'stages: no stage may be named {FOLDER!r}, which is the folder of the stored teacher outputs; rename it'
         )
-    obstacles = {name: obstacle(candidate.read()) for name, candidate in sweep.active_candidates.items()}
+    obstacles = {name: cache_obstacle(candidate.read()) for name, candidate in sweep.active_candidates.items()}
     if all(obstacles.values()):
         reasons = ', '.join(f'{name} ({reason})' for name, reason in obstacles.items())
         raise ValueError(f'cache is set, but no candidate can use it: {reasons}; remove cache')
@@ -161,7 +129,7 @@ def shared_caches(sweep: 'Sweep', recorded: Sequence[dict[str, Any]] = ()) -> li
     found = [dict(one, candidates=[]) for one in recorded]
     for name, candidate in sweep.active_candidates.items():
         config = candidate.read()
-        if obstacle(config):
+        if cache_obstacle(config):
             continue
         key, paths = _answers(config), _paths(config)
         fitting = (
@@ -205,7 +173,7 @@ def with_caches(sweep: 'Sweep', caches: Sequence[SharedCache]) -> 'Sweep':
 
 def without_cache(sweep: 'Sweep') -> str:
     """A line that names the candidates that run without a cache, and why; '' if there are none."""
-    reasons = {name: obstacle(candidate.read()) for name, candidate in sweep.active_candidates.items()}
+    reasons = {name: cache_obstacle(candidate.read()) for name, candidate in sweep.active_candidates.items()}
     told = ', '.join(f'{name} ({reason})' for name, reason in reasons.items() if reason)
     return f'without a cache: {told}' if told else ''
 
@@ -330,15 +298,9 @@ def _answers(config: Config) -> str:
     facts = {
         **plain_facts(config.model.teacher, 'teacher'),
         **plain_facts(config.train_dataloader.dataset, 'dataset'),
-        **plain_facts(_preprocessors(config), 'preprocessors'),
+        **plain_facts(preprocessors(config), 'preprocessors'),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _preprocessors(config: Config) -> list[dict]:
-    """Those of the student and of networks without their own."""
-    outer = outer_preprocessor(config) or {}
-    return [(config.model.get('student') or {}).get('data_preprocessor') or outer, outer]
 
 
 def _paths(config: Config) -> list[str]:

@@ -1,4 +1,5 @@
 import io
+import re
 
 import pytest
 import torch
@@ -45,3 +46,26 @@ def test_steps_are_timed_and_their_faults_are_named(monkeypatch, loading, learni
     assert words in out.getvalue() and '; 7200 steps take ' in out.getvalue()
     # Without a distiller, the step is that of the student.
     assert cost.step == cost.student > 0 and cost.teachers == cost.terms == 0 and cost.student_memory is None
+
+
+@pytest.mark.parametrize(
+    'iterations, teacher, sampler, advice',
+    [
+        # Four batches hold all images, so five views cost the teacher 20 steps.
+        (
+            100,
+            4.0,
+            'InfiniteSampler',
+            'the teacher takes 7 min of this, and 5 stored views of each image would save 5 min',
+        ),
+        (20, 4.0, 'InfiniteSampler', ''),
+        (25, 4.0, 'InfiniteSampler', ''),  # 20 s of 250
+        (100, 0.0, 'InfiniteSampler', ''),
+        (100, 4.0, None, ''),
+    ],
+)
+def test_stored_views_are_advised_if_they_save_a_tenth_of_the_time(iterations, teacher, sampler, advice):
+    loader = dict(dataset=dict(type='CamVidDataset'), sampler=dict(type=sampler) if sampler else None)
+    config = Config(dict(model=dict(type='Distiller', teacher=dict(config='t.py')), train_dataloader=loader))
+    text = step_cost._advice(config, Cost(step=10.0, teachers=teacher, student=5.0, memory=0), iterations, [0] * 4)
+    assert re.sub(r'^; | \(.*', '', text) == advice

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from cached_distillation import TERMS, cache, files, with_cache, write_config
+from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from mmseg_kd.cache import TeacherCache
 from mmseg_kd.engine import teacher_cache as module
-from mmseg_kd.engine.teacher_cache import Request, make_cache
+from mmseg_kd.engine.teacher_cache import Request, cache_obstacle, make_cache
 from mmseg_kd.io.errors import ConfigError
 from mmseg_kd.recipes import with_unlabeled
 from mmseg_kd.testing.toys import toy_runner
@@ -171,3 +172,20 @@ def test_unlabeled_images_of_an_absolute_folder_beside_labeled_ones_of_a_relativ
     config.train_dataloader.dataset = with_unlabeled(labeled, str(tmp_path / 'far' / 'moved'))
     with pytest.raises(ConfigError, match='train_dataloader.images'):
         make_cache(config, Request(str(tmp_path / 'cache'), 2), lambda text: None)
+
+
+@pytest.mark.parametrize(
+    'change, reason',
+    [
+        (dict(model=dict(type='SemiSupervisedDistiller')), 'SemiSupervisedDistiller pairs images anew'),
+        (dict(model=dict(teacher=dict(cache='mine'))), 'a cache of its own'),
+        (dict(train_dataloader=dict(num_batch_per_epoch=3)), 'a sampler whose images have no numbers'),
+        (dict(data_preprocessor=dict(batch_augments=[dict()])), 'data_preprocessor.batch_augments'),
+        ({}, ''),
+    ],
+)
+def test_why_a_config_cannot_read_stored_outputs(change, reason):
+    loader = dict(sampler=dict(type='InfiniteSampler'), dataset=dict(type='CamVidDataset'))
+    config = Config(dict(model=dict(type='Distiller', teacher=dict(config='t.py')), train_dataloader=loader))
+    config.merge_from_dict(change)
+    assert cache_obstacle(config) == reason

@@ -3,13 +3,12 @@ import json
 
 import pytest
 from cached_distillation import TERMS, write_config
-from mmengine.config import Config
 from studies import LR, board_of, record
 
 from mmseg_kd.cache import TeacherCache
 from mmseg_kd.engine.teacher_cache import Request
 from mmseg_kd.sweep.budget import measure_step_seconds
-from mmseg_kd.sweep.caches import SharedCache, make_caches, make_here, obstacle, shared_caches, with_caches
+from mmseg_kd.sweep.caches import SharedCache, make_caches, make_here, shared_caches, with_caches
 from mmseg_kd.sweep.plan import Candidate, load_sweep
 from mmseg_kd.sweep.sweep import dry_run
 
@@ -110,23 +109,6 @@ def test_caches_of_a_started_sweep_do_not_change_when_a_candidate_is_added(read)
         ('runs/cache/1', ('logits',), ('crop',)),
         ('runs/cache/2', ('logits', 'backbone[2]', 'backbone[3]'), ('hint',)),
     ]
-
-
-@pytest.mark.parametrize(
-    'change, reason',
-    [
-        (dict(model=dict(type='SemiSupervisedDistiller')), 'SemiSupervisedDistiller pairs images anew'),
-        (dict(model=dict(teacher=dict(cache='mine'))), 'a cache of its own'),
-        (dict(train_dataloader=dict(num_batch_per_epoch=3)), 'a sampler whose images have no numbers'),
-        (dict(data_preprocessor=dict(batch_augments=[dict()])), 'data_preprocessor.batch_augments'),
-        ({}, ''),
-    ],
-)
-def test_why_a_candidate_cannot_use_a_cache(change, reason):
-    loader = dict(sampler=dict(type='InfiniteSampler'), dataset=dict(type='CamVidDataset'))
-    config = Config(dict(model=dict(type='Distiller', teacher=dict(config='t.py')), train_dataloader=loader))
-    config.merge_from_dict(change)
-    assert obstacle(config) == reason
 
 
 @pytest.mark.parametrize(
