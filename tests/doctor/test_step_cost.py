@@ -69,3 +69,12 @@ def test_stored_views_are_advised_if_they_save_a_tenth_of_the_time(iterations, t
     config = Config(dict(model=dict(type='Distiller', teacher=dict(config='t.py')), train_dataloader=loader))
     text = step_cost._advice(config, Cost(step=10.0, teachers=teacher, student=5.0, memory=0), iterations, [0] * 4)
     assert re.sub(r'^; | \(.*', '', text) == advice
+
+
+@pytest.mark.parametrize('begin, rate', [(0, 0.02), (5, 0.2)])
+def test_steps_have_the_rate_of_a_warm_up_that_begins_at_once(begin, rate):
+    model = torch.nn.Linear(2, 2)
+    optimizer = build_optim_wrapper(model, dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.2)))
+    schedule = dict(type='LinearLR', start_factor=0.1, begin=begin, end=9)
+    step_cost._lower_rates(optimizer, Config(dict(param_scheduler=[schedule])))
+    assert optimizer.get_lr() == dict(lr=[pytest.approx(rate)])
