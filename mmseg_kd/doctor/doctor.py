@@ -49,6 +49,7 @@ from .network_checks import (
     check_teachers,
     class_table,
 )
+from .overlap_checks import check_overlap
 from .step_checks import (
     check_batch,
     check_losses,
@@ -206,6 +207,7 @@ def _examine(
         )
     else:
         val = run('validation data', check_data, config, 'val_dataloader', num_classes, ignore_index, samples)
+        run('overlap', check_overlap, train, val)
     loaders = dict(train_dataloader=train, val_dataloader=val)
     found = {key: loader for key, loader in loaders.items() if not isinstance(loader, Missing)}
     run('classes', check_classes, config, student, networks, found)

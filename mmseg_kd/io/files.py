@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 try:
@@ -129,6 +129,48 @@ def _lock(descriptor: int) -> bool:
         except OSError:
             pass
     return True
+
+
+def equal_files(paths: Iterable[str], others: Iterable[str]) -> dict[str, str]:
+    """The files that have a copy, or another name, in a second list.
+
+    Files are equal if their sizes and their first 64 KiB are, which is certain enough for images. Only files of the
+    same size are read.
+
+    Args:
+        paths: Paths of files.
+        others: Paths of files to compare with. Paths that name no file are left out.
+
+    Returns:
+        dict: an equal file of ``others`` for each file of ``paths`` that has one.
+
+    Example:
+        >>> for name in ('a.jpg', 'b.jpg', 'c.jpg'):
+        ...     _ = Path(name).write_bytes(b'x' if name == 'c.jpg' else b'yy')
+        >>> equal_files(['a.jpg', 'c.jpg'], ['b.jpg', 'd.jpg'])
+        {'a.jpg': 'b.jpg'}
+    """
+    sizes: dict[int, dict[str, None]] = {}
+    for other in others:
+        if os.path.isfile(other):
+            sizes.setdefault(os.path.getsize(other), {})[other] = None
+    heads: dict[int, dict[bytes, str]] = {}  # of the others, by size
+    found = {}
+    for path in paths:
+        size = os.path.getsize(path) if os.path.isfile(path) else None
+        if size not in sizes:
+            continue
+        if size not in heads:
+            heads[size] = {_head(other): other for other in reversed(sizes[size])}
+        equal = heads[size].get(_head(path))
+        if equal is not None:
+            found[path] = equal
+    return found
+
+
+def _head(path: str) -> bytes:
+    with open(path, 'rb') as file:
+        return hashlib.sha256(file.read(2**16)).digest()
 
 
 def file_hash(path: str | Path) -> str:

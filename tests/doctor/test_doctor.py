@@ -129,6 +129,7 @@ def test_a_healthy_config_passes_every_check(healthy_report):
         'teacher',
         'training data',
         'validation data',
+        'overlap',
         'classes',
         'ignore_index',
         'normalization',

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from mmseg_kd.io import files
 from mmseg_kd.io.files import _host, find_files, read_list, remove_leftovers, write_atomically
 
 
@@ -134,3 +135,23 @@ def test_a_list_that_is_no_text_is_named(tmp_path):
     (tmp_path / 'list.txt').write_bytes(b'caf\xe9\n')
     with pytest.raises(ValueError, match='list.txt must be a text file in UTF-8, but byte 3 is not UTF-8'):
         read_list(tmp_path / 'list.txt')
+
+
+def test_equal_files_are_found_by_content_and_only_those_of_equal_size_are_read(tmp_path, monkeypatch):
+    names = dict(
+        one=b'1' * 9, copy=b'1' * 9, same_size=b'2' * 9, longer=b'1' * 10, tail=b'0' * 70000, other=b'0' * 70000
+    )
+    paths = {name: str(tmp_path / name) for name in names}
+    for name, content in names.items():
+        (tmp_path / name).write_bytes(content)
+    os.symlink(paths['one'], tmp_path / 'link')
+    others = [paths['same_size'], paths['copy'], paths['other'], str(tmp_path / 'absent'), 'https://host/one.jpg']
+    asked = [str(tmp_path / 'link'), paths['one'], paths['longer'], paths['tail'], str(tmp_path / 'absent')]
+    assert files.equal_files(asked, others) == {
+        str(tmp_path / 'link'): paths['copy'],
+        paths['one']: paths['copy'],
+        paths['tail']: paths['other'],
+    }
+    read = []
+    monkeypatch.setattr(files, '_head', lambda path: read.append(path) or path.encode())
+    assert files.equal_files([paths['longer']], others) == {} and read == []
