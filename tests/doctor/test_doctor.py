@@ -147,7 +147,7 @@ def test_a_healthy_config_passes_every_check(healthy_report):
     ]
     assert texts(lines, 'ok', 'training data')[0].startswith('32 images, no file missing; labels of 8: ')
     assert len(texts(lines, 'ok', 'losses')) == 2
-    assert text.splitlines()[-1] == '21 ok: ready to train'
+    assert text.splitlines()[-1] == '22 ok: ready to train'
 
 
 def test_the_tables_follow_the_checks(healthy_report):
