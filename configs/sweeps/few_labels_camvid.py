@@ -23,8 +23,9 @@ for _name in _terms:
     candidates[_name] = dict(config=_setup, terms=_name, options=_fast)
 # The teacher also labels the images without labels, as in `tools/distill.py --unlabeled`.
 _labeling = 'mmseg_kd::_base_/setups/lite2_lite0_camvid_9_labels_labeling.py'
-candidates['labeling'] = dict(config=_labeling, terms='cwd_at_tuned', options=_fast)
+for _name in ['cwd_at_tuned', 'at_tuned', 'attnfd_tuned', 'afdcd_tuned', 'ifvd_tuned', 'bpkd_tuned', 'dkd_tuned']:
+    candidates[f'{_name}_labeling'] = dict(config=_labeling, terms=_name, options=_fast)
 stages = [
     dict(name='one_seed', candidates=list(candidates), seeds=[1]),
-    dict(name='more_seeds', candidates=['alone', 'cwd_tuned', 'cwd_at_tuned', 'labeling'], seeds=[2, 3]),
+    dict(name='more_seeds', candidates=['alone', 'cwd_tuned', 'cwd_at_tuned', 'cwd_at_tuned_labeling'], seeds=[2, 3]),
 ]
