@@ -1,5 +1,5 @@
-# Attention transfer on the features that the classifier reads, with 30 % of the gradient. It tells nothing about classes,
-# so unlabeled images need labels of the teacher beside it. Results: docs/benchmarks/camvid.md.
+# Attention transfer on the features that the classifier reads, with 30 % of the gradient. It tells nothing about
+# classes, so unlabeled images need labels of the teacher beside it. Results: docs/benchmarks/camvid.md.
 terms = dict(
     loss_at=dict(
         student='prelogits',
