@@ -207,7 +207,8 @@ def _examine(
         )
     else:
         val = run('validation data', check_data, config, 'val_dataloader', num_classes, ignore_index, samples)
-        run('overlap', check_overlap, train, val)
+        if labeling is None:  # otherwise, only some images have a stand-in
+            run('overlap', check_overlap, train, val)
     loaders = dict(train_dataloader=train, val_dataloader=val)
     found = {key: loader for key, loader in loaders.items() if not isinstance(loader, Missing)}
     run('classes', check_classes, config, student, networks, found)

@@ -23,7 +23,7 @@ def check_overlap(report: Reporter, train: DataLoader, val: DataLoader) -> None:
         val: data loader of the validation data.
     """
     labeled, unlabeled = _images(train.dataset)
-    validated = list(dict.fromkeys([*_images(val.dataset)[0]]))
+    validated, _ = _images(val.dataset)
     shared = equal_files(validated, [*labeled, *unlabeled])
     if shared:
         report.warning(

@@ -134,8 +134,8 @@ def _lock(descriptor: int) -> bool:
 def equal_files(paths: Iterable[str], others: Iterable[str]) -> dict[str, str]:
     """The files that have a copy, or another name, in a second list.
 
-    Files are equal if their sizes and their first 64 KiB are, which is certain enough for images. Only files of the
-    same size are read.
+    Files are equal if all of their bytes are. Only files of the same size are opened, and only those that begin alike
+    are read to their end.
 
     Args:
         paths: Paths of files.
@@ -150,25 +150,33 @@ def equal_files(paths: Iterable[str], others: Iterable[str]) -> dict[str, str]:
         >>> equal_files(['a.jpg', 'c.jpg'], ['b.jpg', 'd.jpg'])
         {'a.jpg': 'b.jpg'}
     """
-    sizes: dict[int, dict[str, None]] = {}
+    sizes: dict[int, set[str]] = {}
     for other in others:
         if os.path.isfile(other):
-            sizes.setdefault(os.path.getsize(other), {})[other] = None
-    heads: dict[int, dict[bytes, str]] = {}  # of the others, by size
+            sizes.setdefault(os.path.getsize(other), set()).add(other)
+    alike: dict[int, dict[bytes, list[str]]] = {}  # the others by size and beginning
+    whole: dict[tuple[int, bytes], dict[str, str]] = {}  # the others by SHA-256, of one size and beginning
     found = {}
     for path in paths:
-        size = os.path.getsize(path) if os.path.isfile(path) else None
+        size = os.path.getsize(path) if os.path.isfile(path) else -1
         if size not in sizes:
             continue
-        if size not in heads:
-            heads[size] = {_head(other): other for other in reversed(sizes[size])}
-        equal = heads[size].get(_head(path))
+        if size not in alike:
+            alike[size] = {}
+            for other in sorted(sizes[size]):
+                alike[size].setdefault(_beginning(other), []).append(other)
+        beginning = _beginning(path)
+        if beginning not in alike[size]:
+            continue
+        if (size, beginning) not in whole:
+            whole[size, beginning] = {file_hash(other): other for other in reversed(alike[size][beginning])}
+        equal = whole[size, beginning].get(file_hash(path))
         if equal is not None:
             found[path] = equal
     return found
 
 
-def _head(path: str) -> bytes:
+def _beginning(path: str) -> bytes:
     with open(path, 'rb') as file:
         return hashlib.sha256(file.read(2**16)).digest()
 

@@ -138,20 +138,19 @@ def test_a_list_that_is_no_text_is_named(tmp_path):
 
 
 def test_equal_files_are_found_by_content_and_only_those_of_equal_size_are_read(tmp_path, monkeypatch):
+    zeros = b'0' * 70000
     names = dict(
-        one=b'1' * 9, copy=b'1' * 9, same_size=b'2' * 9, longer=b'1' * 10, tail=b'0' * 70000, other=b'0' * 70000
+        one=b'1' * 9, copy=b'1' * 9, same_size=b'2' * 9, longer=b'1' * 10, big=zeros + b'1', other=zeros + b'1'
     )
+    names |= dict(other_end=zeros + b'2', alone=zeros + b'3')
     paths = {name: str(tmp_path / name) for name in names}
     for name, content in names.items():
         (tmp_path / name).write_bytes(content)
     os.symlink(paths['one'], tmp_path / 'link')
-    others = [paths['same_size'], paths['copy'], paths['other'], str(tmp_path / 'absent'), 'https://host/one.jpg']
-    asked = [str(tmp_path / 'link'), paths['one'], paths['longer'], paths['tail'], str(tmp_path / 'absent')]
-    assert files.equal_files(asked, others) == {
-        str(tmp_path / 'link'): paths['copy'],
-        paths['one']: paths['copy'],
-        paths['tail']: paths['other'],
-    }
-    read = []
-    monkeypatch.setattr(files, '_head', lambda path: read.append(path) or path.encode())
-    assert files.equal_files([paths['longer']], others) == {} and read == []
+    link, absent = str(tmp_path / 'link'), str(tmp_path / 'absent')
+    others = [*(paths[name] for name in ('same_size', 'copy', 'other_end', 'other')), absent, 'https://host/one.jpg']
+    asked = [link, absent, *(paths[name] for name in ('one', 'longer', 'big', 'alone'))]
+    copy, other = paths['copy'], paths['other']
+    assert files.equal_files(asked, others) == {link: copy, paths['one']: copy, paths['big']: other}
+    monkeypatch.setattr(files, '_beginning', lambda path: pytest.fail('a file of another size was read'))
+    assert files.equal_files([paths['longer']], others) == {}
