@@ -1,4 +1,4 @@
-"""A small distillation whose training images are random crops, and the cache of its teacher."""
+"""Small distillations whose training images are random crops, and the caches of their teachers."""
 
 import copy
 from pathlib import Path
@@ -54,6 +54,35 @@ def write_config(folder: Path, images: int = 5) -> Config:
     )
     loader = dict(batch_size=2, num_workers=0, sampler=dict(type='InfiniteSampler', shuffle=True), dataset=dataset)
     return Config(dict(model=model, train_dataloader=loader, default_scope='mmseg'))
+
+
+def paired(config: Config) -> Config:
+    """The distillation with two teachers, three labeled images, and two that are mixed without their labels."""
+    config = copy.deepcopy(config)
+    pseudo = dict(student='logits', loss=dict(type='PseudoLabelLoss'), weight=1.0)
+    teacher = config.model.teacher.to_dict()
+    blank = [PIPELINE[0], dict(type='LoadBlankAnnotations'), *PIPELINE[2:]]
+    dataset = dict(
+        type='SemiSupervisedDataset',
+        labeled=config.train_dataloader.dataset.to_dict(),
+        unlabeled_pipelines=[blank, blank],
+        partition=dict(fraction=0.6, seed=0),
+    )
+    config.model = dict(
+        type='SemiSupervisedDistiller',
+        student=config.model.student.to_dict(),
+        teacher=dict(deep=teacher, wide=copy.deepcopy(teacher)),
+        terms=dict(loss_pi=dict(PI, teacher='deep.logits')),
+        unlabeled_terms=dict(
+            loss_deep=dict(pseudo, teacher='deep.unmixed.logits'),
+            loss_wide=dict(pseudo, teacher='wide.unmixed.logits'),
+            loss_hint=dict(TERMS['loss_hint'], teacher='wide.unmixed.backbone[2]'),
+            loss_mixed=dict(TERMS['loss_hint'], student='backbone[3]', teacher='wide.backbone[3]'),
+        ),
+        mix=dict(type='CutMix'),
+    )
+    config.train_dataloader = dict(config.train_dataloader, dataset=dataset)
+    return config
 
 
 def cache(config: Config, folder: Path, views: int = 2, **settings) -> Path:

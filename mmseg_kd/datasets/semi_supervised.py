@@ -1,21 +1,23 @@
 """Pairs of labeled and unlabeled images; each item depends only on a seed and the item's number."""
 
+import copy
 import logging
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmcv.transforms import LoadAnnotations
 from mmengine.dataset import Compose
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
-from torch.utils.data import Dataset
+from torch.utils.data import ConcatDataset, Dataset
 
 from .image_list import NAMED, ImageList, overlap
 from .partitions import Partition, labeled_part, read_ids
-from .seeding import permutation, seeded
+from .seeding import permutation
 from .transforms import LoadBlankAnnotations
+from .view_dataset import ViewDataset
 
 LABELED = 0  # number of the random stream of labeled images; the unlabeled branches follow
 
@@ -29,8 +31,11 @@ class SemiSupervisedDataset(Dataset):
     item n holds number ``permutation(seed, n // L)[n % L]``, so each labeled image is used equally often, even if there
     are many more unlabeled ones. Each branch has its own permutations. Those of two branches differ at every position,
     so an item never holds the same image twice (the published code of CPS pairs every image with itself).
-    Augmentations use the global generators of Python, NumPy and torch. These are seeded by ``seed``, n and the branch
-    for each item, and restored afterwards.
+
+    The augmentations are numbered (:class:`ViewDataset`): pass p over the labeled images shows view p of each. Branches
+    with equal pipelines share the views of the unlabeled images: of two such branches, the first shows view 2 p, and
+    the second view 2 p + 1. With ``views`` = K, view k + K is view k again, while pairs of images and boxes that are
+    mixed stay new in each pass.
 
     Unlabeled branches get neither labels nor paths of labels. An image that cannot be read ends the run with an error
     that names it. Unlabeled images that cannot be read are skipped with a warning, and replaced by the next one of the
@@ -47,9 +52,12 @@ class SemiSupervisedDataset(Dataset):
         unlabeled: Config of a data set with the unlabeled images, such as
             ``dict(type='UnlabeledFolderDataset', folder='...')``; its pipeline and labels are not used. None for the
             remaining or listed images of ``labeled``.
+        views: Number of views of each image, as for :class:`ViewDataset`; a teacher with a cache sets it.
+        view_seed: Seed of the augmentations, as for :class:`ViewDataset`.
 
     Attributes:
-        seed: Seed of the order and the augmentations; set by the sampler.
+        images: All images, each once for each pipeline that it goes through, as a :class:`ViewDataset`: the labeled
+            ones, then the unlabeled ones of each distinct pipeline. The numbers in ``metainfo['view']`` are theirs.
         labeled: Indices of the labeled images in the data set ``labeled``, ascending.
         unlabeled: Indices of the unlabeled images in the data set ``unlabeled``, or in ``labeled`` if there is none.
 
@@ -77,9 +85,10 @@ class SemiSupervisedDataset(Dataset):
         unlabeled_pipelines: Sequence[Sequence[dict]],
         partition: Partition | None = None,
         unlabeled: dict | None = None,
+        views: int | None = None,
+        view_seed: int | None = None,
     ) -> None:
-        self.seed = 0
-        self._branches = _build_branches(unlabeled_pipelines)
+        transforms = _build_branches(unlabeled_pipelines)
         self._labeled_images = ImageList(labeled, 'labeled')
         self._unlabeled_images = self._labeled_images if unlabeled is None else ImageList(unlabeled, 'unlabeled')
         everything = np.arange(len(self._labeled_images))
@@ -93,6 +102,28 @@ class SemiSupervisedDataset(Dataset):
             self.unlabeled = np.arange(len(self._unlabeled_images))
         self._check_lists()
         self._passed_over: set[str] = set()
+        parts = [_Labeled(self._labeled_images, self.labeled)]
+        starts: dict[int, int] = {}  # number of the first image, by the first branch with that pipeline
+        self._branches: list[_Branch] = []
+        firsts = [list(unlabeled_pipelines).index(pipeline) for pipeline in unlabeled_pipelines]
+        for number, first in enumerate(firsts):
+            if number == first:
+                starts[number] = len(self.labeled) + len(starts) * len(self.unlabeled)
+                key = f'unlabeled_pipelines[{number}]'
+                parts.append(_Unlabeled(self._unlabeled_images, self.unlabeled, transforms[number], key))
+            self._branches.append(_Branch(starts[first], firsts.count(first), firsts[:number].count(first)))
+        self.images = ViewDataset(ConcatDataset(parts), views=views, view_seed=view_seed)
+        pipelines = {str(first): unlabeled_pipelines[first] for first in starts}
+        self.images.config = copy.deepcopy(dict(labeled=labeled, unlabeled=unlabeled, unlabeled_pipelines=pipelines))
+
+    @property
+    def seed(self) -> int:
+        """Seed of the order and, without ``view_seed``, of the augmentations; set by the sampler."""
+        return self.images.seed
+
+    @seed.setter
+    def seed(self, seed: int) -> None:
+        self.images.seed = seed
 
     @property
     def metainfo(self) -> dict:
@@ -116,38 +147,33 @@ class SemiSupervisedDataset(Dataset):
 
     def __getitem__(self, n: int) -> dict[str, Any]:
         epoch, place = divmod(n, len(self.labeled))
-        index = self.labeled[permutation(self.seed, LABELED, epoch, len(self.labeled))[place]]
-        with seeded(self.seed, LABELED, n):
-            labeled = _load(self._labeled_images.info(index), self._labeled_images.transforms(index), 'labeled')
-        if labeled is None:
-            path = self._labeled_images.info(index)['img_path']
-            raise ValueError(
-                f'labeled: {path} was dropped by a transform of its pipeline; remove ignore_empty=True, '
-                'and repair the image or remove it from the list'
-            )
+        order = permutation(self.seed, LABELED, epoch, len(self.labeled))
+        labeled = self._view(int(order[place]), epoch)
         taken: set[int] = set()
         return dict(labeled=labeled, unlabeled=[self._draw(n, number, taken) for number in range(len(self._branches))])
 
     def _draw(self, n: int, number: int, taken: set[int]) -> dict:
-        total = len(self.unlabeled)
+        total, branch = len(self.unlabeled), self._branches[number]
         epoch, place = divmod(n, total)
         order = branch_orders(self.seed, epoch, total)[number]
-        with seeded(self.seed, LABELED + 1 + number, n):
-            # Only a skipped image leads to a second iteration.
-            for index in (order[(place + step) % total] for step in range(total)):
-                if index in taken and total > 1:
-                    continue
-                info = self._unlabeled_images.info(self.unlabeled[index])
-                info.pop('seg_map_path', None)
-                item = _load(info, self._branches[number], f'unlabeled_pipelines[{number}]')
-                if item is not None:
-                    taken.add(index)
-                    return item
-                self._warn(info['img_path'])
+        # Only a skipped image leads to a second iteration.
+        for index in (int(order[(place + step) % total]) for step in range(total)):
+            if index in taken and total > 1:
+                continue
+            try:
+                item = self._view(branch.start + index, epoch * branch.sharing + branch.place)
+            except DroppedImage as dropped:
+                self._warn(dropped.path)
+                continue
+            taken.add(index)
+            return item
         raise ValueError(
             f'unlabeled_pipelines[{number}]: none of the {total} unlabeled images can be read, or none '
             'is left for this branch; check the files'
         )
+
+    def _view(self, image: int, number: int) -> dict:
+        return self.images.view(image, number if self.images.views is None else number % self.images.views)
 
     def _warn(self, path: str) -> None:
         if path not in self._passed_over:
@@ -168,6 +194,64 @@ class SemiSupervisedDataset(Dataset):
                 f'{", ".join(both[:NAMED])}; remove them from one of the lists, or remove unlabeled: '
                 'the unlabeled images are then the rest of labeled'
             )
+
+
+class DroppedImage(ValueError):
+    """An image that a transform of its pipeline dropped, such as one that cannot be read and shall be ignored.
+
+    Args:
+        path: Path of the image.
+        key: Key of its pipeline in the config.
+
+    Example:
+        >>> str(DroppedImage('1.png', 'labeled')).partition(';')[0]
+        'labeled: 1.png was dropped by a transform of its pipeline'
+    """
+
+    def __init__(self, path: str, key: str) -> None:
+        self.path = path
+        super().__init__(
+            f'{key}: {path} was dropped by a transform of its pipeline; remove ignore_empty=True, '
+            'and repair the image or remove it from the list'
+        )
+
+
+class _Branch(NamedTuple):
+    """A branch: the number of its first image, the branches that share its images, and its place among these."""
+
+    start: int
+    sharing: int
+    place: int
+
+
+class _Labeled(Dataset):
+    """The chosen images of a list, with the pipelines of the data sets that they belong to."""
+
+    def __init__(self, images: ImageList, chosen: np.ndarray) -> None:
+        self._images, self._chosen = images, chosen
+
+    def listed_images(self) -> list[tuple[Dataset, int]]:
+        return [self._images.locate(int(index)) for index in self._chosen]
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getitem__(self, place: int) -> dict:
+        index = self._chosen[place]
+        return _load(self._images.info(index), self._images.transforms(index), 'labeled')
+
+
+class _Unlabeled(_Labeled):
+    """The chosen images of a list without paths of labels, with one pipeline."""
+
+    def __init__(self, images: ImageList, chosen: np.ndarray, transforms: Sequence, key: str) -> None:
+        super().__init__(images, chosen)
+        self._transforms, self._key = transforms, key
+
+    def __getitem__(self, place: int) -> dict:
+        info = self._images.info(self._chosen[place])
+        info.pop('seg_map_path', None)
+        return _load(info, self._transforms, self._key)
 
 
 @lru_cache(maxsize=4)
@@ -225,10 +309,11 @@ def _build_branches(pipelines: Sequence[Sequence[dict]]) -> list[Sequence]:
     return branches
 
 
-def _load(info: dict, transforms: Sequence, key: str) -> dict | None:
-    """The output of a pipeline for an image; None if a transform drops the image.
+def _load(info: dict, transforms: Sequence, key: str) -> dict:
+    """The output of a pipeline for an image.
 
     Raises:
+        DroppedImage: If a transform drops the image.
         ValueError: If the image cannot be read; the message names it.
     """
     path, results = info['img_path'], info
@@ -240,14 +325,14 @@ def _load(info: dict, transforms: Sequence, key: str) -> dict | None:
                 raise
             # MMCV's ignore_empty skips files that it cannot open, but not files that hold no image.
             if getattr(transform, 'ignore_empty', False):
-                return None
+                raise DroppedImage(path, key) from error
             reason = ' '.join(str(error).split()) or type(error).__name__
             raise ValueError(
                 f"{key}: {path} can't be read ({reason}); repair it or remove it from the list"
                 f'{_REMEDY if key != "labeled" else ""}'
             ) from error
         if results is None:
-            return None
+            raise DroppedImage(path, key)
     return results
 
 

@@ -22,8 +22,9 @@ class StreamSampler(InfiniteViewSampler):
 
     Example:
         >>> from itertools import islice
+        >>> from mmseg_kd.datasets import ViewDataset
         >>> dataset = SemiSupervisedDataset.__new__(SemiSupervisedDataset)  # the numbers do not depend on its images
-        >>> dataset.labeled, dataset.unlabeled = range(2), range(6)
+        >>> dataset.labeled, dataset.unlabeled, dataset.images = range(2), range(6), ViewDataset([])
         >>> sampler = StreamSampler(dataset, seed=0)
         >>> sampler.skip(10)
         >>> list(islice(sampler, 3))

@@ -31,6 +31,8 @@ class CachedTeacher:
         cache: Folder of the cache.
         live: The other arguments of the teacher, which the cache must agree with; empty if there are none.
         key: Key of the teacher in the config.
+        cache_key: Key of the cache, if it is not ``cache`` of the teacher.
+        opened: Caches that are open already, by folder, for several teachers that share one.
 
     Raises:
         FileNotFoundError: On first use, if there is no complete cache.
@@ -44,17 +46,24 @@ class CachedTeacher:
 
     members: tuple = ()  # no networks
 
-    def __init__(self, cache: str, live: Any = None, key: str = 'model.teacher') -> None:
-        self.folder, self.live, self.key = cache, live or {}, key
+    def __init__(
+        self,
+        cache: str,
+        live: Any = None,
+        key: str = 'model.teacher',
+        cache_key: str = '',
+        opened: dict[str, TeacherCache] | None = None,
+    ) -> None:
+        self.folder, self.live, self.key, self.cache_key = cache, live or {}, key, cache_key or f'{key}.cache'
         self._name = key.removeprefix('model.teacher').lstrip('.')
-        self._store: TeacherCache | None = None
+        self._opened: dict[str, TeacherCache] = {} if opened is None else opened
 
     @property
     def store(self) -> TeacherCache:
         """The cache; its index is read at the first access."""
-        if self._store is None:
-            self._store = TeacherCache(self.folder)
-        return self._store
+        if self.folder not in self._opened:
+            self._opened[self.folder] = TeacherCache(self.folder)
+        return self._opened[self.folder]
 
     def skeleton(self) -> None:
         """No network; see :meth:`FrozenTeacher.skeleton`."""
@@ -89,12 +98,12 @@ class CachedTeacher:
         samples = data_samples or []
         if len(samples) != len(inputs) or not all('view' in sample.metainfo for sample in samples):
             raise ConfigError(
-                f'{self.key}.cache needs images with numbers, as a ViewDataset gives them; train_dataloader needs '
+                f'{self.cache_key} needs images with numbers, as a ViewDataset gives them; train_dataloader needs '
                 'the sampler InfiniteSampler or DefaultSampler, without batch_sampler and num_batch_per_epoch'
             )
         if list(inputs.shape[2:]) != self.store.index['size']:
             raise ConfigError(
-                f'{self.key}.cache holds outputs for images of {_size(self.store.index["size"])} pixels, but the '
+                f'{self.cache_key} holds outputs for images of {_size(self.store.index["size"])} pixels, but the '
                 f'student gets {_size(inputs.shape[2:])}; make the cache of this config with {MAKE}'
             )
         stored = {path: self._stored(path) for path in paths}
@@ -119,7 +128,7 @@ class CachedTeacher:
                 parts.append(self.key)
             except FileNotFoundError as error:
                 print_log(
-                    f'{self.key}.cache is used without a comparison with the teacher, because {error}',
+                    f'{self.cache_key} is used without a comparison with the teacher, because {error}',
                     'current',
                     logging.WARNING,
                 )
@@ -127,17 +136,18 @@ class CachedTeacher:
             self.store.index['fingerprint'],
             facts,
             parts,
-            f'{self.key}.cache: {self.folder}',
+            f'{self.cache_key}: {self.folder}',
             f'restore that setting, or make a cache of this config with {MAKE}',
         )
 
     def _stored(self, path: str) -> str:
         stored = self.store.shapes
-        for name in (f'{self._name}.{path}', path):
+        own = f'{self._name}.{path}'.lstrip('.')
+        for name in (own, path):
             if name in stored:
                 return name
         raise PathError(
-            f'{self.key}.cache: {self.folder} holds {", ".join(map(repr, stored))}, but "{path}" is read; make the '
+            f'{self.cache_key}: {self.folder} holds {", ".join(map(repr, stored))}, but "{own}" is read; make the '
             f'cache of this config with {MAKE}, or use the teacher itself: remove cache'
         )
 
@@ -145,7 +155,60 @@ class CachedTeacher:
         return self
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, '_store': None}
+        return {**self.__dict__, '_opened': {}}
+
+
+class PartlyCachedTeacher(CachedTeacher):
+    """A :class:`CachedTeacher` with its network, for images that no cache can hold, such as mixtures of two images.
+
+    It reads the cache for images with data samples, and asks the network for images without.
+
+    Args:
+        cached: The teacher with the cache.
+        network: The same teacher without it, a :class:`FrozenTeacher` or an ensemble.
+        stored: Paths that are read in the cache.
+
+    Example:
+        >>> from mmseg_kd.distillers.teacher import build_teachers
+        >>> from mmseg_kd.testing.toys import toy_segmentor
+        >>> network = build_teachers(dict(model=toy_segmentor()))['']
+        >>> teacher = PartlyCachedTeacher(CachedTeacher('work_dirs/cache/mgd'), network, stored=['logits'])
+        >>> teacher.read(torch.zeros(1, 3, 32, 32), ['logits'])['logits'].shape
+        torch.Size([1, 4, 4, 4])
+    """
+
+    def __init__(self, cached: CachedTeacher, network: Any, stored: Sequence[str]) -> None:
+        super().__init__(cached.folder, cached.live, cached.key, cached.cache_key, cached._opened)
+        self.network, self._stored_paths = network, stored
+
+    members = property(lambda self: self.network.members, doc='See :class:`EnsembleTeacher`.')
+    scale = property(lambda self: self.network.scale, doc='See :class:`FrozenTeacher`.')
+    stream = property(lambda self: getattr(self.network, 'stream', None), doc='See :class:`FrozenTeacher`.')
+
+    def skeleton(self) -> Any:
+        """See :meth:`FrozenTeacher.skeleton`."""
+        return self.network.skeleton()
+
+    def check(self, paths: Iterable[str]) -> None:
+        """Raise PathError for paths that are read in the cache, but are not stored."""
+        super().check(self._stored_paths)
+        self.network.check(paths)
+
+    def known_classes(self, path: str) -> list[int] | None:
+        """See :meth:`FrozenTeacher.known_classes`."""
+        return self.network.known_classes(path)
+
+    def read(
+        self,
+        inputs: Tensor,
+        paths: Iterable[str],
+        preprocessor: nn.Module | None = None,
+        data_samples: Sequence[Any] | None = None,
+    ) -> dict[str, Any]:
+        """See :meth:`CachedTeacher.read`."""
+        if data_samples is None:
+            return self.network.read(inputs, paths, preprocessor)
+        return super().read(inputs, paths, preprocessor, data_samples)
 
 
 def teacher_facts(spec: Any, key: str) -> dict[str, Any]:

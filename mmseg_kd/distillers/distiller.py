@@ -131,7 +131,11 @@ class Distiller(BaseSegmentor):
         self.gradient_shares = GradientShares(self.all_terms) if schedules else None
         self._labels_checked = False
         self._teacher_missing: Exception | None = None
+        self._add_networks(data_preprocessor)
         self._fit_terms(student)
+
+    def _add_networks(self, data_preprocessor: dict | None) -> None:
+        """Give teachers with a cache a network if they need one."""
 
     def _check_original_pixels(self, network: nn.Module) -> None:
         """Raise ConfigError if the images of the student are not those of the pipeline."""
@@ -165,6 +169,11 @@ class Distiller(BaseSegmentor):
     def teacher_paths(self) -> list[str]:
         """The paths that are read in the teachers, without repetition."""
         return list(dict.fromkeys([*teacher_paths(self.all_terms.values()), *self.other_paths.values()]))
+
+    @property
+    def stored_paths(self) -> list[str]:
+        """The paths that a cache answers, without repetition."""
+        return self.teacher_paths
 
     @property
     def other_paths(self) -> dict[str, str]:

@@ -12,15 +12,16 @@ from ..io.arguments import build
 from ..io.configs import named_types
 from ..io.errors import ConfigError
 from ..losses.ops import sample_labels
+from .cached_teacher import CachedTeacher, PartlyCachedTeacher
 from .distiller import Distiller
 from .inference import forward_inference
 from .ranks import TermDenominators
 from .taps import PathError
-from .teacher import Spec, teachers_by_name
-from .term import Term, student_paths, wanted_paths
+from .teacher import Spec, build_teachers
+from .term import Term, student_paths, teacher_paths, wanted_paths
 
 UNMIXED = 'unmixed.'
-Read = Callable[[Tensor, list[str]], dict[str, Any]]
+Read = Callable[..., dict[str, Any]]
 
 
 class Mixture(NamedTuple):
@@ -29,12 +30,14 @@ class Mixture(NamedTuple):
     Args:
         images: The preprocessed images (N, 3, H, W).
         sources: The two batches that were mixed; empty if nothing was mixed.
+        samples: The data samples of the images, or of the two batches that were mixed.
         mask: The mask (N, 1, H, W), True where the second source is seen.
         labels: A map (N, H, W), 255 in the padding and 0 elsewhere; None if no term needs it.
     """
 
     images: Tensor
     sources: tuple[Tensor, ...]
+    samples: list[list[Any]]
     mask: Any
     labels: Tensor | None
 
@@ -54,6 +57,10 @@ class SemiSupervisedDistiller(Distiller):
     ``deep.unmixed.logits`` is its outputs for the two images, mixed afterwards by the same mask. Losses with labels get
     255 in the padding, mixed by the same mask, and 0 elsewhere, even if the data set has labels for these images.
 
+    A teacher's ``cache`` answers for images that the data set gives: the labeled ones, ``unmixed`` paths and, without
+    ``mix``, all. Outputs for mixtures come from the teacher's network, which then needs its config and checkpoint
+    beside ``cache``.
+
     The data set is a :class:`~mmseg_kd.datasets.SemiSupervisedDataset`. For training, the student's
     ``SegDataPreProcessor`` becomes a :class:`~mmseg_kd.models.BranchPreprocessor`; the student's own config does not
     change.
@@ -68,7 +75,8 @@ class SemiSupervisedDistiller(Distiller):
         init_cfg: The config of the initialization, as in any MMEngine module.
 
     Raises:
-        ValueError: in one line that names the key, in the cases of :class:`Distiller`, or if two terms have one name.
+        ValueError: in one line that names the key, in the cases of :class:`Distiller`, if two terms have one name, or
+            if a teacher has only a cache, but is asked for mixtures.
 
     Example:
         >>> from mmengine.registry import init_default_scope
@@ -110,12 +118,7 @@ class SemiSupervisedDistiller(Distiller):
         for name in set(terms) & set(unlabeled_terms):
             raise ValueError(f'model.unlabeled_terms.{name}: model.terms has that name too; rename one of them')
         groups = dict(terms=terms, unlabeled_terms=unlabeled_terms)
-        for name, one in teachers_by_name(teacher).items():
-            if isinstance(one, dict) and 'cache' in one:
-                raise ConfigError(
-                    f'{f"model.teacher.{name}".rstrip(".")}.cache holds views of labeled images, but a '
-                    f'{type(self).__name__} pairs and mixes images anew; remove cache and give config and checkpoint'
-                )
+        self._mixes = mix is not None
         self._assemble(student, teacher, groups, data_preprocessor, init_cfg)
         preprocessor = student.get('data_preprocessor') or data_preprocessor or {}
         if named_types(preprocessor).get('type') == 'SegDataPreProcessor':
@@ -129,6 +132,32 @@ class SemiSupervisedDistiller(Distiller):
                         f'{term.key}.teacher: "{path}" needs mixed images, which exist only in '
                         'model.unlabeled_terms and with model.mix; remove "unmixed."'
                     )
+
+    def _add_networks(self, data_preprocessor: dict | None) -> None:
+        if not self._mixes:
+            return
+        stored = self._split(self.stored_paths)
+        for name in self._split(self._by_mixing(teacher_paths(self.unlabeled_terms.values()))[0]):
+            cached = self.teachers[name]
+            if not isinstance(cached, CachedTeacher):
+                continue
+            term, path = next(
+                (term, path)
+                for term in self.unlabeled_terms.values()
+                for path in term.teacher_paths
+                if path == self._network_path(path) and name in self._split([path])
+            )
+            start = f'{term.key}.teacher: "{path}" is read on mixtures of two images, which no cache holds; '
+            unmixed = f'{name}.{UNMIXED}'.lstrip('.') + path.removeprefix(name).lstrip('.')
+            if not cached.live:
+                raise ConfigError(
+                    f'{start}write "{unmixed}" to mix stored outputs, or give config and checkpoint beside '
+                    f'{cached.cache_key}'
+                )
+            if name not in stored:
+                raise ConfigError(f'{start}no other path of {cached.key} is read, so remove its cache')
+            network = build_teachers({name: cached.live} if name else cached.live, data_preprocessor)[name]
+            self.teachers[name] = PartlyCachedTeacher(cached, network, stored[name])
 
     def _check_original_pixels(self, network: nn.Module) -> None:
         raise ConfigError(
@@ -162,11 +191,18 @@ class SemiSupervisedDistiller(Distiller):
         if self.unlabeled_terms:
             mixture = self._mixture(inputs['unlabeled'], data_samples['unlabeled'])
             direct, unmixed = self._by_mixing(wanted_paths(self.unlabeled_terms.values()))
-            outputs = self._read_teachers(mixture.images, direct)
+            outputs = self._read_teachers(mixture.images, direct, None if self._mixes else mixture.samples[0])
             outputs.update(self._read_unmixed(mixture, unmixed, self._read_teachers))
             values = forward_inference(self.student, mixture.images, student_paths(self.unlabeled_terms.values()))
             self._add_terms(losses, denominators, self.unlabeled_terms, values, outputs, mixture.labels)
         return losses
+
+    @property
+    def stored_paths(self) -> list[str]:
+        """See :attr:`Distiller.stored_paths`; not those that are read on mixtures of images."""
+        direct, unmixed = self._by_mixing(teacher_paths(self.unlabeled_terms.values()))
+        paths = [*teacher_paths(self.terms.values()), *unmixed, *([] if self._mixes else direct)]
+        return list(dict.fromkeys(map(self._network_path, paths)))
 
     @staticmethod
     def _network_path(path: str) -> str:
@@ -184,7 +220,9 @@ class SemiSupervisedDistiller(Distiller):
         if not paths:
             return {}
         own = [self._network_path(path) for path in paths]
-        first, second = (read(images, own) for images in mixture.sources)
+        first, second = (
+            read(images, own, data_samples=samples) for images, samples in zip(mixture.sources, mixture.samples)
+        )
         outputs = {}
         for path, name in zip(paths, own):
             mask = sample_labels(mixture.mask[:, 0], first[name].shape[2:])[:, None]
@@ -201,12 +239,13 @@ class SemiSupervisedDistiller(Distiller):
         if any(term.loss.needs_labels for term in self.unlabeled_terms.values()):
             labels = [_padding(samples) for samples in data_samples]
         if self.mix is None:
-            return Mixture(branches[0], (), None, labels and labels[0])
+            return Mixture(branches[0], (), data_samples, None, labels and labels[0])
         first, second = branches[:2]
         mask = self.mix.sample(len(first), first.shape[2:], first.device)
         return Mixture(
             self.mix.mix(first, second, mask),
             (first, second),
+            data_samples,
             mask,
             labels and self.mix.mix(labels[0], labels[1], mask),
         )

@@ -559,8 +559,8 @@ def build_teachers(spec: Spec | dict[str, Spec], data_preprocessor: dict | None 
 
     Args:
         spec: The arguments of one :class:`FrozenTeacher`; a list of such arguments, for an ensemble; or a dict of
-            either by name. With the key ``cache``, a :class:`CachedTeacher` takes the place of all that stands beside
-            it.
+            either by name. With the key ``cache``, a :class:`CachedTeacher` takes the place of each teacher that stands
+            beside it.
         data_preprocessor: The data preprocessor for teachers that have none; see :class:`FrozenTeacher`.
 
     Raises:
@@ -571,6 +571,15 @@ def build_teachers(spec: Spec | dict[str, Spec], data_preprocessor: dict | None 
         raise ValueError(
             f'model.teacher is the config of a {spec["type"]}; write teacher=dict(model=dict(type=...), checkpoint=...)'
         )
+    if isinstance(spec, dict) and 'cache' in spec:
+        named = teachers_by_name({name: value for name, value in spec.items() if name != 'cache'} or {'': {}})
+        if named.keys() != {''}:
+            build_teachers(named, data_preprocessor)  # refuses mistakes, and builds no network
+            opened: dict[str, Any] = {}
+            return {
+                name: CachedTeacher(str(spec['cache']), live, f'model.teacher.{name}', 'model.teacher.cache', opened)
+                for name, live in named.items()
+            }
     members = teachers_by_name(spec)
     for name, member in members.items():
         if name and not isinstance(member, (dict, list, tuple)):

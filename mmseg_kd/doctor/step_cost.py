@@ -15,7 +15,7 @@ from mmseg.models.segmentors import BaseSegmentor
 from torch.utils.data import DataLoader
 
 from ..distillers import Distiller
-from ..engine.teacher_cache import cache_obstacle
+from ..engine.teacher_cache import cache_obstacle, reads_mixtures
 from ..io.progress import duration
 from ..io.tables import markdown_table
 from ..profiling.step_clock import TEACHER, StepClock, student_step, timed_parts
@@ -182,7 +182,7 @@ def iterations(config: Config, loader: DataLoader) -> int:
 
 def _advice(config: Config, cost: Cost, total: int, loader: DataLoader) -> str:
     """What stored teacher outputs would save; '' if it is little, or if the config cannot read them."""
-    if not cost.teachers or cache_obstacle(config):
+    if not cost.teachers or cache_obstacle(config) or reads_mixtures(config):
         return ''
     saved = cost.teachers * (total - VIEWS * len(loader))
     if saved < WORTH * cost.step * total:

@@ -407,7 +407,8 @@ def check_cache(report: Reporter, config: Config, teachers: dict[str, Any]) -> C
         stored = ', '.join(f'{path} as {one["encoding"]}' for path, one in index['paths'].items())
         report.ok(
             f'{teacher.folder}: {index["views"]} views of {index["images"]} images, {cost.bytes / 1e9:.3g} GB '
-            f'({stored}), made in {duration(cost.seconds)}; the teacher is not built'
+            f'({stored}), made in {duration(cost.seconds)}; the teacher is '
+            f'{"built for mixtures of images" if teacher.members else "not built"}'
         )
         config.train_dataloader = as_views(config.train_dataloader, **numbers_of(teacher))
     return config

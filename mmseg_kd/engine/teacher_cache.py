@@ -20,16 +20,18 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..cache import CacheWriter, Shard, cache_cost, encoding, free_bytes
-from ..datasets import ViewDataset
+from ..datasets import SemiSupervisedDataset, ViewDataset
 from ..datasets.image_list import listed_images
-from ..distillers import CachedTeacher, Distiller, SemiSupervisedDistiller
+from ..distillers import CachedTeacher, Distiller, LabelingDistiller, SemiSupervisedDistiller
 from ..distillers.cached_teacher import library_versions, plain_facts, teacher_facts
+from ..distillers.semi_supervised_distiller import UNMIXED
 from ..distillers.taps import LOGITS
 from ..distillers.teacher import live_teachers
 from ..io.configs import preprocessors
 from ..io.errors import ConfigError
 from ..io.progress import ProgressLine, duration
 from ..io.stop_signals import PatientWorker
+from .checks.term_checks import terms_by_key
 from .checks.training_loop import registered_class
 
 DATASET = 'train_dataloader.dataset'
@@ -64,13 +66,14 @@ def check_caches(model: nn.Module, dataset: Any) -> None:
     teachers = cached_teachers(model)
     if not teachers:
         return
+    dataset = _views(dataset)
     facts = data_facts(_unwrapped(model).get_submodule('data_preprocessor'), dataset, teachers[0].key)
     for teacher in teachers:
         teacher.check_settings(facts)
         views = teacher.store.views
         if dataset.views is None or dataset.views > views:
             raise ConfigError(
-                f'{teacher.key}.cache holds {views} views of each image, but {DATASET}.views is {dataset.views}; '
+                f'{teacher.cache_key} holds {views} views of each image, but {DATASET}.views is {dataset.views}; '
                 f'set it to at most {views}'
             )
 
@@ -86,6 +89,7 @@ def data_facts(preprocessor: nn.Module, dataset: Any, key: str = 'the teacher') 
     Raises:
         ConfigError: If the images of a batch have no numbers, or are changed after the pipeline.
     """
+    dataset = _views(dataset)
     if not isinstance(dataset, ViewDataset):
         raise ConfigError(
             f'{key}.cache needs images with numbers, as a ViewDataset gives them, but {DATASET} is a '
@@ -154,7 +158,7 @@ def make_cache(
     init_default_scope(config.get('default_scope') or 'mmseg')
     model = _distiller(config)
     dataset = _training_views(config, request, model)
-    paths = list(request.paths) or model.teacher_paths
+    paths = list(request.paths) or model.stored_paths
     batches = _Batches(model, dataset, config)
     facts = {
         **data_facts(model.data_preprocessor, dataset, 'model.teacher'),
@@ -226,19 +230,60 @@ def cache_obstacle(config: Config) -> str:
     teacher = model.get('teacher')
     if kind is None or not issubclass(kind, Distiller) or not teacher:
         return 'no teacher'
-    if issubclass(kind, SemiSupervisedDistiller):
-        return f'{kind.__name__} pairs images anew'
+    if issubclass(kind, SemiSupervisedDistiller) and not stored_paths(config):
+        return 'terms that read the teacher on mixtures of images alone'
     if isinstance(teacher, (list, tuple)):
         return 'model.teacher is an ensemble'
     if 'cache' in teacher or any(isinstance(one, dict) and 'cache' in one for one in teacher.values()):
         return 'a cache of its own'
     dataset = as_views(dict(config.get('train_dataloader') or {})).get('dataset')
     kind = registered_class(DATASETS, dataset.get('type')) if isinstance(dataset, dict) else None
-    if kind is None or not issubclass(kind, ViewDataset):
+    if kind is None or not issubclass(kind, (ViewDataset, SemiSupervisedDataset)):
         return 'a sampler whose images have no numbers'
     if any(preprocessor.get('batch_augments') for preprocessor in preprocessors(config)):
         return 'data_preprocessor.batch_augments'
     return ''
+
+
+def stored_paths(config: Config) -> list[str]:
+    """What the terms of a config, and a model that learns the teacher's classes, read in stored outputs of the teacher.
+
+    Args:
+        config: Config of a distillation.
+
+    Example:
+        >>> term = dict(type='HintLoss')
+        >>> terms = dict(loss_hint=dict(student='backbone[3]', teacher='backbone[2]', loss=dict(type='HintLoss')))
+        >>> stored_paths(Config(dict(model=dict(type='Distiller', terms=terms))))
+        ['backbone[2]']
+    """
+    found: list[str] = []
+    kind = registered_class(MODELS, config.model.get('type'))
+    if kind is not None and issubclass(kind, LabelingDistiller):
+        found.append(config.model.get('labels_from', LOGITS))
+    return list(dict.fromkeys([*found, *(path for path, mixed in _reads(config) if not mixed)]))
+
+
+def reads_mixtures(config: Config) -> bool:
+    """Whether terms of a config read the teacher on mixtures of images, which cannot be stored.
+
+    Args:
+        config: Config of a distillation.
+
+    Example:
+        >>> term = dict(student='logits', teacher='unmixed.logits', loss=dict(type='PseudoLabelLoss'))
+        >>> reads_mixtures(Config(dict(model=dict(unlabeled_terms=dict(loss_pl=term), mix=dict(type='CutMix')))))
+        False
+    """
+    return any(mixed for _, mixed in _reads(config))
+
+
+def _reads(config: Config) -> Iterator[tuple[str, bool]]:
+    """The paths that terms read in the teacher's network, and whether they read them on mixtures."""
+    mixes = config.model.get('mix') is not None
+    for key, term in terms_by_key(config):
+        for path in [term['teacher']] if isinstance(term['teacher'], str) else term['teacher']:
+            yield path.replace(UNMIXED, '', 1), mixes and key.startswith('model.unlabeled') and UNMIXED not in path
 
 
 def show_cache(config: Config, request: Request) -> int:
@@ -258,6 +303,11 @@ def show_cache(config: Config, request: Request) -> int:
             else f'complete: {cost.bytes / 1e6:.1f} MB, made in {duration(cost.seconds)} of one process'
         )
     return missing
+
+
+def _views(dataset: Any) -> Any:
+    """The numbered views of training data; the data themselves if they have none."""
+    return dataset.images if isinstance(dataset, SemiSupervisedDataset) else dataset
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:
@@ -314,6 +364,7 @@ def _training_views(config: Config, request: Request, model: Distiller) -> ViewD
     dataset = DATASETS.build(loader['dataset']) if isinstance(loader['dataset'], dict) else loader['dataset']
     if hasattr(dataset, 'full_init'):
         dataset.full_init()
+    dataset = _views(dataset)
     if isinstance(dataset, ViewDataset):
         dataset.views = request.views
         dataset.view_seed = request.seed if dataset.view_seed is None else dataset.view_seed
@@ -328,10 +379,16 @@ def _distiller(config: Config) -> Distiller:
     if config.get('data_preprocessor') is not None:
         model.setdefault('data_preprocessor', config.data_preprocessor)
     built = MODELS.build(model)
-    if not isinstance(built, Distiller) or isinstance(built, SemiSupervisedDistiller) or not built.teachers:
+    if not isinstance(built, Distiller) or not built.teachers:
         raise ConfigError(
-            f'model.type must be Distiller to store what its terms read, but is {config.model.type}, whose images are '
-            'paired anew or whose teacher is stored already'
+            f'model.type must be Distiller to store what its terms read, but is {config.model.type}, whose teacher is '
+            'stored already'
+        )
+    if not built.stored_paths:
+        raise ConfigError(
+            'model.unlabeled_terms must read something that can be stored, but all terms read the teacher on mixtures '
+            'of two images, which are new at each step; write "unmixed." before their path in the teacher, as in '
+            '"unmixed.logits", to mix stored outputs'
         )
     if built._teacher_missing is not None:
         raise built._teacher_missing

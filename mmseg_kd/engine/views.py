@@ -29,8 +29,9 @@ def as_views(loader: dict, views: int | None = None, view_seed: int | None = Non
 
     Args:
         loader: Config of the data loader.
-        views: Number of views of each image, unless the config of a ``ViewDataset`` sets it; None for endless views.
-        view_seed: Seed of the augmentations, unless the config of a ``ViewDataset`` sets it; None for that of the run.
+        views: Number of views of each image, unless the config of a ``ViewDataset`` or a ``SemiSupervisedDataset`` sets
+            it; None for endless views.
+        view_seed: Seed of the augmentations, unless that config sets it; None for that of the run.
 
     Example:
         >>> loader = as_views(dict(dataset=dict(type='CamVidDataset'), sampler=dict(type='InfiniteSampler')))
@@ -60,7 +61,7 @@ def as_views(loader: dict, views: int | None = None, view_seed: int | None = Non
         arguments.pop('shuffle', None)
     if not (paired or issubclass(data_kind, ViewDataset)):
         dataset = dict(type=ViewDataset, dataset=dataset)
-    if isinstance(dataset, dict) and not paired and views is not None:
+    if isinstance(dataset, dict) and views is not None:
         dataset = dict(dict(views=views, view_seed=view_seed), **dataset)
     return dict(loader, dataset=dataset, sampler=dict(arguments, type=kind))
 

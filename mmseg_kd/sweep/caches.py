@@ -10,16 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmengine.config import Config
-from mmseg.registry import MODELS
 
 from ..cache import CacheCost, TeacherCache, cache_cost
-from ..distillers import LabelingDistiller
 from ..distillers.cached_teacher import plain_facts
-from ..distillers.taps import LOGITS
-from ..engine.checks.term_checks import terms_by_key
-from ..engine.checks.training_loop import registered_class
 from ..engine.launch import prepare_launch
-from ..engine.teacher_cache import Request, cache_obstacle, make_cache
+from ..engine.teacher_cache import Request, cache_obstacle, make_cache, stored_paths
 from ..io.configs import preprocessors
 from ..io.progress import duration
 from ..io.safe_pickle import UnsafeFileError
@@ -39,7 +34,7 @@ STORED = (
     'model.data_preprocessor',
     'model.student.data_preprocessor',
 )
-READ = re.compile(r'model\.(terms\.[^.]+\.teacher(\.|$)|labels_from$|type$)')
+READ = re.compile(r'model\.((unlabeled_)?terms\.[^.]+\.teacher(\.|$)|(labels_from|mix|type)$)')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +126,7 @@ def shared_caches(sweep: 'Sweep', recorded: Sequence[dict[str, Any]] = ()) -> li
         config = candidate.read()
         if cache_obstacle(config):
             continue
-        key, paths = _answers(config), _paths(config)
+        key, paths = _answers(config), stored_paths(config)
         fitting = (
             one
             for number, one in enumerate(found)
@@ -301,17 +296,6 @@ def _answers(config: Config) -> str:
         **plain_facts(preprocessors(config), 'preprocessors'),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _paths(config: Config) -> list[str]:
-    """What the terms, and a model that learns the teacher's classes, read in the teacher."""
-    found: list[str] = []
-    kind = registered_class(MODELS, config.model.get('type'))
-    if kind is not None and issubclass(kind, LabelingDistiller):
-        found.append(config.model.get('labels_from', LOGITS))
-    for _, term in terms_by_key(config):
-        found += [term['teacher']] if isinstance(term['teacher'], str) else term['teacher']
-    return list(dict.fromkeys(found))
 
 
 def _check_recorded(recorded: Any) -> None:

@@ -1,6 +1,7 @@
 import itertools
 import pickle
 import random
+import zlib
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmseg.registry import DATASETS
 
+from mmseg_kd.datasets.image_list import listed_images
 from mmseg_kd.datasets.semi_supervised import apart, branch_orders, permutation
 from mmseg_kd.testing.trees import write_camvid_tree, write_cityscapes_tree, write_voc12aug_tree
 
@@ -166,6 +168,56 @@ def test_the_same_image_is_augmented_anew_in_every_pass(root):
     for views in seen.values():
         assert len(views) == 4
         assert not any(torch.equal(a, b) for a, b in itertools.combinations(views, 2))
+
+
+def numbers(item):
+    return [part['data_samples'].view for part in (item['labeled'], *item['unlabeled'])]
+
+
+def test_views_are_numbered_and_equal_pipelines_share_them(root):
+    """Three labeled images, then nine unlabeled ones for each distinct pipeline."""
+    same, two = build(root, [WEAK, WEAK]), build(root, [WEAK, STRONG])
+    assert len(same.images) == 3 + 9 and len(two.images) == 3 + 9 + 9
+    for data in (same, two):
+        for n in (0, 8, 9, 40):
+            item = data[n]
+            (labeled, passed), first, second = numbers(item)
+            assert labeled < 3 and passed == n // 3 and 3 <= first[0] < 12
+            if data is same:
+                assert 3 <= second[0] < 12 and (first[1], second[1]) == (2 * (n // 9), 2 * (n // 9) + 1)
+            else:
+                assert 12 <= second[0] < 21 and first[1] == second[1] == n // 9
+            for (image, number), part in zip(numbers(item), (item['labeled'], *item['unlabeled'])):
+                again = data.images.view(image, number)
+                assert torch.equal(again['inputs'], part['inputs']) and name(again) == name(part)
+                assert again['data_samples'].keys() == part['data_samples'].keys()
+    listed = [leaf.get_data_info(index)['img_path'] for leaf, index in listed_images(same.images)]
+    assert [Path(path).stem for path in listed] == [name(same.images.view(image, 0)) for image in range(12)]
+    assert 'pixels' not in same[0]['labeled']['data_samples']
+
+
+def test_a_number_of_views_makes_them_come_back_in_new_pairs(root):
+    data = build(root, [WEAK, WEAK], views=3, view_seed=7)
+    other = build(root, [WEAK, WEAK], views=3, view_seed=7)
+    other.seed = 1
+    seen, pairs, shown = {}, set(), set()
+    for n in range(54):  # six passes
+        item = data[n]
+        for key, part in zip(numbers(item), (item['labeled'], *item['unlabeled'])):
+            pixels = part['data_samples'].pixels
+            assert seen.setdefault(key, pixels) == pixels == zlib.crc32(part['inputs'].numpy())
+        pairs.add(tuple(image for image, _ in numbers(item)))
+        shown.update(key for key in numbers(item))
+    assert shown == {(image, number) for image in range(12) for number in range(3)} and len(pairs) > 40
+    for n in range(54):  # the seed of the run changes the pairs, not the views
+        item = other[n]
+        assert all(
+            seen[key] == part['data_samples'].pixels
+            for key, part in zip(numbers(item), (item['labeled'], *item['unlabeled']))
+        )
+    assert any(numbers(data[n]) != numbers(other[n]) for n in range(9))
+    with pytest.raises(ValueError, match='train_dataloader.dataset.views must be >= 1, but is 0'):
+        build(root, views=0)
 
 
 def test_branches_do_not_share_augmentations(root):

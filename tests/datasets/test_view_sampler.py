@@ -76,7 +76,7 @@ def test_it_sets_the_seed_of_the_augmentations(monkeypatch):
 
 def test_pairs_have_numbers_without_end_as_well_and_other_data_sets_are_refused():
     pairs = SemiSupervisedDataset.__new__(SemiSupervisedDataset)
-    pairs.labeled, pairs.unlabeled = range(2), range(3)
+    pairs.labeled, pairs.unlabeled, pairs.images = range(2), range(3), ViewDataset([])
     assert sorted(ViewSampler(pairs, seed=0)) == [0, 1, 2]
     with pytest.raises(ValueError, match='ViewSampler needs a ViewDataset .* but .* is a list; wrap it'):
         ViewSampler([1, 2], seed=0)

@@ -5,12 +5,16 @@ import re
 
 import pytest
 import torch
-from cached_distillation import TERMS, batch_of, cache, with_cache, write_config
+from branches import Halves
+from cached_distillation import TERMS, batch_of, cache, paired, with_cache, write_config
+from mmengine.dataset import pseudo_collate
+from mmengine.runner import Runner
 from mmseg.registry import MODELS
 
-from mmseg_kd.distillers import CachedTeacher, Distiller, PathError, SemiSupervisedDistiller
-from mmseg_kd.distillers.cached_teacher import teacher_facts
+from mmseg_kd.distillers import CachedTeacher, PathError
+from mmseg_kd.distillers.cached_teacher import PartlyCachedTeacher, teacher_facts
 from mmseg_kd.distillers.teacher import build_teachers, live_teachers
+from mmseg_kd.engine.views import as_views
 from mmseg_kd.io.errors import ConfigError
 
 
@@ -115,12 +119,74 @@ def test_a_cache_stands_for_all_that_is_beside_it(made):
         build_teachers(dict(beside, scael=2.0))
 
 
-def test_mixed_and_paired_images_need_the_teacher_itself(made):
-    config, caches = made
-    model = with_cache(config, caches['float16']).model
-    with pytest.raises(ConfigError, match='model.teacher.cache holds views of labeled images, but a SemiSupervised'):
-        SemiSupervisedDistiller(model.student, model.teacher, model.terms)
-    assert isinstance(MODELS.build(model), Distiller)
+def pairs(config, views=None, numbers=(0, 5)):
+    """A batch of pairs of labeled and unlabeled images."""
+    loader = as_views(copy.deepcopy(config.train_dataloader.to_dict()), views, 0)
+    return pseudo_collate([Runner.build_dataloader(loader, seed=0).dataset[n] for n in numbers])
+
+
+@pytest.mark.parametrize('shared', [True, False], ids=['one cache', 'a cache of one teacher'])
+def test_stored_outputs_of_two_images_are_mixed_and_the_network_answers_for_their_mixture(made, tmp_path, shared):
+    config = paired(made[0])
+    config.model.mix = dict(type=Halves.__name__)
+    batch = pairs(config, views=2)
+    live, expected = losses(config, batch)
+    assert expected.keys() > {'loss_pi', 'loss_deep', 'loss_wide', 'loss_hint', 'loss_mixed'}
+    folder = str(cache(config, tmp_path / 'cache'))
+    (config.model.teacher if shared else config.model.teacher.wide)['cache'] = folder
+    cached, found = losses(config, batch, live)
+    assert found == pytest.approx(expected, rel=2e-3)
+    wide, deep = cached.teachers['wide'], cached.teachers['deep']
+    assert isinstance(wide, PartlyCachedTeacher) and len(wide.members) == 1
+    assert not shared or isinstance(deep, CachedTeacher) and not deep.members and deep.store is wide.store
+    # The network runs on the mixture alone; the other reads are those of the cache.
+    ran = []
+    read = wide.network.read
+    wide.network.read = lambda inputs, *args: ran.append(len(inputs)) or read(inputs, *args)
+    losses(config, batch, live)
+    cached.loss(**cached.data_preprocessor(copy.deepcopy(batch), True))
+    assert ran == [2]
+
+
+def test_without_mixing_all_unlabeled_images_are_stored(made, tmp_path):
+    config = paired(made[0])
+    del config.model['mix']
+    config.model.unlabeled_terms = dict(loss_unlabeled=dict(TERMS['loss_cwd'], teacher='wide.logits'))
+    dataset = config.train_dataloader.dataset
+    dataset.unlabeled_pipelines = dataset.unlabeled_pipelines[:1]
+    batch = pairs(config, views=3, numbers=(7, 9))
+    live, expected = losses(config, batch)
+    folder = cache(config, tmp_path / 'cache', views=3)
+    config.model.teacher = dict(cache=str(folder))
+    cached, found = losses(config, batch, live)
+    assert found == pytest.approx(expected, rel=2e-3)
+    assert cached.teachers[''].store.index['images'] == 3 + 2 and not cached.teachers[''].members
+
+
+def test_what_no_cache_holds_of_mixtures_is_refused(made, tmp_path):
+    config = paired(made[0])
+    folder = str(cache(config, tmp_path / 'cache', views=1))
+    told = (
+        r'model.unlabeled_terms.loss_mixed.teacher: "wide.backbone\[3\]" is read on mixtures of two images, which no '
+    )
+    model = copy.deepcopy(config.model)
+    model.teacher.wide = dict(cache=folder)
+    with pytest.raises(
+        ConfigError, match=told + r'cache holds; write "wide.unmixed.backbone\[3\]" to mix .* or give co'
+    ):
+        MODELS.build(model)
+    model = copy.deepcopy(config.model)
+    model.teacher.wide.cache = folder
+    del model.unlabeled_terms['loss_wide'], model.unlabeled_terms['loss_hint']
+    with pytest.raises(ConfigError, match=told + 'cache holds; no other path of model.teacher.wide is read, so remove'):
+        MODELS.build(model)
+    model = copy.deepcopy(config.model)
+    model.teacher.cache = folder
+    model.unlabeled_terms.loss_hint.teacher = 'wide.unmixed.backbone[1]'
+    with pytest.raises(
+        PathError, match=r'^model.teacher.cache: .* holds .*, but "wide.backbone\[1\]" is read; make the'
+    ):
+        MODELS.build(model)
 
 
 def test_a_cache_of_other_settings_is_refused_with_their_key(made):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from cached_distillation import TERMS, cache, files, with_cache, write_config
+from cached_distillation import TERMS, cache, files, paired, with_cache, write_config
 from mmengine.config import Config
-from mmseg.registry import MODELS
+from mmseg.registry import DATASETS, MODELS
 
 from mmseg_kd.cache import TeacherCache
 from mmseg_kd.engine import teacher_cache as module
@@ -93,6 +93,13 @@ def varying_sizes(config):
     config.model.student.data_preprocessor.update(size=None, size_divisor=8)
 
 
+def mixtures_alone(config):
+    pairs = paired(config)
+    config.train_dataloader = pairs.train_dataloader
+    terms = dict(loss_mixed=pairs.model.unlabeled_terms.loss_mixed)
+    config.model = dict(pairs.model, terms=None, unlabeled_terms=terms)
+
+
 @pytest.mark.parametrize(
     'change, message',
     [
@@ -102,14 +109,14 @@ def varying_sizes(config):
             lambda config: setattr(config.model, 'teacher', dict(cache='a')),
             'model.teacher has a cache of stored outputs',
         ),
-        (lambda config: config.model.update(type='SemiSupervisedDistiller'), 'model.type must be Distiller to store'),
+        (mixtures_alone, 'model.unlabeled_terms must read something that can be stored, .* write "unmixed." before'),
         (
             lambda config: config.train_dataloader.update(num_batch_per_epoch=3),
             'train_dataloader.dataset is a CamVidDataset; train_dataloader needs the sampler',
         ),
         (varying_sizes, r'"(logits|backbone\[2\])" must have one shape for all images, but has'),
     ],
-    ids=['no teacher', 'no weights', 'no network', 'pairs', 'no views', 'sizes'],
+    ids=['no teacher', 'no weights', 'no network', 'mixtures', 'no views', 'sizes'],
 )
 def test_what_cannot_be_stored_is_refused(config, tmp_path, change, message):
     config = copy.deepcopy(config)
@@ -145,6 +152,53 @@ def test_a_training_shows_the_views_of_the_cache_again_and_again_whatever_its_se
     assert sample.view == (2, 1) and sample.pixels == second[7]['data_samples'].pixels
 
 
+def test_pairs_of_images_are_trained_with_the_cache_and_mixed_anew(config, tmp_path):
+    config = paired(config)
+    told = []
+    folder = tmp_path / 'cache'
+    assert make_cache(config, Request(str(folder), 2), told.append) == 0
+    assert told[0].startswith('5 images x 2 views: ')
+    store = TeacherCache(folder)
+    assert store.shapes.keys() == {'deep.logits', 'wide.logits', 'wide.backbone[2]'}
+    facts = store.index['fingerprint']
+    assert facts['train_dataloader.dataset.unlabeled_pipelines.0.1.type'] == 'LoadBlankAnnotations'
+    config.model.teacher.cache = str(folder)
+    runners = [train(config, tmp_path / str(seed), randomness=dict(seed=seed)) for seed in (0, 5)]
+    first, second = (runner.train_dataloader.dataset for runner in runners)
+    assert (first.images.views, first.images.view_seed) == (2, 0) and first.seed != second.seed
+    for runner in runners:
+        assert all(torch.isfinite(p).all() for p in runner.model.parameters())
+    changed = copy.deepcopy(config)
+    changed.train_dataloader.dataset.unlabeled_pipelines[1] = [
+        *changed.train_dataloader.dataset.unlabeled_pipelines[1][:3],
+        dict(type='RandomFlip', prob=0.25),
+        dict(type='PackSegInputs'),
+    ]
+    with pytest.raises(
+        ConfigError, match=r'^model.teacher.cache: .*unlabeled_pipelines.1.0.type = nothing, but .* LoadImageFr'
+    ):
+        train(changed, tmp_path / 'changed')
+    changed = copy.deepcopy(config)
+    changed.train_dataloader.dataset.partition = dict(fraction=0.6, seed=1)
+    with pytest.raises(ConfigError, match='train_dataloader.images'):
+        train(changed, tmp_path / 'changed')
+
+
+def test_an_unlabeled_image_that_a_training_would_skip_cannot_be_stored(config, tmp_path):
+    config = paired(config)
+    root = tmp_path / 'camvid'
+    shutil.copytree(config.train_dataloader.dataset.labeled.data_root, root)
+    dataset = config.train_dataloader.dataset
+    dataset.labeled.data_root = str(root)
+    for pipeline in dataset.unlabeled_pipelines:
+        pipeline[0] = dict(type='LoadImageFromFile', ignore_empty=True)
+    built = DATASETS.build(dataset.to_dict())
+    path = root / f'img_dir/train/0001TP_{built.unlabeled[1]:06d}.jpg'
+    path.write_bytes(b'')
+    with pytest.raises(ValueError, match=f'{path.name} was dropped by a transform of its pipeline'):
+        make_cache(config, Request(str(tmp_path / 'cache'), 1), lambda text: None)
+
+
 def test_networks_without_a_cache_have_none():
     assert module.cached_teachers(torch.nn.Identity()) == []
 
@@ -174,10 +228,19 @@ def test_unlabeled_images_of_an_absolute_folder_beside_labeled_ones_of_a_relativ
         make_cache(config, Request(str(tmp_path / 'cache'), 2), lambda text: None)
 
 
+PAIRS = dict(
+    type='SemiSupervisedDistiller',
+    mix=dict(type='CutMix'),
+    unlabeled_terms=dict(loss_pl=dict(student='logits', teacher='logits', loss=dict(type='PseudoLabelLoss'))),
+)
+
+
 @pytest.mark.parametrize(
     'change, reason',
     [
-        (dict(model=dict(type='SemiSupervisedDistiller')), 'SemiSupervisedDistiller pairs images anew'),
+        (dict(model=PAIRS), 'terms that read the teacher on mixtures of images alone'),
+        (dict(model=dict(PAIRS, unlabeled_terms=dict(loss_pl=dict(teacher='unmixed.logits')))), ''),
+        (dict(model=dict(PAIRS, mix=None)), ''),
         (dict(model=dict(teacher=dict(cache='mine'))), 'a cache of its own'),
         (dict(train_dataloader=dict(num_batch_per_epoch=3)), 'a sampler whose images have no numbers'),
         (dict(data_preprocessor=dict(batch_augments=[dict()])), 'data_preprocessor.batch_augments'),
