@@ -22,7 +22,7 @@ from ..distillers import CachedTeacher
 from ..distillers.class_logits import prediction_shares
 from ..distillers.teacher import in_precision
 from ..engine.partition_runs import check_teacher_partitions, partition_of
-from ..engine.teacher_cache import check_caches
+from ..engine.teacher_cache import check_caches, reads_mixtures
 from ..engine.views import as_views, numbers_of
 from ..evaluation import ImageIoUMetric, evaluate, predictions
 from ..evaluation.evaluate import Predict
@@ -400,15 +400,15 @@ def check_cache(report: Reporter, config: Config, teachers: dict[str, Any]) -> C
         FileNotFoundError: if there is no complete cache.
     """
     config = copy.deepcopy(config)
-    for teacher in teachers.values():
-        if not isinstance(teacher, CachedTeacher):
-            continue
+    # Several teachers may share a cache.
+    cached = {teacher.folder: teacher for teacher in teachers.values() if isinstance(teacher, CachedTeacher)}
+    for teacher in cached.values():
         cost, index = cache_cost(teacher.folder), teacher.store.index
         stored = ', '.join(f'{path} as {one["encoding"]}' for path, one in index['paths'].items())
         report.ok(
             f'{teacher.folder}: {index["views"]} views of {index["images"]} images, {cost.bytes / 1e9:.3g} GB '
             f'({stored}), made in {duration(cost.seconds)}; the teacher is '
-            f'{"built for mixtures of images" if teacher.members else "not built"}'
+            f'{"built for mixtures of images alone" if reads_mixtures(config) else "not built"}'
         )
         config.train_dataloader = as_views(config.train_dataloader, **numbers_of(teacher))
     return config

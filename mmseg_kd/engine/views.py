@@ -24,8 +24,9 @@ def as_views(loader: dict, views: int | None = None, view_seed: int | None = Non
     """The config of a training data loader with a :class:`~mmseg_kd.datasets.ViewDataset` and its sampler.
 
     A loader with a batch sampler, with ``num_batch_per_epoch``, or with another sampler than MMEngine's
-    ``DefaultSampler`` and ``InfiniteSampler`` is not changed. A :class:`~mmseg_kd.datasets.SemiSupervisedDataset` is
-    not wrapped because its items are views already; only its sampler is replaced.
+    ``DefaultSampler`` and ``InfiniteSampler`` or those of this package is not changed. A
+    :class:`~mmseg_kd.datasets.SemiSupervisedDataset` is not wrapped because its items are views already; only its
+    sampler is replaced.
 
     Args:
         loader: Config of the data loader.
@@ -46,7 +47,9 @@ def as_views(loader: dict, views: int | None = None, view_seed: int | None = Non
     data_kind = registered_class(DATASETS, dataset.get('type')) if isinstance(dataset, dict) else type(dataset)
     data_kind = data_kind or object  # of a registry that only its scope names
     if (
-        kind not in IN_PLACE_OF
+        kind is None
+        or kind not in IN_PLACE_OF
+        and not issubclass(kind, ViewSampler)
         or dataset is None
         or issubclass(data_kind, IterableDataset)
         or loader.get('batch_sampler') is not None
@@ -55,15 +58,15 @@ def as_views(loader: dict, views: int | None = None, view_seed: int | None = Non
     ):
         return loader
     paired = issubclass(data_kind, SemiSupervisedDataset)
-    kind = IN_PLACE_OF[kind][paired]
-    arguments: dict[str, Any] = {key: value for key, value in sampler.items() if key != 'type'}
-    if kind is StreamSampler:
-        arguments.pop('shuffle', None)
+    if kind in IN_PLACE_OF:
+        kind = IN_PLACE_OF[kind][paired]
+        dropped = 'shuffle' if kind is StreamSampler else ''
+        sampler = dict({key: value for key, value in sampler.items() if key != dropped}, type=kind)
     if not (paired or issubclass(data_kind, ViewDataset)):
         dataset = dict(type=ViewDataset, dataset=dataset)
     if isinstance(dataset, dict) and views is not None:
         dataset = dict(dict(views=views, view_seed=view_seed), **dataset)
-    return dict(loader, dataset=dataset, sampler=dict(arguments, type=kind))
+    return dict(loader, dataset=dataset, sampler=sampler)
 
 
 def show_originals(loader: dict, teachers: dict[str, Any]) -> dict:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from cached_distillation import cache, with_cache, write_config
+from cached_distillation import cache, paired, with_cache, write_config
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
@@ -12,8 +12,13 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import nn
 
+from mmseg_kd.distillers import CachedTeacher
+from mmseg_kd.distillers.cached_teacher import PartlyCachedTeacher
+from mmseg_kd.distillers.teacher import build_teachers
 from mmseg_kd.doctor.diagnosis import Diagnosis
+from mmseg_kd.doctor.loss_parts import losses_of
 from mmseg_kd.doctor.network_checks import Network
+from mmseg_kd.doctor.step_checks import check_model
 from mmseg_kd.doctor.teacher_checks import (
     Accuracy,
     Measured,
@@ -263,3 +268,20 @@ def test_a_cache_is_described_and_compared_with_the_images(tmp_path):
     loader.dataset.view_seed = 7
     Diagnosis(out).run('cache', check_cached_images, model, loader)
     assert 'train_dataloader.dataset.view_seed = 0, but this config has 7' in out.getvalue()
+
+
+def test_a_cache_of_two_teachers_is_described_once_and_their_networks_answer_for_mixtures(tmp_path):
+    config = paired(write_config(tmp_path))
+    config.train_dataloader.sampler = dict(type='StreamSampler')
+    config = with_cache(config, cache(config, tmp_path / 'cache'))
+    teachers, out = build_teachers(config.model.teacher), io.StringIO()
+    viewed = Diagnosis(out).run('cache', check_cache, config, teachers)
+    assert out.getvalue().count('2 views of 5 images') == 1
+    assert 'the teacher is built for mixtures of images alone' in out.getvalue()
+    model = Diagnosis(out).run('model', check_model, viewed, 'cpu', teachers)
+    kinds = {name: type(teacher) for name, teacher in model.teachers.items()}
+    assert kinds == dict(deep=CachedTeacher, wide=PartlyCachedTeacher)
+    loader = Runner.build_dataloader(viewed.train_dataloader.to_dict(), seed=0)
+    Diagnosis(out).run('cache', check_cached_images, model, loader)
+    losses = losses_of(model, next(iter(loader)))
+    assert 'failed' not in out.getvalue() and {'loss_deep', 'loss_mixed'} <= losses.keys()

@@ -42,6 +42,17 @@ def test_pairs_have_views_of_their_own_and_get_another_sampler_alone(sampler, ex
     assert as_views(loader(sampler, PAIRS)) == loader(expected, PAIRS)
 
 
+@pytest.mark.parametrize(
+    'sampler, dataset', [('StreamSampler', PAIRS), ('InfiniteViewSampler', dict(type='ViewDataset', dataset=IMAGES))]
+)
+def test_own_samplers_stay_and_their_data_sets_take_a_number_of_views(sampler, dataset):
+    before = loader(dict(type=sampler), dataset)
+    assert as_views(before) == before
+    assert as_views(before, views=3, view_seed=1)['dataset'] == dict(dataset, views=3, view_seed=1)
+    own = dict(dataset, views=2)
+    assert as_views(loader(dict(type=sampler), own), views=3)['dataset']['views'] == 2
+
+
 def test_a_data_set_of_another_library_is_wrapped():
     theirs = dict(type='TheirDataset', _scope_='theirs')
     assert as_views(loader(dict(type='InfiniteSampler'), theirs))['dataset'] == dict(type=ViewDataset, dataset=theirs)
@@ -55,8 +66,6 @@ def test_a_data_set_of_views_is_not_wrapped_again():
 @pytest.mark.parametrize(
     'left',
     [
-        loader(dict(type='StreamSampler'), PAIRS),
-        loader(dict(type='InfiniteViewSampler'), dict(type='ViewDataset', dataset=IMAGES)),
         loader(dict(type='UnknownSampler')),
         loader(dict(type='DefaultSampler', round_up=False)),
         loader(dict(type='DefaultSampler'), num_batch_per_epoch=3),
