@@ -598,14 +598,20 @@ def _build_teacher(spec: Spec, key: str, data_preprocessor: dict | None) -> Any:
     if isinstance(spec, (list, tuple)):
         if not spec:
             raise ValueError(f'{key} is an empty list; give at least one teacher')
-        if any(isinstance(member, dict) and 'cache' in member for member in spec):
-            raise ConfigError(
-                f'{key}: an ensemble has one cache, of its mean, but a member has its own; make it with '
-                f'tools/cache_teacher.py and write teacher=dict(cache=...)'
-            )
-        return EnsembleTeacher(
-            [_build_teacher(member, f'{key}[{i}]', data_preprocessor) for i, member in enumerate(spec)]
+        live = live_teachers(spec, key)
+        ensemble = EnsembleTeacher(
+            [_build_teacher(member, f'{key}[{i}]', data_preprocessor) for i, member in enumerate(live)]
         )
+        caches = [member.get('cache') for member in spec]
+        if caches == [None] * len(spec):
+            return ensemble
+        if len(set(caches)) > 1:
+            found = ' and '.join(map(str, caches))
+            raise ConfigError(
+                f'{key}: an ensemble has one cache, of its mean, but the members have {found}; write the same cache '
+                'into each member'
+            )
+        return CachedTeacher(str(caches[0]), live, key, f'{key}[0].cache')
     if isinstance(spec, dict) and 'cache' in spec:
         live = {name: value for name, value in spec.items() if name != 'cache'}
         if live:

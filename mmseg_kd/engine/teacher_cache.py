@@ -232,9 +232,7 @@ def cache_obstacle(config: Config) -> str:
         return 'no teacher'
     if issubclass(kind, SemiSupervisedDistiller) and not stored_paths(config):
         return 'terms that read the teacher on mixtures of images alone'
-    if isinstance(teacher, (list, tuple)):
-        return 'model.teacher is an ensemble'
-    if 'cache' in teacher or any(isinstance(one, dict) and 'cache' in one for one in teacher.values()):
+    if any(key.rpartition('.')[2] == 'cache' for key in plain_facts(teacher, 'teacher')):
         return 'a cache of its own'
     dataset = as_views(dict(config.get('train_dataloader') or {})).get('dataset')
     kind = registered_class(DATASETS, dataset.get('type')) if isinstance(dataset, dict) else None

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from .plan import Candidate, Sweep
 
 FOLDER = 'cache'  # in the work directory of a sweep
-OPTION = 'model.teacher.cache'
 # Changes of these keys, and of what a term reads in the teacher, change what is stored.
 STORED = (
     'model.teacher',
@@ -162,7 +161,10 @@ def with_caches(sweep: 'Sweep', caches: Sequence[SharedCache]) -> 'Sweep':
     for cache in caches:
         for name in cache.candidates:
             before = candidates[name]
-            candidates[name] = dataclasses.replace(before, options={**before.options, OPTION: cache.folder})
+            teacher = before.read().model.teacher
+            members = [f'.{i}' for i in range(len(teacher))] if isinstance(teacher, list) else ['']
+            options = {f'model.teacher{member}.cache': cache.folder for member in members}
+            candidates[name] = dataclasses.replace(before, options={**before.options, **options})
     return dataclasses.replace(sweep, candidates=candidates)
 
 

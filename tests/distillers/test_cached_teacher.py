@@ -102,9 +102,18 @@ def test_ensembles_and_teachers_by_name_are_cached_as_the_terms_read_them(made, 
     folder = str(cache(config, tmp_path / 'cache', views=1))
     config.model.teacher = dict(cache=folder)
     assert losses(config, batch, live)[1] == pytest.approx(expected, rel=2e-3)
-    if not ensemble:
+    if ensemble:
+        config.model.teacher = [dict(one, cache=folder), dict(one, scale=2.0, cache=folder)]
+    else:
         config.model.teacher = dict(deep=one, wide=dict(one, scale=2.0, cache=folder))
-        assert losses(config, batch, live)[1] == pytest.approx(expected, rel=2e-3)
+    cached, found = losses(config, batch, live)
+    assert found == pytest.approx(expected, rel=2e-3)
+    own = cached.teachers['' if ensemble else 'wide']
+    assert isinstance(own, CachedTeacher) and not own.members
+    own.check_settings(facts := {})
+    own.live = [dict(one), dict(one, scale=3.0)] if ensemble else dict(one, scale=3.0)
+    with pytest.raises(ConfigError, match=r'model.teacher(\[1\]|.wide).scale = 2.0, but this config has 3.0'):
+        own.check_settings(facts)
 
 
 def test_a_cache_stands_for_all_that_is_beside_it(made):
@@ -113,8 +122,10 @@ def test_a_cache_stands_for_all_that_is_beside_it(made):
     assert live_teachers(beside) == config.model.teacher
     with pytest.raises(ConfigError, match='model.teacher has a cache of stored outputs alone'):
         live_teachers(dict(cache='cache'))
-    with pytest.raises(ConfigError, match='an ensemble has one cache'):
-        build_teachers([beside])
+    with pytest.raises(
+        ConfigError, match='an ensemble has one cache, of its mean, but the members have /.*float16 and None; write'
+    ):
+        build_teachers([beside, config.model.teacher])
     with pytest.raises(ConfigError, match='model.teacher.*scael'):
         build_teachers(dict(beside, scael=2.0))
 

@@ -72,19 +72,21 @@ def test_candidates_whose_teachers_give_the_same_share_a_cache_of_all_that_they_
     caches = shared_caches(sweep)
     assert shown(caches) == [
         ('runs/cache/0', ('logits', 'backbone[2]', 'backbone[3]'), ('pi', 'hint', 'heir')),
-        ('runs/cache/1', ('logits',), ('crop',)),
+        ('runs/cache/1', ('logits',), ('many',)),
+        ('runs/cache/2', ('logits',), ('crop',)),
     ]
     found = with_caches(sweep, caches).candidates
     folders = {name: candidate.options.get('model.teacher.cache') for name, candidate in found.items()}
     assert folders == dict(
-        alone=None, pi='runs/cache/0', hint='runs/cache/0', many=None, crop='runs/cache/1', heir='runs/cache/0'
+        alone=None, pi='runs/cache/0', hint='runs/cache/0', many=None, crop='runs/cache/2', heir='runs/cache/0'
     )
+    assert [member['cache'] for member in found['many'].read().model.teacher] == ['runs/cache/1'] * 2
     assert found['pi'].read().model.teacher.cache == 'runs/cache/0'
     monkeypatch.setattr('mmseg_kd.sweep.sweep._measure', lambda *_: dict.fromkeys(sweep.candidates, 0.5))
     dry_run(sweep, out := io.StringIO())
-    assert out.getvalue().splitlines()[-4:] == [
+    assert out.getvalue().splitlines()[-5:] == [
         *map(str, caches),
-        'without a cache: alone (no teacher), many (model.teacher is an ensemble)',
+        'without a cache: alone (no teacher)',
         'the times are those with the teacher itself: a dry run makes no cache',
     ]
 
