@@ -525,6 +525,25 @@ def teachers_by_name(spec: Spec | dict[str, Spec]) -> dict[str, Spec]:
     return spec if isinstance(spec, dict) and spec and not {'config', 'model', 'cache'} & spec.keys() else {'': spec}
 
 
+def has_cache(spec: Any) -> bool:
+    """Whether a teacher of a specification reads stored outputs.
+
+    Args:
+        spec: The specification of :func:`build_teachers`.
+
+    Example:
+        >>> has_cache([dict(config='a.py'), dict(config='b.py')]), has_cache(dict(deep=dict(cache='work_dirs/cache')))
+        (False, True)
+    """
+    if isinstance(spec, (list, tuple)):
+        return any(map(has_cache, spec))
+    if not isinstance(spec, dict):
+        return False
+    if 'cache' in spec:
+        return True
+    return not {'config', 'model'} & spec.keys() and any(map(has_cache, spec.values()))
+
+
 def live_teachers(spec: Any, key: str = 'model.teacher') -> Any:
     """The specification of teachers without their caches, for whoever runs their networks.
 
@@ -606,9 +625,9 @@ def _build_teacher(spec: Spec, key: str, data_preprocessor: dict | None) -> Any:
         if caches == [None] * len(spec):
             return ensemble
         if len(set(caches)) > 1:
-            found = ' and '.join(map(str, caches))
+            told_caches = ' and '.join(map(str, caches))
             raise ConfigError(
-                f'{key}: an ensemble has one cache, of its mean, but the members have {found}; write the same cache '
+                f'{key}: an ensemble has one cache, of its mean, but the members have {told_caches}; write the same cache '
                 'into each member'
             )
         return CachedTeacher(str(caches[0]), live, key, f'{key}[0].cache')

@@ -26,7 +26,7 @@ from ..distillers import CachedTeacher, Distiller, LabelingDistiller, SemiSuperv
 from ..distillers.cached_teacher import library_versions, plain_facts, teacher_facts
 from ..distillers.semi_supervised_distiller import UNMIXED
 from ..distillers.taps import LOGITS
-from ..distillers.teacher import live_teachers
+from ..distillers.teacher import has_cache, live_teachers
 from ..io.configs import preprocessors
 from ..io.errors import ConfigError
 from ..io.progress import ProgressLine, duration
@@ -232,7 +232,7 @@ def cache_obstacle(config: Config) -> str:
         return 'no teacher'
     if issubclass(kind, SemiSupervisedDistiller) and not stored_paths(config):
         return 'terms that read the teacher on mixtures of images alone'
-    if any(key.rpartition('.')[2] == 'cache' for key in plain_facts(teacher, 'teacher')):
+    if has_cache(teacher):
         return 'a cache of its own'
     dataset = as_views(dict(config.get('train_dataloader') or {})).get('dataset')
     kind = registered_class(DATASETS, dataset.get('type')) if isinstance(dataset, dict) else None
@@ -250,7 +250,6 @@ def stored_paths(config: Config) -> list[str]:
         config: Config of a distillation.
 
     Example:
-        >>> term = dict(type='HintLoss')
         >>> terms = dict(loss_hint=dict(student='backbone[3]', teacher='backbone[2]', loss=dict(type='HintLoss')))
         >>> stored_paths(Config(dict(model=dict(type='Distiller', terms=terms))))
         ['backbone[2]']
