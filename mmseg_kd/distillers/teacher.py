@@ -625,9 +625,9 @@ def _build_teacher(spec: Spec, key: str, data_preprocessor: dict | None) -> Any:
         if caches == [None] * len(spec):
             return ensemble
         if len(set(caches)) > 1:
-            told_caches = ' and '.join(map(str, caches))
+            folders = ' and '.join(map(str, caches))
             raise ConfigError(
-                f'{key}: an ensemble has one cache, of its mean, but the members have {told_caches}; write the same cache '
+                f'{key}: an ensemble has one cache, of its mean, but the members have {folders}; write the same cache '
                 'into each member'
             )
         return CachedTeacher(str(caches[0]), live, key, f'{key}[0].cache')
