@@ -1,5 +1,5 @@
 # AttnFD on the features that the classifier reads, with 30 % of the gradient. `attnfd.py` also reads the last stage of
-# the backbone. Not measured to the end of a training.
+# the backbone. Results: docs/benchmarks/camvid.md.
 terms = dict(
     loss_attnfd=dict(
         student='prelogits',
