@@ -19,7 +19,7 @@ CLASSES = [
 ]
 SEMI_SUPERVISED = dict(terms=None, unlabeled_terms=None, mix=None, data_preprocessor=None, init_cfg=None)
 DEFAULTS = {
-    'CachedTeacher': dict(live=None, key='model.teacher'),
+    'CachedTeacher': dict(live=None, key='model.teacher', cache_key='', opened=None),
     'CompiledPass': dict(key='model.teacher.compile', compiler=None),
     'CosineDecayWeight': dict(begin=0, final=0.0),
     'CrossPseudoSupervision': SEMI_SUPERVISED,

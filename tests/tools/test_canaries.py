@@ -282,7 +282,7 @@ KEYS = {
         'json_trace_path', 'out_file_path', 'result_path',
     },
     SETTING: {
-        'classes', 'country', 'dtype', 'group', 'key', 'pixels', 'img_suffix', 'seg_map_suffix', 'suffixes', 'loss_name',
+        'cache_key', 'classes', 'country', 'dtype', 'group', 'key', 'opened', 'pixels', 'img_suffix', 'seg_map_suffix', 'suffixes', 'loss_name',
         'meta_keys', 'monitor', 'rule', 'task', 'weight', 'loss_weight', 'memory_weight', 'mse_weight',
         'prototype', 'weights', 'channel_weights', 'restart_weights', 'master_weights', 'fast_forward_on_resume',
         'swap_seg_labels', 'used_labels', 'labels_from',         'specific_key_path', 'variant', 'memory_format',
