@@ -16,16 +16,32 @@ _setup = 'mmseg_kd::_base_/setups/lite2_lite0_camvid_9_labels.py'
 _fast = {'model.teacher.dtype': 'bfloat16'}
 _terms = [
     'cwd_at_tuned', 'cwd_tuned', 'dist_tuned', 'pi_tuned', 'skd_tuned', 'ifvd_tuned', 'afdcd_tuned', 'at_tuned',
-    'attnfd_tuned', 'cwd_feature_tuned', 'hint_tuned', 'cwd'
+    'attnfd_tuned', 'cwd_feature_tuned', 'hint_tuned', 'cwd', 'pi'
 ]
 candidates = dict(alone='mmseg_kd::camvid/lite0_camvid_9_labels.py')
 for _name in _terms:
     candidates[_name] = dict(config=_setup, terms=_name, options=_fast)
+# Other shares, and the published weights of terms whose own files read modules that this student lacks.
+_changed = dict(
+    cwd_70=('cwd_tuned', {'model.terms.loss_cwd.weight.share': 0.7}),
+    dist_60=('dist_tuned', {'model.terms.loss_dist.weight.share': 0.6}),
+    dist_published=('dist_tuned', {'model.terms.loss_dist.weight': 1.0}),
+    at_published=('at_tuned', {'model.terms.loss_pi.weight': 1.0, 'model.terms.loss_at.weight': 1e4}))
+for _name, (_term, _options) in _changed.items():
+    candidates[_name] = dict(config=_setup, terms=_term, options={**_fast, **_options})
+# Random weights, and one learning rate for all layers.
+_rates = {'optim_wrapper.paramwise_cfg': dict(_delete_=True, norm_decay_mult=0.0)}
+candidates['random_alone'] = dict(config=candidates['alone'], options={'model.backbone.init_cfg': None, **_rates})
+candidates['random_cwd_at_tuned'] = dict(
+    config=_setup, terms='cwd_at_tuned', options={'model.student.backbone.init_cfg': None, **_fast, **_rates})
 # The teacher also labels the images without labels, as in `tools/distill.py --unlabeled`.
 _labeling = 'mmseg_kd::_base_/setups/lite2_lite0_camvid_9_labels_labeling.py'
 for _name in ['cwd_at_tuned', 'at_tuned', 'attnfd_tuned', 'afdcd_tuned', 'ifvd_tuned', 'bpkd_tuned', 'dkd_tuned']:
     candidates[f'{_name}_labeling'] = dict(config=_labeling, terms=_name, options=_fast)
 stages = [
     dict(name='one_seed', candidates=list(candidates), seeds=[1]),
-    dict(name='more_seeds', candidates=['alone', 'cwd_tuned', 'cwd_at_tuned', 'cwd_at_tuned_labeling'], seeds=[2, 3]),
+    dict(
+        name='more_seeds',
+        candidates=['alone', 'cwd_tuned', 'cwd_at_tuned', 'cwd', 'dist_published', 'cwd_at_tuned_labeling'],
+        seeds=[2, 3]),
 ]

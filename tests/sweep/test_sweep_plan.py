@@ -316,7 +316,8 @@ def test_the_camvid_sweep_differs_in_the_terms_alone():
 @pytest.mark.parametrize('name', ['few_labels_camvid', 'tuned_digits'])
 def test_the_sweeps_of_tuned_terms_differ_in_the_terms_alone(name):
     sweep = load_sweep(f'mmseg_kd::sweeps/{name}.py')
-    configs = {name: each.read() for name, each in sweep.candidates.items() if not name.endswith('_labeling')}
+    others = ('_labeling', 'random')
+    configs = {name: each.read() for name, each in sweep.candidates.items() if not any(one in name for one in others)}
     alone, first = configs.pop('alone'), configs['cwd_at_tuned']
     assert sum(term.weight.share for term in first.model.terms.values()) == pytest.approx(0.45)
     for config in configs.values():
@@ -325,6 +326,19 @@ def test_the_sweeps_of_tuned_terms_differ_in_the_terms_alone(name):
         assert config.param_scheduler == alone.param_scheduler and config.val_dataloader == alone.val_dataloader
         assert config.train_cfg.max_iters == sweep.budget['value']
     assert len({str(config.model.terms) for config in configs.values()}) == len(configs)
+
+
+def test_random_students_differ_in_their_first_weights_and_rates_alone():
+    sweep = load_sweep('mmseg_kd::sweeps/few_labels_camvid.py')
+    for name in ('alone', 'cwd_at_tuned'):
+        random, pretrained = (sweep.candidates[each].read() for each in (f'random_{name}', name))
+        network = random.model if name == 'alone' else random.model.student
+        before = pretrained.model if name == 'alone' else pretrained.model.student
+        assert network.backbone.init_cfg is None and before.backbone.init_cfg
+        network.backbone.init_cfg = before.backbone.init_cfg
+        assert random.optim_wrapper.pop('paramwise_cfg') == dict(norm_decay_mult=0.0)
+        assert 'custom_keys' in pretrained.optim_wrapper.pop('paramwise_cfg')
+        assert random._cfg_dict == pretrained._cfg_dict
 
 
 def test_nine_labels_are_half_of_every_batch_with_the_other_images():
