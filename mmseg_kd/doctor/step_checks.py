@@ -21,7 +21,6 @@ from torch.utils.data import DataLoader
 from ..constants import UNKNOWN_INDEX
 from ..datasets.even_subset import even_subset
 from ..distillers import Distiller, LabelingDistiller, Term
-from ..distillers.cached_teacher import PartlyCachedTeacher
 from ..distillers.labels import check_no_unknown, fill_unknown
 from ..distillers.schedules import level_at
 from ..distillers.teacher import ORIGINAL, Teacher
@@ -63,10 +62,8 @@ def check_model(report: Reporter, config: Config, device: str, teachers: dict[st
         if report.clean:
             report.ok(f'{type(model).__name__}, built and initialized')
         return model.to(device)
-    if teachers:
-        # One with stored outputs and a network is the model's own.
-        owned = {name for name, one in model.teachers.items() if isinstance(one, PartlyCachedTeacher)}
-        model.teachers = {name: model.teachers[name] if name in owned else one for name, one in teachers.items()}
+    # A teacher with a cache stays the model's own, which has a network if mixtures of images need it.
+    model.teachers.update({name: teacher for name, teacher in (teachers or {}).items() if teacher.members})
     adapted = [
         f'{name}: {type(adapter).__name__} from {s[1]} to {t[1]} channels'
         for name, term in model.all_terms.items()

@@ -83,13 +83,12 @@ def data_facts(preprocessor: nn.Module, dataset: Any, key: str = 'the teacher') 
 
     Args:
         preprocessor: The student's data preprocessor.
-        dataset: Training data, as they are built.
+        dataset: Numbered views of the training data.
         key: Key of the teacher, for messages.
 
     Raises:
         ConfigError: If the images of a batch have no numbers, or are changed after the pipeline.
     """
-    dataset = _views(dataset)
     if not isinstance(dataset, ViewDataset):
         raise ConfigError(
             f'{key}.cache needs images with numbers, as a ViewDataset gives them, but {DATASET} is a '
