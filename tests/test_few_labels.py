@@ -198,7 +198,7 @@ def test_one_process_trains_with_the_published_total(leaf):
 def test_the_sweep_on_camvid_compares_the_five_ways_for_as_many_iterations():
     sweep = load_sweep('mmseg_kd::sweeps/semi_camvid.py')
     (stage,) = sweep.stages
-    assert stage.candidates == ('sup', 'mt', 'cps', 'kd', 'mgd') and stage.seeds == (0, 1) and not stage.space
+    assert stage.candidates == ('sup', 'mt', 'cps', 'kd', 'mgd') and stage.seeds == (1,) and not stage.space
     configs = {name: candidate.read() for name, candidate in sweep.candidates.items()}
     assert {config.train_cfg.max_iters for config in configs.values()} == {sweep.budget['value']}
     partitions = [str(config.train_dataloader.dataset.partition) for config in configs.values()]

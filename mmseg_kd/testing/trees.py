@@ -65,8 +65,8 @@ def write_voc12aug_tree(root: str | Path, images: int = 2, size: Sequence[int] =
 
 
 def write_camvid_tree(root: str | Path, images: int = 2, size: Sequence[int] = (72, 96), seed: int = 0) -> Path:
-    """Write ``img_dir/{train,val}`` and ``ann_dir/{train,val}`` (11 classes, 255 ignored), and in ``9_labels`` the
-    names of one labeled image and of the others.
+    """Write ``img_dir/{train,val}`` and ``ann_dir/{train,val}`` (11 classes, 255 ignored), and in ``9_labels`` and
+    ``46_labels`` the names of one labeled image and of the others.
 
     The arguments are those of :func:`write_cityscapes_tree`.
     """
@@ -74,10 +74,10 @@ def write_camvid_tree(root: str | Path, images: int = 2, size: Sequence[int] = (
         _write(root, f'img_dir/{split}/0001TP_{index:06d}.jpg', image)
         _write(root, f'ann_dir/{split}/0001TP_{index:06d}.png', labels)
     names = sorted(path.stem for path in Path(root, 'img_dir', 'train').glob('*.jpg'))
-    lists = Path(root, '9_labels')
-    lists.mkdir(exist_ok=True)
-    for name, stems in dict(labeled=names[:1], unlabeled=names[1:]).items():
-        (lists / f'{name}.txt').write_text('\n'.join(stems) + '\n')
+    for lists in (Path(root, '9_labels'), Path(root, '46_labels')):
+        lists.mkdir(exist_ok=True)
+        for name, stems in dict(labeled=names[:1], unlabeled=names[1:]).items():
+            (lists / f'{name}.txt').write_text('\n'.join(stems) + '\n')
     return Path(root)
 
 
