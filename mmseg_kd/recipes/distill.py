@@ -11,7 +11,7 @@ from ..engine.launch import finish, rank_of, start_processes
 from ..engine.setup_terms import run_name
 from ..engine.teacher_cache import Request, show_cache
 from ..io.checkpoint import check_checkpoint
-from ..io.configs import read_config
+from ..io.configs import merge_options, read_config
 from ..io.errors import ConfigError
 from ..io.files import write_atomically
 from ..io.progress import ProgressLine
@@ -20,6 +20,7 @@ from ..models import read_class_map
 from .distillation_config import TeacherChoice, distillation_config
 from .method_choice import choose_method
 from .outcome import outcome_table
+from .student_options import as_arguments, distillation_options, student_options
 from .training import train, training_config
 
 
@@ -39,14 +40,16 @@ def distill(args: argparse.Namespace) -> None:
     first = rank_of(args.launcher)[0] == 0
     class_map = read_class_map(args.classes) if args.classes else None
     teacher = TeacherChoice(args.teacher, args.checkpoint, class_map)
-    choice = choose_method(
-        args.method, read_config(args.student), read_config(teacher.name) if teacher.is_config else None
-    )
+    student_config = read_config(args.student)
+    options = student_options(args.cfg_options or {}, student_config)
+    args.cfg_options = distillation_options(args.cfg_options or {}, student_config, args.unlabeled is not None)
+    merge_options(student_config, options)
+    choice = choose_method(args.method, student_config, read_config(teacher.name) if teacher.is_config else None)
     name = run_name(Path(args.student.rpartition('::')[2]).name, choice.terms)
-    folder = Path(args.work_dir or (args.cfg_options or {}).get('work_dir') or f'work_dirs/{name}')
+    folder = Path(args.work_dir or args.cfg_options.get('work_dir') or f'work_dirs/{name}')
     # MMEngine writes the whole config to the folder under the same name.
     file = folder / 'config' / f'{name}.py'
-    text = distillation_config(args.student, teacher, choice.terms, file.parent, args.unlabeled)
+    text = distillation_config(args.student, teacher, choice.terms, file.parent, args.unlabeled, options)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, text)  # every process writes the same text
     if first:
@@ -57,11 +60,8 @@ def distill(args: argparse.Namespace) -> None:
         check_before_training(config)
     if args.dry_run:
         if first:
-            options = ' with the same --cfg-options' if args.cfg_options else ''
-            print(
-                '\nnothing was trained (--dry-run); train with the same command without it, or '
-                f'tools/train.py {file}{options}'
-            )
+            same = f'tools/train.py {file} {as_arguments(args.cfg_options) if args.cfg_options else ""}'.rstrip()
+            print(f'\nnothing was trained (--dry-run); train with the same command without it, or {same}')
         return
     if args.views:
         start_processes(config)

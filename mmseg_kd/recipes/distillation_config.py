@@ -13,7 +13,7 @@ from mmseg.registry import MODELS
 from ..constants import UNKNOWN_INDEX
 from ..distillers.labels import ignored_label
 from ..io.command_line import TERMS, terms_file
-from ..io.configs import config_file, model_config, read_config
+from ..io.configs import config_file, merge_options, model_config, read_config
 from ..io.data_sets import data_set_facts
 from ..io.errors import ConfigError
 from ..models.class_map import listed
@@ -105,7 +105,12 @@ def student_classes(config: Config, name: str) -> list[str]:
 
 
 def distillation_config(
-    student: str, teacher: TeacherChoice, terms: str, folder: str | Path, unlabeled: str | None = None
+    student: str,
+    teacher: TeacherChoice,
+    terms: str,
+    folder: str | Path,
+    unlabeled: str | None = None,
+    options: dict[str, Any] | None = None,
 ) -> str:
     """The text of a config that inherits the student's config and the terms of a method.
 
@@ -120,6 +125,8 @@ def distillation_config(
         unlabeled: A folder of images without labels to train on as well; see :func:`with_unlabeled`. The teacher
             labels them if it knows all classes, and the student can have the label 254 for unknown ones; otherwise
             only the terms learn from them.
+        options: Other settings of the student's config, by dotted key. The text does not have them, so whoever reads it
+            sets them again (:func:`distillation_options`).
 
     Raises:
         ConfigError: If the student's config is no training of a segmentor, if the teacher's weights are unknown, or if
@@ -143,6 +150,7 @@ def distillation_config(
         <BLANKLINE>
     """
     config = read_config(student)
+    merge_options(config, options or {})
     init_default_scope(config.get('default_scope') or 'mmseg')
     classes = student_classes(config, student)
     arguments = teacher.arguments(classes)

@@ -9,6 +9,7 @@ from mmengine.visualization import Visualizer
 from mmseg.visualization import SegLocalVisualizer
 
 from mmseg_kd.cache import TeacherCache
+from mmseg_kd.io.configs import merge_options
 from mmseg_kd.recipes import add_training_arguments, distill
 
 
@@ -46,9 +47,30 @@ def test_the_work_dir_of_the_options_counts_unless_the_command_line_has_its_own(
     assert (tmp_path / 'elsewhere' / 'config').is_dir() and not (tmp_path / 'work_dirs').exists()
 
 
-def test_a_dry_run_says_that_options_are_not_in_the_config(own, tmp_path, capsys):
-    distill(arguments(own, tmp_path, '--dry-run', '--cfg-options', 'randomness.seed=3'))
-    assert capsys.readouterr().out.endswith('.py with the same --cfg-options\n')
+def test_a_dry_run_says_which_options_the_config_needs(own, tmp_path, capsys):
+    distill(arguments(own, tmp_path, '--dry-run', '--cfg-options', 'randomness.seed=3', 'model.backbone.depth=18'))
+    end = '.py --cfg-options randomness.seed=3 model.student.backbone.depth=18\n'
+    assert capsys.readouterr().out.endswith(end)
+
+
+def test_options_name_settings_of_the_students_config(own, tmp_path, capsys):
+    """The student's data set and head are elsewhere in the config that is trained, and its own folder is missing."""
+    text = (own / 'student.py').read_text().replace(repr(str(own)), "'missing'")
+    (tmp_path / 'moved.py').write_text(text)
+    args = arguments(own, tmp_path, '--dry-run', '--cfg-options', 'model.decode_head.dropout_ratio=0.25')
+    args.student, args.teacher = str(tmp_path / 'moved.py'), str(own / 'teacher3.py')
+    args.checkpoint, args.classes, args.unlabeled = str(own / 'teacher3.pth'), None, str(own / 'images')
+    for loader in ('train_dataloader', 'val_dataloader'):
+        args.cfg_options[f'{loader}.dataset.data_root'] = str(own)
+    distill(args)
+    (made,) = (tmp_path / 'run' / 'config').iterdir()
+    config = Config.fromfile(made)
+    merge_options(config, args.cfg_options)
+    labeled, unlabeled = config.train_dataloader.dataset.datasets
+    assert labeled.dataset.data_root == config.val_dataloader.dataset.data_root == str(own)
+    assert unlabeled.folder == str(own / 'images')
+    assert config.model.student.decode_head.dropout_ratio == 0.25
+    assert 'ready to train' in capsys.readouterr().out
 
 
 def test_one_call_leaves_a_student_for_plain_mmsegmentation_and_a_table(own, tmp_path, capsys, monkeypatch):
