@@ -32,10 +32,11 @@ class SemiSupervisedDataset(Dataset):
     are many more unlabeled ones. Each branch has its own permutations. Those of two branches differ at every position,
     so an item never holds the same image twice (the published code of CPS pairs every image with itself).
 
-    The augmentations are numbered (:class:`ViewDataset`): pass p over the labeled images shows view p of each. Branches
-    with equal pipelines share the views of the unlabeled images: of two such branches, the first shows view 2 p, and
-    the second view 2 p + 1. With ``views`` = K, view k + K is view k again, while pairs of images and boxes that are
-    mixed stay new in each pass.
+    The augmentations are numbered (:class:`ViewDataset`). Branches with equal pipelines share the views of the
+    unlabeled images: of two such branches, the first shows view 2 p in pass p, and the second view 2 p + 1. With
+    ``views`` = K, view k + K is view k again, while pairs of images and boxes that are mixed stay new in each pass. If
+    there are R times as many unlabeled images as labeled ones (rounded), the labeled ones are listed R times, and pass
+    p over them shows view p // R of copy p % R. So each has K R augmentations.
 
     Unlabeled branches get neither labels nor paths of labels. An image that cannot be read ends the run with an error
     that names it. Unlabeled images that cannot be read are skipped with a warning, and replaced by the next one of the
@@ -56,8 +57,8 @@ class SemiSupervisedDataset(Dataset):
         view_seed: Seed of the augmentations, as for :class:`ViewDataset`.
 
     Attributes:
-        images: All images, each once for each pipeline that it goes through, as a :class:`ViewDataset`: the labeled
-            ones, then the unlabeled ones of each distinct pipeline. The numbers in ``metainfo['view']`` are theirs.
+        images: All images, as a :class:`ViewDataset`: the R copies of the labeled ones, then the unlabeled ones, once
+            for each distinct pipeline. The numbers in ``metainfo['view']`` are theirs.
         labeled: Indices of the labeled images in the data set ``labeled``, ascending.
         unlabeled: Indices of the unlabeled images in the data set ``unlabeled``, or in ``labeled`` if there is none.
 
@@ -102,13 +103,14 @@ class SemiSupervisedDataset(Dataset):
             self.unlabeled = np.arange(len(self._unlabeled_images))
         self._check_lists()
         self._passed_over: set[str] = set()
-        parts = [_Labeled(self._labeled_images, self.labeled)]
+        self._copies = max(1, round(len(self.unlabeled) / len(self.labeled)))
+        parts = [_Labeled(self._labeled_images, self.labeled)] * self._copies
         starts: dict[int, int] = {}  # number of the first image, by the first branch with that pipeline
         self._branches: list[_Branch] = []
         firsts = [list(unlabeled_pipelines).index(pipeline) for pipeline in unlabeled_pipelines]
         for number, first in enumerate(firsts):
             if number == first:
-                starts[number] = len(self.labeled) + len(starts) * len(self.unlabeled)
+                starts[number] = self._copies * len(self.labeled) + len(starts) * len(self.unlabeled)
                 key = f'unlabeled_pipelines[{number}]'
                 parts.append(_Unlabeled(self._unlabeled_images, self.unlabeled, transforms[number], key))
             self._branches.append(_Branch(starts[first], firsts.count(first), firsts[:number].count(first)))
@@ -148,7 +150,8 @@ class SemiSupervisedDataset(Dataset):
     def __getitem__(self, n: int) -> dict[str, Any]:
         epoch, place = divmod(n, len(self.labeled))
         order = permutation(self.seed, LABELED, epoch, len(self.labeled))
-        labeled = self._view(int(order[place]), epoch)
+        view, copied = divmod(epoch, self._copies)
+        labeled = self._view(copied * len(self.labeled) + int(order[place]), view)
         taken: set[int] = set()
         return dict(labeled=labeled, unlabeled=[self._draw(n, number, taken) for number in range(len(self._branches))])
 

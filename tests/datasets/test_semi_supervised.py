@@ -175,24 +175,24 @@ def numbers(item):
 
 
 def test_views_are_numbered_and_equal_pipelines_share_them(root):
-    """Three labeled images, then nine unlabeled ones for each distinct pipeline."""
+    """Three labeled images three times, then nine unlabeled ones for each distinct pipeline."""
     same, two = build(root, [WEAK, WEAK]), build(root, [WEAK, STRONG])
-    assert len(same.images) == 3 + 9 and len(two.images) == 3 + 9 + 9
+    assert len(same.images) == 9 + 9 and len(two.images) == 9 + 9 + 9
     for data in (same, two):
         for n in (0, 8, 9, 40):
             item = data[n]
             (labeled, passed), first, second = numbers(item)
-            assert labeled < 3 and passed == n // 3 and 3 <= first[0] < 12
+            assert (labeled // 3, passed) == (n // 3 % 3, n // 9) and 9 <= first[0] < 18
             if data is same:
-                assert 3 <= second[0] < 12 and (first[1], second[1]) == (2 * (n // 9), 2 * (n // 9) + 1)
+                assert 9 <= second[0] < 18 and (first[1], second[1]) == (2 * (n // 9), 2 * (n // 9) + 1)
             else:
-                assert 12 <= second[0] < 21 and first[1] == second[1] == n // 9
+                assert 18 <= second[0] < 27 and first[1] == second[1] == n // 9
             for (image, number), part in zip(numbers(item), (item['labeled'], *item['unlabeled'])):
                 again = data.images.view(image, number)
                 assert torch.equal(again['inputs'], part['inputs']) and name(again) == name(part)
                 assert again['data_samples'].keys() == part['data_samples'].keys()
     listed = [leaf.get_data_info(index)['img_path'] for leaf, index in listed_images(same.images)]
-    assert [Path(path).stem for path in listed] == [name(same.images.view(image, 0)) for image in range(12)]
+    assert [Path(path).stem for path in listed] == [name(same.images.view(image, 0)) for image in range(18)]
     assert 'pixels' not in same[0]['labeled']['data_samples']
 
 
@@ -201,14 +201,14 @@ def test_a_number_of_views_makes_them_come_back_in_new_pairs(root):
     other = build(root, [WEAK, WEAK], views=3, view_seed=7)
     other.seed = 1
     seen, pairs, shown = {}, set(), set()
-    for n in range(54):  # six passes
+    for n in range(54):  # six passes over the unlabeled images
         item = data[n]
         for key, part in zip(numbers(item), (item['labeled'], *item['unlabeled'])):
             pixels = part['data_samples'].pixels
             assert seen.setdefault(key, pixels) == pixels == zlib.crc32(part['inputs'].numpy())
         pairs.add(tuple(image for image, _ in numbers(item)))
         shown.update(key for key in numbers(item))
-    assert shown == {(image, number) for image in range(12) for number in range(3)} and len(pairs) > 40
+    assert shown == {(image, number) for image in range(18) for number in range(3)} and len(pairs) > 40
     for n in range(54):  # the seed of the run changes the pairs, not the views
         item = other[n]
         assert all(
