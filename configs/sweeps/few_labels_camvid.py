@@ -21,8 +21,11 @@ _terms = [
 candidates = dict(alone='mmseg_kd::camvid/lite0_camvid_9_labels.py')
 for _name in _terms:
     candidates[_name] = dict(config=_setup, terms=_name, options=_fast)
-# Other shares, and the published weights of terms whose own files read modules that this student lacks.
+# Other shares and temperatures, and the published weights of terms whose own files read modules that this student
+# lacks.
 _changed = dict(
+    pi_temperature_4=('pi_tuned', {'model.terms.loss_pi.loss.temperature': 4.0}),
+    cwd_temperature_1=('cwd_tuned', {'model.terms.loss_cwd.loss.temperature': 1.0}),
     cwd_70=('cwd_tuned', {'model.terms.loss_cwd.weight.share': 0.7}),
     dist_60=('dist_tuned', {'model.terms.loss_dist.weight.share': 0.6}),
     dist_published=('dist_tuned', {'model.terms.loss_dist.weight': 1.0}),
@@ -42,6 +45,6 @@ stages = [
     dict(name='one_seed', candidates=list(candidates), seeds=[1]),
     dict(
         name='more_seeds',
-        candidates=['alone', 'cwd_tuned', 'cwd_at_tuned', 'cwd', 'dist_published', 'cwd_at_tuned_labeling'],
+        candidates=['alone', 'cwd_tuned', 'cwd_at_tuned', 'cwd', 'dist_60', 'dist_published', 'cwd_at_tuned_labeling'],
         seeds=[2, 3]),
 ]
