@@ -1,6 +1,4 @@
-_base_ = ['../_base_/setups/semi_lite0_camvid.py', '../_base_/terms/semi_cps_camvid.py']
-
-_base_.unlabeled_terms.loss_cps.loss.class_weight = _base_.class_weight
+_base_ = ['../_base_/setups/semi_lite0_camvid.py', '../_base_/terms/semi_cps.py']
 model = dict(
     _delete_=True,
     type=_base_.distiller,
