@@ -37,6 +37,7 @@ DEFAULTS = {
     'MaxPairWiseKDLoss': dict(kernel=2),
     'PairWiseKDLoss': dict(kernel=2),
     'PixelWiseKDLoss': dict(temperature=1.0),
+    'PseudoLabelLoss': dict(class_weight=None),
     'RawHolisticKDLoss': dict(penalty=10.0, critic_scale=0.1),
     'RegionContentLoss': dict(grid=7),
     'SALCAttentionLoss': dict(size=(32, 64), temperature=0.1),

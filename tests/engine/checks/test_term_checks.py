@@ -1,4 +1,4 @@
-"""Terms against the optimizer and the length of training."""
+"""Terms against the student's own losses, the optimizer and the length of training."""
 
 from stock_trainings import ITERATIONS, config
 
@@ -48,3 +48,22 @@ def test_shares_of_the_gradient_are_checked_through_their_schedules():
     assert 'loss_x.weight.share + model.terms.loss_y.weight.share must be below 1' in text and 'is 1.2' in text
     settings.model.terms.loss_y.weight.share.begin = 0.6
     assert check_terms(settings, training_loop(settings)).refusals == []
+
+
+def test_pseudo_labels_have_the_weights_of_the_students_classes():
+    """On CamVid, multi-granularity distillation without them had lost two rare classes after half of the training."""
+    weighted = dict(type='CrossEntropyLoss', class_weight=[1.0, 3.0])
+
+    def warnings(student_loss, teacher=True, **loss):
+        student = dict(type='EncoderDecoder', decode_head=dict(loss_decode=student_loss))
+        term = dict(PI, loss=dict(type='PseudoLabelLoss', **loss))
+        model = dict(type='SemiSupervisedDistiller', student=student, unlabeled_terms=dict(loss_u=term))
+        settings = config(ITERATIONS, model=dict(model, teacher=dict(config='teacher.py')) if teacher else model)
+        return check_terms(settings, training_loop(settings)).warnings
+
+    (text,) = warnings(weighted)
+    assert text.startswith('model.unlabeled_terms.loss_u.loss (PseudoLabelLoss) has no class_weight, but')
+    assert 'but model.student.decode_head.loss_decode.class_weight is set' in text
+    assert warnings(weighted, class_weight=[1.0, 3.0]) == warnings(dict(type='CrossEntropyLoss')) == []
+    assert 'loss_decode[1].class_weight is set' in warnings([dict(type='DiceLoss'), weighted])[0]
+    assert warnings(dict(weighted, class_weight=None)) == warnings(weighted, teacher=False) == []
