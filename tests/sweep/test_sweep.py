@@ -336,7 +336,8 @@ def disturb(place, kills, seed):
         if chance.random() < 0.8:  # otherwise the worker may open the database or wait
             until(lambda: not worker.is_alive() or place.training() and alive(place.training()))
         worker.join(chance.uniform(0.0, 0.5))
-        assert worker.is_alive(), 'the sweep was over before the kills were'
+        if not worker.is_alive():  # a busy machine let this process wait until the sweep was over
+            break
         victims = chance.choice(['worker', 'training', 'both', 'stop'])
         training = place.training()
         if victims == 'stop':
@@ -360,7 +361,7 @@ def disturb(place, kills, seed):
     return place.run()
 
 
-@pytest.mark.parametrize('kills, pace', [(5, 0.02), pytest.param(20, 0.1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('kills, pace', [(5, 0.05), pytest.param(20, 0.1, marks=pytest.mark.slow)])
 def test_kills_at_random_moments_do_not_change_the_result(kills, pace, workplace, undisturbed, monkeypatch):
     monkeypatch.setenv('PACE', str(pace))
     monkeypatch.setattr('mmseg_kd.sweep.storage.LOCK_GRACE', 3)
