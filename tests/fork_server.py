@@ -121,7 +121,10 @@ def client(address, *arguments):
     if not arguments or arguments[0].startswith('-') and arguments[0] not in OPTIONS:
         os.execv(sys.executable, [sys.executable, *arguments])
     connection = socket.socket(socket.AF_UNIX)
-    connection.connect(address)
+    try:
+        connection.connect(address)
+    except ConnectionRefusedError:
+        ended(address)
     request = json.dumps(dict(arguments=arguments, folder=os.getcwd(), environment=dict(os.environ))).encode()
     streams = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [0, 1, 2]))]
     connection.sendmsg([len(request).to_bytes(8, 'big')], streams)
@@ -129,8 +132,7 @@ def client(address, *arguments):
     answers = connection.makefile('r')
     pid = answers.readline()
     if not pid:
-        with open(address + '.log') as log:
-            raise SystemExit(f'the fork server has ended: {log.read()[-3000:]}')
+        ended(address)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, lambda number, _: os.kill(int(pid), number))
     status = answers.readline()
@@ -139,6 +141,11 @@ def client(address, *arguments):
         signal.signal(-code, signal.SIG_DFL) if -code not in (signal.SIGKILL, signal.SIGSTOP) else None
         os.kill(os.getpid(), -code)
     os._exit(code)
+
+
+def ended(address):
+    with open(address + '.log') as log:
+        raise SystemExit(f'the fork server has ended: {log.read()[-3000:]}')
 
 
 # The server
@@ -212,19 +219,30 @@ def import_everything():
     os.fsync = lambda descriptor: None
 
 
+def receive(connection):
+    """Standard streams and request of a client. The request is None if the client was killed before it was sent."""
+    streams = array.array('i')
+    try:
+        size, ancillary, *_ = connection.recvmsg(8, socket.CMSG_SPACE(3 * 4))
+        for *_, descriptors in ancillary:
+            streams.frombytes(descriptors)
+        return streams, json.loads(connection.makefile('rb').read(int.from_bytes(size, 'big')))
+    except (OSError, ValueError):
+        return streams, None
+
+
 def fork(program, connection, others):
     """The process id of a fork, which never returns from here; None if the client has gone."""
-    size, ancillary, *_ = connection.recvmsg(8, socket.CMSG_SPACE(3 * 4))
-    if not ancillary:
-        connection.close()
-        return None
-    streams = array.array('i', ancillary[0][2])
-    request = json.loads(connection.makefile('rb').read(int.from_bytes(size, 'big')))
-    pid = os.fork()
-    if pid:
+    streams, request = receive(connection)
+    pid = os.fork() if request else None
+    if pid != 0:
         for stream in streams:
             os.close(stream)
-        connection.sendall(f'{pid}\n'.encode())
+        if pid is None:
+            connection.close()
+        else:
+            with contextlib.suppress(OSError):  # the selector sees that the client has gone, and the fork is killed
+                connection.sendall(f'{pid}\n'.encode())
         return pid
     try:
         os.setsid()

@@ -1,7 +1,10 @@
 """A fork of the server is, to whoever starts it, a Python of its own."""
 
+import array
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +70,23 @@ def test_a_killed_one_is_dead_before_the_next_one_starts(number, tmp_path):
     alive = python('-c', 'import os, sys; print(os.path.exists(f"/proc/{sys.argv[1]}"))', path.read_text())
     assert alive.stdout == 'False\n'
     process.stdout.close()
+
+
+@pytest.mark.parametrize('part', [0.0, 0.5, 1.0])
+def test_a_client_that_is_killed_while_it_asks_does_not_end_the_server(part, tmp_path):
+    started = tmp_path / 'started'
+    arguments = ['-c', NOTE + 'import time; time.sleep(600)', str(started)]
+    request = json.dumps(dict(arguments=arguments, folder='/', environment={})).encode()
+    with socket.socket(socket.AF_UNIX) as connection, open(os.devnull, 'w') as null:
+        connection.connect(str(Path(forked_python()).parent / 'socket'))
+        if part:
+            streams = array.array('i', [null.fileno()] * 3)
+            connection.sendmsg(
+                [len(request).to_bytes(8, 'big')], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams.tobytes())]
+            )
+            connection.sendall(request[: int(part * len(request))])
+    assert python('-c', 'print("alive")').stdout == 'alive\n'
+    assert not started.exists() or not os.path.exists(f'/proc/{started.read_text()}')
 
 
 def note(rank, folder):
