@@ -77,6 +77,7 @@ def examine(
     samples: int = 32,
     seconds: float = 60.0,
     distributed: bool = False,
+    views: int | None = None,
     out: TextIO | None = None,
 ) -> bool:
     """Run all checks and print their findings, and then tables of modules, losses and the cost of a step.
@@ -90,6 +91,7 @@ def examine(
         samples: number of label maps to read from each data set.
         seconds: time limit of the teacher's mIoU and of the timed steps, each.
         distributed: whether the training has several processes; then parameters without a gradient are a failure.
+        views: number of views whose teacher outputs are stored before the training; None if none are.
         out: output stream; standard output if None.
 
     Returns:
@@ -97,14 +99,14 @@ def examine(
     """
     config, diagnosis = copy.deepcopy(config), Diagnosis(out or sys.stdout)
     with _undisturbed(config), tempfile.TemporaryDirectory() as folder:
-        tables = _examine(diagnosis, config, images, samples, seconds, distributed, folder)
+        tables = _examine(diagnosis, config, images, samples, seconds, distributed, views, folder)
     for title, table in tables.items():
         diagnosis.write(f'\n{title}\n\n{table}')
     diagnosis.write(f'\n{diagnosis.verdict()}')
     return not diagnosis.failed
 
 
-def check_before_training(config: Config) -> None:
+def check_before_training(config: Config, views: int | None = None) -> None:
     """Examine a config in each process of a training before it starts; only the first process prints.
 
     Call this before the Runner is built: before the process group exists, processes cannot wait for each other. Another
@@ -112,6 +114,7 @@ def check_before_training(config: Config) -> None:
 
     Args:
         config: training config with ``launcher``.
+        views: number of views whose teacher outputs are stored before the training; None if none are.
 
     Raises:
         SystemExit: with status 1, if a finding would ruin the run.
@@ -120,7 +123,7 @@ def check_before_training(config: Config) -> None:
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank % torch.cuda.device_count())
     quiet = io.StringIO()
-    if not examine(config, distributed=config.launcher != 'none', out=quiet if rank else None):
+    if not examine(config, distributed=config.launcher != 'none', views=views, out=quiet if rank else None):
         for line in quiet.getvalue().splitlines():
             if line.startswith(FAILED):  # which the first process may not have found
                 print(f'rank {rank}: {line}', file=sys.stderr)
@@ -167,7 +170,14 @@ def _report_problems(report: Reporter, problems: Problems, success: str) -> None
 
 
 def _examine(
-    diagnosis: Diagnosis, config: Config, images: int, samples: int, seconds: float, distributed: bool, folder: str
+    diagnosis: Diagnosis,
+    config: Config,
+    images: int,
+    samples: int,
+    seconds: float,
+    distributed: bool,
+    views: int | None,
+    folder: str,
 ) -> dict[str, str]:
     run, device, distilled = diagnosis.run, get_device(), 'teacher' in (config.get('model') or {})
     run('versions', check_versions, device)
@@ -236,7 +246,7 @@ def _examine(
     run('unlabeled images', check_unlabeled, config, model, train, ignore_index, needs=[parts])
     run('unused parameters', check_unused, config, model, batch, distributed, needs=[parts])
     run('validation', check_validation, config, model, val)
-    cost = run('step', check_cost, config, model, optimizer, train, batch, loading, parts, seconds)
+    cost = run('step', check_cost, config, model, optimizer, train, batch, loading, parts, seconds, views)
 
     tables = {}
     mapped = '' if isinstance(networks, Missing) else class_table(networks)

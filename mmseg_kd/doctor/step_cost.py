@@ -66,6 +66,7 @@ def check_cost(
     loading: float,
     parts: list[Part],
     seconds: float,
+    views: int | None = None,
 ) -> Cost:
     """Measure time and memory of training steps, with and without distillation.
 
@@ -79,6 +80,7 @@ def check_cost(
         loading: seconds to load a batch.
         parts: losses from :func:`check_losses`; if one of them is not finite, later ones are not reported again.
         seconds: time limit, after which no further step starts.
+        views: number of views whose teacher outputs are stored before the training; None if none are.
     """
     device = next(model.parameters()).device
     teachers = getattr(model, 'teachers', {})
@@ -130,7 +132,7 @@ def check_cost(
     text = f'{cost.step:.3g} s, {memory / 2**30:.2f} GiB {"of the GPU" if counted else "held by the process"}'
     if total:
         text += f'; {total} steps take {duration(cost.step * total)}, without validation'
-        text += _advice(config, cost, total, loader)
+        text += _advice(config, cost, total, loader, views)
     if loading / workers > cost.step:
         report.warning(
             f'{text}; a batch takes {loading:.2f} s to load, so {workers} workers are too few: raise '
@@ -180,17 +182,25 @@ def iterations(config: Config, loader: DataLoader) -> int:
     return train.get('max_iters') or train.get('max_epochs', 0) * len(loader)
 
 
-def _advice(config: Config, cost: Cost, total: int, loader: DataLoader) -> str:
-    """What stored teacher outputs would save; '' if it is little, or if the config cannot read them."""
+def _advice(config: Config, cost: Cost, total: int, loader: DataLoader, views: int | None) -> str:
+    """What stored teacher outputs save or would save; '' if it is little, or if the config cannot read them."""
     if not cost.teachers or cache_obstacle(config) or reads_mixtures(config):
         return ''
-    saved = cost.teachers * (total - VIEWS * len(loader))
-    if saved < WORTH * cost.step * total:
+    saved = cost.teachers * (total - (views or VIEWS) * len(loader))
+    if views and saved < 0:
+        return (
+            f'; this shows each image {total / len(loader):.3g} times, so the teacher needs {duration(-saved)} more '
+            f'for {views} stored views than for the training: lower --views, or leave it out'
+        )
+    if not views and saved < WORTH * cost.step * total:
         return ''
-    return (
-        f'; the teacher takes {duration(cost.teachers * total)} of this, and {VIEWS} stored views of each image would '
-        f'save {duration(saved)} (--views {VIEWS} of tools/distill.py, or tools/cache_teacher.py)'
+    advice = (
+        f'the {views} stored views of each image (--views) save {duration(saved)}'
+        if views
+        else f'{VIEWS} stored views of each image would save {duration(saved)} (--views {VIEWS} of tools/distill.py, '
+        'or tools/cache_teacher.py)'
     )
+    return f'; the teacher takes {duration(cost.teachers * total)} of this, and {advice}'
 
 
 def _lower_rates(optimizer: OptimWrapper, config: Config) -> None:

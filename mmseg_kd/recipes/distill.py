@@ -57,7 +57,7 @@ def distill(args: argparse.Namespace) -> None:
     args.config, args.terms, args.work_dir = str(file), None, str(folder)
     config = training_config(args)
     if not args.resume:  # a run that has begun has passed
-        check_before_training(config)
+        check_before_training(config, args.views)
     if args.dry_run:
         if first:
             same = f'tools/train.py {file} {as_arguments(args.cfg_options) if args.cfg_options else ""}'.rstrip()

@@ -618,7 +618,7 @@ def test_every_member_of_an_ensemble_is_checked(config):
 
 def test_the_check_before_training_stops_it(config, capsys, monkeypatch):
     examined = 'mmseg_kd.doctor.doctor.examine'
-    monkeypatch.setattr(examined, lambda config, distributed, out: print(distributed, file=out))
+    monkeypatch.setattr(examined, lambda config, distributed, views, out: print(distributed, views, file=out))
     config.launcher = 'slurm'
     monkeypatch.setenv('SLURM_PROCID', '1')
     with pytest.raises(SystemExit) as stopped:
@@ -626,9 +626,9 @@ def test_the_check_before_training_stops_it(config, capsys, monkeypatch):
     assert stopped.value.code == 1 and capsys.readouterr().out == ''
     monkeypatch.setenv('SLURM_PROCID', '0')
     with pytest.raises(SystemExit):
-        check_before_training(config)
-    assert capsys.readouterr().out == 'True\n'
-    monkeypatch.setattr(examined, lambda config, distributed, out: not distributed)
+        check_before_training(config, views=5)
+    assert capsys.readouterr().out == 'True 5\n'
+    monkeypatch.setattr(examined, lambda config, distributed, views, out: not distributed)
     config.launcher = 'none'
     check_before_training(config)
 

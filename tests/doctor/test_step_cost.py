@@ -49,26 +49,43 @@ def test_steps_are_timed_and_their_faults_are_named(monkeypatch, loading, learni
 
 
 @pytest.mark.parametrize(
-    'iterations, teacher, sampler, advice',
+    'iterations, teacher, sampler, views, advice',
     [
         # Four batches hold all images, so five views cost the teacher 20 steps.
         (
             100,
             4.0,
             'InfiniteSampler',
+            None,
             'the teacher takes 7 min of this, and 5 stored views of each image would save 5 min',
         ),
-        (20, 4.0, 'InfiniteSampler', ''),
-        (25, 4.0, 'InfiniteSampler', ''),  # 20 s of 250
-        (100, 0.0, 'InfiniteSampler', ''),
-        (100, 4.0, None, ''),
+        (20, 4.0, 'InfiniteSampler', None, ''),
+        (25, 4.0, 'InfiniteSampler', None, ''),  # 20 s of 250
+        (100, 0.0, 'InfiniteSampler', None, ''),
+        (100, 4.0, None, None, ''),
+        (
+            100,
+            4.0,
+            'InfiniteSampler',
+            10,
+            'the teacher takes 7 min of this, and the 10 stored views of each image (--views) save 4 min',
+        ),
+        (
+            100,
+            4.0,
+            'InfiniteSampler',
+            40,
+            'this shows each image 25 times, so the teacher needs 4 min more for 40 stored views than for the training: '
+            'lower --views, or leave it out',
+        ),
     ],
 )
-def test_stored_views_are_advised_if_they_save_a_tenth_of_the_time(iterations, teacher, sampler, advice):
+def test_stored_views_are_advised_if_they_save_a_tenth_of_the_time(iterations, teacher, sampler, views, advice):
     loader = dict(dataset=dict(type='CamVidDataset'), sampler=dict(type=sampler) if sampler else None)
     config = Config(dict(model=dict(type='Distiller', teacher=dict(config='t.py')), train_dataloader=loader))
-    text = step_cost._advice(config, Cost(step=10.0, teachers=teacher, student=5.0, memory=0), iterations, [0] * 4)
-    assert re.sub(r'^; | \(.*', '', text) == advice
+    cost = Cost(step=10.0, teachers=teacher, student=5.0, memory=0)
+    text = step_cost._advice(config, cost, iterations, [0] * 4, views)
+    assert re.sub(r'^; | \(--views 5.*', '', text) == advice
 
 
 @pytest.mark.parametrize('begin, rate', [(0, 0.02), (5, 0.2)])

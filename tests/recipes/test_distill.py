@@ -106,6 +106,7 @@ def test_the_teacher_answers_once_for_some_views_before_the_training(own, tmp_pa
     assert written.model.teacher.cache == str(tmp_path / 'run' / 'cache')
     captured = capsys.readouterr()
     assert '4 images x 2 views' in captured.err and 'complete: ' in captured.err
+    assert 'stored views' in captured.out and '--views 5' not in captured.out
     assert [line.split('|')[1].strip() for line in (tmp_path / 'run' / 'outcome.md').read_text().splitlines()[2:]] == [
         'teacher',
         'student now',
