@@ -586,21 +586,21 @@ def test_compact_network_is_trained_as_published(way):
     assert (jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue) == (0.2, 0.2, 0.2, 0.1)
 
 
-@pytest.mark.parametrize('data,seeds', [('camvid', 2), ('digits', 3)])
+@pytest.mark.parametrize('data,seeds', [('camvid', 1), ('digits', 3)])
 def test_compact_sweeps_repeat_all_ways_and_search_nothing(data, seeds):
     sweep = Config.fromfile(ROOT / f'configs/sweeps/compact_{data}.py')
     published, tuned = sweep.stages
     assert published.candidates == list(WAYS) and tuned.candidates == [f'{way}_tuned' for way in ('feature', 'both')]
-    assert {name: Path(leaf).stem for name, leaf in sweep.candidates.items()} == {
+    leaves = {name: leaf if isinstance(leaf, str) else leaf.config for name, leaf in sweep.candidates.items()}
+    assert {name: Path(leaf).stem for name, leaf in leaves.items()} == {
         way: f'{way}_{data}' for way in [*published.candidates, *tuned.candidates]
     }
     assert not any('space' in stage for stage in sweep.stages) and len(sweep.seeds) == seeds
 
 
-@pytest.mark.parametrize('data', ['camvid', 'digits'])
-def test_scaled_compact_sweeps_differ_in_the_factor_alone(data):
-    sweep, scaled = (Config.fromfile(ROOT / f'configs/sweeps/compact_{data}{end}.py') for end in ('', '_scaled'))
-    published = read(f'compact/response_{data}.py').model.terms.loss_response
+def test_the_scaled_compact_sweep_differs_in_the_factor_alone():
+    sweep, scaled = (Config.fromfile(ROOT / f'configs/sweeps/compact_digits{end}.py') for end in ('', '_scaled'))
+    published = read('compact/response_digits.py').model.terms.loss_response
     assert scaled.options.pop('model.terms.loss_response.weight') == pytest.approx(
         published.weight * published.loss.temperature**2
     )

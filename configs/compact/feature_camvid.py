@@ -1,2 +1,2 @@
-_base_ = ['../_base_/setups/r18_compact_camvid.py', '../_base_/terms/compact.py']
+_base_ = ['../_base_/setups/lite2_compact_camvid.py', '../_base_/terms/compact.py']
 model = dict(terms=dict(loss_feature=_base_.terms.loss_feature))

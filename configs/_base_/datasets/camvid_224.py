@@ -1,7 +1,7 @@
 _base_ = './camvid_240x180.py'
 
-# The augmentation of `voc12_224.py`. Images are a third larger than those of `camvid/r18_camvid.py`, so this teacher
-# sees them at `scale=0.75`.
+# The augmentation of `voc12_224.py`. Images have two thirds of the size of those of `camvid/lite2_camvid.py`, so this
+# teacher sees them at `scale=1.5`.
 crop_size = (224, 224)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
