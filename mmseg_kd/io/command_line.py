@@ -72,6 +72,36 @@ def parse_option(value: str) -> Any:
     return DictAction._parse_iterable(value)
 
 
+def as_arguments(options: dict[str, Any]) -> list[str]:
+    """The arguments of ``--cfg-options`` for options by dotted key. :func:`parse_option` makes the same values of them.
+
+    Args:
+        options: Values by dotted key.
+
+    Raises:
+        ValueError: If an option cannot have such a value.
+
+    Example:
+        >>> as_arguments({'optimizer.lr': 0.1, 'data_root': 'my images', 'sizes': [1, 2]})
+        ['optimizer.lr=0.1', 'data_root=my images', 'sizes=[1,2]']
+    """
+    texts = []
+    for key, value in options.items():
+        text = _text(value)
+        try:
+            read = parse_option(text)
+            passes = read == value and type(read) is type(value)
+        except (ValueError, SyntaxError, AssertionError, RecursionError):  # brackets and quotation marks in words
+            passes = False
+        if not passes:
+            raise ValueError(
+                f'{key} must be a value that --cfg-options can pass on (numbers, words, lists and dicts of them), '
+                f'but is {value!r}; write it into a config, and take that config'
+            )
+        texts.append(f'{key}={text}')
+    return texts
+
+
 def add_options(parser: argparse.ArgumentParser, what: str = 'of the config') -> None:
     """Add ``--cfg-options``.
 
@@ -82,6 +112,14 @@ def add_options(parser: argparse.ArgumentParser, what: str = 'of the config') ->
     parser.add_argument(
         '--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE', help=f'override settings {what}'
     )
+
+
+def _text(value: Any) -> str:
+    text = str(value)
+    if isinstance(value, (list, tuple)):
+        inner = ','.join(map(_text, value))
+        text = f'[{inner}]' if isinstance(value, list) else f'({inner})'
+    return repr(value) if '{' in text else text
 
 
 def add_arguments(parser: argparse.ArgumentParser, config: bool = True) -> None:

@@ -20,8 +20,8 @@ from ..models import read_class_map
 from .distillation_config import TeacherChoice, distillation_config
 from .method_choice import choose_method
 from .outcome import outcome_table
-from .student_options import as_arguments, distillation_options, student_options
-from .training import train, training_config
+from .student_options import distillation_options, student_options
+from .training import train, training_command, training_config
 
 
 def distill(args: argparse.Namespace) -> None:
@@ -60,8 +60,10 @@ def distill(args: argparse.Namespace) -> None:
         check_before_training(config, args.views)
     if args.dry_run:
         if first:
-            same = f'tools/train.py {file} {as_arguments(args.cfg_options) if args.cfg_options else ""}'.rstrip()
-            print(f'\nnothing was trained (--dry-run); train with the same command without it, or {same}')
+            print(
+                '\nnothing was trained (--dry-run); train with the same command without it, or '
+                f'{training_command(args)}'
+            )
         return
     if args.views:
         start_processes(config)

@@ -1,6 +1,5 @@
 """Options of a student's config, and where the config of its distillation has them."""
 
-import shlex
 from typing import Any
 
 from mmengine.config import Config
@@ -50,19 +49,6 @@ def distillation_options(options: dict[str, Any], config: Config, unlabeled: boo
                 key = LABELED + key.removeprefix(DATA_SET)
         moved[key] = value
     return moved
-
-
-def as_arguments(options: dict[str, Any]) -> str:
-    """Options as they are written on a command line.
-
-    Args:
-        options: Values by dotted key.
-
-    Example:
-        >>> as_arguments({'model.teacher.dtype': 'bfloat16', 'train_dataloader.dataset.data_root': 'my images'})
-        "--cfg-options model.teacher.dtype=bfloat16 'train_dataloader.dataset.data_root=my images'"
-    """
-    return ' '.join(['--cfg-options', *(shlex.quote(f'{key}={value}') for key, value in options.items())])
 
 
 def _of_distillation(key: str, config: Config) -> bool:

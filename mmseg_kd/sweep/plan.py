@@ -17,7 +17,7 @@ from ..cache import encoding
 from ..engine.checks import check_config
 from ..engine.metric_names import metric_names
 from ..engine.setup_terms import read_setup
-from ..io.command_line import parse_option
+from ..io.command_line import as_arguments
 from ..io.configs import read_config
 from .budget import KINDS, stretch, value_at
 from .caches import check_sharing
@@ -197,45 +197,10 @@ def flatten(options: dict[str, Any], prefix: str = '') -> dict[str, Any]:
     return flat
 
 
-def as_arguments(options: dict[str, Any]) -> list[str]:
-    """Arguments of ``--cfg-options`` for options by dotted key.
-
-    Raises:
-        ValueError: if ``--cfg-options`` would parse a value as another one.
-
-    Example:
-        >>> as_arguments({'optimizer.lr': 0.1, 'train_cfg.max_iters': 100})
-        ['optimizer.lr=0.1', 'train_cfg.max_iters=100']
-    """
-    texts = []
-    for key, value in options.items():
-        text = _text(value)
-        try:
-            read = parse_option(text)
-            passes = read == value and type(read) is type(value)
-        except (ValueError, SyntaxError, AssertionError, RecursionError):  # brackets and quotation marks in words
-            passes = False
-        if not passes:
-            raise ValueError(
-                f'{key} must be a value that --cfg-options can pass on (numbers, words, lists and dicts of them), '
-                f'but is {value!r}; write a config with this value, and use it as config of the candidate'
-            )
-        texts.append(f'{key}={text}')
-    return texts
-
-
 @functools.cache
 def _parse(config: str, terms: str | None) -> Config:
     """Cached, because MMEngine reads fifty metafiles for every base of the form ``mmseg::...``."""
     return read_setup(config, terms)
-
-
-def _text(value: Any) -> str:
-    text = str(value)
-    if isinstance(value, (list, tuple)):
-        inner = ','.join(map(_text, value))
-        text = f'[{inner}]' if isinstance(value, list) else f'({inner})'
-    return repr(value) if '{' in text else text
 
 
 def _candidate(name: str, value: Any, common: dict[str, Any]) -> Candidate:

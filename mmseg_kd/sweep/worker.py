@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..io.command_line import as_arguments
 from ..io.files import write_atomically
 from ..io.progress import duration
 from .board import Board
 from .budget import stretch
 from .leases import Lease, LeaseLost, Leases
-from .plan import as_arguments
 from .progress import SweepProgress
 from .recorded_values import check_values
 from .study import Study

@@ -2,7 +2,7 @@ import argparse
 
 import pytest
 
-from mmseg_kd.io.command_line import add_arguments, check_files, setup_file, terms_file
+from mmseg_kd.io.command_line import add_arguments, as_arguments, check_files, setup_file, terms_file
 from mmseg_kd.io.configs import config_file
 
 
@@ -72,3 +72,37 @@ def test_an_option_that_cannot_be_read_is_named(entry, message, capsys):
 
 def test_options_add_up():
     assert parsed('a.py', '--cfg-options', 'a=1', '--cfg-options', 'b=2').cfg_options == dict(a=1, b=2)
+
+
+@pytest.mark.parametrize(
+    'value, text',
+    [
+        (0.1, '0.1'),
+        (5e-6, '5e-06'),
+        (3, '3'),
+        (2.0, '2.0'),
+        (True, 'True'),
+        (None, 'None'),
+        ('logits', 'logits'),
+        (['a', 'b'], '[a,b]'),
+        ((0.9, 0.99), '(0.9,0.99)'),
+        ([(1, 2), [3]], '[(1,2),[3]]'),
+        ([], '[]'),
+        ((1,), '(1)'),
+        ('with space', 'with space'),
+        ('a{b', "'a{b'"),
+        (dict(a=1), "{'a': 1}"),
+        ([dict(b=1, c=(2, 'd e'))], "[{'b': 1, 'c': (2, 'd e')}]"),
+    ],
+)
+def test_values_reach_the_training_unchanged(value, text):
+    assert as_arguments({'a.b': value}) == [f'a.b={text}']
+    assert parsed('a.py', '--cfg-options', f'a.b={text}').cfg_options == {'a.b': value}
+
+
+@pytest.mark.parametrize(
+    'value', ['1', 'a,b', ' a', ['a b'], ['a(b'], [dict(b=1), float('nan')], float('inf') - float('inf')]
+)
+def test_a_value_that_would_be_parsed_as_another_one_is_refused(value):
+    with pytest.raises(ValueError, match='a.b must be a value that --cfg-options can pass on'):
+        as_arguments({'a.b': value})

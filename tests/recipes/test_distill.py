@@ -33,7 +33,8 @@ def test_a_dry_run_writes_the_config_and_checks_it(own, tmp_path, capsys):
     out = capsys.readouterr().out
     assert 'with the terms of "cwd_at_tuned": the divergence of every class map' in out and 'ready to train' in out
     assert '| ground |' in out and 'nothing was trained (--dry-run)' in out
-    assert out.endswith('train.py ' + str(next((tmp_path / 'run' / 'config').iterdir())) + '\n')
+    file, run = next((tmp_path / 'run' / 'config').iterdir()), tmp_path / 'run'
+    assert out.endswith(f'tools/train.py {file} --work-dir {run}\n')
     assert [path.name for path in (tmp_path / 'run').iterdir()] == ['config']
 
 
@@ -49,7 +50,7 @@ def test_the_work_dir_of_the_options_counts_unless_the_command_line_has_its_own(
 
 def test_a_dry_run_says_which_options_the_config_needs(own, tmp_path, capsys):
     distill(arguments(own, tmp_path, '--dry-run', '--cfg-options', 'randomness.seed=3', 'model.backbone.depth=18'))
-    end = '.py --cfg-options randomness.seed=3 model.student.backbone.depth=18\n'
+    end = f'.py --work-dir {tmp_path / "run"} --cfg-options randomness.seed=3 model.student.backbone.depth=18\n'
     assert capsys.readouterr().out.endswith(end)
 
 

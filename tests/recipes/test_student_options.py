@@ -1,11 +1,7 @@
-import argparse
-import shlex
-
 import pytest
 from mmengine.config import Config
 
-from mmseg_kd.io.command_line import add_options
-from mmseg_kd.recipes.student_options import as_arguments, distillation_options, student_options
+from mmseg_kd.recipes.student_options import distillation_options, student_options
 
 ALONE = Config(dict(model=dict(type='EncoderDecoder'), train_dataloader=dict(dataset=dict(type='CamVidDataset'))))
 JOINED = Config(dict(train_dataloader=dict(dataset=dict(type='ConcatDataset', datasets=[]))))
@@ -45,10 +41,3 @@ def test_settings_of_the_distillation_stay_and_are_none_of_the_students(key):
 def test_the_last_value_of_two_keys_for_one_setting_counts():
     options = {'model.backbone.depth': 18, 'model.student.backbone.depth': 34}
     assert distillation_options(options, ALONE) == {'model.student.backbone.depth': 34}
-
-
-def test_written_options_are_read_as_they_were():
-    options = dict(lr=0.1, root='my images', steps=[{'type': 'Resize'}], sizes=[1, 2], flag=True)
-    parser = argparse.ArgumentParser()
-    add_options(parser)
-    assert parser.parse_args(shlex.split(as_arguments(options))).cfg_options == options

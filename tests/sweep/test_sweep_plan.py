@@ -1,7 +1,8 @@
 import pytest
 from mmengine.config import Config
 
-from mmseg_kd.sweep.plan import as_arguments, load_sweep
+from mmseg_kd.io.command_line import as_arguments
+from mmseg_kd.sweep.plan import load_sweep
 
 LR, TEMPERATURE = 'optim_wrapper.optimizer.lr', 'model.terms.loss_pi.loss.temperature'
 
@@ -188,39 +189,6 @@ def test_a_mistake_is_reported_in_one_line_that_names_the_key(changes, message, 
 def test_a_missing_config_is_reported(write):
     with pytest.raises(FileNotFoundError, match='no such config: nowhere.py'):
         write(candidates=dict(alone='nowhere.py'), stages=[STAGE])
-
-
-@pytest.mark.parametrize(
-    'value, text',
-    [
-        (0.1, '0.1'),
-        (5e-6, '5e-06'),
-        (3, '3'),
-        (2.0, '2.0'),
-        (True, 'True'),
-        (None, 'None'),
-        ('logits', 'logits'),
-        (['a', 'b'], '[a,b]'),
-        ((0.9, 0.99), '(0.9,0.99)'),
-        ([(1, 2), [3]], '[(1,2),[3]]'),
-        ([], '[]'),
-        ((1,), '(1)'),
-        ('with space', 'with space'),
-        ('a{b', "'a{b'"),
-        (dict(a=1), "{'a': 1}"),
-        ([dict(b=1, c=(2, 'd e'))], "[{'b': 1, 'c': (2, 'd e')}]"),
-    ],
-)
-def test_values_reach_the_training_unchanged(value, text):
-    assert as_arguments({'a.b': value}) == [f'a.b={text}']
-
-
-@pytest.mark.parametrize(
-    'value', ['1', 'a,b', ' a', ['a b'], ['a(b'], [dict(b=1), float('nan')], float('inf') - float('inf')]
-)
-def test_a_value_that_would_be_parsed_as_another_one_is_refused(value):
-    with pytest.raises(ValueError, match='a.b must be a value that --cfg-options can pass on'):
-        as_arguments({'a.b': value})
 
 
 @pytest.mark.parametrize('data', ['cityscapes', 'ade20k', 'voc12', 'voc12aug'])
