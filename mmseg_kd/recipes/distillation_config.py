@@ -209,7 +209,9 @@ def _base(name: str, folder: str | Path) -> str:
     shipped = str(config_file(f'{TERMS}/pi.py')).removesuffix('_base_/terms/pi.py')
     if name.startswith(shipped):
         return f'mmseg_kd::{name.removeprefix(shipped)}'
-    return os.path.relpath(name, folder)
+    # `..` leads out of the folder to which a link points, such as work_dirs on another disk.
+    place, file = os.path.split(name)
+    return os.path.relpath(os.path.join(os.path.realpath(place), file), os.path.realpath(folder))
 
 
 def _whole(config: Config, model: dict, method: Config) -> str:

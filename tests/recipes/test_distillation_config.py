@@ -23,6 +23,22 @@ def test_it_inherits_the_students_config_and_the_terms(own):
     assert model.teachers[''].checkpoint == str(own / 'teacher3.pth')
 
 
+@pytest.mark.parametrize('linked', ['run', 'student'])
+def test_folders_may_be_links(linked, own, tmp_path):
+    link, folder, student = tmp_path / 'link', tmp_path / 'run' / 'config', own / 'student.py'
+    link.symlink_to(tmp_path / 'another' / 'disk')
+    link.resolve().mkdir(parents=True)
+    if linked == 'run':
+        folder = link / 'config'
+    else:
+        (link / 'student.py').write_bytes(student.read_bytes())
+        student = link / 'student.py'
+    folder.mkdir(parents=True)
+    teacher = TeacherChoice(str(own / 'teacher3.py'), str(own / 'teacher3.pth'))
+    (folder / 'made.py').write_text(distillation_config(str(student), teacher, 'pi', folder))
+    assert Config.fromfile(folder / 'made.py').model.student == Config.fromfile(student).model
+
+
 def test_an_auxiliary_module_brings_its_optimizer(own):
     _, config = written(own, TeacherChoice(str(own / 'teacher3.py'), str(own / 'teacher3.pth')), 'skd')
     assert config.optim_wrapper.constructor == 'DistillOptimWrapperConstructor'
