@@ -17,7 +17,7 @@ from ..io.files import write_atomically
 from ..io.progress import ProgressLine
 from ..io.stop_signals import stop_signals
 from ..models import read_class_map
-from .distillation_config import TeacherChoice, distillation_config
+from .distillation_config import TeacherChoice, can_label, distillation_config, student_classes
 from .method_choice import choose_method
 from .outcome import outcome_table
 from .student_options import distillation_options, student_options
@@ -44,7 +44,11 @@ def distill(args: argparse.Namespace) -> None:
     options = student_options(args.cfg_options or {}, student_config)
     args.cfg_options = distillation_options(args.cfg_options or {}, student_config, args.unlabeled is not None)
     merge_options(student_config, options)
-    choice = choose_method(args.method, student_config, read_config(teacher.name) if teacher.is_config else None)
+    teacher_config = read_config(teacher.name) if teacher.is_config else None
+    without_labels = args.unlabeled is not None and not can_label(
+        teacher, student_config, student_classes(student_config, args.student)
+    )
+    choice = choose_method(args.method, student_config, teacher_config, without_labels)
     name = run_name(Path(args.student.rpartition('::')[2]).name, choice.terms)
     folder = Path(args.work_dir or args.cfg_options.get('work_dir') or f'work_dirs/{name}')
     # MMEngine writes the whole config to the folder under the same name.

@@ -104,6 +104,19 @@ def student_classes(config: Config, name: str) -> list[str]:
     return list(facts.get('classes') or ())
 
 
+def can_label(teacher: TeacherChoice, student: Config, classes: Sequence[str]) -> bool:
+    """Whether a teacher can label images for a student during the training.
+
+    It must know all classes, and the student must be able to have the label 254 for unknown ones.
+
+    Args:
+        teacher: The teacher.
+        student: Config of the student.
+        classes: The names of the student's classes.
+    """
+    return teacher.knows_all_classes and len(classes) <= UNKNOWN_INDEX != ignored_label(student.model)
+
+
 def distillation_config(
     student: str,
     teacher: TeacherChoice,
@@ -123,8 +136,7 @@ def distillation_config(
         terms: The terms; see :class:`MethodChoice`.
         folder: The folder of the text's file, to which paths of other files are relative.
         unlabeled: A folder of images without labels to train on as well; see :func:`with_unlabeled`. The teacher
-            labels them if it knows all classes, and the student can have the label 254 for unknown ones; otherwise
-            only the terms learn from them.
+            labels them if it can (:func:`can_label`); otherwise only the terms learn from them.
         options: Other settings of the student's config, by dotted key. The text does not have them, so whoever reads it
             sets them again (:func:`distillation_options`).
 
@@ -159,8 +171,7 @@ def distillation_config(
         raise ConfigError(f'the terms of {terms} need a setup of their own: tools/train.py SETUP --terms {terms}')
     if 'terms' not in method:
         raise ConfigError(f'{terms_file(terms)} must have terms = dict(...), but has none')
-    free = len(classes) <= UNKNOWN_INDEX != ignored_label(config.model)
-    labels = unlabeled is not None and teacher.knows_all_classes and free
+    labels = unlabeled is not None and can_label(teacher, config, classes)
     changed = {} if unlabeled is None or labels else average_over_labeled_pixels(config.model)
     if unlabeled is not None:
         joined = with_unlabeled(
@@ -209,9 +220,10 @@ def _base(name: str, folder: str | Path) -> str:
     shipped = str(config_file(f'{TERMS}/pi.py')).removesuffix('_base_/terms/pi.py')
     if name.startswith(shipped):
         return f'mmseg_kd::{name.removeprefix(shipped)}'
-    # `..` leads out of the folder to which a link points, such as work_dirs on another disk.
-    place, file = os.path.split(name)
-    return os.path.relpath(os.path.join(os.path.realpath(place), file), os.path.realpath(folder))
+    relative = os.path.relpath(name, folder)
+    # Behind a link, such as work_dirs on another disk, `..` is not the folder that the path names. MMEngine needs both.
+    same = os.path.realpath(os.path.join(folder, relative)) == os.path.realpath(name)
+    return relative if same else os.path.abspath(name)
 
 
 def _whole(config: Config, model: dict, method: Config) -> str:

@@ -72,3 +72,14 @@ def test_a_head_without_a_classifier_has_no_features_to_compare():
 
 def test_a_named_method_is_taken_as_it_is():
     assert choose_method('cwd', network(), None) == ('cwd', 'named on the command line')
+
+
+def test_images_that_nothing_else_teaches_get_dist_with_a_larger_share():
+    lite = network(dict(LITE, model_name='tf_efficientnet_lite0'))
+    choice = choose_method('auto', lite, lite, without_labels=True)
+    (term,) = Config.fromfile(terms_file(choice.terms)).terms.values()
+    assert term == dict(
+        student='logits', teacher='logits', loss=dict(type='DISTLoss'), weight=dict(type='GradientShare', share=0.6)
+    )
+    assert 'the teacher cannot label' in choice.reason
+    assert choose_method('cwd', lite, lite, without_labels=True).terms == 'cwd'
