@@ -48,7 +48,8 @@ def distill(args: argparse.Namespace) -> None:
     without_labels = args.unlabeled is not None and not can_label(
         teacher, student_config, student_classes(student_config, args.student)
     )
-    choice = choose_method(args.method, student_config, teacher_config, without_labels)
+    # DIST compares the classes of a pixel.
+    choice = choose_method(args.method, student_config, teacher_config, without_labels and not teacher.knows_one_class)
     name = run_name(Path(args.student.rpartition('::')[2]).name, choice.terms)
     folder = Path(args.work_dir or args.cfg_options.get('work_dir') or f'work_dirs/{name}')
     # MMEngine writes the whole config to the folder under the same name.

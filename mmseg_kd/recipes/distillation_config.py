@@ -73,6 +73,11 @@ class TeacherChoice(NamedTuple):
         """Whether the teacher knows each class of the student."""
         return self.class_map is None or all(map(listed, self.class_map.values()))
 
+    @property
+    def knows_one_class(self) -> bool:
+        """Whether the teacher knows only one class of the student."""
+        return self.class_map is not None and sum(bool(listed(group)) for group in self.class_map.values()) == 1
+
     def _weights(self) -> str | None:
         if self.checkpoint is not None:
             return self.checkpoint if '://' in self.checkpoint else os.path.abspath(self.checkpoint)

@@ -122,6 +122,25 @@ def test_the_doctor_stops_what_would_fail(own, tmp_path):
     assert not list((tmp_path / 'run').glob('*.pth'))
 
 
+@pytest.mark.parametrize(
+    'groups, terms',
+    [
+        ('{ground: [0, 3], road: 1, sign: 2}', 'cwd_at_tuned'),
+        ('{ground: [0, 3], road: 1, sign: []}', 'dist_unlabeled_tuned'),
+        ('{ground: [0, 3], road: [], sign: []}', 'cwd_at_tuned'),
+    ],
+    ids=['all', 'two', 'one'],
+)
+def test_the_default_depends_on_the_classes_that_the_teacher_knows(own, tmp_path, capsys, groups, terms):
+    student = Config.fromfile(own / 'student.py').train_dataloader.dataset
+    args = arguments(own, tmp_path, '--dry-run')
+    args.unlabeled = str(own / student.data_root / student.data_prefix.img_path)
+    (tmp_path / 'classes.yml').write_text(groups)
+    distill(args)
+    (file,) = (tmp_path / 'run' / 'config').iterdir()
+    assert file.name == f'student-{terms}.py' and 'ready to train' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('knows_all', [False, True])
 def test_unlabeled_images_are_in_the_config_and_in_the_checks(own, tmp_path, capsys, knows_all):
     student = Config.fromfile(own / 'student.py').train_dataloader.dataset
