@@ -28,7 +28,23 @@ _changed = dict(
     cwd_temperature_1=('cwd_tuned', {'model.terms.loss_cwd.loss.temperature': 1.0}),
     cwd_70=('cwd_tuned', {'model.terms.loss_cwd.weight.share': 0.7}),
     dist_published=('dist_tuned', {'model.terms.loss_dist.weight': 1.0}),
-    at_published=('at_tuned', {'model.terms.loss_pi.weight': 1.0, 'model.terms.loss_at.weight': 1e4}))
+    at_published=('at_tuned', {'model.terms.loss_pi.weight': 1.0, 'model.terms.loss_at.weight': 1e4}),
+    cwd_feature_published=('cwd_feature_tuned', {'model.terms.loss_cwd.weight': 50.0}),
+    hint_published=(
+        'hint_tuned', {
+            'model.terms.loss_pi': dict(
+                student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'), weight=1.0),
+            'model.terms.loss_hint.weight': 10.0
+        }),
+    ifvd_published=('ifvd_tuned', {'model.terms.loss_pi.weight': 0.1, 'model.terms.loss_ifv.weight': 0.01}),
+    skd_published=(
+        'skd_tuned', {
+            'model.terms.loss_pi.weight': 0.1,
+            'model.terms.loss_pa.weight': 0.1,
+            'model.terms.loss_ho.weight': 0.01
+        }),
+    attnfd_published=('attnfd_tuned', {'model.terms.loss_attnfd.weight': 2.0}),
+    afdcd_published=('afdcd_tuned', {'model.terms.loss_pi.weight': 1.0, 'model.terms.loss_afdcd.weight': 1.0}))
 for _name, (_term, _options) in _changed.items():
     candidates[_name] = dict(config=_setup, terms=_term, options={**_fast, **_options})
 # Random weights, and one learning rate for all layers.
@@ -40,6 +56,9 @@ candidates['random_cwd_at_tuned'] = dict(
 _labeling = 'mmseg_kd::_base_/setups/lite2_lite0_camvid_9_labels_labeling.py'
 for _name in ['cwd_at_tuned', 'at_tuned', 'attnfd_tuned', 'afdcd_tuned', 'ifvd_tuned', 'bpkd_tuned', 'dkd_tuned']:
     candidates[f'{_name}_labeling'] = dict(config=_labeling, terms=_name, options=_fast)
+for _name, _weight in [('bpkd', 1.0), ('dkd', 1.0)]:
+    candidates[f'{_name}_published_labeling'] = dict(
+        config=_labeling, terms=f'{_name}_tuned', options={f'model.terms.loss_{_name}.weight': _weight, **_fast})
 stages = [
     dict(name='one_seed', candidates=list(candidates), seeds=[1]),
     dict(
