@@ -30,8 +30,8 @@ model = dict(
         pad_val=0,
         seg_pad_val=255,
         size=(
-            180,
-            180,
+            192,
+            192,
         ),
         std=[
             128.0,
@@ -166,8 +166,8 @@ test_dataloader = dict(
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(keep_ratio=True, scale=(
-                240,
-                180,
+                480,
+                360,
             ), type='Resize'),
             dict(type='LoadAnnotations'),
             dict(type='PackSegInputs'),
@@ -177,8 +177,8 @@ test_dataloader = dict(
         serialize_data=True,
         test_mode=False,
         type='BaseSegDataset'),
-    num_workers=0,
-    persistent_workers=False,
+    num_workers=2,
+    persistent_workers=True,
     sampler=dict(shuffle=False, type='DefaultSampler'))
 test_evaluator = dict(
     iou_metrics=[
@@ -187,8 +187,8 @@ test_evaluator = dict(
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(keep_ratio=True, scale=(
-        240,
-        180,
+        480,
+        360,
     ), type='Resize'),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
@@ -200,16 +200,16 @@ tta_pipeline = [
         transforms=[
             [
                 dict(keep_ratio=True, scale=(
-                    180,
-                    135,
+                    360,
+                    270,
                 ), type='Resize'),
                 dict(keep_ratio=True, scale=(
-                    240,
-                    180,
+                    480,
+                    360,
                 ), type='Resize'),
                 dict(keep_ratio=True, scale=(
-                    300,
-                    225,
+                    600,
+                    450,
                 ), type='Resize'),
             ],
             [
@@ -313,8 +313,8 @@ val_dataloader = dict(
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(keep_ratio=True, scale=(
-                240,
-                180,
+                480,
+                360,
             ), type='Resize'),
             dict(type='LoadAnnotations'),
             dict(type='PackSegInputs'),
@@ -324,8 +324,8 @@ val_dataloader = dict(
         serialize_data=True,
         test_mode=False,
         type='BaseSegDataset'),
-    num_workers=0,
-    persistent_workers=False,
+    num_workers=2,
+    persistent_workers=True,
     sampler=dict(shuffle=False, type='DefaultSampler'))
 val_evaluator = dict(
     iou_metrics=[
