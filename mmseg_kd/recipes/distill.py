@@ -65,10 +65,8 @@ def distill(args: argparse.Namespace) -> None:
         check_before_training(config, args.views)
     if args.dry_run:
         if first:
-            print(
-                '\nnothing was trained (--dry-run); train with the same command without it, or '
-                f'{training_command(args)}'
-            )
+            same = '' if args.views else f', or {training_command(args)}'  # tools/train.py stores no views
+            print(f'\nnothing was trained (--dry-run); train with the same command without it{same}')
         return
     if args.views:
         start_processes(config)

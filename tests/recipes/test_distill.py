@@ -54,6 +54,13 @@ def test_a_dry_run_says_which_options_the_config_needs(own, tmp_path, capsys):
     assert capsys.readouterr().out.endswith(end)
 
 
+def test_a_dry_run_names_no_command_that_would_store_no_views(own, tmp_path, capsys):
+    args = arguments(own, tmp_path, '--dry-run')
+    args.views = 2
+    distill(args)
+    assert capsys.readouterr().out.endswith('train with the same command without it\n')
+
+
 def test_options_name_settings_of_the_students_config(own, tmp_path, capsys):
     """The student's data set and head are elsewhere in the config that is trained, and its own folder is missing."""
     text = (own / 'student.py').read_text().replace(repr(str(own)), "'missing'")
