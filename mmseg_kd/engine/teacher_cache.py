@@ -31,6 +31,7 @@ from ..io.configs import preprocessors
 from ..io.errors import ConfigError
 from ..io.progress import ProgressLine, duration
 from ..io.stop_signals import PatientWorker
+from .checks.precision_checks import check_teacher_precision
 from .checks.term_checks import terms_by_key
 from .checks.training_loop import registered_class
 
@@ -191,6 +192,8 @@ def make_cache(
         left = sum(len(shard.images) for shard in missing)
         for line in _estimate(request, len(dataset), size, left, seconds, shares, stored):
             tell(line)
+        for warning in check_teacher_precision(config).warnings if left else ():
+            tell(warning)
         if left * size > free_bytes(request.folder):
             raise ConfigError(
                 f'{request.folder} needs {_gigabytes(left * size)}, but its disk has '

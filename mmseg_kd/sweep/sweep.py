@@ -2,10 +2,12 @@
 
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from ..engine.checks import check_precision
 from ..io.progress import ProgressLine
 from ..io.tables import markdown_table
 from .board import Board
@@ -71,6 +73,8 @@ def run_sweep(
     leases = Leases(database, f'{sweep.name}/leases', work_dir / LOCKS, patience=6 * heartbeat)
     progress = SweepProgress(sum(count for *_, count in plan(sweep)), out)
     try:
+        for line in precision_warnings(sweep):
+            progress.event(line)
         caches = fix_caches(sweep, database, leases)
         make_caches(sweep, caches, leases, heartbeat, poll, progress.event)
         sweep = with_caches(sweep, caches)
@@ -138,10 +142,22 @@ def dry_run(sweep: Sweep, out: TextIO | None = None) -> None:
         if reason
         else f'{duration(total)} of training steps for one worker, without validation\n'
     )
+    for line in precision_warnings(sweep):
+        out.write(f'{line}\n')
     if sweep.cache is not None:
         lines = [*map(str, shared_caches(sweep)), without_cache(sweep)]
         told = '\n'.join(line for line in lines if line)
         out.write(f'{told}\nthe times are those with the teacher itself: a dry run makes no cache\n')
+
+
+def precision_warnings(sweep: Sweep) -> list[str]:
+    """Warnings of half precision that is slower than float32 on this machine, each with the number of candidates."""
+    found = Counter(
+        warning
+        for candidate in sweep.active_candidates.values()
+        for warning in check_precision(candidate.read()).warnings
+    )
+    return [f'{count} of {len(sweep.active_candidates)} candidates: {warning}' for warning, count in found.items()]
 
 
 def plan(sweep: Sweep) -> Iterator[tuple[Stage, str, int]]:

@@ -10,6 +10,7 @@ from mmseg.registry import DATASETS, MODELS
 
 from mmseg_kd.cache import TeacherCache
 from mmseg_kd.engine import teacher_cache as module
+from mmseg_kd.engine.checks import precision_checks
 from mmseg_kd.engine.teacher_cache import Request, cache_obstacle, make_cache
 from mmseg_kd.io.errors import ConfigError
 from mmseg_kd.recipes import with_unlabeled
@@ -57,6 +58,18 @@ def test_size_and_time_are_told_before_and_a_full_disk_is_refused(config, tmp_pa
         make_cache(config, Request(str(tmp_path / 'full'), 1), told.append)
     # What is there needs no room.
     assert make_cache(config, Request(str(tmp_path / 'cache'), 3), told.append) == 0
+
+
+def test_a_precision_that_the_cpu_emulates_is_told_while_views_are_missing(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(precision_checks, 'get_device', lambda: 'cpu')
+    monkeypatch.setattr(precision_checks, 'relative_cpu_time', lambda dtype: 5.0)
+    config.model.teacher.dtype = 'bfloat16'
+    told = []
+    make_cache(config, Request(str(tmp_path / 'cache'), 2), told.append)
+    assert told[-1].startswith("model.teacher.dtype='bfloat16' is slower than float32 on this CPU")
+    count = len(told)
+    make_cache(config, Request(str(tmp_path / 'cache'), 2), told.append)
+    assert not any('slower' in line for line in told[count:])
 
 
 def test_logits_of_few_classes_have_one_encoding(tmp_path):

@@ -19,6 +19,7 @@ from mmseg.registry import MODELS
 
 from mmseg_kd.cache.shards import FORMAT
 from mmseg_kd.datasets import write_digit_scenes
+from mmseg_kd.engine.checks import precision_checks
 from mmseg_kd.io.configs import read_config
 from mmseg_kd.io.safe_pickle import UnsafeFileError
 from mmseg_kd.io.stop_signals import stop_signals
@@ -552,6 +553,17 @@ def test_a_dry_run_shows_all_runs_and_their_time(workplace, monkeypatch):
     # (6 + 2) * 10 s + (6 + 3 + 2) * 900 s + (4 + 2) * 7200 s
     assert out.getvalue().endswith(f'\n{RUNS} runs; 14.8 h of training steps for one worker, without validation\n')
     assert not (place.folder / 'runs').exists()
+
+
+def test_precisions_that_the_cpu_emulates_are_told_once(workplace, monkeypatch):
+    monkeypatch.setattr(precision_checks, 'get_device', lambda: 'cpu')
+    monkeypatch.setattr(precision_checks, 'relative_cpu_time', lambda dtype: 5.0)
+    monkeypatch.setattr(sweep_module, '_measure', lambda *_: dict(alone=1.0, pi=90.0, both=720.0))
+    place = workplace(stages=STAGES, options={'optim_wrapper.type': 'BFloat16OptimWrapper'})
+    out = io.StringIO()
+    dry_run(place.sweep, out)
+    assert out.getvalue().count('slower than float32') == 1
+    assert '\n3 of 3 candidates: optim_wrapper.type=BFloat16OptimWrapper (--amp) is slower than' in out.getvalue()
 
 
 def test_a_dry_run_without_data_says_why_the_time_is_unknown(workplace, monkeypatch):

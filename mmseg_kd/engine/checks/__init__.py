@@ -3,6 +3,7 @@ from .compile_checks import check_compiled_pools
 from .config_checks import check_config
 from .loader_checks import check_data_classes, check_loader
 from .metric_checks import check_metrics
+from .precision_checks import check_precision, check_teacher_precision
 from .problems import Problems
 from .schedule_checks import check_schedules
 from .term_checks import check_terms
@@ -18,7 +19,9 @@ __all__ = [
     'check_data_classes',
     'check_loader',
     'check_metrics',
+    'check_precision',
     'check_schedules',
+    'check_teacher_precision',
     'check_terms',
     'training_loop',
     'training_size',
