@@ -30,7 +30,7 @@ from ..distillers import CachedTeacher
 from ..distillers.dry_run import as_trained
 from ..distillers.inference import image_size
 from ..distillers.teacher import build_teachers, scaled_size
-from ..engine.checks import Problems, check_config, check_loader, training_loop, training_size
+from ..engine.checks import Problems, check_config, check_loader, check_precision, training_loop, training_size
 from ..engine.launch import rank_of
 from ..engine.partition_runs import partition_of
 from ..io.configs import outer_preprocessor
@@ -143,11 +143,12 @@ def check_versions(report: Reporter, device: str) -> None:
 
 
 def check_settings(report: Reporter, config: Config) -> None:
-    """Keys that contradict each other: loop, samplers, validation, metrics, checkpoints and schedules."""
+    """Keys that contradict each other, such as loop, samplers and schedules; and precisions that are slow here."""
+    problems = check_config(config)
+    if not problems.refusals:
+        problems.add(check_precision(config))
     _report_problems(
-        report,
-        check_config(config),
-        'samplers, validation, metrics, checkpoints and schedules fit the length of training',
+        report, problems, 'samplers, validation, metrics, checkpoints and schedules fit the length of training'
     )
 
 

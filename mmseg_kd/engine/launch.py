@@ -30,6 +30,7 @@ from .checks import (
     check_config,
     check_data_classes,
     check_loader,
+    check_precision,
     training_loop,
     training_size,
     type_mistakes,
@@ -163,7 +164,9 @@ def check_settings(config: Config) -> None:
     Raises:
         ConfigError: If settings must be changed; the message has one line for each.
     """
-    _tell(check_config(config), rank_of(config.launcher)[0])
+    rank = rank_of(config.launcher)[0]
+    _tell(check_config(config), rank)
+    _tell(check_precision(config), rank)
 
 
 def check_runner(runner: Runner) -> None:

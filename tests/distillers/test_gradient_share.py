@@ -261,15 +261,16 @@ def train(model, steps=12, batches=None, start=0):
     return log
 
 
-def test_a_loss_times_1000_gives_the_same_training():
+def test_a_loss_times_1024_gives_the_same_training():
+    # A power of two changes hardly any rounding, and each step amplifies a difference twentyfold.
     def trained(factor):
         model = model_of(dict(loss_hint=HINT, loss_pi=PI))
         loss = model.terms['loss_hint'].loss
         loss.compute = lambda *maps: factor * type(loss).compute(loss, *maps)
-        return model, train(model, 6)
+        return model, train(model, 5)
 
-    (one, logs), (other, others) = trained(1.0), trained(1000.0)
-    assert one.terms['loss_hint'].weight == pytest.approx(1000 * other.terms['loss_hint'].weight, rel=1e-3)
+    (one, logs), (other, others) = trained(1.0), trained(1024.0)
+    assert one.terms['loss_hint'].weight == pytest.approx(1024 * other.terms['loss_hint'].weight, rel=1e-3)
     for a, b in zip(logs, others):
         assert a['loss'].item() == pytest.approx(b['loss'].item(), rel=1e-3)
 

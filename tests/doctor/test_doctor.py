@@ -20,7 +20,10 @@ from PIL import Image
 from torch import nn
 
 from mmseg_kd.datasets import write_digit_scenes
+from mmseg_kd.doctor import doctor
+from mmseg_kd.doctor.diagnosis import Diagnosis
 from mmseg_kd.doctor.doctor import check_before_training, examine
+from mmseg_kd.engine.checks import Problems
 from mmseg_kd.io.configs import config_file
 from mmseg_kd.losses.base import DistillLoss
 
@@ -117,6 +120,15 @@ def texts(lines, status, check):
 @pytest.fixture(scope='module')
 def healthy_report(healthy):
     return look(healthy)
+
+
+@pytest.mark.parametrize('iterations, warned', [(10, True), ('ten', False)])
+def test_a_precision_that_is_slow_here_is_told_where_the_settings_are_sound(iterations, warned, monkeypatch):
+    monkeypatch.setattr(doctor, 'check_precision', lambda config: Problems(warnings=['slow']))
+    out = io.StringIO()
+    config = Config(dict(train_cfg=dict(by_epoch=False, max_iters=iterations)))
+    Diagnosis(out).run('settings', doctor.check_settings, config)
+    assert ('slow' in out.getvalue()) == warned
 
 
 def test_a_healthy_config_passes_every_check(healthy_report):

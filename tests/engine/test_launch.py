@@ -1,10 +1,12 @@
 import argparse
+import logging
 
 import pytest
 import torch
 from mmengine.config import Config
 
 from mmseg_kd.engine import launch
+from mmseg_kd.engine.checks import Problems
 from mmseg_kd.engine.launch import check_settings, enable_amp, load_config, prepare_launch, rank_of, set_resume
 from mmseg_kd.io.command_line import add_arguments
 from mmseg_kd.io.errors import ConfigError
@@ -106,6 +108,17 @@ def test_what_cannot_end_well_is_refused(monkeypatch):
     monkeypatch.setenv('SLURM_PROCID', '3')
     monkeypatch.setenv('SLURM_LOCALID', '1')
     assert rank_of('slurm') == (3, 1) and rank_of('none') == (0, 0)
+
+
+def test_a_precision_that_is_slow_here_is_told_by_the_first_process(monkeypatch):
+    told = []
+    monkeypatch.setattr(launch, 'check_precision', lambda config: Problems(warnings=['slow']))
+    monkeypatch.setattr(launch, 'print_log', lambda text, logger, level: told.append((text, level)))
+    config = Config(dict(launcher='slurm', train_cfg=dict(by_epoch=False, max_iters=10)))
+    check_settings(config)
+    monkeypatch.setenv('SLURM_PROCID', '1')
+    check_settings(config)
+    assert told.count(('slow', logging.WARNING)) == 1
 
 
 def test_equal_configs_are_formatted_once(monkeypatch):

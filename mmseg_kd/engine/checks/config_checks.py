@@ -9,7 +9,6 @@ from ...io.configs import segmentor_config
 from ..metric_names import metric_names
 from .loader_checks import is_endless
 from .metric_checks import check_metrics
-from .precision_checks import check_precision
 from .problems import Problems
 from .schedule_checks import check_schedules
 from .term_checks import check_terms
@@ -18,7 +17,7 @@ from .type_checks import type_mistakes
 
 
 def check_config(config: Config) -> Problems:
-    """Check terms, precisions, samplers, padding, validation, names of metrics, checkpoints and schedules.
+    """Check terms, samplers, padding, validation, names of metrics, checkpoints and schedules.
 
     Args:
         config: Config of a training, with or without distillation.
@@ -29,7 +28,6 @@ def check_config(config: Config) -> Problems:
         return problems
     loop = training_loop(config)
     problems.add(check_terms(config, loop))
-    problems.add(check_precision(config))
     _check_samplers(problems, config, loop)
     _check_padding(problems, config)
     validated = _check_validation(problems, config, loop)
