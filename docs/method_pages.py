@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from gain_picture import gain_picture
 from method_picture import method_picture
 from mmengine.config import Config
 from mmengine.fileio import load
@@ -30,6 +31,9 @@ def docs_pages(root: Path) -> dict[str, str]:
         ValueError: if a config cannot be built.
     """
     pages = {'docs/methods.md': methods_page(root / 'configs' / 'kd', costs_of(root))}
+    results = root / 'docs' / 'benchmarks' / 'camvid.md'
+    if results.exists():
+        pages['docs/images/camvid_gains.svg'] = gain_picture(results.read_text(encoding='utf-8'))
     contributing = root / 'CONTRIBUTING.md'
     if contributing.exists():
         floors = floors_of(root / 'tests' / 'test_rooms.py')
