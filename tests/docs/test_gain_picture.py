@@ -46,7 +46,7 @@ def test_places_are_proportional_to_the_numbers():
     tuned = [round((float(one.get('cx')) - LEFT) / scale - 2, 2) for one in elements(picture, 'circle', 'tuned')[1:]]
     assert (tuned, published) == ([4.0, 2.0], [-1.0, -1.5])
     assert len(elements(picture, 'line', 'pair')) == 1
-    ticks = [one.text for one in elements(picture, 'text', 'small') if one.text[1:].isdigit()]
+    ticks = [one.text for one in elements(picture, 'text', 'small') if one.text.lstrip('+-').isdigit()]
     assert ticks == ['-2', '-1', '0', '+1', '+2', '+3', '+4']
     assert [one.text for one in elements(picture, 'text', '')][2:] == ['hints', 'PixelWiseKDLoss, <T = 1>', 'holistic']
 
