@@ -1,49 +1,32 @@
 """The picture of a table of results: what each method gains over the student alone, with two kinds of weights."""
 
 import re
-from html import escape
-from typing import NamedTuple
+
+from mmseg_kd.comparison.svg_charts import Estimate, dot_chart
 
 HEADER = '| method | published weights | 30 % of the gradient |'
-ALONE = re.compile(r'Alone, the student has \*\*[\d.]+ ± ([\d.]+)\*\*')
-ROW, TOP, LEFT, PLOT, RIGHT, BOTTOM = 24, 52, 320, 400, 20, 44
-MARGIN, STEP = 0.5, 1  # mIoU: beside the outermost values, and between two ticks
-RADIUS = dict(published=7, tuned=4)  # the larger is seen around the other
+GAIN = re.compile(r'[+-]\d+(?:\.\d+)?')
 STYLE = """
-text { font: 13px system-ui, sans-serif; fill: #1f2328; }
-.small { font-size: 12px; fill: #59636e; }
+text { font: 12px system-ui, sans-serif; fill: #1f2328; }
+.tick, .label { font-size: 11px; fill: #59636e; }
 .grid { stroke: #d8dee4; }
-.alone { stroke: #59636e; }
-.std { fill: #59636e; fill-opacity: .15; }
-.pair { stroke: #8c959f; stroke-width: 2; }
-.published { fill: #fff; stroke: #bc4c00; stroke-width: 2.5; }
-.tuned { fill: #0969da; stroke: #0969da; stroke-width: 2.5; }
+.reference { stroke: #59636e; }
+.hover { fill: none; }
+.stroke { stroke: #8c959f; stroke-width: 2; }
+.faint { r: 6.5px; fill: #fff; stroke: #bc4c00; stroke-width: 2.5; }
+.fill { fill: #0969da; }
 @media (prefers-color-scheme: dark) {
-  text { fill: #e6edf3; } .small { fill: #9198a1; } .grid { stroke: #3d444d; } .alone { stroke: #9198a1; }
-  .std { fill: #9198a1; } .published { fill: #0d1117; stroke: #f0883e; } .tuned { fill: #4493f8; stroke: #4493f8; }
+  text { fill: #e6edf3; } .tick, .label { fill: #9198a1; } .grid { stroke: #3d444d; } .reference { stroke: #9198a1; }
+  .faint { fill: #0d1117; stroke: #f0883e; } .fill { fill: #4493f8; }
 }
 """
 
 
-class Row(NamedTuple):
-    """A row of the table.
-
-    Args:
-        method: name of the method.
-        published: gain in mIoU with the published weights; None if not measured.
-        tuned: gain in mIoU with a share of the gradient; None if not measured.
-    """
-
-    method: str
-    published: float | None
-    tuned: float | None
-
-
-def rows_of(page: str) -> list[Row]:
-    """The rows of the table below :data:`HEADER`.
+def rows_of(page: str) -> list[Estimate]:
+    """The rows of the table below :data:`HEADER`: a gain of published weights, if there is one, and that of the share.
 
     Raises:
-        ValueError: if the page has no such table, or a row of other columns.
+        ValueError: if the page has no such table, or a row has other columns or no gain of the share.
     """
     _, found, rest = page.partition(f'{HEADER}\n')
     if not found:
@@ -51,84 +34,26 @@ def rows_of(page: str) -> list[Row]:
     rows = []
     for line in rest.split('\n\n', 1)[0].splitlines()[1:]:
         cells = [cell.strip(' *') for cell in line.strip('|').split('|')]
-        if len(cells) != 3:
-            raise ValueError(f'a row must have 3 columns, but {line!r} has {len(cells)}')
-        published, tuned = (_gain(cell) for cell in cells[1:])
-        rows.append(Row(cells[0].replace('`', ''), published, tuned))
+        gains = [GAIN.match(cell) for cell in cells[1:]]
+        if len(gains) != 2 or gains[1] is None:
+            raise ValueError(f'a row must have 3 columns, and a gain with its sign in the last one, but is {line!r}')
+        values = [float(gain[0]) for gain in gains if gain]
+        name, both = cells[0].replace('`', ''), len(values) == 2
+        low, high = (min(values), max(values)) if both else (None, None)
+        rows.append(Estimate(name, 'own', values[:-1], values[-1], low, high, ''))
     return rows
 
 
 def gain_picture(page: str) -> str:
-    """An SVG file with the rows of the table, the best on top, and a line for the student alone.
+    """An SVG file with the rows of the table, the best on top: rings for published weights, dots for the share.
 
     Args:
-        page: Text of the page, with the table and the sentence that :data:`ALONE` matches.
+        page: Text of the page with the table.
 
     Raises:
-        ValueError: if the page lacks one of them.
+        ValueError: if a row cannot be read.
     """
-    alone = ALONE.search(page)
-    if not alone:
-        raise ValueError('the page must say "Alone, the student has **mIoU ± std**"')
-    std = float(alone[1])
-    rows = sorted(rows_of(page), key=lambda row: -max(_values(row)))
-    values = [-std, *(value for row in rows for value in _values(row))]
-    low, high = min(values) - MARGIN, max(values) + MARGIN
-
-    def x(value: float) -> float:
-        return LEFT + PLOT * (value - low) / (high - low)
-
-    width, bottom = LEFT + PLOT + RIGHT, TOP + ROW * len(rows)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {bottom + BOTTOM}" role="img" '
-        f'aria-label="Gains of {len(rows)} methods with published weights and with 30 % of the gradient">',
-        f'<style>{STYLE}</style>',
-        _dot('published', LEFT + 8, 16),
-        _text(LEFT + 20, 20, 'published weights'),
-        _dot('tuned', LEFT + 160, 16),
-        _text(LEFT + 172, 20, '30 % of the gradient'),
-        f'<rect class="std" x="{x(-std):.1f}" y="{TOP - 6}" width="{x(std) - x(-std):.1f}" '
-        f'height="{bottom - TOP + 6}"/>',
-        _text(x(0), TOP - 12, 'student alone', 'small', 'middle'),
-    ]
-    for tick in range(STEP * -int(-low // STEP), int(high) + 1, STEP):
-        parts += [
-            _line('grid', x(tick), TOP - 6, x(tick), bottom),
-            _text(x(tick), bottom + 16, f'{tick:+d}' if tick else '0', 'small', 'middle'),
-        ]
-    parts.append(_line('alone', x(0), TOP - 6, x(0), bottom))
-    parts.append(_text(LEFT + PLOT / 2, bottom + 36, 'gain in mIoU over the student alone', 'small', 'middle'))
-    for place, row in enumerate(rows):
-        y = TOP + ROW * (place + 0.5)
-        parts.append(_text(LEFT - 12, y + 4, row.method, '', 'end'))
-        if row.published is not None and row.tuned is not None:
-            parts.append(_line('pair', x(row.published), y, x(row.tuned), y))
-        if row.published is not None:
-            parts.append(_dot('published', x(row.published), y))
-        if row.tuned is not None:
-            parts.append(_dot('tuned', x(row.tuned), y))
-    return '\n'.join([*parts, '</svg>', ''])
-
-
-def _gain(cell: str) -> float | None:
-    found = re.match(r'[+-]\d+(?:\.\d+)?', cell)
-    return float(found[0]) if found else None
-
-
-def _values(row: Row) -> list[float]:
-    values = [value for value in (row.published, row.tuned) if value is not None]
-    if not values:
-        raise ValueError(f'the row of {row.method} must have a number')
-    return values
-
-
-def _text(x: float, y: float, text: object, kind: str = '', anchor: str = 'start') -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(str(text))}</text>'
-
-
-def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
-    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-
-
-def _dot(kind: str, x: float, y: float) -> str:
-    return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{RADIUS[kind]}"/>'
+    rows = sorted(rows_of(page), key=lambda row: -max([*row.values, row.center]))
+    chart = dot_chart(rows, 'gain in mIoU over the student alone', 0.0)
+    head, rest = chart.split('>', 1)
+    return f'{head} xmlns="http://www.w3.org/2000/svg"><style>{STYLE}</style>{rest}\n'
