@@ -1,4 +1,5 @@
 import ast
+import copy
 import functools
 import gc
 import os
@@ -8,13 +9,17 @@ from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')  # subprocesses of tests share the cores with them
 
+import mmseg  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from fork_server import share  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
+from mmengine.config import Config  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 
-import mmseg_kd  # noqa: E402, F401
+import mmseg_kd  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
 
 # Properties: few and always the same examples in `make test`, many random ones in `make test-slow`.
 COMMON = dict(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], print_blob=True)
@@ -35,7 +40,27 @@ def nothing_waits():
         # One stack imports it late, the other early.
         for module in ('yapf.yapflib.yapf_api', 'mmengine.config.config'):
             patch.setattr(f'{module}.FormatCode', lambda text, **_: (text, False), raising=False)
+        patch.setattr(Config, '_file2dict', staticmethod(parsed_once(Config._file2dict)))
         yield
+
+
+def parsed_once(parse):
+    """MMEngine writes each base of a config to three files; most tests read the same bases, which no test changes."""
+    fixed = tuple(f'{folder}{os.sep}' for folder in (ROOT / 'configs', *mmseg_kd.__path__, *mmseg.__path__))
+    known = {}
+
+    @functools.wraps(parse)
+    def remembered(filename, *options, **named):
+        key = (os.path.abspath(filename), *options, *sorted(named.items()))
+        if not key[0].startswith(fixed):
+            return parse(filename, *options, **named)
+        if key not in known:
+            known[key] = parse(filename, *options, **named)
+            if known[key][2]:  # variables of the environment, which tests change
+                return known.pop(key)
+        return copy.deepcopy(known[key])
+
+    return remembered
 
 
 @pytest.fixture(scope='module', autouse=True)
