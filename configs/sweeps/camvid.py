@@ -18,8 +18,7 @@ candidates = dict(
     pi_tuned=dict(config=_setup, terms='pi_tuned', options=_fast),
     cwd=dict(config=_setup, terms='cwd', options=_fast),
     cwd_tuned=dict(config=_setup, terms='cwd_tuned', options=_fast),
-    dist_tuned=dict(config=_setup, terms='dist_tuned', options=_fast),
-    hint_tuned=dict(config=_setup, terms='hint_tuned', options=_fast))
+    dist_tuned=dict(config=_setup, terms='dist_tuned', options=_fast))
 stages = [
     dict(name='one_seed', candidates=list(candidates), seeds=[0]),
     dict(name='more_seeds', candidates=['alone', 'cwd_tuned'], seeds=[1, 2]),

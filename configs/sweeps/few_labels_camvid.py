@@ -31,12 +31,7 @@ _changed = dict(
     dist_published=('dist_tuned', {'model.terms.loss_dist.weight': 1.0}),
     at_published=('at_tuned', {'model.terms.loss_pi.weight': 1.0, 'model.terms.loss_at.weight': 1e4}),
     cwd_feature_published=('cwd_feature_tuned', {'model.terms.loss_cwd.weight': 50.0}),
-    hint_published=(
-        'hint_tuned', {
-            'model.terms.loss_pi': dict(
-                student='logits', teacher='logits', loss=dict(type='PixelWiseKDLoss'), weight=1.0),
-            'model.terms.loss_hint.weight': 10.0
-        }),
+    hint_published=('hint_tuned', {'model.terms.loss_pi.weight': 1.0, 'model.terms.loss_hint.weight': 10.0}),
     ifvd_published=('ifvd_tuned', {'model.terms.loss_pi.weight': 0.1, 'model.terms.loss_ifv.weight': 0.01}),
     skd_published=(
         'skd_tuned', {

@@ -278,7 +278,7 @@ def test_the_camvid_sweep_differs_in_the_terms_alone():
     shares = {
         name: config.model.terms[f'loss_{name[:-6]}'].weight for name, config in configs.items() if '_tuned' in name
     }
-    assert list(shares.values()) == [dict(type='GradientShare', share=0.3)] * 4
+    assert list(shares.values()) == [dict(type='GradientShare', share=0.3)] * 3
 
 
 @pytest.mark.parametrize('name', ['few_labels_camvid', 'tuned_digits'])
