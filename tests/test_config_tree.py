@@ -174,7 +174,6 @@ def small(trees, tmp_path, monkeypatch):
         monkeypatch.setitem(ResNet.arch_settings, depth, (Bottleneck, (1, 1, 1, 1)))
     for name in ('kaiming_uniform_', 'kaiming_normal_'):
         monkeypatch.setattr(nn.init, name, fill_quickly)
-    monkeypatch.setattr('gc.collect', lambda *_: 0)  # MMEngine calls it for each data set
     # LRASPP averages windows of 49x49 at stride 8, which need images of 385x385.
     layers = SimpleNamespace(**{**vars(nn), 'AvgPool2d': lambda **_: nn.AvgPool2d(2)})
     monkeypatch.setattr('mmseg.models.decode_heads.lraspp_head.nn', layers)

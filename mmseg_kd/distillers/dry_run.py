@@ -1,7 +1,8 @@
 """Find the shapes of a network's features without its weights, and mostly without computation."""
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,11 +11,13 @@ from mmseg.models.decode_heads.ema_head import EMAModule
 from mmseg.registry import MODELS
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.overrides import TorchFunctionMode
 
 from .inference import forward_inference, image_channels
 from .taps import PathError
 
 NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
+INTERPOLATE = inspect.signature(nn.functional.interpolate)
 
 
 def build_skeleton(config: dict) -> nn.Module:
@@ -47,7 +50,7 @@ def run_skeleton(model: nn.Module, paths: Iterable[str], size: Sequence[int]) ->
     """
     paths = list(paths)
     try:
-        with norms_skipped(model.to('meta')):
+        with norms_skipped(model.to('meta')), NearestNeighbours():
             return _run(model, paths, size, 'meta')
     except PathError:
         raise
@@ -65,22 +68,38 @@ def run_skeleton(model: nn.Module, paths: Iterable[str], size: Sequence[int]) ->
 
 @contextmanager
 def norms_skipped(model: nn.Module) -> Iterator[None]:
-    """Let normalization layers of a model on the meta device return a tensor of the shape of their input.
+    """Let normalization layers of a model on the meta device return their input, whose shape is that of their output.
 
     PyTorch computes them in Python there, which is most of the time of a dry run.
     """
     layers: list[nn.Module] = [module for module in model.modules() if isinstance(module, NORMS)]
     try:
         for layer in layers:
-            layer.forward = _like_input
+            layer.forward = _input
         yield
     finally:
         for layer in layers:
             vars(layer).pop('forward', None)
 
 
-def _like_input(values: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
-    return torch.empty_like(values)
+class NearestNeighbours(TorchFunctionMode):
+    """Let every interpolation take the nearest neighbours: the sizes are the same.
+
+    PyTorch computes the linear ones in Python on the meta device, of which a head like SegFormer's has three.
+    """
+
+    def __torch_function__(
+        self, function: Callable, types: Any, arguments: tuple = (), options: dict[str, Any] | None = None
+    ) -> Any:
+        if function is not nn.functional.interpolate:
+            return function(*arguments, **(options or {}))
+        given = INTERPOLATE.bind(*arguments, **(options or {}))
+        given.arguments.update(mode='nearest', align_corners=None, antialias=False)
+        return function(*given.args, **given.kwargs)
+
+
+def _input(values: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+    return values
 
 
 def to_zeros(model: nn.Module) -> nn.Module:

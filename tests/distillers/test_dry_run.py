@@ -3,7 +3,7 @@ import torch
 from mmseg.registry import MODELS
 
 from mmseg_kd.distillers import PathError
-from mmseg_kd.distillers.dry_run import build_skeleton, run_skeleton
+from mmseg_kd.distillers.dry_run import NearestNeighbours, build_skeleton, run_skeleton
 from mmseg_kd.distillers.inference import forward_inference
 from mmseg_kd.doctor.module_table import features
 from mmseg_kd.testing.toys import toy_segmentor
@@ -24,6 +24,35 @@ def test_a_skeleton_allocates_nothing_and_has_the_shapes_of_the_network(monkeypa
     for path in PATHS:
         flat = lambda v: [t.shape for t in v] if isinstance(v, (tuple, list)) else v.shape  # noqa: E731
         assert flat(shapes[path]) == flat(real[path]), path
+
+
+@pytest.mark.parametrize(
+    'shape, given',
+    [
+        ((2, 3, 5), dict(size=9, mode='linear')),
+        ((2, 3, 5, 7), dict(size=(11, 4), mode='bilinear', align_corners=True)),
+        ((2, 3, 5, 7), dict(scale_factor=1.5, mode='bilinear', antialias=True)),
+        ((2, 3, 5, 7), dict(scale_factor=(0.3, 2.7), mode='bicubic', recompute_scale_factor=True)),
+        ((2, 3, 5, 7), dict(size=3, mode='area')),
+        ((2, 3, 4, 5, 7), dict(size=(2, 9, 3), mode='trilinear', align_corners=False)),
+    ],
+)
+def test_interpolation_by_nearest_neighbours_has_the_sizes_of_every_mode(shape, given):
+    with NearestNeighbours():
+        found = torch.nn.functional.interpolate(torch.zeros(shape, device='meta'), **given)
+    assert found.is_meta and found.shape == torch.nn.functional.interpolate(torch.zeros(shape), **given).shape
+
+
+def test_a_dry_run_computes_no_linear_interpolation(monkeypatch):
+    sizes = []
+    linear = torch._C._nn.upsample_bilinear2d
+    monkeypatch.setattr(torch._C._nn, 'upsample_bilinear2d', lambda x, *a: sizes.append(x.shape) or linear(x, *a))
+    skeleton = build_skeleton(toy_segmentor(4))
+    run_skeleton(skeleton, ['logits'], (33, 47))
+    assert not sizes
+    with torch.no_grad():
+        forward_inference(skeleton, torch.zeros(1, 3, 33, 47, device='meta'), ['logits'])
+    assert sizes
 
 
 def test_a_network_that_looks_at_values_runs_on_the_cpu(monkeypatch):
