@@ -46,6 +46,10 @@ def nothing_waits():
         for module in ('yapf.yapflib.yapf_api', 'mmengine.config.config'):
             patch.setattr(f'{module}.FormatCode', lambda text, **_: (text, False), raising=False)
         patch.setattr(Config, '_file2dict', staticmethod(parsed_once(Config._file2dict)))
+        # PyTorch keeps the stack of each `manual_seed` for the day on which such a device is used.
+        for devices in (torch.cuda, torch.xpu, torch.mtia):
+            if not devices.is_available():
+                patch.setattr(devices, 'manual_seed_all', lambda seed: None)
         yield
 
 

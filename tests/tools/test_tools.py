@@ -141,9 +141,7 @@ def test_an_interrupted_run_resumes_and_completes(trained, workspace):
     assert (workspace / 'part' / 'student' / 'student.pth').exists()
 
 
-def test_stock_tools_inherit_our_configs(trained, workspace):
-    import mmseg
-
+def test_a_config_inherits_ours_before_the_package_is_imported(workspace):
     (workspace / 'downstream.py').write_text(
         "_base_ = ['mmseg_kd::camvid/pi_r18_r18half_camvid.py']\nmodel = dict(terms=dict(loss_pi=dict(weight=7.0)))\n"
     )
@@ -152,6 +150,12 @@ def test_stock_tools_inherit_our_configs(trained, workspace):
     )
     code, output = sh(sys.executable, '-c', parse, 'downstream.py', cwd=workspace)
     assert code == 0 and output.strip().endswith('7.0'), output[-3000:]
+
+
+@pytest.mark.slow  # tests/test_readme.py trains in the stock tool
+def test_the_stock_tool_tests_a_distilled_student(trained, workspace):
+    import mmseg
+
     stock = Path(mmseg.__file__).parent / '.mim' / 'tools' / 'test.py'
     command = 'distilled.py', trained[0] / 'iter_4.pth', '--work-dir', 'stock'
     code, output = sh(sys.executable, stock, *command, cwd=workspace)

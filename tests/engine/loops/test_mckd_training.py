@@ -205,10 +205,10 @@ def test_every_training_stops_by_its_own_results_and_keeps_its_best_checkpoint_b
     'kill',
     [
         ('a', 'before validation', 4),
-        ('final', 'after training', 3),
         *(
             pytest.param(kill, marks=pytest.mark.slow)
             for kill in (
+                ('final', 'after training', 3),
                 ('a', 'in an epoch', 2),
                 ('a', 'after training', 4),
                 ('b', 'after validation', 3),
