@@ -50,7 +50,7 @@ def run_skeleton(model: nn.Module, paths: Iterable[str], size: Sequence[int]) ->
     """
     paths = list(paths)
     try:
-        with norms_skipped(model.to('meta')), NearestNeighbours():
+        with shapes_alone(model.to('meta')):
             return _run(model, paths, size, 'meta')
     except PathError:
         raise
@@ -67,26 +67,28 @@ def run_skeleton(model: nn.Module, paths: Iterable[str], size: Sequence[int]) ->
 
 
 @contextmanager
-def norms_skipped(model: nn.Module) -> Iterator[None]:
-    """Let normalization layers of a model on the meta device return their input, whose shape is that of their output.
+def shapes_alone(model: nn.Module) -> Iterator[None]:
+    """Skip what changes no shape of a model on the meta device: normalizations, and the weights of interpolations.
 
     PyTorch computes them in Python there, which is most of the time of a dry run.
     """
     layers: list[nn.Module] = [module for module in model.modules() if isinstance(module, NORMS)]
     try:
         for layer in layers:
-            layer.forward = _input
-        yield
+            layer.forward = _first
+        with NearestNeighbours():
+            yield
     finally:
         for layer in layers:
             vars(layer).pop('forward', None)
 
 
-class NearestNeighbours(TorchFunctionMode):
-    """Let every interpolation take the nearest neighbours: the sizes are the same.
+def _first(values: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+    return values
 
-    PyTorch computes the linear ones in Python on the meta device, of which a head like SegFormer's has three.
-    """
+
+class NearestNeighbours(TorchFunctionMode):
+    """Let every interpolation take the nearest neighbours: the sizes are those of all other modes."""
 
     def __torch_function__(
         self, function: Callable, types: Any, arguments: tuple = (), options: dict[str, Any] | None = None
@@ -96,10 +98,6 @@ class NearestNeighbours(TorchFunctionMode):
         given = INTERPOLATE.bind(*arguments, **(options or {}))
         given.arguments.update(mode='nearest', align_corners=None, antialias=False)
         return function(*given.args, **given.kwargs)
-
-
-def _input(values: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
-    return values
 
 
 def to_zeros(model: nn.Module) -> nn.Module:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from ..distillers.dry_run import NORMS, norms_skipped, to_zeros
+from ..distillers.dry_run import NORMS, shapes_alone, to_zeros
 from ..distillers.inference import image_channels, run_network
 from ..distillers.taps import LOGITS, PRELOGITS, PathError, Taps
 from ..io.tables import markdown_table
@@ -60,7 +60,7 @@ def features(skeleton: nn.Module, size: Sequence[int]) -> list[Feature]:
         if isinstance(module, _DropoutNd):
             module.train()
     try:
-        with norms_skipped(skeleton.to('meta')):
+        with shapes_alone(skeleton.to('meta')):
             values = _record(skeleton, size, 'meta')
     except Exception:
         values = _record(to_zeros(skeleton), size, 'cpu')
