@@ -61,7 +61,7 @@ stages = [
         name='more_seeds',
         candidates=[
             'alone', 'cwd_tuned', 'cwd_at_tuned', 'cwd', 'dist_unlabeled_tuned', 'dist_published', 'pi_tuned',
-            'cwd_at_tuned_labeling'
+            'cwd_at_tuned_labeling', 'bpkd_tuned_labeling', 'dkd_tuned_labeling'
         ],
         seeds=[2, 3]),
 ]
