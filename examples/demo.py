@@ -6,7 +6,7 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -111,6 +111,31 @@ def run_demo(
         f'(the first {len(outcomes["teacher"][0].predictions)} validation scenes, seed {seeds[0]})\n'
     )
     return outcomes
+
+
+def fastest_threads(few: int, many: int, seconds: Callable[[int], float] | None = None) -> int:
+    """The number of threads to train with: the larger one only if it is clearly faster now.
+
+    The maps are small, and where another program uses a core, threads wait for each other: two took more than twice as
+    long as one.
+
+    Args:
+        few: Number of threads that is safe.
+        many: Number of threads that might be faster.
+        seconds: Time of some convolutions with a number of threads; measured by default, in less than a second.
+    """
+    seconds = seconds or _seconds_of_convolutions
+    return many if many > few and seconds(many) < 0.8 * seconds(few) else few
+
+
+def _seconds_of_convolutions(threads: int) -> float:
+    torch.set_num_threads(threads)
+    layer, maps = torch.nn.Conv2d(32, 32, 3, padding=1), torch.rand(8, 32, 64, 64)
+    layer(maps)
+    begin = time.perf_counter()
+    for _ in range(10):
+        layer(maps)
+    return time.perf_counter() - begin
 
 
 def demo_config(leaf: str, work_dir: Path, data_root: str | Path, seed: int, iterations: int | None) -> Config:
@@ -258,8 +283,8 @@ def main():
     parser.add_argument('--resume', action='store_true', help='go on where the same demo was stopped')
     parser.add_argument('--debug', action='store_true', help='show the traceback of every error')
     args = parser.parse_args()
-    # The maps are small: more threads gain little, and wait for each other if another program uses a core.
-    torch.set_num_threads(max(1, min(4, torch.get_num_threads() // 2)))
+    most = torch.get_num_threads()
+    torch.set_num_threads(fastest_threads(max(1, min(4, most // 2)), min(4, most)))
     run_demo(args.work_dir, args.data_root, args.seeds, resume=args.resume)
 
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import torch
-from demo import Outcome, demo_config, demo_table, run_demo
+from demo import Outcome, demo_config, demo_table, fastest_threads, run_demo
 from PIL import Image
 
 from mmseg_kd.io.progress import ProgressLine
@@ -171,3 +171,19 @@ def test_a_progress_line_is_written_once_where_there_is_no_terminal():
     line.update(1)
     line.close('done')
     assert out.getvalue() == 'teacher                   done\n'
+
+
+def test_more_threads_are_taken_where_they_are_clearly_faster():
+    assert fastest_threads(1, 2, {1: 1.0, 2: 0.7}.get) == 2
+    assert fastest_threads(1, 2, {1: 1.0, 2: 0.9}.get) == 1
+    assert fastest_threads(1, 2, {1: 1.0, 2: 2.4}.get) == 1
+    assert fastest_threads(1, 1, lambda _: pytest.fail('one thread leaves no choice')) == 1
+
+
+def test_the_time_of_convolutions_is_measured_with_the_threads_that_are_asked_for():
+    threads = torch.get_num_threads()
+    try:
+        assert fastest_threads(1, 2) in (1, 2)
+        assert torch.get_num_threads() == 1  # the last that was measured
+    finally:
+        torch.set_num_threads(threads)
