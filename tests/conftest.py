@@ -47,8 +47,9 @@ def nothing_waits():
             patch.setattr(f'{module}.FormatCode', lambda text, **_: (text, False), raising=False)
         patch.setattr(Config, '_file2dict', staticmethod(parsed_once(Config._file2dict)))
         # PyTorch keeps the stack of each `manual_seed` for the day on which such a device is used.
-        for devices in (torch.cuda, torch.xpu, torch.mtia):
-            if not devices.is_available():
+        for name in ('cuda', 'xpu', 'mtia'):
+            devices = getattr(torch, name, None)  # torch 2.1 lacks the last two
+            if hasattr(devices, 'manual_seed_all') and not devices.is_available():
                 patch.setattr(devices, 'manual_seed_all', lambda seed: None)
         yield
 
